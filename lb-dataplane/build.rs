@@ -1,7 +1,7 @@
-//! Puts the XDP program into the binary.
+//! The build script that embeds the XDP object in the binary.
 //!
-//! `cargo xtask build-ebpf` writes the object; where it has not run, the binary is built without it and
-//! says so when it is asked to load it, so that `cargo build` and `cargo clippy` work everywhere.
+//! `cargo xtask build-ebpf` builds the object. Without it, the binary is built with an empty object and fails
+//! its preflight check, so `cargo build` and `cargo clippy` work everywhere.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::liveness::{NotAccepting, Prober};
-use lb_dataplane::maps::{Maps, MapsError};
+use lb_dataplane::map_io::MapsError;
+use lb_dataplane::maps::Maps;
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
 use lb_kube::source::Source;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};

@@ -28,7 +28,7 @@ fn doctor_lists_all_that_is_unfit_with_what_to_do() {
     let listed = String::from_utf8(output.stdout).unwrap();
     let unfit: Vec<_> = listed.lines().filter(|line| line.starts_with("unfit  ")).collect();
     for (what, advice) in
-        [("\"none0\"", "name an uplink"), ("\"none1\"", "name an uplink"), ("/nonexistent", "mount -t bpf")]
+        [("\"none0\"", "an uplink that"), ("\"none1\"", "an uplink that"), ("/nonexistent", "mount -t bpf")]
     {
         assert!(unfit.iter().any(|line| line.contains(what) && line.contains(advice)), "{listed}");
     }

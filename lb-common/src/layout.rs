@@ -36,7 +36,7 @@ macro_rules! shared_types {
             crate::vips::Vip6Bucket { entries }
             crate::ring::Slot { leader, successors, former }
             crate::maps::Node {
-                way, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id,
+                mode, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id,
                 discriminator
             }
             crate::maps::Announcer { ranks, uplinks }
@@ -47,7 +47,7 @@ macro_rules! shared_types {
             crate::maps::MacFilter { words }
             crate::maps::Config {
                 flow_keys, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
-                orphan_grace, tag_key_ids, pad, uplinks, uplink_links, icmp_error_rate, flow_mask, vips, peer_macs
+                hold_ticks, tag_key_ids, pad, uplinks, uplink_links, icmp_error_rate, flow_mask, vips, node_macs
             }
             crate::maps::Traffic { packets, bytes }
             crate::maps::Allowance { second, left }

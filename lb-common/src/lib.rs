@@ -12,6 +12,8 @@
 //! | [`vips`] | the buckets that VIPs lie in |
 //! | [`ring`] | a slot of a ring |
 //! | [`flows`] | the table of flows that a node owns or has delegated |
+//! | [`fnv`] | the hash of names |
+//! | [`forwarding`] | how packets are carried to other nodes |
 //! | [`hash`] | the keyed flow hash |
 //! | [`kernel`] | the question to the node's own kernel, and its answer |
 //! | [`tag`] | the keyed tags of packets between nodes |
@@ -20,6 +22,8 @@
 #![no_std]
 
 pub mod flows;
+pub mod fnv;
+pub mod forwarding;
 pub mod hash;
 pub mod kernel;
 mod layout;

@@ -17,6 +17,7 @@ pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 pub use sources::{Source, v4_mapped};
 pub use table::{MAPS, MapKind, MapOption, MapSpec, name};
 
+use crate::forwarding::ForwardingMode;
 use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
 
@@ -151,36 +152,19 @@ pub const VIP_CLOSED: u32 = 8;
 /// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: no Service on it admits others.
 pub const VIP_SOURCES: u32 = 16;
 
-/// How a packet gets to a node: [`Node::way`].
-pub mod way {
-    /// The entry is not in use, or its next hop is not resolved.
-    pub const NONE: u8 = 0;
-    /// New MAC addresses; the node is on-link.
-    pub const L2: u8 = 1;
-    /// GUE with an IPv4 outer header.
-    pub const GUE4: u8 = 2;
-    /// GUE with an IPv6 outer header.
-    pub const GUE6: u8 = 3;
-    /// IP in IP with an IPv4 outer header (RFC 2003, RFC 4213). It has no room for the list of those asked, so
-    /// second chances go in GUE.
-    pub const IPIP4: u8 = 4;
-    /// IP in IP with an IPv6 outer header (RFC 2473), second chances as above.
-    pub const IPIP6: u8 = 5;
-}
-
 /// A node of the cluster, with everything that is needed to send a packet there.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
-    /// One of [`way`].
-    pub way: u8,
+    /// A [`ForwardingMode`]; 0 where the entry is not in use or its next hop is not resolved.
+    pub mode: u8,
     /// IP version of the outer addresses, 4 or 6; 0 where there are none.
     pub outer_family: u8,
     /// Largest IP packet, outer header included, on the way there; bytes.
     pub mtu: u16,
     /// Interface that leads there.
     pub ifindex: u32,
-    /// MAC of the next hop: the node itself for [`way::L2`].
+    /// MAC of the next hop: the node itself for [`ForwardingMode::L2`].
     pub next_hop_mac: [u8; 6],
     /// MAC of the interface that leads there.
     pub source_mac: [u8; 6],
@@ -201,7 +185,7 @@ const _: () = assert!(size_of::<Node>() == 64);
 impl Node {
     /// An entry that leads nowhere.
     pub const NONE: Self = Self {
-        way: way::NONE,
+        mode: 0,
         outer_family: 0,
         mtu: 0,
         ifindex: 0,
@@ -213,6 +197,12 @@ impl Node {
         id: 0,
         discriminator: 0,
     };
+
+    /// How packets are carried to the node; `None` where there is no next hop.
+    #[inline(always)]
+    pub const fn forwarding_mode(&self) -> Option<ForwardingMode> {
+        ForwardingMode::from_number(self.mode)
+    }
 }
 
 /// Who answers ARP for a VIP, best first; filled up with [`NO_NODE`].
@@ -326,7 +316,7 @@ pub struct Config {
     /// Ticks of the probe clock without an answer after which a node is dead; zero: none ever is.
     pub liveness_limit: u32,
     /// Ticks after that for which flows that nobody knows wait, in case it comes back.
-    pub orphan_grace: u32,
+    pub hold_ticks: u32,
     /// Numbers of the keys of tags.
     pub tag_key_ids: [u8; 2],
     /// Zero.
@@ -343,7 +333,7 @@ pub struct Config {
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
     /// The MAC addresses of `lb_node_macs`.
-    pub peer_macs: MacFilter,
+    pub node_macs: MacFilter,
 }
 
 const _: () = assert!(size_of::<Config>() == 10_440);
@@ -352,6 +342,29 @@ const _: () = assert!(size_of::<Config>() == 10_440);
 pub const UPLINKS: usize = 4;
 
 impl Config {
+    /// All zero, as an array holds it before the agent has written it.
+    pub const ZERO: Self = Self {
+        flow_keys: FlowKeys::NONE,
+        tag_keys: [HashKey { k0: 0, k1: 0 }; 2],
+        probe_nonce: 0,
+        address4: [0; 4],
+        self_node: 0,
+        flags: 0,
+        address6: [0; 16],
+        echo_rate: 0,
+        id: 0,
+        liveness_limit: 0,
+        hold_ticks: 0,
+        tag_key_ids: [0; 2],
+        pad: [0; 6],
+        uplinks: [0; UPLINKS],
+        uplink_links: [Link::NONE; UPLINKS],
+        icmp_error_rate: 0,
+        flow_mask: 0,
+        vips: AddressFilter::EMPTY,
+        node_macs: MacFilter::EMPTY,
+    };
+
     /// The MAC address, as a number, of an interface with the program, if it is one of the first.
     #[inline(always)]
     pub fn uplink_mac(&self, ifindex: u32) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The program and its maps: loaded, and why they are not on an uplink.
+//! Loading of the XDP program and its maps, and the errors of attaching it.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,106 +12,108 @@ use serde::{Deserialize, Serialize};
 use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use super::pins::Pins;
 
-/// Why the program is not on the uplinks. Whatever was done up to then has been undone.
+/// The reason why the program is not attached. Everything done before the error has been undone.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// The pin directory cannot be made.
-    #[error("cannot make {}: {source}", .path.display())]
+    /// The pin directory cannot be created.
+    #[error("cannot create the pin directory {}: {source}", .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The object or its maps were refused.
+    /// The kernel refused the maps, or the object is invalid.
     #[error(
-        "the kernel refused the maps of the XDP program: {0}; pins of another build? `fairlead detach` removes them"
+        "cannot load the maps of the XDP program: {0}; if pins of another build are in the way, `fairlead detach` removes them"
     )]
     Maps(#[source] EbpfError),
-    /// The object does not hold what it should.
-    #[error("the XDP object has no program named {0:?}: this binary was built wrongly")]
+    /// The object lacks a program.
+    #[error("the XDP object has no program named {0:?}: this binary is broken, build it again")]
     NoProgram(&'static str),
     /// The verifier or the kernel refused the program.
     #[error("the kernel refused the XDP program: {0}")]
     Load(#[source] ProgramError),
-    /// Another program has the interface. It is not ours to remove.
+    /// Another program is attached to the interface. Fairlead does not remove it.
     #[error(
         "interface {interface} already has an XDP program: {holder}; Fairlead does not remove it: detach it (`ip link set dev {interface} xdp off`) or choose another interface"
     )]
     Occupied {
         /// The interface.
         interface: String,
-        /// What is known of the program.
+        /// The program's name and ID, as far as they are known.
         holder: String,
     },
-    /// The interface cannot be attached to.
-    #[error("cannot attach to {interface}: {source}")]
+    /// The program cannot be attached to the interface.
+    #[error("cannot attach the XDP program to {interface}: {source}")]
     Attach {
         /// The interface.
         interface: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: ProgramError,
     },
-    /// The link cannot be used.
-    #[error("cannot keep the attachment of {interface}: {reason}")]
+    /// The XDP link cannot be held or updated.
+    #[error("cannot use the XDP link of {interface}: {reason}")]
     Link {
         /// The interface.
         interface: String,
-        /// What went wrong.
+        /// The kernel's error.
         reason: String,
     },
-    /// Something cannot be pinned.
+    /// A map or a link cannot be pinned.
     #[error("cannot pin {}: {reason}", .path.display())]
     Pin {
         /// The pin.
         path: PathBuf,
-        /// What went wrong.
+        /// The kernel's error.
         reason: String,
     },
-    /// The BPF file system is gone.
+    /// The BPF file system has been unmounted.
     #[error(
-        "{} is no BPF file system any more: forwarding goes on, but ends with this agent; mount it by `mount -t bpf bpf {}`, and the agent pins everything again",
+        "{} is no longer a BPF file system: forwarding continues, but ends with this agent; mount it with `mount -t bpf bpf {}`, and the agent pins everything again",
         .path.display(), .path.display()
     )]
     NoBpffs {
-        /// Where it was.
+        /// Its former mount point.
         path: PathBuf,
     },
     /// There is no such interface.
-    #[error("uplink {interface} is gone: it is served again as soon as there is an interface of that name")]
+    #[error(
+        "uplink {interface} does not exist: the program is attached as soon as there is an interface of that name"
+    )]
     Absent {
         /// The interface.
         interface: String,
     },
-    /// The interface has another name.
+    /// The interface was renamed.
     #[error(
-        "uplink {interface} is now called {name}: it is still served, but an agent that starts looks for {interface}: rename it back, or give --interface {name}"
+        "uplink {interface} was renamed to {name}: the program still runs on it, but the next agent will look for {interface}; rename it back, or use --interface {name}"
     )]
     Renamed {
-        /// As it was given.
+        /// The configured name.
         interface: String,
-        /// As it is called now.
+        /// The current name.
         name: String,
     },
-    /// It has been taken off on request.
-    #[error("`fairlead detach` has detached the program: restart the agent to attach it again")]
+    /// The program was detached on request.
+    #[error("`fairlead detach` has detached the XDP program: restart the agent to attach it again")]
     Detached,
 }
 
-/// How the program runs on an interface.
+/// The mode in which the program runs on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachMode {
-    /// In the driver.
+    /// Native mode, in the driver.
     Native,
-    /// In the stack, which costs several times as much.
+    /// Generic mode, in the network stack, which costs several times as much CPU.
     Generic,
-    /// Not at all.
+    /// Not attached.
     Off,
 }
 
 impl AttachMode {
-    /// Returns its name in the status.
+    /// Returns the mode's name in the status.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -121,23 +123,23 @@ impl AttachMode {
     }
 }
 
-/// How the program is to run.
+/// The configured mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DesiredMode {
-    /// In the driver where it has XDP, in the stack elsewhere, and on a veth.
+    /// Native mode if the driver supports it, otherwise generic mode; generic mode on a veth.
     ///
-    /// What a native program sends back out of a veth is lost unless the other end has an XDP program or GRO, which
-    /// cannot be seen from here: the other end is mostly in another network namespace.
+    /// Packets that a native program sends out of a veth are lost unless the peer has an XDP program or GRO.
+    /// This cannot be detected: in most cases the peer is in another network namespace.
     #[default]
     Auto,
-    /// In the driver.
+    /// Native mode, in the driver.
     Native,
-    /// In the stack.
+    /// Generic mode.
     Generic,
 }
 
 impl DesiredMode {
-    /// The one mode that will do; `None`: the best that the driver has.
+    /// Returns the only acceptable mode; `None` means the best mode that the driver supports.
     pub(super) fn required(self, is_veth: bool) -> Option<AttachMode> {
         match self {
             Self::Auto => is_veth.then_some(AttachMode::Generic),
@@ -147,25 +149,25 @@ impl DesiredMode {
     }
 }
 
-/// An uplink, and how the program runs on it.
+/// The status of an uplink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachedUplink {
-    /// The interface's name as it is now.
+    /// The current name of the interface.
     pub interface: String,
-    /// How the program runs on it.
+    /// The mode in which the program runs on it.
     pub mode: AttachMode,
 }
 
-/// Sizes of the maps that are chosen. Maps that are found pinned keep theirs.
+/// The configurable map sizes. Pinned maps keep their sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSizes {
-    /// Slots of all rings.
+    /// Number of slots of all rings.
     pub ring_slots: u32,
-    /// Sets of the flow table, a power of two.
+    /// Number of sets of the flow table, a power of two.
     pub flow_sets: u32,
 }
 
-/// The object as it is built: its program asks the kernel nothing. See [`load_object`].
+/// Loads the object as built, whose program makes no kernel lookups. See [`load_object`].
 ///
 /// # Errors
 /// When the kernel refuses a map.
@@ -173,7 +175,7 @@ pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
     load_object(OBJECT, pins, sizes)
 }
 
-/// The object's maps, created or found pinned, and its programs, not yet loaded.
+/// Creates the object's maps, or opens them where they are pinned. Does not load the programs yet.
 ///
 /// # Errors
 /// When the kernel refuses a map.
@@ -181,8 +183,8 @@ pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Resul
     let path = |pins: &Pins| MAPS.iter().map(|map| (map.name, pins.map(map.name))).collect();
     let paths: Vec<_> = pins.map(path).unwrap_or_default();
     let mut loader = EbpfLoader::new();
-    // A reason and figures, and not every instruction that the verifier has followed: that log grows to megabytes, and
-    // for each size that it does not fit into the program is verified anew.
+    // Log the verifier's reason and statistics only. The full log grows to megabytes, and the program is
+    // verified again for each buffer size that is too small.
     loader.verifier_log_level(VerifierLogLevel::STATS);
     loader.map_max_entries(name::RINGS, sizes.ring_slots);
     loader.map_max_entries(name::LEADERS, sizes.ring_slots.div_ceil(LEADERS_A_WORD as u32));
@@ -193,7 +195,7 @@ pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Resul
     loader.load(object)
 }
 
-/// A program of the object, loaded.
+/// Loads a program of the object.
 ///
 /// # Errors
 /// When the object lacks it or the kernel refuses it.

@@ -1,5 +1,5 @@
-//! The attachment of the program to the uplinks, reconciled continuously: each pass compares the attached and pinned
-//! objects with the desired ones and repairs the differences.
+//! The attachment of the program to the uplinks, reconciled continuously: each pass compares the attached and
+//! pinned objects with the desired ones and repairs the differences.
 //!
 //! The agent holds links, program and maps by descriptors, so forwarding continues without their pins.
 
@@ -41,9 +41,9 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Loads the program and attaches it to all uplinks or none. Takes over the pinned maps and links of a previous
-    /// agent: the maps keep their entries, and the program of a link is replaced atomically. `interfaces` are all
-    /// interfaces that have a program, and all that are named.
+    /// Loads the program and attaches it to all uplinks or none. Takes over the pinned maps and links of a
+    /// previous agent: the maps keep their entries, and the program of a link is replaced atomically.
+    /// `interfaces` are all interfaces that have a program, and all that are named.
     ///
     /// # Errors
     /// See [`AttachError`]; a failed start leaves nothing behind.
@@ -88,8 +88,8 @@ impl Attachment {
         Err(error)
     }
 
-    /// Repairs what differs from the desired state. `interfaces` are the current interfaces with [`Self::names`] and
-    /// [`Self::indices`].
+    /// Repairs what differs from the desired state. `interfaces` are the current interfaces with
+    /// [`Self::names`] and [`Self::indices`].
     pub fn reconcile(&mut self, interfaces: &[XdpInterface]) {
         if self.is_detached {
             return;
@@ -146,8 +146,8 @@ impl Attachment {
         Err(AttachError::Renamed { interface: uplink.name.clone(), name: interface.name.clone() })
     }
 
-    /// Puts the agent's program back on a link. A link that runs another version's program is updated once the maps are
-    /// written.
+    /// Puts the agent's program back on a link. A link that runs another version's program is updated once
+    /// the maps are written.
     fn restore(&mut self, link: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
         match link.is_of_other_layout {
             true if !self.are_maps_written => return Ok(link),
@@ -159,8 +159,8 @@ impl Attachment {
         self.program.restore(link, interface)
     }
 
-    /// Notes that the maps hold a plan. Links that still run the program of an agent with another map layout get this
-    /// agent's program in the next pass, and the pins of other layouts are removed.
+    /// Notes that the maps hold a plan. Links that still run the program of an agent with another map layout
+    /// get this agent's program in the next pass, and the pins of other layouts are removed.
     pub fn note_maps_written(&mut self) {
         if std::mem::replace(&mut self.are_maps_written, true) {
             return;
@@ -201,8 +201,8 @@ impl Attachment {
         self.uplinks.iter().any(|uplink| uplink.mode != AttachMode::Off && is_it(uplink))
     }
 
-    /// Returns whether the program runs on every uplink that exists, and on at least one: packets from an uplink without
-    /// it would bypass it.
+    /// Returns whether the program runs on every uplink that exists, and on at least one: packets from an
+    /// uplink without it would bypass it.
     pub fn is_whole(&self) -> bool {
         let mut existing = self.uplinks.iter().filter(|uplink| uplink.interface.is_some()).peekable();
         existing.peek().is_some() && existing.all(|uplink| uplink.mode != AttachMode::Off)

@@ -1,36 +1,36 @@
-//! BFD sessions in `lb_bfd` and their addresses in `lb_bfd_addrs`: written for the program, and what it has noted read
-//! back.
+//! The BFD maps: sessions (`lb_bfd`) and addresses (`lb_bfd_addrs`) for the program, and the packets that it
+//! has noted.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::{HashMap, MapData};
 use lb_common::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BfdAddress, BfdSession, name};
 use lb_common::wire::bfd;
 
-use super::maps::{MapsError, open, read_error, removed, written};
-use super::pins::Pins;
+use crate::map_io::{MapsError, found, open, read_error, removed, written};
+use crate::pins::Pins;
 
-/// The sessions that the program knows.
+/// The BFD sessions and addresses that the program knows.
 pub struct BfdMaps {
     sessions: HashMap<MapData, u32, BfdSession>,
     addresses: HashMap<MapData, [u8; 16], BfdAddress>,
 }
 
-/// What the program is told of a session.
+/// A BFD session as the program knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdSessionConfig {
-    /// The router.
+    /// The peer's address.
     pub remote: IpAddr,
-    /// This machine, as the router knows it; of the same IP version.
+    /// This node's address towards the peer; of the same IP version.
     pub local: IpAddr,
-    /// The least TTL or hop limit of packets of a session over several hops (RFC 5883); `None` for a session over one
-    /// hop (RFC 5881), where it is 255.
+    /// The minimum TTL or hop limit of a multihop session's packets (RFC 5883); `None` for a single-hop
+    /// session (RFC 5881), whose packets have 255.
     pub minimum_ttl: Option<u8>,
 }
 
-/// When the program has seen the last valid packet of a session.
+/// The last valid packet of a session that the program has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastPacket {
     /// Time since the start of `CLOCK_MONOTONIC`.
@@ -40,7 +40,7 @@ pub struct LastPacket {
 }
 
 impl LastPacket {
-    /// Whether the router said that the session is up.
+    /// Returns whether the peer reported the session as up.
     pub const fn is_up(self) -> bool {
         self.state & bfd::STATE_MASK == bfd::UP
     }
@@ -55,11 +55,11 @@ impl BfdMaps {
         Ok(Self { sessions: open(pins, name::BFD)?, addresses: open(pins, name::BFD_ADDRESSES)? })
     }
 
-    /// Has the program note packets of a session, which is known by this machine's discriminator. What was noted of a
-    /// session that is there already is forgotten.
+    /// Adds a session under this node's discriminator, and has the program note its packets. Replaces an
+    /// existing session and clears its last packet.
     ///
     /// # Errors
-    /// When the kernel refuses: a map is full.
+    /// When the kernel refuses, because a map is full.
     pub fn write(&mut self, discriminator: u32, session: &BfdSessionConfig) -> Result<(), MapsError> {
         let value = BfdSession {
             remote: octets(session.remote),
@@ -73,7 +73,7 @@ impl BfdMaps {
         written(name::BFD, session, self.sessions.insert(discriminator, value, 0))
     }
 
-    /// Has the program forget a session. One that it does not know needs no removal.
+    /// Removes a session; an unknown session is no error.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -81,18 +81,18 @@ impl BfdMaps {
         removed(name::BFD, &discriminator, self.sessions.remove(&discriminator))
     }
 
-    /// Has the program know these addresses and no others, those that an agent before this one has left included.
-    ///
-    /// Peers are known before anything is refused that is from no peer.
+    /// Replaces the addresses that the program knows, including those that a previous agent has left. Writes
+    /// peers before local addresses, from which on the program refuses packets of unknown peers.
     ///
     /// # Errors
-    /// When the kernel refuses: a map is full. What could not be written passes to the agent.
-    pub fn set_addresses(&mut self, wanted: &BTreeMap<IpAddr, BfdAddress>) -> Result<(), MapsError> {
-        let wanted: BTreeMap<_, _> =
-            wanted.iter().map(|(address, entry)| (octets(*address), *entry)).collect();
+    /// When the kernel refuses, because a map is full. Packets to an address that is missing pass to the
+    /// agent.
+    pub fn set_addresses(&mut self, desired: &BTreeMap<IpAddr, BfdAddress>) -> Result<(), MapsError> {
+        let desired: BTreeMap<_, _> =
+            desired.iter().map(|(address, entry)| (octets(*address), *entry)).collect();
         let listens = |entry: &BfdAddress| entry.flags & (BFD_LISTENS | BFD_LISTENS_MULTIHOP) != 0;
         for now in [false, true] {
-            for (key, entry) in wanted.iter().filter(|(_, entry)| listens(entry) == now) {
+            for (key, entry) in desired.iter().filter(|(_, entry)| listens(entry) == now) {
                 if found(name::BFD_ADDRESSES, self.addresses.get(key, 0))? != Some(*entry) {
                     written(name::BFD_ADDRESSES, entry, self.addresses.insert(key, entry, 0))?;
                 }
@@ -100,15 +100,15 @@ impl BfdMaps {
         }
         let installed: Result<Vec<_>, _> = self.addresses.keys().collect();
         for key in installed.map_err(|e| read_error(name::BFD_ADDRESSES, e))? {
-            if !wanted.contains_key(&key) {
+            if !desired.contains_key(&key) {
                 removed(name::BFD_ADDRESSES, &key, self.addresses.remove(&key))?;
             }
         }
         Ok(())
     }
 
-    /// When the router of a session was last heard of; `None` where it was not since the session was written, and
-    /// where there is no such session.
+    /// Returns the last packet of a session; `None` if there has been none since the session was written, or
+    /// if there is no such session.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -117,7 +117,7 @@ impl BfdMaps {
         Ok(session.map(|s| LastPacket { at: Duration::from_nanos(s.heard), state: s.state as u8 }))
     }
 
-    /// Discriminators of all sessions that the program knows, those that an agent before this one has left included.
+    /// Returns the discriminators of all sessions, including those that a previous agent has left.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -127,15 +127,6 @@ impl BfdMaps {
 
     fn session(&self, discriminator: u32) -> Result<Option<BfdSession>, MapsError> {
         found(name::BFD, self.sessions.get(&discriminator, 0))
-    }
-}
-
-/// An entry, if it is there.
-fn found<V>(map: &'static str, result: Result<V, MapError>) -> Result<Option<V>, MapsError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(error) => Err(read_error(map, error)),
     }
 }
 

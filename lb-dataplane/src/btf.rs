@@ -1,10 +1,10 @@
-//! The kernel's description of its own types (BTF), as far as the program needs numbers from it: ids of functions, and
-//! offsets of members.
+//! A parser of the kernel's BTF for the numbers that the program needs: type IDs of functions, and offsets of
+//! members.
 //!
-//! `Documentation/bpf/btf.rst` describes the format: a header, types of varying length one behind the other, numbered from
-//! one, and names.
+//! `Documentation/bpf/btf.rst` specifies the format: a header, types of varying length numbered from one, and
+//! strings.
 
-/// Kinds of types that are told apart here.
+/// The kinds of types that matter here (`BTF_KIND_*`).
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const TYPEDEF: u32 = 8;
@@ -12,31 +12,31 @@ const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 const FUNC: u32 = 12;
 
-/// Bytes in front of what depends on the kind: name, info, size or type.
+/// The length of `struct btf_type`: name, info, size or type.
 const TYPE: usize = 12;
-/// Bytes of a member: name, type, offset in bits.
+/// The length of `struct btf_member`: name, type, offset in bits.
 const MEMBER: usize = 12;
 
-/// Why the description cannot be read.
+/// The reason why BTF cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BtfError {
-    /// It does not begin as it should.
-    #[error("no BTF of this machine's byte order")]
+    /// The header is invalid.
+    #[error("not BTF in this machine's byte order")]
     Header,
-    /// It ends too early.
-    #[error("BTF ends in the middle of type {0}")]
+    /// The data ends within a type.
+    #[error("BTF is truncated in type {0}")]
     Truncated(usize),
-    /// Its types cannot be told apart any more.
-    #[error("BTF holds a type of unknown kind {0}")]
+    /// A type of unknown kind, whose length is unknown.
+    #[error("BTF contains a type of unknown kind {0}")]
     Kind(u32),
 }
 
-/// The description, with the place of every type.
+/// Parsed BTF, with the offset of every type.
 pub struct Btf<'a> {
     types: &'a [u8],
     names: &'a [u8],
-    /// Where a type begins; the first is number one.
-    places: Vec<usize>,
+    /// The offset of each type; the first type has ID one.
+    offsets: Vec<usize>,
 }
 
 /// A type.
@@ -44,9 +44,9 @@ pub struct Btf<'a> {
 struct Type<'a> {
     name: u32,
     info: u32,
-    /// Its size, or the type that it refers to.
+    /// The size, or the ID of the referenced type.
     size_or_type: u32,
-    behind: &'a [u8],
+    rest: &'a [u8],
 }
 
 impl Type<'_> {
@@ -56,10 +56,10 @@ impl Type<'_> {
 }
 
 impl<'a> Btf<'a> {
-    /// Reads the description.
+    /// Parses BTF.
     ///
     /// # Errors
-    /// When it is none, or has kinds of types that are not known.
+    /// When the data is not BTF, is truncated, or contains unknown kinds of types.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
         const MAGIC: u32 = 0xeb9f;
         let field = |at: usize| number(bytes, at).ok_or(BtfError::Header);
@@ -73,26 +73,26 @@ impl<'a> Btf<'a> {
             bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or(BtfError::Header)
         };
         let (types, names) = (section(8)?, section(16)?);
-        let mut places = Vec::new();
+        let mut offsets = Vec::new();
         let mut at = 0;
         while at < types.len() {
-            let info = number(types, at + 4).ok_or(BtfError::Truncated(places.len() + 1))?;
-            places.push(at);
-            at += TYPE + behind(info)?;
+            let info = number(types, at + 4).ok_or(BtfError::Truncated(offsets.len() + 1))?;
+            offsets.push(at);
+            at += TYPE + rest_length(info)?;
         }
         if at > types.len() {
-            return Err(BtfError::Truncated(places.len()));
+            return Err(BtfError::Truncated(offsets.len()));
         }
-        Ok(Self { types, names, places })
+        Ok(Self { types, names, offsets })
     }
 
-    /// The number of a function.
+    /// Returns the type ID of a function.
     pub fn function(&self, name: &str) -> Option<u32> {
         self.find(FUNC, name)
     }
 
-    /// The offset in bytes of a member of a member of a structure, along a path of names; every one but the last is a
-    /// structure or union itself.
+    /// Returns the offset in bytes of a nested member of a structure. Every member of the path except the
+    /// last one is a structure or union.
     pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut id = self.find(STRUCT, structure)?;
         let mut bits = 0;
@@ -106,19 +106,19 @@ impl<'a> Btf<'a> {
 
     fn find(&self, kind: u32, name: &str) -> Option<u32> {
         let is_it = |found: Type<'_>| found.kind() == kind && self.is_named(found.name, name);
-        (1..=self.places.len() as u32).find(|id| self.get(*id).is_some_and(is_it))
+        (1..=self.offsets.len() as u32).find(|id| self.get(*id).is_some_and(is_it))
     }
 
     fn get(&self, id: u32) -> Option<Type<'a>> {
-        let at = *self.places.get((id as usize).checked_sub(1)?)?;
+        let at = *self.offsets.get((id as usize).checked_sub(1)?)?;
         let field = |offset: usize| number(self.types, at + offset);
-        let behind = self.types.get(at + TYPE..)?;
-        Some(Type { name: field(0)?, info: field(4)?, size_or_type: field(8)?, behind })
+        let rest = self.types.get(at + TYPE..)?;
+        Some(Type { name: field(0)?, info: field(4)?, size_or_type: field(8)?, rest })
     }
 
-    /// The type behind other names and qualifiers of it.
+    /// Resolves typedefs and qualifiers.
     fn resolve(&self, mut id: u32) -> Option<Type<'a>> {
-        // A chain that is longer leads in a circle.
+        // A longer chain is a cycle.
         for _ in 0..16 {
             let found = self.get(id)?;
             if !matches!(found.kind(), TYPEDEF | VOLATILE | CONST) {
@@ -129,17 +129,17 @@ impl<'a> Btf<'a> {
         None
     }
 
-    /// Type and offset in bits of a member.
+    /// Returns the type ID and the offset in bits of a member.
     fn member(&self, of: Type<'_>, name: &str) -> Option<(u32, u32)> {
         if !matches!(of.kind(), STRUCT | UNION) {
             return None;
         }
-        // With the flag set, the upper byte is the width of a bit field.
+        // With `kind_flag`, the upper byte is the width of a bit field.
         let mask = if of.info >> 31 == 0 { u32::MAX } else { 0x00ff_ffff };
         let members = (0..(of.info & 0xffff) as usize).map(|index| index * MEMBER);
-        let mut named = members.filter(|at| number(of.behind, *at).is_some_and(|n| self.is_named(n, name)));
+        let mut named = members.filter(|at| number(of.rest, *at).is_some_and(|n| self.is_named(n, name)));
         let at = named.next()?;
-        Some((number(of.behind, at + 4)?, number(of.behind, at + 8)? & mask))
+        Some((number(of.rest, at + 4)?, number(of.rest, at + 8)? & mask))
     }
 
     fn is_named(&self, at: u32, name: &str) -> bool {
@@ -148,11 +148,12 @@ impl<'a> Btf<'a> {
     }
 }
 
-/// Bytes behind the common part of a type.
-const fn behind(info: u32) -> Result<usize, BtfError> {
+/// Returns the length of the data that follows `struct btf_type`.
+const fn rest_length(info: u32) -> Result<usize, BtfError> {
     let items = (info & 0xffff) as usize;
     match info >> 24 & 0x1f {
-        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type tag.
+        // Pointer, forward declaration, typedef, volatile, const, restrict, function, floating point, type
+        // tag.
         2 | 7..=12 | 16 | 18 => Ok(0),
         // Integer, variable, declaration tag.
         1 | 14 | 17 => Ok(4),
@@ -200,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn a_function_has_the_number_of_its_type() {
+    fn a_function_is_found_by_its_full_name() {
         let bytes = sample();
         let btf = Btf::parse(&bytes).unwrap();
         assert_eq!(btf.function("look_up"), Some(7));
-        assert_eq!(btf.function("look"), None, "the beginning of a name");
+        assert_eq!(btf.function("look"), None, "a prefix of a name");
         assert_eq!(btf.function("conn"), None, "a structure");
     }
 
@@ -218,19 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_unknown_is_an_error() {
+    fn truncated_data_and_unknown_kinds_are_errors() {
         let bytes = sample();
         for length in 0..bytes.len() {
             assert!(Btf::parse(&bytes[..length]).is_err(), "{length} bytes");
         }
         assert_eq!(Btf::parse(&btf(&[&[0, 31 << 24, 0]])).err(), Some(BtfError::Kind(31)));
         assert_eq!(Btf::parse(&btf(&[&[0, STRUCT << 24 | 2, 0, 0]])).err(), Some(BtfError::Truncated(1)));
-        let circle = btf(&[&[at("conn"), STRUCT << 24 | 1, 8, at("proto"), 2, 0], &[0, CONST << 24, 2]]);
-        assert_eq!(Btf::parse(&circle).unwrap().offset("conn", &["proto", "state"]), None);
+        let cycle = btf(&[&[at("conn"), STRUCT << 24 | 1, 8, at("proto"), 2, 0], &[0, CONST << 24, 2]]);
+        assert_eq!(Btf::parse(&cycle).unwrap().offset("conn", &["proto", "state"]), None);
     }
 
     #[test]
-    fn the_kernel_that_runs_describes_its_tracked_connections() {
+    fn the_running_kernels_btf_is_parsed() {
         let Ok(bytes) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
         let btf = Btf::parse(&bytes).unwrap();
         assert!(btf.function("tcp_v4_rcv").is_some() || btf.function("schedule").is_some());

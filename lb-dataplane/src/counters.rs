@@ -1,4 +1,4 @@
-//! What the program counted, summed over the CPUs.
+//! The program's counters, summed over all CPUs.
 
 use std::borrow::Cow;
 
@@ -17,14 +17,14 @@ pub struct Counters {
     source_refused: PerCpuArray<MapData, u64>,
 }
 
-/// Packets that had one outcome.
+/// The number of packets with one verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerdictCount {
-    /// The outcome or refusal.
+    /// The verdict's name.
     pub name: Cow<'static, str>,
-    /// Whether such packets are dropped.
+    /// Whether the verdict drops packets.
     pub dropped: bool,
-    /// How many there were.
+    /// The number of packets.
     pub packets: u64,
 }
 
@@ -45,10 +45,10 @@ impl Counters {
         })
     }
 
-    /// Every outcome and refusal, in order of their numbers.
+    /// Returns the count of every verdict, in the order of their numbers.
     ///
     /// # Errors
-    /// When the kernel refuses the look-up.
+    /// When the kernel refuses the lookup.
     pub fn outcomes(&self) -> Result<Vec<VerdictCount>, MapError> {
         COUNTERS
             .iter()
@@ -59,26 +59,27 @@ impl Counters {
             .collect()
     }
 
-    /// What came for the VIP of a number.
+    /// Returns the traffic to a VIP, by its number.
     ///
     /// # Errors
-    /// When the kernel refuses the look-up.
+    /// When the kernel refuses the lookup.
     pub fn vip(&self, number: u32) -> Result<Traffic, MapError> {
         Ok(sum(&self.vips.get(&number, 0)?))
     }
 
-    /// Packets that were dropped because the VIP of a number does not admit their client.
+    /// Returns the number of packets to a VIP that were dropped because its source ranges exclude their
+    /// client.
     ///
     /// # Errors
-    /// When the kernel refuses the look-up.
+    /// When the kernel refuses the lookup.
     pub fn source_refused(&self, number: u32) -> Result<u64, MapError> {
         Ok(self.source_refused.get(&number, 0)?.iter().sum())
     }
 
-    /// What was forwarded to the node of an index.
+    /// Returns the traffic forwarded to a node, by its index.
     ///
     /// # Errors
-    /// When the kernel refuses the look-up.
+    /// When the kernel refuses the lookup.
     pub fn node(&self, index: u16) -> Result<Traffic, MapError> {
         Ok(sum(&self.nodes.get(&u32::from(index), 0)?))
     }

@@ -1,15 +1,18 @@
-//! The kernel side: load, pin, attach; operations into map writes; counters.
+//! The kernel side of the agent: the XDP program loaded, pinned and attached; maps; netlink; the liveness
+//! thread.
 //!
 //! ```text
-//! preflight  ── what must be so before anything is touched
-//! ask        ── what the program can ask this kernel: the object's gaps filled, from the kernel's btf
-//! attach     ── object → maps and program, loaded
-//! attachment ── a pinned link on each uplink, as desired state
-//! maps       ── Op → map write;  maps → Contents (read back)
-//! sources    ── source ranges of VIPs: the part of maps that is a trie
-//! mapping    ── a map as memory: the rings, and in cells liveness and flows
-//! bfd        ── sessions with routers
-//! counters   ── what the program counted
+//! preflight     ── checks of the node before anything is changed
+//! kernel_lookup ── the kernel tables that the program can look up; the object patched for this kernel
+//! attach        ── object → maps and program, loaded
+//! attachment    ── a pinned link on each uplink, reconciled
+//! maps          ── Op → map write;  maps → Contents (read back)
+//! map_io        ── pinned maps opened, read and written; their errors
+//! mapping       ── arrays in memory: rings, VIPs, and in mapped_tables liveness cells and flows
+//! bfd           ── BFD sessions with BGP peers
+//! counters      ── the program's counters
+//! liveness      ── probes to other nodes, and the probe clock
+//! net           ── uplinks, routes and neighbors, from rtnetlink
 //! ```
 
 pub mod attach;
@@ -19,6 +22,7 @@ pub mod btf;
 pub mod counters;
 pub mod kernel_lookup;
 pub mod liveness;
+pub mod map_io;
 pub mod mapped_tables;
 pub mod mapping;
 pub mod maps;

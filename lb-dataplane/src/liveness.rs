@@ -1,7 +1,8 @@
-//! Liveness: probes out at their time, and the probe clock forward.
+//! The liveness thread: sends probes to the other nodes on time and advances the probe clock.
 //!
-//! A thread of its own, so that nothing else that the agent does makes it late. What comes back never gets
-//! here: the XDP program notes it, and this thread tells the planner who is silent. While this thread stands still, so does the clock, and nobody dies of it.
+//! It is a thread of its own so that no other work of the agent delays it. The XDP program receives and
+//! records the answers; this thread reports the nodes that do not accept new flows to the control loop. While
+//! the thread is stalled, so is the clock, and no node is declared dead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,56 +23,56 @@ use tokio::sync::watch;
 use crate::mapped_tables::LivenessCells;
 use lb_runtime::watchdog::Heart;
 
-/// How nodes are probed.
+/// The probe timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeProfile {
-    /// Time between two probes of a node.
+    /// The interval between two probes of a node.
     pub interval: Duration,
-    /// Intervals without an answer after which it is dead.
+    /// The number of intervals without an answer after which a node is dead.
     pub multiplier: u8,
 }
 
-/// A node to be probed.
+/// A node to probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbedNode {
     /// Its address.
     pub address: IpAddr,
     /// This node's address towards it.
     pub source: IpAddr,
-    /// Discriminators.
+    /// The S-BFD discriminators.
     pub target: ProbeTarget,
 }
 
-/// Whom to probe, all of them.
+/// All nodes to probe.
 pub type ProbedNodes = BTreeMap<NodeIndex, ProbedNode>;
 
-/// Whom to probe, and with which key.
+/// The nodes to probe, and the key of the probes' tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
-    /// Whom.
+    /// The nodes.
     pub targets: ProbedNodes,
-    /// Makes the probes' tags.
+    /// The key of the probes' tags.
     pub key: TagKey,
 }
 
-/// The addresses of the nodes that take no new flows now: they do not answer, or answer that they drain.
+/// The addresses of the nodes that do not accept new flows: they are dead or draining.
 pub type NotAccepting = BTreeSet<IpAddr>;
 
-/// The thread's handle: dropped, it ends.
+/// The handle of the liveness thread, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Prober {
     probing: Sender<ProbeConfig>,
     silent: watch::Receiver<NotAccepting>,
 }
 
-/// No sleep is longer: a change of targets is not waited for otherwise.
+/// The maximum sleep, and so the maximum delay until the thread applies a change of targets.
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 impl Prober {
-    /// Starts the thread, which probes nobody yet. Tags are made with `key`.
+    /// Starts the thread, which probes no nodes yet. `key` is the key of the probes' tags.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be spawned.
     pub fn start(profile: ProbeProfile, cells: LivenessCells, key: TagKey, heart: Heart) -> io::Result<Self> {
         let (probing, changes) = channel();
         let (found, silent) = watch::channel(NotAccepting::new());
@@ -80,15 +81,17 @@ impl Prober {
         Ok(Self { probing, silent })
     }
 
-    /// Who takes no new flows now.
+    /// Returns a receiver of the nodes that do not accept new flows.
     pub fn not_accepting(&self) -> watch::Receiver<NotAccepting> {
         self.silent.clone()
     }
 
-    /// Probes these from now on, and nobody else.
+    /// Probes exactly these nodes from now on.
     pub fn set(&self, probing: ProbeConfig) {
         if self.probing.send(probing).is_err() {
-            tracing::error!("the liveness thread has ended: no node will be found dead any more");
+            tracing::error!(
+                "the liveness thread has ended: dead nodes are no longer detected; restart the agent"
+            );
         }
     }
 }
@@ -97,12 +100,12 @@ struct ProbeThread {
     start: Instant,
     cells: LivenessCells,
     clock: ProbeClock,
-    /// Ticks without an answer after which a node is dead.
+    /// The number of ticks without an answer after which a node is dead.
     limit: u32,
     found: watch::Sender<NotAccepting>,
     initiator: Initiator<NodeIndex>,
     targets: ProbedNodes,
-    /// Who last had a number, also of those that are no targets for now.
+    /// The node that last had each index, including nodes that are currently not probed.
     addresses: BTreeMap<NodeIndex, IpAddr>,
     sockets: BTreeMap<IpAddr, UdpSocket>,
 }
@@ -114,7 +117,7 @@ impl ProbeThread {
         key: TagKey,
         found: watch::Sender<NotAccepting>,
     ) -> Self {
-        // The clock goes on from where an agent before this one has left it.
+        // The clock continues from the value that a previous agent has left.
         let clock = ProbeClock::new(profile.interval, u64::from(cells.clock()), Duration::ZERO);
         Self {
             start: Instant::now(),
@@ -141,10 +144,10 @@ impl ProbeThread {
                 Err(TryRecvError::Disconnected) => return,
             }
             let now = self.start.elapsed();
-            // While nobody has been probed, there is no time in which anybody could have answered.
+            // The clock stands still until a node has been probed: before that, no node could have answered.
             if !self.addresses.is_empty() && self.clock.handle_time(now) {
                 self.cells.set_clock(self.clock.value() as u32);
-                self.look();
+                self.report();
             }
             while let Some(probe) = self.initiator.poll_probe(now, self.clock.value() as u32) {
                 self.send(probe.key, &probe.packet);
@@ -159,8 +162,9 @@ impl ProbeThread {
         next.saturating_sub(self.start.elapsed()).min(LONGEST_SLEEP)
     }
 
-    /// Tells who is silent, where that is somebody else than before. Nothing that carries packets waits for it.
-    fn look(&self) {
+    /// Reports the nodes that do not accept new flows, if they have changed. Forwarding does not depend on
+    /// it.
+    fn report(&self) {
         let is_silent = |(node, probed): (&NodeIndex, &ProbedNode)| {
             let cell = self.cells.of(*node);
             let is_dead = cell.silence(self.cells.clock()) >= self.limit;
@@ -174,10 +178,10 @@ impl ProbeThread {
         });
     }
 
-    /// What the cells say holds, but for a number that was another node's. A new node is dead by its unused
-    /// cell until it has answered: its pods may be ready before there is a program to tell whose a flow is.
-    /// To an agent that is new itself all nodes are alive: its clock still stands where their cells do, and
-    /// they know flows that it is going to be asked about.
+    /// Applies a change of targets. Cells remain valid, except that of an index which belonged to another
+    /// node. A new node is dead by its unused cell until it answers: its pods may be ready before its program
+    /// can identify the owner of a flow. To a new agent all nodes are alive, since its clock equals their
+    /// cells: they know flows that it will have to look up.
     fn change(&mut self, targets: ProbedNodes) {
         for (node, probed) in &targets {
             let before = self.addresses.insert(*node, probed.address);
@@ -185,13 +189,13 @@ impl ProbeThread {
                 self.cells.forget(*node);
             }
         }
-        let wanted = targets.iter().map(|(node, probed)| (*node, probed.target)).collect();
-        self.initiator.set_targets(&wanted, self.start.elapsed());
+        let desired = targets.iter().map(|(node, probed)| (*node, probed.target)).collect();
+        self.initiator.set_targets(&desired, self.start.elapsed());
         self.sockets.retain(|source, _| targets.values().any(|probed| probed.source == *source));
         self.targets = targets;
     }
 
-    /// A probe that cannot be sent is a probe that is not answered, which is all that need be said of it.
+    /// Sends a probe. A failure counts as a missing answer, so it is only logged.
     fn send(&mut self, node: NodeIndex, packet: &[u8; bfd::TAGGED_LENGTH]) {
         let Some(probed) = self.targets.get(&node) else { return };
         let sent = socket(&mut self.sockets, probed.source).and_then(|socket| {
@@ -209,7 +213,7 @@ fn socket(sockets: &mut BTreeMap<IpAddr, UdpSocket>, source: IpAddr) -> io::Resu
         Entry::Occupied(entry) => Ok(entry.into_mut()),
         Entry::Vacant(entry) => {
             let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
-            // RFC 7881 section 4: TTL 255.
+            // RFC 7881, section 4: TTL 255.
             match source {
                 IpAddr::V4(_) => socket.set_ttl(255)?,
                 IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6Ttl, &255)?,

@@ -1,17 +1,17 @@
-//! The liveness cells and the probe clock, and the flows of this node, through memory.
+//! The maps that the agent accesses through memory: liveness cells with the probe clock, and the flow table.
 
 use lb_common::flows::{self, WAYS};
 use lb_common::maps::{LIVENESS_UP, Liveness, capacity, name};
 use lb_common::ring::NodeIndex;
 
-use super::mapping::MappedWords;
-use super::maps::{MapsError, open_mapped};
-use super::pins::Pins;
+use crate::map_io::{MapsError, open_mapped};
+use crate::mapping::MappedWords;
+use crate::pins::Pins;
 
-/// Ticks without an answer that are more than any limit and any grace.
+/// Ticks of silence that exceed every liveness limit and hold time.
 const LONG_SILENCE: u32 = 1 << 24;
 
-/// `lb_liveness`.
+/// The liveness cells of all nodes and the probe clock (`lb_liveness`).
 #[derive(Debug)]
 pub struct LivenessCells(MappedWords);
 
@@ -24,7 +24,7 @@ impl LivenessCells {
         open_mapped(pins, name::LIVENESS, 1).map(Self)
     }
 
-    /// The probe clock.
+    /// Returns the probe clock.
     pub fn clock(&self) -> u32 {
         self.read(capacity::CLOCK as usize).last_seen
     }
@@ -34,12 +34,12 @@ impl LivenessCells {
         self.write(capacity::CLOCK as usize, Liveness { last_seen: value, state: 0 });
     }
 
-    /// When a node was last heard of.
+    /// Returns the liveness cell of a node.
     pub fn of(&self, node: NodeIndex) -> Liveness {
         self.read(usize::from(node))
     }
 
-    /// Has a cell say that its node has not answered for long: it is dead, and not of late.
+    /// Marks a node as dead for long: it has not died recently.
     pub fn forget(&self, node: NodeIndex) {
         let last_seen = self.clock().wrapping_sub(LONG_SILENCE);
         self.write(usize::from(node), Liveness { last_seen, state: LIVENESS_UP });
@@ -51,20 +51,20 @@ impl LivenessCells {
 
     fn write(&self, at: usize, liveness: Liveness) {
         let within = self.0.write(at, liveness.to_word());
-        debug_assert!(within, "the map has a cell for every node and the clock");
+        debug_assert!(within, "the map has a cell for every node and for the clock");
     }
 }
 
-/// `lb_flows`, to be counted.
+/// The flow table (`lb_flows`).
 #[derive(Debug)]
 pub struct FlowTable(MappedWords);
 
 /// Flows that are not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowCount {
-    /// Those that this node owns.
+    /// Flows that this node owns.
     pub owned: usize,
-    /// Those that it has delegated.
+    /// Flows that this node has delegated.
     pub delegated: usize,
 }
 
@@ -77,7 +77,7 @@ impl FlowTable {
         open_mapped(pins, name::FLOWS, WAYS).map(Self)
     }
 
-    /// Counts the flows of the node `own`. It looks at the whole table: a few milliseconds.
+    /// Counts the flows of node `own`. Reads the whole table, which takes a few milliseconds.
     pub fn count(&self, own: NodeIndex) -> FlowCount {
         let mut count = FlowCount::default();
         for way in (0..self.0.len()).filter_map(|at| self.0.read(at)).filter(|way| *way != 0) {

@@ -1,4 +1,4 @@
-//! Mapped maps: an array of the kernel in this process's memory, read and written 64 bits at a time.
+//! Memory-mapped BPF arrays, read and written 64 bits at a time.
 #![allow(unsafe_code, reason = "the one place that maps kernel memory and reads and writes it")]
 
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Bytes of a word.
+/// The size of a word in bytes.
 const WORD: usize = size_of::<u64>();
 
 /// A whole `BPF_F_MMAPABLE` array, as 64-bit words.
@@ -19,13 +19,13 @@ pub struct MappedWords {
     words: usize,
 }
 
-// SAFETY: the memory is only ever touched by atomic loads and stores.
+// SAFETY: the memory is accessed only by atomic loads and stores.
 unsafe impl Send for MappedWords {}
 // SAFETY: as above.
 unsafe impl Sync for MappedWords {}
 
 impl MappedWords {
-    /// Maps an array of that many words.
+    /// Maps an array of `words` words.
     ///
     /// # Errors
     /// When the kernel refuses the mapping.
@@ -38,12 +38,12 @@ impl MappedWords {
         Ok(Self { first: memory.cast(), words })
     }
 
-    /// Words in the array.
+    /// Returns the number of words.
     pub const fn len(&self) -> usize {
         self.words
     }
 
-    /// Whether there are none; it never is so.
+    /// Returns whether the array is empty, which it never is.
     pub const fn is_empty(&self) -> bool {
         self.words == 0
     }
@@ -53,12 +53,12 @@ impl MappedWords {
         self.word(at).map(|word| word.load(Ordering::Acquire))
     }
 
-    /// The `N` words of an entry; `None` outside the array.
+    /// Returns the `N` words of an entry; `None` outside the array.
     pub fn chunk<const N: usize>(&self, entry: usize) -> Option<&[AtomicU64; N]> {
         let at = entry.checked_mul(N).filter(|at| *at + N <= self.words)?;
-        // SAFETY: `at` is one of the words, all of which are mapped for as long as self lives.
+        // SAFETY: `at` is within the words, which stay mapped for the lifetime of self.
         let pointer = unsafe { self.first.add(at) };
-        // SAFETY: N words from there are mapped, aligned as in `word`, and only used atomically.
+        // SAFETY: N words from there are mapped, aligned as in `word`, and accessed only atomically.
         Some(unsafe { pointer.cast().as_ref() })
     }
 
@@ -72,16 +72,17 @@ impl MappedWords {
         if at >= self.words {
             return None;
         }
-        // SAFETY: `at` is one of the words, all of which are mapped for as long as self lives.
+        // SAFETY: `at` is within the words, which stay mapped for the lifetime of self.
         let pointer = unsafe { self.first.add(at) };
-        // SAFETY: mapped, aligned to a page at its start and to eight bytes here, and only used atomically.
+        // SAFETY: mapped, aligned to a page at the start and to eight bytes here, and accessed only
+        // atomically.
         Some(unsafe { pointer.as_ref() })
     }
 }
 
 impl Drop for MappedWords {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, of this length, and no reference into it outlives self.
+        // SAFETY: self owns the mapping of this length, and no reference into it outlives self.
         let _ = unsafe { munmap(self.first.cast(), self.words * WORD) };
     }
 }

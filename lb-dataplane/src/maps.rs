@@ -1,59 +1,16 @@
-//! The pinned maps, written by operations and read back as [`Contents`].
+//! The pinned maps: written by operations, read back as [`Contents`].
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::net::Ipv4Addr;
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
-use aya::util::nr_cpus;
-use lb_common::maps::{AddressFilter, Announcer, Config, Link, MacFilter, Node, Traffic, UPLINKS, name};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic, name};
 use lb_plan::contents::{Contents, Op};
 
-use super::mapping::MappedWords;
-use super::pins::Pins;
-use super::rings::RingMaps;
-use super::sources::SourceMaps;
-use super::vips::VipMaps;
-
-/// A map that would not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum MapsError {
-    /// A map cannot be opened.
-    #[error("cannot open map {map}: {source}")]
-    Open {
-        /// Its name.
-        map: &'static str,
-        /// What the kernel said.
-        source: Box<MapError>,
-    },
-    /// A map cannot be read.
-    #[error("cannot read map {map}: {source}")]
-    Read {
-        /// Its name.
-        map: &'static str,
-        /// What the kernel said.
-        source: Box<MapError>,
-    },
-    /// An entry cannot be written; mostly the map is full.
-    #[error("cannot write {entry} to map {map}: {source}")]
-    Write {
-        /// Its name.
-        map: &'static str,
-        /// The entry, for people.
-        entry: String,
-        /// What the kernel said.
-        source: Box<MapError>,
-    },
-    /// A map cannot be mapped into memory.
-    #[error("cannot map a table into memory: {0}")]
-    Mapping(#[source] std::io::Error),
-    /// A slot outside the map.
-    #[error("slot {0} is outside lb_rings")]
-    NoSuchSlot(usize),
-    /// A bucket outside the map.
-    #[error("bucket {0} is outside {1}")]
-    NoSuchBucket(usize, &'static str),
-}
+use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};
+use crate::pins::Pins;
+use crate::rings::RingMaps;
+use crate::sources::SourceMaps;
+use crate::vips::VipMaps;
 
 /// All maps that the agent writes.
 pub struct Maps {
@@ -68,32 +25,6 @@ pub struct Maps {
     vip_stats: PerCpuArray<MapData, Traffic>,
     flow_sets: u32,
     sources: SourceMaps,
-}
-
-pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
-    pins: &Pins,
-    map: &'static str,
-) -> Result<T, MapsError> {
-    MapData::from_pin(pins.map(map))
-        .and_then(Map::from_map_data)
-        .and_then(T::try_from)
-        .map_err(|source| MapsError::Open { map, source: Box::new(source) })
-}
-
-/// How many entries a pinned map has room for.
-fn entries_of(pins: &Pins, name: &'static str) -> Result<u32, MapsError> {
-    let opened = MapData::from_pin(pins.map(name)).and_then(|map| Ok(map.info()?.max_entries()));
-    opened.map_err(|source| MapsError::Open { map: name, source: Box::new(source) })
-}
-
-/// Maps a pinned array whose entries have that many 64-bit words.
-///
-/// # Errors
-/// When it is not pinned or cannot be mapped.
-pub fn open_mapped(pins: &Pins, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
-    let opened = MapData::from_pin(pins.map(name)).and_then(|map| Ok((map.info()?.max_entries(), map)));
-    let (entries, map) = opened.map_err(|source| MapsError::Open { map: name, source: Box::new(source) })?;
-    MappedWords::new(map.fd(), entries as usize * words).map_err(MapsError::Mapping)
 }
 
 impl Maps {
@@ -112,31 +43,31 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
-            flow_sets: entries_of(pins, name::FLOWS)?,
+            flow_sets: capacity(pins, name::FLOWS)?,
             sources: SourceMaps::open(pins)?,
         };
-        // An agent that was killed between two writes may have left `lb_leaders` behind `lb_rings`.
+        // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
         let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        if config != ZERO_CONFIG {
+        if config != Config::ZERO {
             maps.rings.set_own(config.self_node)?;
         }
         Ok(maps)
     }
 
-    /// Slots that the map of rings has.
+    /// Returns the number of slots of the ring map.
     pub const fn ring_capacity(&self) -> usize {
         self.rings.capacity()
     }
 
-    /// Sets of flows that the table has.
+    /// Returns the number of sets of the flow table.
     pub const fn flow_sets(&self) -> u32 {
         self.flow_sets
     }
 
-    /// Carries out one operation.
+    /// Applies one operation.
     ///
     /// # Errors
-    /// When the kernel refuses; the operation has then done nothing.
+    /// When the kernel refuses it; then the operation has no effect.
     pub fn apply(&mut self, op: &Op) -> Result<(), MapsError> {
         match op {
             Op::WriteConfig(config) => {
@@ -177,10 +108,10 @@ impl Maps {
         self.sources.clear(number, op)
     }
 
-    /// What the maps hold now. Of the rings only those that a VIP leads to are read.
+    /// Returns the current contents of the maps. Of the rings, reads only those that a VIP refers to.
     ///
     /// # Errors
-    /// When the kernel refuses a look-up.
+    /// When the kernel refuses a lookup.
     pub fn read_back(&self) -> Result<Contents, MapsError> {
         let mut contents = Contents {
             links: entries(name::LINKS, &self.links)?,
@@ -198,8 +129,8 @@ impl Maps {
             ..Contents::default()
         };
         let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        // Never written: all zero, as the kernel makes an array.
-        contents.config = (config != ZERO_CONFIG).then_some(config);
+        // All zero until it is written, as the kernel creates an array.
+        contents.config = (config != Config::ZERO).then_some(config);
         for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
             let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
             if node != Node::NONE || contents.node_addresses.values().any(|peer| *peer == index) {
@@ -214,71 +145,5 @@ impl Maps {
                 .or_insert_with(|| region.filter_map(|slot| self.rings.slot(slot)).collect());
         }
         Ok(contents)
-    }
-}
-
-const ZERO_CONFIG: Config = Config {
-    flow_keys: lb_common::hash::FlowKeys::NONE,
-    tag_keys: [lb_common::hash::HashKey { k0: 0, k1: 0 }; 2],
-    probe_nonce: 0,
-    address4: [0; 4],
-    self_node: 0,
-    flags: 0,
-    address6: [0; 16],
-    echo_rate: 0,
-    id: 0,
-    liveness_limit: 0,
-    orphan_grace: 0,
-    tag_key_ids: [0; 2],
-    pad: [0; 6],
-    uplinks: [0; UPLINKS],
-    uplink_links: [Link::NONE; UPLINKS],
-    icmp_error_rate: 0,
-    flow_mask: 0,
-    vips: AddressFilter::EMPTY,
-    peer_macs: MacFilter::EMPTY,
-};
-
-fn entries<K: aya::Pod + Ord, V: aya::Pod>(
-    map: &'static str,
-    entries: &HashMap<MapData, K, V>,
-) -> Result<BTreeMap<K, V>, MapsError> {
-    entries.iter().collect::<Result<_, _>>().map_err(|e| read_error(map, e))
-}
-
-pub(super) fn read_error(map: &'static str, source: MapError) -> MapsError {
-    MapsError::Read { map, source: Box::new(source) }
-}
-
-pub(super) fn written(
-    map: &'static str,
-    entry: &impl Debug,
-    result: Result<(), MapError>,
-) -> Result<(), MapsError> {
-    result.map_err(|source| MapsError::Write { map, entry: format!("{entry:?}"), source: Box::new(source) })
-}
-
-/// Sets the counters of all CPUs in an entry to zero.
-pub(super) fn cleared<V: aya::Pod + Default>(
-    map: &'static str,
-    entry: &impl Debug,
-    counters: &mut PerCpuArray<MapData, V>,
-    number: u32,
-) -> Result<(), MapsError> {
-    let cpus = nr_cpus().map_err(|(_, error)| MapsError::Mapping(error))?;
-    let zero = PerCpuValues::try_from(vec![V::default(); cpus]).map_err(MapsError::Mapping)?;
-    written(map, entry, counters.set(number, zero, 0))
-}
-
-/// As [`written`]; what is not there needs no removal.
-pub(super) fn removed(
-    map: &'static str,
-    entry: &impl Debug,
-    result: Result<(), MapError>,
-) -> Result<(), MapsError> {
-    match result {
-        Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => written(map, entry, other),
     }
 }

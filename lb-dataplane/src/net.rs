@@ -1,8 +1,8 @@
-//! What the host's network says: uplinks, and the way to each node.
+//! The node's network, observed over rtnetlink: uplinks, next hops, neighbors; and the blackhole routes that
+//! it gets.
 //!
-//! Everything comes from rtnetlink. A change in the kernel is a wake-up, after which the whole is asked
-//! again: facts are levels, so a notification that was lost costs a second at most and never an error that
-//! stays.
+//! Observation is level-triggered: a notification only triggers a full read, so a lost one delays a change by
+//! at most a second and never leaves a lasting error.
 
 mod address;
 pub mod blackhole;

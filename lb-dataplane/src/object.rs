@@ -1,11 +1,11 @@
-//! The XDP object inside this binary.
+//! The XDP object in this binary.
 
-/// The ELF object, aligned as its reader wants it; empty in a binary built without it.
+/// The ELF object, aligned for its parser; empty in a binary built without it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fairlead-xdp"));
 
-/// Name of the program that goes on an uplink.
+/// The program for uplinks.
 pub const PROGRAM: &str = "fairlead";
-/// Name of the program that only asks the kernel whether it has a connection.
+/// The program that only looks up connections in the kernel.
 pub const LOOKUP_PROGRAM: &str = "asks";
-/// Name of the program that does nothing, for measurements and for the far end of a test's veth.
+/// The program that passes every packet, for measurements and for the peer of a test's veth.
 pub const EMPTY_PROGRAM: &str = "nothing";

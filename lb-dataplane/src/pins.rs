@@ -1,4 +1,4 @@
-//! Where things are pinned: `<bpffs>/fairlead/v<layout>/`.
+//! The pin directory: `<bpffs>/fairlead/v<layout>/`.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -6,68 +6,68 @@ use std::{fs, io};
 use lb_common::maps::{LAYOUT, MAPS};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-/// The directory of this layout's pins. An agent never looks into another layout's.
+/// The pins of this map layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     bpffs: PathBuf,
 }
 
 impl Pins {
-    /// Pins below a BPF file system, mostly `/sys/fs/bpf`.
+    /// Returns the pins below a BPF file system, in most cases `/sys/fs/bpf`.
     pub fn below(bpffs: &Path) -> Self {
         Self { bpffs: bpffs.to_path_buf() }
     }
 
-    /// The file system itself.
+    /// Returns the mount point of the BPF file system.
     pub fn bpffs(&self) -> &Path {
         &self.bpffs
     }
 
-    /// Whether it is a BPF file system.
+    /// Returns whether a BPF file system is mounted there.
     pub fn is_mounted(&self) -> bool {
         statfs(&self.bpffs).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
     }
 
-    /// The directory.
+    /// Returns the directory of this layout's pins.
     pub fn directory(&self) -> PathBuf {
         self.bpffs.join("fairlead").join(format!("v{LAYOUT}"))
     }
 
-    /// Where a map is pinned.
+    /// Returns the path of a map's pin.
     pub fn map(&self, name: &str) -> PathBuf {
         self.directory().join(name)
     }
 
-    /// Where the link of an uplink is pinned.
+    /// Returns the path of the pin of an interface's link.
     pub fn link(&self, interface: &str) -> PathBuf {
         self.directory().join(format!("{LINK_PREFIX}{interface}"))
     }
 
-    /// Interfaces that a link is pinned for.
+    /// Returns the interfaces that have a pinned link in this layout.
     ///
     /// # Errors
     /// When the directory exists and cannot be read.
     pub fn linked_interfaces(&self) -> io::Result<Vec<String>> {
-        let names = entries(&self.directory())?.into_iter().filter_map(|path| linked(&path));
+        let names = entries(&self.directory())?.into_iter().filter_map(|path| interface_of(&path));
         Ok(names.collect())
     }
 
-    /// Every pinned link, of other layouts too: the interface that it is pinned for, and its path.
+    /// Returns the interface and the path of every pinned link, in all layouts.
     ///
     /// # Errors
     /// When a directory exists and cannot be read.
     pub fn links(&self) -> io::Result<Vec<(String, PathBuf)>> {
         let mut links = Vec::new();
         for layout in self.layouts()? {
-            links.extend(entries(&layout)?.into_iter().filter_map(|path| Some((linked(&path)?, path))));
+            links.extend(entries(&layout)?.into_iter().filter_map(|path| Some((interface_of(&path)?, path))));
         }
         Ok(links)
     }
 
-    /// Removes all that is pinned in other layouts: what an agent of another version has left.
+    /// Removes all pins of other layouts, which an agent of another version has left.
     ///
     /// # Errors
-    /// When a pin is there and cannot be removed.
+    /// When a pin exists and cannot be removed.
     pub fn remove_other_layouts(&self) -> io::Result<()> {
         for layout in self.layouts()?.into_iter().filter(|layout| *layout != self.directory()) {
             for path in entries(&layout)? {
@@ -86,11 +86,11 @@ impl Pins {
         Ok(entries(&self.bpffs.join("fairlead"))?.into_iter().filter(is_layout).collect())
     }
 
-    /// Removes every pin of this layout, links first, so that no packet meets half a program; then the
-    /// directories, as far as they are empty. Returns what was removed.
+    /// Removes every pin of this layout, links first, so that no packet reaches a program whose maps are
+    /// gone; then empty directories. Returns the removed pins.
     ///
     /// # Errors
-    /// When a pin is there and cannot be removed.
+    /// When a pin exists and cannot be removed.
     pub fn remove_all(&self) -> io::Result<Vec<PathBuf>> {
         let mut removed = Vec::new();
         for interface in self.linked_interfaces()? {
@@ -101,7 +101,7 @@ impl Pins {
         }
         let directory = self.directory();
         for directory in [Some(directory.as_path()), directory.parent()].into_iter().flatten() {
-            // Not empty: somebody else's pins, or another layout's, which are not ours to remove.
+            // Fails if it holds pins of another layout, or files that Fairlead has not created.
             let _ = fs::remove_dir(directory);
         }
         Ok(removed)
@@ -110,7 +110,7 @@ impl Pins {
 
 const LINK_PREFIX: &str = "link_";
 
-/// What is in a directory, in order; nothing where there is no such directory.
+/// Returns the sorted entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -122,8 +122,8 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The interface whose link is pinned there.
-fn linked(path: &Path) -> Option<String> {
+/// Returns the interface whose link is pinned at this path.
+fn interface_of(path: &Path) -> Option<String> {
     path.file_name()?.to_str()?.strip_prefix(LINK_PREFIX).map(str::to_owned)
 }
 

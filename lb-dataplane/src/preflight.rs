@@ -1,4 +1,5 @@
-//! What must be so before the agent touches anything: each miss is one sentence that says what to do.
+//! Preflight checks of the node before the agent changes anything. Each failed check is one sentence that
+//! says what to do.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,11 +10,11 @@ use nix::net::if_::if_nametoindex;
 use super::object::OBJECT;
 use super::pins::Pins;
 
-/// The oldest kernel that the program is made for and tried on. XDP programs that take packets in several buffers, and
-/// the helper that says how long those are, are older (5.18); no kernel between has a package to be tried.
+/// The oldest supported and tested kernel. Multi-buffer XDP and the helper that returns the length of such
+/// packets exist since 5.18, but no kernel in between has a package to test with.
 pub const OLDEST_KERNEL: KernelRelease = KernelRelease { major: 6, minor: 1 };
 
-/// A release of the kernel, as far as it counts.
+/// The major and minor number of a kernel release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelRelease {
     major: u32,
@@ -21,7 +22,7 @@ pub struct KernelRelease {
 }
 
 impl KernelRelease {
-    /// Reads it as `uname -r` prints it.
+    /// Parses the output of `uname -r`.
     pub fn parse(release: &str) -> Option<Self> {
         let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
         let mut next = || numbers.next()?.parse().ok();
@@ -35,73 +36,73 @@ impl fmt::Display for KernelRelease {
     }
 }
 
-/// Why the agent cannot start here.
+/// The reason why the agent cannot start on this node.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// The binary has no program in it.
-    #[error(
-        "this binary was built without its XDP program: build it with `cargo xtask build-ebpf` and then again"
-    )]
+    /// The binary was built without the XDP program.
+    #[error("this binary was built without the XDP program: run `cargo xtask build-ebpf`, which builds both")]
     NoObject,
-    /// The process may not do what it has to.
+    /// The process lacks a capability.
     #[error("missing capability {missing}: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
     Capability {
-        /// That which is missing.
+        /// The missing capability.
         missing: Capability,
     },
     /// There is no such interface.
-    #[error("no interface {name:?} in this network namespace: name an uplink that `ip link` shows")]
+    #[error(
+        "no interface {name:?} in this network namespace: use the name of an uplink that `ip link` lists"
+    )]
     NoInterface {
-        /// As it was given.
+        /// The configured value.
         name: String,
     },
-    /// None was named, and none is found.
-    #[error("no uplink: this machine has no default route that would name one, so name it with --interface")]
+    /// No uplink is configured, and none can be detected.
+    #[error("no uplink: this node has no default route to detect it from; set it with --interface")]
     NoUplink,
-    /// The file system for pins is not there.
-    #[error("{} is no BPF file system: mount it by `mount -t bpf bpf {}`, or name another with --bpffs", .path.display(), .path.display())]
+    /// The BPF file system is not mounted.
+    #[error("{} is not a BPF file system: mount it with `mount -t bpf bpf {}`, or set another one with --bpffs", .path.display(), .path.display())]
     NoBpffs {
-        /// As it was given.
+        /// The configured value.
         path: PathBuf,
     },
     /// The kernel is too old.
     #[error("kernel {release} is too old: Linux {OLDEST_KERNEL} or later is needed")]
     TooOld {
-        /// As `uname -r` prints it.
+        /// The output of `uname -r`.
         release: String,
     },
-    /// The kernel was built without its types, by which it knows what the functions of a program take.
+    /// The kernel was built without BTF, from which it knows the argument types of the program's functions.
     #[error(
-        "kernel {release} has no BTF (/sys/kernel/btf/vmlinux): one built with CONFIG_DEBUG_INFO_BTF is needed"
+        "kernel {release} has no BTF (/sys/kernel/btf/vmlinux): use a kernel built with CONFIG_DEBUG_INFO_BTF=y"
     )]
     NoBtf {
-        /// As `uname -r` prints it.
+        /// The output of `uname -r`.
         release: String,
     },
 }
 
-/// Checks all of it; the first miss is the answer.
+/// Runs all checks.
 ///
 /// # Errors
-/// The first thing that is missing.
+/// The first failed check.
 pub fn check(interfaces: &[String], pins: &Pins) -> Result<(), PreflightError> {
     all(interfaces, pins).into_iter().next().map_or(Ok(()), Err)
 }
 
-/// All that is missing.
+/// Runs all checks and returns those that failed.
 pub fn all(interfaces: &[String], pins: &Pins) -> Vec<PreflightError> {
-    let mut missing: Vec<PreflightError> = object().err().into_iter().collect();
-    missing.extend(kernel().err());
-    missing.extend(missing_capabilities());
+    let mut failed: Vec<PreflightError> = object().err().into_iter().collect();
+    failed.extend(kernel().err());
+    failed.extend(missing_capabilities());
     let unknown = interfaces.iter().filter(|name| if_nametoindex(name.as_str()).is_err());
-    missing.extend(unknown.map(|name| PreflightError::NoInterface { name: name.clone() }));
+    failed.extend(unknown.map(|name| PreflightError::NoInterface { name: name.clone() }));
     if !pins.is_mounted() {
-        missing.push(PreflightError::NoBpffs { path: pins.bpffs().to_path_buf() });
+        failed.push(PreflightError::NoBpffs { path: pins.bpffs().to_path_buf() });
     }
-    missing
+    failed
 }
 
-/// Whether the binary has its program.
+/// Checks that the binary contains the XDP program.
 ///
 /// # Errors
 /// [`PreflightError::NoObject`].
@@ -109,7 +110,7 @@ pub fn object() -> Result<(), PreflightError> {
     if OBJECT.is_empty() { Err(PreflightError::NoObject) } else { Ok(()) }
 }
 
-/// Whether the process may load programs and attach them.
+/// Checks the capabilities to load and attach programs.
 ///
 /// # Errors
 /// [`PreflightError::Capability`].
@@ -119,17 +120,17 @@ pub fn capabilities() -> Result<(), PreflightError> {
 
 fn missing_capabilities() -> impl Iterator<Item = PreflightError> {
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    // CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON, for kernels and runtimes from before they were split off. Without
-    // the latter the verifier allows no arithmetic with pointers of which it does not know the size.
+    // CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, for kernels and runtimes from before the split. Without
+    // CAP_PERFMON the verifier rejects arithmetic on pointers with variable offsets.
     let is_missing = move |capability: &Capability| {
-        let by_another = *capability != Capability::CAP_NET_ADMIN && has(Capability::CAP_SYS_ADMIN);
-        !has(*capability) && !by_another
+        let is_implied = *capability != Capability::CAP_NET_ADMIN && has(Capability::CAP_SYS_ADMIN);
+        !has(*capability) && !is_implied
     };
     let needed = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
     needed.into_iter().filter(is_missing).map(|missing| PreflightError::Capability { missing })
 }
 
-/// Whether the kernel has what the program needs.
+/// Checks that the kernel supports the program.
 ///
 /// # Errors
 /// [`PreflightError::TooOld`], [`PreflightError::NoBtf`].
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_compared_as_numbers() {
+    fn releases_are_compared_numerically() {
         for old in ["5.10.0-39-cloud-amd64", "5.15.0-130-generic", "5.14.0-503.el9.x86_64", "6.0.1", "4.19"] {
             assert!(is_too_old(old), "{old}");
         }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_name_the_oldest_kernel() {
+    fn the_documentation_names_the_oldest_kernel() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
         for page in ["README.md", "docs/install.md"] {
             let text = std::fs::read_to_string(format!("{root}/{page}")).unwrap();

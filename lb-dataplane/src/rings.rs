@@ -1,20 +1,20 @@
-//! The maps of rings: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which is all that most packets
-//! need.
+//! The ring maps: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which suffices for most
+//! packets.
 
 use lb_common::maps::{capacity, name};
 use lb_common::ring::{LEADERS_A_WORD, NO_NODE, NodeIndex, Slot, SlotLeader, WORDS};
 
-use super::mapping::MappedWords;
-use super::maps::{MapsError, open_mapped};
-use super::pins::Pins;
+use crate::map_io::{MapsError, open_mapped};
+use crate::mapping::MappedWords;
+use crate::pins::Pins;
 
 const _: () = assert!(capacity::NODES < SlotLeader::LIMIT as usize);
 
-/// All rings.
+/// The rings of all VIPs.
 pub(super) struct RingMaps {
     slots: MappedWords,
     leaders: MappedWords,
-    /// This node.
+    /// The index of this node.
     own: NodeIndex,
 }
 
@@ -28,7 +28,7 @@ impl RingMaps {
         Ok(Self { slots, leaders, own: NO_NODE })
     }
 
-    /// Slots that there are.
+    /// Returns the number of slots.
     pub(super) const fn capacity(&self) -> usize {
         self.slots.len() / WORDS
     }
@@ -48,14 +48,14 @@ impl RingMaps {
         })
     }
 
-    /// Writes slots from the first on.
+    /// Writes consecutive slots, beginning at `first`.
     ///
     /// # Errors
     /// When one is outside the map.
     pub(super) fn write(&self, first: usize, slots: &[Slot]) -> Result<(), MapsError> {
         for (number, slot) in (first..).zip(slots) {
-            // Former leaders first: a program that sees the new leader must also see whom to ask. `lb_leaders` last:
-            // it lets the program skip the former leaders.
+            // Former leaders first: a program that sees the new leader must also see the nodes to ask.
+            // `lb_leaders` last: it lets the program skip the former leaders.
             for (place, word) in slot.to_words().into_iter().enumerate().rev() {
                 if !self.slots.write(number * WORDS + place, word) {
                     return Err(MapsError::NoSuchSlot(number));
@@ -66,7 +66,7 @@ impl RingMaps {
         Ok(())
     }
 
-    /// A slot.
+    /// Reads a slot; `None` outside the map.
     pub(super) fn slot(&self, number: usize) -> Option<Slot> {
         let mut words = [0; WORDS];
         for (place, word) in words.iter_mut().enumerate() {

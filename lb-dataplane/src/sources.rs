@@ -1,4 +1,4 @@
-//! The source ranges of VIPs, and what has been dropped because of them.
+//! The source ranges of VIPs, and the counters of the packets that they drop.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use lb_common::maps::{Source, name};
 use lb_model::{SourceRange, SourceSet};
 use lb_plan::contents::Op;
 
-use super::maps::{MapsError, cleared, open, read_error, removed, written};
-use super::pins::Pins;
+use crate::map_io::{MapsError, cleared, open, read_error, removed, written};
+use crate::pins::Pins;
 
-/// What stands in the map of every range: only whether there is one counts.
+/// The value of every range in the map; only its presence counts.
 const ADMITTED: u32 = 1;
 
 /// `lb_sources` and `lb_src_refused`.
@@ -29,22 +29,22 @@ impl SourceMaps {
         Ok(Self { ranges: open(pins, name::SOURCES)?, refused: open(pins, name::SOURCE_REFUSED)? })
     }
 
-    /// Has a VIP admit a range of clients.
+    /// Admits a range of clients to a VIP.
     pub(super) fn write(&mut self, vip: u32, range: &SourceRange, op: &Op) -> Result<(), MapsError> {
         written(name::SOURCES, op, self.ranges.insert(&key(vip, range), ADMITTED, 0))
     }
 
-    /// Removes a range that a VIP admits.
+    /// Removes a range of clients from a VIP.
     pub(super) fn remove(&mut self, vip: u32, range: &SourceRange, op: &Op) -> Result<(), MapsError> {
         removed(name::SOURCES, op, self.ranges.remove(&key(vip, range)))
     }
 
-    /// Sets the counter of a VIP to zero.
+    /// Sets a VIP's counter to zero.
     pub(super) fn clear(&mut self, vip: u32, op: &Op) -> Result<(), MapsError> {
         cleared(name::SOURCE_REFUSED, op, &mut self.refused, vip)
     }
 
-    /// All ranges, by the numbers of VIPs.
+    /// Reads all ranges, by VIP number.
     pub(super) fn read(&self) -> Result<BTreeMap<u32, SourceSet>, MapsError> {
         let mut ranges: BTreeMap<u32, Vec<SourceRange>> = BTreeMap::new();
         for key in self.ranges.keys() {

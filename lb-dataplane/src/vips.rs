@@ -1,4 +1,4 @@
-//! The maps of VIPs: buckets in mapped arrays, and a hash map for keys whose bucket is full.
+//! The VIP maps: buckets in mapped arrays, and a hash map for keys whose bucket is full.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -8,11 +8,11 @@ use lb_common::maps::{Vip, Vip4Key, Vip6Key, name};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey, PackedVip};
 use lb_plan::contents::{MapKey, Op, VipKey};
 
-use super::mapping::MappedWords;
-use super::maps::{MapsError, open, open_mapped, read_error, removed, written};
-use super::pins::Pins;
+use crate::map_io::{MapsError, open, open_mapped, read_error, removed, written};
+use crate::mapping::MappedWords;
+use crate::pins::Pins;
 
-/// All VIPs.
+/// The VIPs of both families.
 pub(super) struct VipMaps {
     v4: Buckets,
     v6: Buckets,
@@ -35,10 +35,10 @@ impl VipMaps {
         })
     }
 
-    /// Writes a VIP, new or changed.
+    /// Inserts or updates a VIP.
     ///
     /// # Errors
-    /// When its bucket is full and the map beside the buckets takes no entry.
+    /// When its bucket is full and `lb_vips_more` does not take the entry.
     pub(super) fn put(&mut self, op: &Op, key: &VipKey, vip: Vip) -> Result<(), MapsError> {
         match key.map_key() {
             MapKey::V4(key) => self.v4.put(&mut self.more, op, key, vip),
@@ -49,7 +49,7 @@ impl VipMaps {
     /// Removes a VIP.
     ///
     /// # Errors
-    /// When the map beside the buckets cannot be read or written.
+    /// When `lb_vips_more` cannot be read or written.
     pub(super) fn remove(&mut self, op: &Op, key: &VipKey) -> Result<(), MapsError> {
         match key.map_key() {
             MapKey::V4(key) => self.v4.remove(&mut self.more, op, key),
@@ -57,20 +57,20 @@ impl VipMaps {
         }
     }
 
-    /// All VIPs.
+    /// Reads all VIPs.
     ///
     /// # Errors
-    /// When the map beside the buckets cannot be read.
+    /// When `lb_vips_more` cannot be read.
     pub(super) fn read_back(&self) -> Result<BTreeMap<VipKey, Vip>, MapsError> {
-        let mut held = BTreeMap::new();
-        self.v4.entries::<Vip4Key>(&mut held)?;
-        self.v6.entries::<Vip6Key>(&mut held)?;
+        let mut found = BTreeMap::new();
+        self.v4.entries::<Vip4Key>(&mut found)?;
+        self.v6.entries::<Vip6Key>(&mut found)?;
         for entry in self.more.iter() {
             let (key, vip) = entry.map_err(|e| read_error(name::VIPS_MORE, e))?;
             let key = Vip4Key::of_spilled(key).map_or_else(|| key.into(), VipKey::from);
-            held.insert(key, vip.unpacked());
+            found.insert(key, vip.unpacked());
         }
-        Ok(held)
+        Ok(found)
     }
 }
 
@@ -89,13 +89,13 @@ impl Buckets {
         self.map.chunk(number).ok_or(MapsError::NoSuchBucket(number, self.name))
     }
 
-    /// All VIPs that found room.
+    /// Reads the VIPs in the buckets.
     fn entries<K: BucketKey + Into<VipKey>>(
         &self,
-        held: &mut BTreeMap<VipKey, Vip>,
+        found: &mut BTreeMap<VipKey, Vip>,
     ) -> Result<(), MapsError> {
         for number in 0..self.map.len() / BUCKET_WORDS {
-            held.extend(vips::entries::<_, K>(self.bucket(number)?).map(|(key, vip)| (key.into(), vip)));
+            found.extend(vips::entries::<_, K>(self.bucket(number)?).map(|(key, vip)| (key.into(), vip)));
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Buckets {
         if !is_in_more && vips::put(bucket, key, vip) {
             return Ok(());
         }
-        // First, or an agent that is killed in between leaves a VIP that no lookup finds and no plan writes again.
+        // First: an agent killed in between would leave a VIP that no lookup finds and no plan writes again.
         vips::note_spilled::<_, K>(bucket, true);
         written(name::VIPS_MORE, op, more.insert(key.spilled(), vip.packed(), 0))
     }

@@ -13,20 +13,14 @@ use lb_common::maps::{
     BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
 };
 use lb_common::verdict::{Outcome, Refusal};
-use lb_common::wire::{bfd, checksum, ethernet, ip};
+use lb_common::wire::ip::Family;
+use lb_common::wire::{bfd, ethernet, ip};
 
 use crate::frame::Frame;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::probe::{Probe, probe};
 use crate::tables::Tables;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
-
-/// Offsets in the IPv6 header.
-const V6_SOURCE: usize = 8;
-const V6_DESTINATION: usize = 24;
-const V6_HOP_LIMIT: usize = 7;
-/// Offset of TTL, protocol, check sum and both addresses in the IPv4 header.
-const V4_TTL: usize = 8;
 
 /// Judges UDP to one of the ports of BFD.
 ///
@@ -108,14 +102,16 @@ fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
             Ok(Head {
                 source: mapped([header[12], header[13], header[14], header[15]]),
                 destination: mapped([header[16], header[17], header[18], header[19]]),
-                ttl: header[V4_TTL],
+                ttl: header[ip::v4::TTL],
             })
         }
         Family::V6 => {
             let [.., hop_limit] = frame.view::<8>(packet.l3).ok_or(Refusal::Truncated)?;
             Ok(Head {
-                source: words(frame.view::<16>(packet.l3 + V6_SOURCE).ok_or(Refusal::Truncated)?),
-                destination: words(frame.view::<16>(packet.l3 + V6_DESTINATION).ok_or(Refusal::Truncated)?),
+                source: words(frame.view::<16>(packet.l3 + ip::v6::SOURCE).ok_or(Refusal::Truncated)?),
+                destination: words(
+                    frame.view::<16>(packet.l3 + ip::v6::DESTINATION).ok_or(Refusal::Truncated)?,
+                ),
                 ttl: *hop_limit,
             })
         }
@@ -138,8 +134,7 @@ fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, he
     }
     take_off_hop(frame, packet)?;
     let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *macs;
-    *macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
+    *macs = ethernet::swapped(*macs);
     Ok(Forward::Transmit(Outcome::BfdEchoReturned))
 }
 
@@ -154,13 +149,13 @@ fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a Bfd
 fn turn_round<F: Frame>(frame: &mut F, packet: &Packet, head: &Head) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
-            let addresses = frame.view_mut::<8>(packet.l3 + V4_TTL + 4).ok_or(Refusal::Truncated)?;
+            let addresses = frame.view_mut::<8>(packet.l3 + ip::v4::TTL + 4).ok_or(Refusal::Truncated)?;
             let [s0, s1, s2, s3, d0, d1, d2, d3] = *addresses;
             *addresses = [d0, d1, d2, d3, s0, s1, s2, s3];
         }
         Family::V6 => {
-            write(frame, packet.l3 + V6_SOURCE, head.destination)?;
-            write(frame, packet.l3 + V6_DESTINATION, head.source)?;
+            write(frame, packet.l3 + ip::v6::SOURCE, head.destination)?;
+            write(frame, packet.l3 + ip::v6::DESTINATION, head.source)?;
         }
     }
     let ports = frame.view_mut::<4>(packet.l4).ok_or(Refusal::Truncated)?;
@@ -181,13 +176,11 @@ fn take_off_hop<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal>
     const LEFT: u8 = bfd::TTL - 1;
     match packet.family {
         Family::V4 => {
-            let fields = frame.view_mut::<4>(packet.l3 + V4_TTL).ok_or(Refusal::Truncated)?;
-            let [ttl, protocol, c0, c1] = *fields;
-            let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [LEFT, protocol]);
-            *fields = [LEFT, protocol, c0, c1];
+            let fields = frame.view_mut::<4>(packet.l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
+            *fields = ip::with_ttl(*fields, LEFT);
         }
         Family::V6 => {
-            let [hop_limit] = frame.view_mut::<1>(packet.l3 + V6_HOP_LIMIT).ok_or(Refusal::Truncated)?;
+            let [hop_limit] = frame.view_mut::<1>(packet.l3 + ip::v6::HOP_LIMIT).ok_or(Refusal::Truncated)?;
             *hop_limit = LEFT;
         }
     }

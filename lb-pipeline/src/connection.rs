@@ -1,14 +1,12 @@
 //! The TCP connection of a packet, as the kernel's tables name it.
 
 use lb_common::kernel::Connection;
-use lb_common::wire::ip::{self, protocol};
+use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::frame::Frame;
 use crate::owner::Kind;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 
-/// Offset of the addresses in an IPv6 header.
-const V6_SOURCE: usize = 8;
 /// The place of the ports of an IPv6 connection, in words.
 const V6_PORTS: usize = 8;
 
@@ -44,7 +42,7 @@ fn read_v6<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) ->
     if header[6] != protocol::TCP {
         return 0;
     }
-    for (word, bytes) in connection.words.iter_mut().zip(header[V6_SOURCE..].as_chunks::<4>().0) {
+    for (word, bytes) in connection.words.iter_mut().zip(header[ip::v6::SOURCE..].as_chunks::<4>().0) {
         *word = u32::from_ne_bytes(*bytes);
     }
     let Some(ports) = frame.view::<4>(packet.l3 + ip::V6_HEADER) else { return 0 };

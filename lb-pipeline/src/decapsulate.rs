@@ -12,14 +12,14 @@ use lb_common::ring::NodeIndex;
 use lb_common::tag::{self, GueWords};
 use lb_common::verdict::{Fate, Refusal};
 use lb_common::wire::gue::MAX_ASKED;
-use lb_common::wire::ip::{self, protocol};
+use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{ethernet, gue};
 
 use crate::found::Found;
 use crate::fragment::note_fragment;
 use crate::frame::Frame;
 use crate::owner::MARK_LAST;
-use crate::packet::{Asked, Family, Packet};
+use crate::packet::{Asked, Packet};
 use crate::tables::{Tables, configured};
 
 /// No EtherType: the packet is none of ours, and as it came.
@@ -85,11 +85,7 @@ pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut Packet) -> Result<(), R
     packet.l3 -= by;
     // Of a later fragment it is nowhere, and nobody asks.
     packet.l4 = packet.l4.wrapping_sub(by);
-    let ether_type = match packet.family {
-        Family::V4 => ethernet::IPV4,
-        Family::V6 => ethernet::IPV6,
-    };
-    cut(frame, packet, by, ether_type)
+    cut(frame, packet, by, packet.family.ether_type())
 }
 
 /// Who sent a packet, as far as it matters.
@@ -118,22 +114,18 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
             tables.peer_address(&v4_mapped(source))
         }
         Family::V6 => {
-            let Some(to) = frame.view::<16>(packet.l3 + V6_DESTINATION) else {
+            let Some(to) = frame.view::<16>(packet.l3 + ip::v6::DESTINATION) else {
                 return Sender::ToSomebodyElse;
             };
             let own = u128::from_ne_bytes(config.address6);
             if u128::from_ne_bytes(*to) != own || own == 0 {
                 return Sender::ToSomebodyElse;
             }
-            frame.view::<16>(packet.l3 + V6_SOURCE).and_then(|source| tables.peer_address(source))
+            frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.peer_address(source))
         }
     };
     known.map_or(Sender::Stranger, Sender::Peer)
 }
-
-/// Offsets in the IPv6 header.
-const V6_SOURCE: usize = 8;
-const V6_DESTINATION: usize = 24;
 
 /// The four bytes of GUE, with an IP packet announced behind them.
 #[inline(always)]

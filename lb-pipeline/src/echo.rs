@@ -3,9 +3,10 @@
 
 use lb_common::maps::{Budget, VIP_CLOSED, VIP_ECHO, Vip, Vip4Key, Vip6Key};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::ip::Family;
 use lb_common::wire::{checksum, ethernet, icmp, ip};
 
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
@@ -42,15 +43,13 @@ fn judge_v4<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
     sources::check(frame, tables, packet)?;
     let length = u32::from(u16::from_be_bytes([header[2], header[3]]));
     let fits = length >= (ip::V4_HEADER + icmp::ECHO_HEADER) as u32 && frame.holds(l3, length);
-    // 0/8, loopback, multicast and broadcast are no sources that can be answered.
-    let answerable = s[0] != 0 && s[0] != 127 && s[0] < 224;
-    if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
+    if !fits || !ip::is_answerable_v4(s) || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
         return Err(not_answered(vip));
     }
-    let [c0, c1] =
-        checksum::update([header[10], header[11]], [header[8], header[9]], [ip::DEFAULT_TTL, header[9]]);
-    let rest = [ip::DEFAULT_TTL, header[9], c0, c1, d[0], d[1], d[2], d[3], s[0], s[1], s[2], s[3]];
-    *frame.view_mut::<12>(l3 + 8).ok_or(Refusal::Truncated)? = rest;
+    let [ttl, protocol, c0, c1] =
+        ip::with_ttl([header[8], header[9], header[10], header[11]], ip::DEFAULT_TTL);
+    let rest = [ttl, protocol, c0, c1, d[0], d[1], d[2], d[3], s[0], s[1], s[2], s[3]];
+    *frame.view_mut::<12>(l3 + ip::v4::TTL).ok_or(Refusal::Truncated)? = rest;
     answer(frame, at, icmp::ECHO_REQUEST, icmp::ECHO_REPLY)
 }
 
@@ -64,8 +63,8 @@ fn judge_v6<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
     if [message[0], message[1]] != icmp::ECHO_REQUEST_V6 {
         return NOT_OURS;
     }
-    let source = *frame.view::<16>(l3 + 8).ok_or(Refusal::Truncated)?;
-    let destination = *frame.view::<16>(l3 + 24).ok_or(Refusal::Truncated)?;
+    let source = *frame.view::<16>(l3 + ip::v6::SOURCE).ok_or(Refusal::Truncated)?;
+    let destination = *frame.view::<16>(l3 + ip::v6::DESTINATION).ok_or(Refusal::Truncated)?;
     let multicast = header[8] == 0xff;
     let Some(vip) = tables.vip6(&Vip6Key::address(destination)) else { return NOT_OURS };
     packet.note_vip(vip);
@@ -75,9 +74,9 @@ fn judge_v6<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
     if !fits || !answerable || vip.flags & VIP_ECHO == 0 || !may_answer(tables) {
         return Err(not_answered(vip));
     }
-    *frame.view_mut::<1>(l3 + 7).ok_or(Refusal::Truncated)? = [ip::DEFAULT_TTL];
-    *frame.view_mut::<16>(l3 + 8).ok_or(Refusal::Truncated)? = destination;
-    *frame.view_mut::<16>(l3 + 24).ok_or(Refusal::Truncated)? = source;
+    *frame.view_mut::<1>(l3 + ip::v6::HOP_LIMIT).ok_or(Refusal::Truncated)? = [ip::DEFAULT_TTL];
+    *frame.view_mut::<16>(l3 + ip::v6::SOURCE).ok_or(Refusal::Truncated)? = destination;
+    *frame.view_mut::<16>(l3 + ip::v6::DESTINATION).ok_or(Refusal::Truncated)? = source;
     answer(frame, at, icmp::ECHO_REQUEST_V6, icmp::ECHO_REPLY_V6)
 }
 
@@ -101,7 +100,6 @@ fn answer<F: Subprograms>(frame: &mut F, at: usize, from: [u8; 2], to: [u8; 2]) 
     let [c0, c1] = checksum::update([message[2], message[3]], from, to);
     *message = [to[0], to[1], c0, c1];
     let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *macs;
-    *macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
+    *macs = ethernet::swapped(*macs);
     Ok(Forward::Transmit(Outcome::EchoAnswered))
 }

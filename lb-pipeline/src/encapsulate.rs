@@ -7,17 +7,18 @@
 //! IP in IP  | MACs | tags | type | outer IP | inner …
 //! ```
 
-use lb_common::maps::{Node, way};
+use lb_common::forwarding::ForwardingMode;
+use lb_common::maps::Node;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
-use lb_common::wire::ip::{self, protocol};
+use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{ethernet, gue};
 
 use crate::decapsulate::tag_of;
 use crate::frame::Frame;
 use crate::hop::{decrement_ttl, macs_to};
 use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::tables::Tables;
 
 /// Bytes of a node's wire identity in the list of those asked.
@@ -26,7 +27,7 @@ const ID: usize = 4;
 /// Whether the packet goes to the node right in IP.
 #[inline(always)]
 const fn is_bare(node: &Node, packet: &Packet) -> bool {
-    matches!(node.way, way::IPIP4 | way::IPIP6) && packet.asked.count == 0
+    node.mode == ForwardingMode::Ipip as u8 && packet.asked.count == 0
 }
 
 /// Bytes of UDP, GUE and the list.
@@ -104,19 +105,10 @@ pub fn encapsulate<F: Frame, T: Tables>(
     write_gue_and_asked(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
 }
 
-/// Protocol number of what is inside.
-#[inline(always)]
-const fn inner_protocol(packet: &Packet) -> u8 {
-    match packet.family {
-        Family::V4 => protocol::IPV4,
-        Family::V6 => protocol::IPV6,
-    }
-}
-
 /// Protocol number in the outer header.
 #[inline(always)]
 const fn outer_protocol(node: &Node, packet: &Packet) -> u8 {
-    if is_bare(node, packet) { inner_protocol(packet) } else { protocol::UDP }
+    if is_bare(node, packet) { packet.family.protocol() } else { protocol::UDP }
 }
 
 /// DSCP and ECN of the inner packet, which the outer one takes over (RFC 6040 section 4.1).
@@ -166,7 +158,7 @@ fn write_gue_and_asked<F: Frame>(
         flow: packet.flow,
         length: packet.length + bytes as u32,
         words: gue::TAG_WORDS + packet.asked.count,
-        inner: inner_protocol(packet),
+        inner: packet.family.protocol(),
         head: [packet.tag_key as u8, trail.marks as u8, trail.home as u8, 0],
         tag: packet.tag,
     };

@@ -8,8 +8,9 @@
 //! checks this for every packet of every test.
 
 use lb_common::flows::{Entry, FlowKey, Standing};
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
-use lb_common::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key, way};
+use lb_common::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key};
 use lb_common::ring::NO_NODE;
 use lb_common::tag::{GueWords, gue_tag};
 use lb_common::verdict::Outcome;
@@ -20,7 +21,7 @@ use lb_common::wire::{ethernet, gue};
 
 use crate::found::Found;
 use crate::frame::Frame;
-use crate::hop::{out, ttl_decremented};
+use crate::hop::out;
 use crate::liveness;
 use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
 use crate::owner::{Kind, LivenessState};
@@ -106,7 +107,7 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
     let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
     if liveness::liveness_of(tables, leader) != LivenessState::Accepting
         || seat.has_led()
-        || config.peer_macs.may_hold(source)
+        || config.node_macs.may_hold(source)
     {
         return None;
     }
@@ -218,13 +219,12 @@ fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
 /// Rewrites the packet for its way to a node. `None` leaves it unmodified.
 #[inline(always)]
 fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
-    let (room, outcome) = match node.way {
-        way::L2 => (0, Outcome::ForwardedL2),
-        way::GUE4 => (ip::V4_HEADER + GUE, Outcome::ForwardedGue),
-        way::GUE6 => (ip::V6_HEADER + GUE, Outcome::ForwardedGue),
-        way::IPIP4 => (ip::V4_HEADER, Outcome::ForwardedIpip),
-        way::IPIP6 => (ip::V6_HEADER, Outcome::ForwardedIpip),
-        _ => return None,
+    let is_v4 = node.outer_family == 4;
+    let outer = if is_v4 { ip::V4_HEADER } else { ip::V6_HEADER };
+    let (room, outcome) = match node.forwarding_mode()? {
+        ForwardingMode::L2 => (0, Outcome::ForwardedL2),
+        ForwardingMode::Gue => (outer + GUE, Outcome::ForwardedGue),
+        ForwardingMode::Ipip => (outer, Outcome::ForwardedIpip),
     };
     let fits = room == 0 || seen.length + room as u32 <= u32::from(node.mtu);
     if seen.ttl <= 1 || !fits {
@@ -238,7 +238,6 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     if room != 0 {
         let is_bare = matches!(outcome, Outcome::ForwardedIpip);
         let number = if is_bare { seen.family } else { protocol::UDP };
-        let is_v4 = node.outer_family == 4;
         let Seen { length: inner, class, hash, .. } = *seen;
         let outer = Outer { at: l3, class, number, inner, room, hash };
         // The room has just been made.
@@ -277,9 +276,9 @@ fn first_gue(config: &Config, node: &Node, seen: &Seen, at: usize) -> Gue {
 fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
     if seen.family == protocol::IPV4 {
         let Some(header) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
-        let life = ttl_decremented(get4(header, 8).to_le_bytes());
-        put4(header, 8, u32::from_le_bytes(life));
-    } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + 7) {
+        let life = ip::with_ttl(get4(header, ip::v4::TTL).to_le_bytes(), seen.ttl - 1);
+        put4(header, ip::v4::TTL, u32::from_le_bytes(life));
+    } else if let Some([hop_limit]) = frame.view_mut::<1>(l3 + ip::v6::HOP_LIMIT) {
         *hop_limit = seen.ttl - 1;
     }
 }

@@ -1,8 +1,9 @@
 //! A packet for a VIP: whose is it, and how does it get there.
 
 use lb_common::flows::{self, Entry, FlowKey, Standing};
+use lb_common::forwarding::ForwardingMode;
 use lb_common::kernel::KernelAnswer;
-use lb_common::maps::{VIP_YOUNG, way};
+use lb_common::maps::VIP_YOUNG;
 use lb_common::ring::{NO_NODE, NodeIndex, leader_of, nodes_of};
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ethernet;
@@ -229,7 +230,7 @@ fn note<T: TableSubprograms>(tables: &T, packet: &Packet, node: NodeIndex, stand
 fn is_from_peer<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T) -> bool {
     let Some(macs) = frame.view::<12>(0) else { return false };
     let source = [macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0];
-    let may_be = tables.config().is_some_and(|config| config.peer_macs.may_hold(u64::from_le_bytes(source)));
+    let may_be = tables.config().is_some_and(|config| config.node_macs.may_hold(u64::from_le_bytes(source)));
     may_be && tables.peer_mac(&source).is_some()
 }
 
@@ -245,21 +246,20 @@ fn send_first<F: Subprograms, T: TableSubprograms>(
         return Err(Refusal::NoLiveNode);
     }
     let node = tables.node(index).ok_or(Refusal::NoWay)?;
-    let outcome = match node.way {
-        way::L2 => {
+    let outcome = match node.forwarding_mode().ok_or(Refusal::NoWay)? {
+        ForwardingMode::L2 => {
             decrement_ttl(frame, packet)?;
             *frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)? = macs_to(node);
             Outcome::ForwardedL2
         }
-        way::GUE4 | way::GUE6 => {
+        ForwardingMode::Gue => {
             frame.encapsulate(tables, index, packet)?;
             Outcome::ForwardedGue
         }
-        way::IPIP4 | way::IPIP6 => {
+        ForwardingMode::Ipip => {
             frame.encapsulate(tables, index, packet)?;
             Outcome::ForwardedIpip
         }
-        _ => return Err(Refusal::NoWay),
     };
     tables.count_node(index, packet.length);
     Ok(out(frame, node, outcome))

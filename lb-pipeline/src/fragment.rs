@@ -5,16 +5,12 @@
 
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::{FragmentFlow, FragmentKey, Vip4Key, Vip6Key};
-use lb_common::wire::ip::protocol;
+use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::frame::Frame;
 use crate::owner::Kind;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::tables::Tables;
-
-/// Offsets of the source address.
-const V4_SOURCE: usize = 12;
-const V6_SOURCE: usize = 8;
 
 /// Notes where a first fragment goes.
 #[inline(always)]
@@ -48,9 +44,9 @@ pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut 
 fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
     let word = |at: usize| frame.view::<8>(at).map(|bytes| u64::from_ne_bytes(*bytes));
     let addresses = match packet.family {
-        Family::V4 => [word(packet.l3 + V4_SOURCE)?, 0, 0, 0],
+        Family::V4 => [word(packet.l3 + ip::v4::SOURCE)?, 0, 0, 0],
         Family::V6 => {
-            let at = packet.l3 + V6_SOURCE;
+            let at = packet.l3 + ip::v6::SOURCE;
             [word(at)?, word(at + 8)?, word(at + 16)?, word(at + 24)?]
         }
     };
@@ -64,12 +60,12 @@ fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
     Some(match packet.family {
         Family::V4 => {
-            let [s0, s1, s2, s3, d0, d1, d2, d3] = *frame.view::<8>(packet.l3 + V4_SOURCE)?;
+            let [s0, s1, s2, s3, d0, d1, d2, d3] = *frame.view::<8>(packet.l3 + ip::v4::SOURCE)?;
             flow_hash_v4(secret, [s0, s1, s2, s3], [d0, d1, d2, d3], flow)
         }
         Family::V6 => {
-            let source = frame.view::<16>(packet.l3 + V6_SOURCE)?;
-            let destination = frame.view::<16>(packet.l3 + V6_SOURCE + 16)?;
+            let source = frame.view::<16>(packet.l3 + ip::v6::SOURCE)?;
+            let destination = frame.view::<16>(packet.l3 + ip::v6::SOURCE + 16)?;
             flow_hash_v6(secret, source, destination, flow)
         }
     })
@@ -79,11 +75,11 @@ fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
 fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet, hash: u64) -> bool {
     let found = match packet.family {
         Family::V4 => {
-            let Some(destination) = frame.view::<4>(packet.l3 + V4_SOURCE + 4) else { return false };
+            let Some(destination) = frame.view::<4>(packet.l3 + ip::v4::SOURCE + 4) else { return false };
             tables.vip4(&Vip4Key::address(*destination))
         }
         Family::V6 => {
-            let Some(destination) = frame.view::<16>(packet.l3 + V6_SOURCE + 16) else { return false };
+            let Some(destination) = frame.view::<16>(packet.l3 + ip::v6::SOURCE + 16) else { return false };
             tables.vip6(&Vip6Key::address(*destination))
         }
     };

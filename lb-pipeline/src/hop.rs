@@ -2,15 +2,12 @@
 
 use lb_common::maps::Node;
 use lb_common::verdict::{Outcome, Refusal};
-use lb_common::wire::{checksum, ethernet};
+use lb_common::wire::ethernet;
+use lb_common::wire::ip::{self, Family};
 
 use crate::frame::Frame;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::verdict::Forward;
-
-/// Offsets of TTL, header checksum and hop limit in their headers.
-const V4_TTL: usize = 8;
-const V6_HOP_LIMIT: usize = 7;
 
 /// Out by the interface that leads to the node.
 #[inline(always)]
@@ -29,13 +26,6 @@ pub(crate) const fn macs_to(node: &Node) -> [u8; ethernet::MACS] {
     [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5]
 }
 
-/// TTL, protocol and header checksum of an IPv4 header, one hop further.
-#[inline(always)]
-pub(crate) const fn ttl_decremented([ttl, protocol, c0, c1]: [u8; 4]) -> [u8; 4] {
-    let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [ttl - 1, protocol]);
-    [ttl - 1, protocol, c0, c1]
-}
-
 /// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,
 /// RFC 8200 section 3).
 #[inline(always)]
@@ -43,14 +33,14 @@ pub(crate) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &Packet) -> Result<
     match packet.family {
         Family::V4 => {
             // TTL, protocol, header checksum.
-            let fields = frame.view_mut::<4>(packet.l3 + V4_TTL).ok_or(Refusal::Truncated)?;
+            let fields = frame.view_mut::<4>(packet.l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
             if fields[0] <= 1 {
                 return Err(Refusal::TtlExpired);
             }
-            *fields = ttl_decremented(*fields);
+            *fields = ip::with_ttl(*fields, fields[0] - 1);
         }
         Family::V6 => {
-            let [hop_limit] = frame.view_mut::<1>(packet.l3 + V6_HOP_LIMIT).ok_or(Refusal::Truncated)?;
+            let [hop_limit] = frame.view_mut::<1>(packet.l3 + ip::v6::HOP_LIMIT).ok_or(Refusal::Truncated)?;
             if *hop_limit <= 1 {
                 return Err(Refusal::TtlExpired);
             }

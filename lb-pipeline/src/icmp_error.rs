@@ -11,11 +11,11 @@
 
 use lb_common::maps::{Budget, Config};
 use lb_common::verdict::{Outcome, Refusal};
-use lb_common::wire::ip::{self, protocol};
+use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{checksum, ethernet, icmp};
 
 use crate::encapsulate::{Room, make_room};
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::configured;
 use crate::verdict::{Forward, Verdict};
@@ -88,11 +88,10 @@ fn turn_round<F: Subprograms>(
     quote: usize,
     ether_type: [u8; 2],
 ) -> Result<(), Refusal> {
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *frame.view::<12>(0).ok_or(Refusal::NoHeadroom)?;
+    let macs = ethernet::swapped(*frame.view::<{ ethernet::MACS }>(0).ok_or(Refusal::NoHeadroom)?);
     if !frame.cut_tail(packet.l3 + quote) {
         return Err(Refusal::NoHeadroom);
     }
-    let macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
     make_room(frame, packet, Room { macs, ether_type, bytes: front })
 }
 
@@ -145,15 +144,15 @@ fn answer_v4<F: Subprograms>(
     packet: &Packet,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
-    let to = *frame.view::<4>(packet.l3 + 12).ok_or(refusal)?;
+    let to = *frame.view::<4>(packet.l3 + ip::v4::SOURCE).ok_or(refusal)?;
     let [first, _, _, _, _, _, f0, f1] = *frame.view::<8>(packet.l3).ok_or(refusal)?;
     // With options the eight bytes would be options; and there are addresses that nothing may be sent to.
-    let plain = first == 0x45 && to[0] != 0 && to[0] != 127 && to[0] < 224;
+    let plain = first == 0x45 && ip::is_answerable_v4(to);
     // Of a packet in fragments only the first is answered (RFC 1122 section 3.2.2).
-    let later_part = u16::from_be_bytes([f0, f1]) & 0x1fff != 0;
+    let later_part = u16::from_be_bytes([f0, f1]) & ip::v4::FRAGMENT_OFFSET != 0;
     // A host says of its own ports that they are closed, and here the VIP is the host (RFC 1122 section 3.2.2.1).
     let from = match refusal {
-        Refusal::UndeclaredPort => *frame.view::<4>(packet.l3 + 16).ok_or(refusal)?,
+        Refusal::UndeclaredPort => *frame.view::<4>(packet.l3 + ip::v4::DESTINATION).ok_or(refusal)?,
         _ => config.address4,
     };
     if !plain || later_part || from == [0; 4] {
@@ -171,8 +170,8 @@ fn answer_v4<F: Subprograms>(
     let [c0, c1] = checksum::finish(sum);
     let [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9] = first;
     *frame.view_mut::<12>(packet.l3).ok_or(refusal)? = [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9, c0, c1];
-    *frame.view_mut::<4>(packet.l3 + 12).ok_or(refusal)? = from;
-    *frame.view_mut::<4>(packet.l3 + 16).ok_or(refusal)? = to;
+    *frame.view_mut::<4>(packet.l3 + ip::v4::SOURCE).ok_or(refusal)? = from;
+    *frame.view_mut::<4>(packet.l3 + ip::v4::DESTINATION).ok_or(refusal)? = to;
     let [m0, m1] = (packet.path_mtu as u16).to_be_bytes();
     let message = match refusal {
         // RFC 1191 section 4: the MTU is in the last two bytes.
@@ -190,9 +189,11 @@ fn answer_v6<F: Subprograms>(
     packet: &Packet,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
-    let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + 8).ok_or(refusal)?);
+    let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + ip::v6::SOURCE).ok_or(refusal)?);
     let from = match refusal {
-        Refusal::UndeclaredPort => u128::from_ne_bytes(*frame.view::<16>(packet.l3 + 24).ok_or(refusal)?),
+        Refusal::UndeclaredPort => {
+            u128::from_ne_bytes(*frame.view::<16>(packet.l3 + ip::v6::DESTINATION).ok_or(refusal)?)
+        }
         _ => u128::from_ne_bytes(config.address6),
     };
     let multicast = to.to_ne_bytes()[0] == 0xff;
@@ -209,10 +210,10 @@ fn answer_v6<F: Subprograms>(
     let [l0, l1] = length.to_be_bytes();
     let first = [0x60, 0, 0, 0, l0, l1, protocol::ICMPV6, ip::DEFAULT_TTL];
     *frame.view_mut::<8>(packet.l3).ok_or(refusal)? = first;
-    *frame.view_mut::<16>(packet.l3 + 8).ok_or(refusal)? = from.to_ne_bytes();
-    *frame.view_mut::<16>(packet.l3 + 24).ok_or(refusal)? = to.to_ne_bytes();
+    *frame.view_mut::<16>(packet.l3 + ip::v6::SOURCE).ok_or(refusal)? = from.to_ne_bytes();
+    *frame.view_mut::<16>(packet.l3 + ip::v6::DESTINATION).ok_or(refusal)? = to.to_ne_bytes();
     // The sum covers addresses, length and next header too (RFC 8200 section 8.1).
-    let addresses = checksum::sum(frame.view::<32>(packet.l3 + 8).ok_or(refusal)?);
+    let addresses = checksum::sum(frame.view::<32>(packet.l3 + ip::v6::SOURCE).ok_or(refusal)?);
     let sum = quote + addresses + u32::from(length) + u32::from(protocol::ICMPV6);
     let [m0, m1, m2, m3] = packet.path_mtu.to_be_bytes();
     let message = match refusal {

@@ -8,17 +8,13 @@ use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::{Vip4Key, Vip6Key};
 use lb_common::verdict::Refusal;
 use lb_common::wire::icmp;
-use lb_common::wire::ip::{self, protocol};
+use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::found::Found;
 use crate::frame::Frame;
 use crate::owner::Kind;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::tables::Tables;
-
-/// Offsets of the destination address.
-const V4_DESTINATION: usize = 16;
-const V6_DESTINATION: usize = 24;
 
 /// Reads an ICMP error whose ICMP header has been found. Returns whether it is a VIP's.
 ///
@@ -53,7 +49,7 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let Some(vip) = tables.vip4(&Vip4Key::port(vip_address, [ports[0], ports[1]], protocol)) else {
         return Ok(Found::Nothing);
     };
-    if frame.view::<4>(packet.l3 + V4_DESTINATION).is_none_or(|to| *to != vip_address) {
+    if frame.view::<4>(packet.l3 + ip::v4::DESTINATION).is_none_or(|to| *to != vip_address) {
         return Err(Refusal::ForeignIcmpError);
     }
     let key = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
@@ -77,7 +73,7 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> R
     let Some(vip) = tables.vip6(&Vip6Key::port(vip_address, [ports[0], ports[1]], protocol)) else {
         return Ok(Found::Nothing);
     };
-    let to = frame.view::<16>(packet.l3 + V6_DESTINATION).map(|to| u128::from_ne_bytes(*to));
+    let to = frame.view::<16>(packet.l3 + ip::v6::DESTINATION).map(|to| u128::from_ne_bytes(*to));
     if to != Some(u128::from_ne_bytes(vip_address)) {
         return Err(Refusal::ForeignIcmpError);
     }

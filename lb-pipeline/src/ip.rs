@@ -1,10 +1,11 @@
 //! IP packets of either family.
 
 use lb_common::verdict::Refusal;
+use lb_common::wire::ip::Family;
 use lb_common::wire::{ethernet, icmp};
 
 use crate::found::Found;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::{ipv4, ipv6};
 

@@ -11,11 +11,6 @@ use crate::owner::Kind;
 use crate::packet::Packet;
 use crate::tables::Tables;
 
-/// More-fragments bit and fragment offset.
-const FRAGMENT: u16 = 0x3fff;
-/// Fragment offset alone.
-const FRAGMENT_OFFSET: u16 = 0x1fff;
-
 /// Reads header and ports and asks whether they are a VIP's.
 #[inline(always)]
 pub(crate) fn read<F: Frame, T: Tables>(
@@ -30,14 +25,14 @@ pub(crate) fn read<F: Frame, T: Tables>(
         return Err(Refusal::BadIpHeader);
     }
     let destination = [header[16], header[17], header[18], header[19]];
-    let fragment = u16::from_be_bytes([header[6], header[7]]) & FRAGMENT;
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & ip::v4::FRAGMENT;
     let l4 = l3 + header_len;
     packet.l4 = l4;
     packet.length = u32::from(u16::from_be_bytes([header[2], header[3]]));
     packet.protocol = u32::from(header[9]);
     packet.fragment_id = u32::from(u16::from_be_bytes([header[4], header[5]]));
     packet.is_first_fragment = fragment != 0;
-    if fragment & FRAGMENT_OFFSET != 0 && ip::has_ports(header[9]) {
+    if fragment & ip::v4::FRAGMENT_OFFSET != 0 && ip::has_ports(header[9]) {
         return Ok(Found::Fragment);
     }
     match header[9] {

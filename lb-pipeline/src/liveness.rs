@@ -49,5 +49,5 @@ fn died_lately<T: Tables>(tables: &T, config: &Config, clock: u32, node: NodeInd
     let Some(liveness) = tables.liveness(node) else { return false };
     // Not dead at all wraps round, and is more than any grace.
     let dead_for = liveness.silence(clock).wrapping_sub(config.liveness_limit);
-    config.liveness_limit != 0 && dead_for < config.orphan_grace
+    config.liveness_limit != 0 && dead_for < config.hold_ticks
 }

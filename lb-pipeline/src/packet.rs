@@ -4,6 +4,7 @@ use lb_common::hash::FlowPorts;
 use lb_common::maps::{VIP_AFFINITY, Vip};
 use lb_common::verdict::Outcome;
 use lb_common::wire::gue::MAX_ASKED;
+use lb_common::wire::ip::Family;
 
 use crate::owner::{Kind, Trail};
 
@@ -133,13 +134,6 @@ impl Packet {
         self.name = flow;
         self.hash = hash;
     }
-}
-
-/// IP version of a packet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
 }
 
 /// The nodes that a packet has been asked of, by their wire identities.

@@ -12,11 +12,12 @@ use lb_common::maps::{CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
 use lb_common::ring::NodeIndex;
 use lb_common::tag::{self, ProbeWords};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::ip::Family;
 use lb_common::wire::{bfd, checksum, ethernet, ip};
 
 use crate::decapsulate::{Sender, sender};
 use crate::frame::Frame;
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::tables::{Tables, configured};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
@@ -72,8 +73,7 @@ fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &Packet, tagged: Ta
         Family::V6 => turn_v6(frame, packet.l3)?,
     }
     let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *macs;
-    *macs = [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5];
+    *macs = ethernet::swapped(*macs);
     Ok(Forward::Transmit(Outcome::ProbeReflected))
 }
 
@@ -204,10 +204,10 @@ fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Re
 
 #[inline(always)]
 fn turn_v4<F: Frame>(frame: &mut F, l3: usize) -> Result<(), Refusal> {
-    let fields = frame.view_mut::<12>(l3 + 8).ok_or(Refusal::Truncated)?;
-    let [ttl, protocol, c0, c1, s0, s1, s2, s3, d0, d1, d2, d3] = *fields;
-    let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [TTL, protocol]);
-    *fields = [TTL, protocol, c0, c1, d0, d1, d2, d3, s0, s1, s2, s3];
+    let fields = frame.view_mut::<12>(l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
+    let [t0, t1, t2, t3, s0, s1, s2, s3, d0, d1, d2, d3] = *fields;
+    let [t0, t1, t2, t3] = ip::with_ttl([t0, t1, t2, t3], TTL);
+    *fields = [t0, t1, t2, t3, d0, d1, d2, d3, s0, s1, s2, s3];
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use lb_common::wire::gue::MAX_ASKED;
 
 use crate::found::Found;
 use crate::owner::{MARK_LAST, MARK_LED};
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
 /// Notes who has been asked, and reads the packet. What is from no peer is none of ours: these EtherTypes are free
@@ -26,11 +26,7 @@ pub(crate) fn read<F: Subprograms, T: TableSubprograms>(
 /// Puts the EtherType back, once the packet is known to be for a VIP.
 #[inline(always)]
 pub(crate) fn restore<F: Subprograms>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
-    let ether_type = match packet.family {
-        Family::V4 => ethernet::IPV4,
-        Family::V6 => ethernet::IPV6,
-    };
-    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = ether_type;
+    *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = packet.family.ether_type();
     Ok(())
 }
 

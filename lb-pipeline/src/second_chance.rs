@@ -4,7 +4,7 @@
 //! In GUE where that fits; else, to a node that is on-link, by a MAC rewrite under an EtherType that says how
 //! many have been asked, which is good for two.
 
-use lb_common::maps::way;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ethernet;
@@ -24,16 +24,14 @@ pub(crate) fn send<F: Subprograms, T: TableSubprograms>(
     own_id: u32,
 ) -> Result<Outcome, Refusal> {
     let node = tables.node(index).ok_or(Refusal::NoWay)?;
-    if node.way == way::NONE {
-        return Err(Refusal::NoWay);
-    }
+    let mode = node.forwarding_mode().ok_or(Refusal::NoWay)?;
     let mark = if packet.asked.count == 0 { ethernet::ASKED_ONE } else { ethernet::ASKED_MORE };
     packet.asked.push(own_id);
     if node.outer_family != 0 && encapsulate::fits(node, packet) {
         frame.encapsulate(tables, index, packet)?;
         return Ok(Outcome::AskedGue);
     }
-    if node.way != way::L2 {
+    if mode != ForwardingMode::L2 {
         return Err(encapsulate::too_big(node, packet));
     }
     decrement_ttl(frame, packet)?;

@@ -8,15 +8,10 @@
 use lb_common::maps::{Source, VIP_SOURCES, v4_mapped};
 use lb_common::verdict::Refusal;
 use lb_common::wire::icmp;
+use lb_common::wire::ip::{self, Family};
 
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::subprograms::{Subprograms, TableSubprograms};
-
-/// Offsets of the addresses in their headers.
-const V4_SOURCE: usize = 12;
-const V4_DESTINATION: usize = 16;
-const V6_SOURCE: usize = 8;
-const V6_DESTINATION: usize = 24;
 
 /// Refuses a packet whose VIP has been noted and does not admit its client.
 ///
@@ -55,11 +50,19 @@ pub fn is_source_refused<F: Subprograms, T: TableSubprograms>(
 fn client<F: Subprograms>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
     match packet.family {
         Family::V4 => {
-            let at = if packet.is_error { quote(packet) + V4_DESTINATION } else { packet.l3 + V4_SOURCE };
+            let at = if packet.is_error {
+                quote(packet) + ip::v4::DESTINATION
+            } else {
+                packet.l3 + ip::v4::SOURCE
+            };
             frame.view::<4>(at).map(|address| v4_mapped(*address))
         }
         Family::V6 => {
-            let at = if packet.is_error { quote(packet) + V6_DESTINATION } else { packet.l3 + V6_SOURCE };
+            let at = if packet.is_error {
+                quote(packet) + ip::v6::DESTINATION
+            } else {
+                packet.l3 + ip::v6::SOURCE
+            };
             frame.view::<16>(at).copied()
         }
     }

@@ -5,15 +5,12 @@
 
 use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED, Vip4Key, Vip6Key};
 use lb_common::verdict::Refusal;
+use lb_common::wire::ip::{self, Family};
 
-use crate::packet::{Family, Packet};
+use crate::packet::Packet;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::Verdict;
-
-/// Offsets of the destination address.
-const V4_DESTINATION: usize = 16;
-const V6_DESTINATION: usize = 24;
 
 /// Whether TCP or UDP to no port of a VIP that the program knows is to be refused: its destination is a VIP, which is
 /// noted then.
@@ -25,10 +22,10 @@ pub fn is_undeclared<F: Subprograms, T: TableSubprograms>(
 ) -> bool {
     let vip = match packet.family {
         Family::V4 => frame
-            .view::<4>(packet.l3 + V4_DESTINATION)
+            .view::<4>(packet.l3 + ip::v4::DESTINATION)
             .and_then(|address| tables.vip4(&Vip4Key::address(*address))),
         Family::V6 => frame
-            .view::<16>(packet.l3 + V6_DESTINATION)
+            .view::<16>(packet.l3 + ip::v6::DESTINATION)
             .and_then(|address| tables.vip6(&Vip6Key::address(*address))),
     };
     match vip {

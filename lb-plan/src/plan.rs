@@ -20,7 +20,7 @@ mod vips;
 mod weights;
 
 pub use settings::{Facts, Forwarding, LivenessSettings, NextHop, Settings, UndeclaredPorts, Uplink};
-pub use status::{ForwardingMode, NodeState, RingState, ServiceState, Share, VipState};
+pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

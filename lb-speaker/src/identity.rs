@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_bgp::session::NextHops;
 use lb_bgp::value::RouterId;
+use lb_common::fnv::fnv1a;
 
 /// The identity of this node towards routers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,10 +59,7 @@ const FALLBACK: RouterId = match RouterId::new(Ipv4Addr::LOCALHOST) {
 
 /// FNV-1a; the result must not change between versions.
 pub(super) fn hash(seed: u64, text: &str) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    let octets = seed.to_be_bytes().into_iter().chain(text.bytes());
-    let mixed = octets.fold(OFFSET, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(PRIME));
+    let mixed = fnv1a(seed.to_be_bytes().into_iter().chain(text.bytes()));
     mixed ^ mixed >> 32
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lb_common::flows::{Entry, Standing, WAYS};
 use lb_common::maps::name;
 use lb_common::ring::NodeIndex;
-use lb_dataplane::maps::open_mapped;
+use lb_dataplane::map_io::open_mapped;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use crate::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, agents};

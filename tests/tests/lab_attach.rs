@@ -108,10 +108,10 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
             node.configure_routes()
         })?;
         outage(lab, node, "renamed", || rename(node, "eth0", "ens3"))?;
-        wait_problem(node, "now called ens3", true, SERVED_WITHIN)?;
+        wait_problem(node, "renamed to ens3", true, SERVED_WITHIN)?;
         ensure!(node.status()?["interfaces"][0]["interface"] == "ens3", "it is called so");
         outage(lab, node, "renamed back", || rename(node, "ens3", "eth0"))?;
-        wait_problem(node, "now called ens3", false, SERVED_WITHIN)?;
+        wait_problem(node, "renamed to ens3", false, SERVED_WITHIN)?;
         outage(lab, node, "another MAC", || ip(node, &["link set eth0 address 02:00:00:00:11:11"]))?;
         let other = lab.node("n2")?;
         outage(lab, &other, "another node's MAC", || {
@@ -149,10 +149,10 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
         ensure!(is_pinned(), "{} is not there again", inside.directory().display());
         for flags in [MntFlags::empty(), MntFlags::MNT_DETACH] {
             unpinned("bpffs unmounted", &|| node.unmount_bpffs(flags))?;
-            wait_problem(node, "no BPF file system", true, SERVED_WITHIN)?;
+            wait_problem(node, "no longer a BPF file system", true, SERVED_WITHIN)?;
             unpinned("bpffs mounted", &|| node.mount_bpffs())?;
             ensure!(
-                is_pinned() && !problems(&node.status()?).contains("no BPF"),
+                is_pinned() && !problems(&node.status()?).contains("no longer a BPF"),
                 "pinned, and nothing is wrong"
             );
         }
@@ -285,7 +285,7 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
         // Gone altogether.
         node.delete_uplink()?;
         node.wait_status("is not ready", WITHDRAWN_WITHIN, |status| Ok(status["ready"] == false))?;
-        wait_problem(&node, "uplink eth0 is gone", true, BLUR)?;
+        wait_problem(&node, "uplink eth0 does not exist", true, BLUR)?;
         node.make_uplink("eth0")?;
         node.configure_uplink("eth0")?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
@@ -358,7 +358,7 @@ fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
         answered_once(lab, &node, WEB_V4)?;
         // One of two may go: the other one carries packets, and what is missing is named.
         ip(&node, &["link del eth1"])?;
-        wait_problem(&node, "uplink eth1 is gone", true, WITHDRAWN_WITHIN)?;
+        wait_problem(&node, "uplink eth1 does not exist", true, WITHDRAWN_WITHIN)?;
         ensure!(node.status()?["ready"] == true, "one uplink is enough");
         answered_once(lab, &node, inside)
     })

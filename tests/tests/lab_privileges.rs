@@ -150,7 +150,7 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
         let told = [
             "cannot open BFD echo socket, which requires CAP_NET_RAW",
-            "cannot look for a router, which takes CAP_NET_RAW",
+            "cannot discover routers, which requires CAP_NET_RAW",
         ];
         node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
         node.stop_agent(WITHIN)?;

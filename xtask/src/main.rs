@@ -141,7 +141,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
         Verb::Manifests => deploy::manifests(),
-        Verb::Reference => book::reference(),
+        Verb::Reference => tidy::write_reference().and_then(|()| book::reference()),
         Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
         Verb::Image => deploy::image(),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),

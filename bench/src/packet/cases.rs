@@ -1,6 +1,7 @@
 //! What is measured: kinds of packets, each with few and many flows and VIPs.
 
 use fairlead_tests::packets::build::Frame;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::verdict::Outcome;
 
 use super::cluster::Leads;
@@ -40,8 +41,10 @@ pub struct Kind {
     pub leads: Leads,
     /// This node has the flows in its table beforehand.
     pub known: bool,
-    /// The way to the nodes.
-    pub way: u8,
+    /// How packets are carried to the nodes.
+    pub mode: ForwardingMode,
+    /// IP version of the outer header, if there is one.
+    pub outer_family: u8,
     /// Offset of the last two bytes of the source address that names the flow.
     pub flow_at: u32,
     /// Offset of the source port, to which the upper bits of the flow's number are added.

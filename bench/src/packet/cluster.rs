@@ -4,9 +4,10 @@ use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
 use fairlead_tests::packets::build::Mac;
 use fairlead_tests::packets::fixture;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::FlowKeys;
 use lb_common::maps::{
-    AddressFilter, Config, LIVENESS_UP, Link, Liveness, MacFilter, Node, Vip, Vip4Key, Vip6Key, capacity, way,
+    AddressFilter, Config, LIVENESS_UP, Link, Liveness, MacFilter, Node, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
@@ -70,7 +71,7 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 /// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
 pub fn tables(case: &Case) -> HostTables {
     let Size { vips, rings, .. } = case.size;
-    let Kind { leads, way, protocol, .. } = case.kind;
+    let Kind { leads, mode, outer_family, protocol, .. } = case.kind;
     let config = Config {
         flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),
@@ -82,7 +83,7 @@ pub fn tables(case: &Case) -> HostTables {
         echo_rate: 0,
         id: wire_id(SELF),
         liveness_limit: 15,
-        orphan_grace: 100,
+        hold_ticks: 100,
         tag_key_ids: TAG.map(|key| key.id),
         pad: [0; 6],
         uplinks: [INGRESS, 0, 0, 0],
@@ -90,7 +91,7 @@ pub fn tables(case: &Case) -> HostTables {
         icmp_error_rate: 0,
         flow_mask: capacity::FLOW_SETS as u32 - 1,
         vips: AddressFilter::EMPTY,
-        peer_macs: MacFilter::EMPTY,
+        node_macs: MacFilter::EMPTY,
     };
     let slots = u32::from(rings) * SLOTS;
     let sizes = Sizes { slots, nodes: u32::from(NODES) + 1, vip_stats: u32::from(vips) };
@@ -102,7 +103,7 @@ pub fn tables(case: &Case) -> HostTables {
         tables.set_liveness(cell, Liveness { last_seen: CLOCK, state: LIVENESS_UP });
     }
     for index in 1..=NODES {
-        tables.nodes[usize::from(index)] = node(index, way);
+        tables.nodes[usize::from(index)] = node(index, mode, outer_family);
         let mac = next_hop(index);
         tables.peer_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
     }
@@ -169,10 +170,10 @@ pub const fn node6(index: NodeIndex) -> [u8; 16] {
     v6(0xf0, index)
 }
 
-fn node(index: NodeIndex, way: u8) -> Node {
+fn node(index: NodeIndex, mode: ForwardingMode, outer_family: u8) -> Node {
     let mut node = Node {
-        way,
-        outer_family: if way == way::GUE6 { 6 } else { 4 },
+        mode: mode as u8,
+        outer_family,
         mtu: 1500,
         ifindex: INGRESS,
         next_hop_mac: next_hop(index),
@@ -180,7 +181,7 @@ fn node(index: NodeIndex, way: u8) -> Node {
         id: wire_id(index),
         ..Node::NONE
     };
-    if way == way::GUE6 {
+    if outer_family == 6 {
         (node.outer_source, node.outer_destination) = (SELF6, node6(index));
     } else {
         let destination = node4(index);

@@ -1,7 +1,7 @@
 //! Kinds of packets.
 
 use fairlead_tests::packets::build::Frame;
-use lb_common::maps::way;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::verdict::Outcome;
 
 use super::cases::{Kind, Program};
@@ -174,7 +174,8 @@ fn miss() -> Kind {
         protocol: 6,
         leads: Leads::Others,
         known: false,
-        way: way::L2,
+        mode: ForwardingMode::L2,
+        outer_family: 4,
         flow_at,
         port_at,
         vip_at,
@@ -215,7 +216,7 @@ fn l2_small_cluster() -> Kind {
 }
 
 fn gue() -> Kind {
-    Kind { name: "gue", outcome: Outcome::ForwardedGue, way: way::GUE4, growth: GUE4, ..l2() }
+    Kind { name: "gue", outcome: Outcome::ForwardedGue, mode: ForwardingMode::Gue, growth: GUE4, ..l2() }
 }
 
 fn gue_udp() -> Kind {
@@ -223,7 +224,7 @@ fn gue_udp() -> Kind {
 }
 
 fn gue_v6() -> Kind {
-    Kind { name: "gue, IPv6 in IPv6", way: way::GUE6, growth: GUE6, ..with_v6(gue(), v6_tcp()) }
+    Kind { name: "gue, IPv6 in IPv6", outer_family: 6, growth: GUE6, ..with_v6(gue(), v6_tcp()) }
 }
 
 fn gue_v6_udp() -> Kind {
@@ -231,7 +232,7 @@ fn gue_v6_udp() -> Kind {
 }
 
 fn ipip() -> Kind {
-    Kind { name: "ipip", outcome: Outcome::ForwardedIpip, way: way::IPIP4, growth: IPIP4, ..l2() }
+    Kind { name: "ipip", outcome: Outcome::ForwardedIpip, mode: ForwardingMode::Ipip, growth: IPIP4, ..l2() }
 }
 
 /// Of a flow that this node has.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use aya::maps::MapError;
 use lb_dataplane::attach::AttachError;
-use lb_dataplane::maps::MapsError;
+use lb_dataplane::map_io::MapsError;
 use lb_dataplane::preflight::PreflightError;
 use lb_kube::client::ClientError;
 use lb_kube::source::SourceError;

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use lb_bgp::value::RouterId;
 use lb_common::flows::WAYS;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
@@ -51,9 +53,9 @@ pub struct AgentArgs {
     /// How the XDP program runs on the uplinks.
     #[arg(long, value_enum, default_value = "auto")]
     xdp_mode: XdpModeArg,
-    /// How packets get to other nodes.
-    #[arg(long, value_enum, default_value = "auto")]
-    forwarding: ForwardingArg,
+    /// How packets are carried to other nodes.
+    #[arg(long, value_parser = forwarding_modes(), default_value = Forwarding::AUTO)]
+    forwarding: Forwarding,
     /// Take IP in IP from other nodes, before they send it; always on with --forwarding ipip. Nothing but its source
     /// address says that such a packet is a node's: filter node addresses as sources at the network's border.
     #[arg(long)]
@@ -177,18 +179,20 @@ enum XdpModeArg {
     Generic,
 }
 
-/// How packets get to other nodes.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ForwardingArg {
-    /// A MAC rewrite where the node is on-link, GUE otherwise.
-    Auto,
-    /// A MAC rewrite only.
-    L2,
-    /// GUE only.
-    Gue,
-    /// IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address says
-    /// that a packet is a node's: filter node addresses as sources at the network's border.
-    Ipip,
+/// The forwarding modes as an option takes them.
+fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
+    let about = |mode: ForwardingMode| match mode {
+        ForwardingMode::L2 => "A MAC rewrite only",
+        ForwardingMode::Gue => "GUE only",
+        ForwardingMode::Ipip => {
+            "IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address \
+             says that a packet is a node's: filter node addresses as sources at the network's border"
+        }
+    };
+    let auto =
+        PossibleValue::new(Forwarding::AUTO).help("A MAC rewrite where the node is on-link, GUE otherwise");
+    let modes = ForwardingMode::ALL.map(|mode| PossibleValue::new(mode.as_str()).help(about(mode)));
+    PossibleValuesParser::new([auto].into_iter().chain(modes)).try_map(|name| name.parse::<Forwarding>())
 }
 
 /// What becomes of packets to undeclared ports of a VIP.
@@ -277,13 +281,8 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         socket: args.socket.socket,
         hash_key,
         tag_keys,
-        accept_ipip: args.accept_ipip || matches!(args.forwarding, ForwardingArg::Ipip),
-        forwarding: match args.forwarding {
-            ForwardingArg::Auto => Forwarding::Auto,
-            ForwardingArg::L2 => Forwarding::L2,
-            ForwardingArg::Gue => Forwarding::Gue,
-            ForwardingArg::Ipip => Forwarding::Ipip,
-        },
+        accept_ipip: args.accept_ipip || args.forwarding == Forwarding::Always(ForwardingMode::Ipip),
+        forwarding: args.forwarding,
         echo_rate: args.echo_rate,
         icmp_error_rate: args.icmp_error_rate,
         undeclared: match args.undeclared_ports {

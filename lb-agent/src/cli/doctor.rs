@@ -86,7 +86,7 @@ fn object() -> Result<(), DoctorError> {
 
 /// What makes a difference to how the program would run on an uplink.
 fn show_uplink(name: &str) {
-    let Some(device) = link::look(name) else { return };
+    let Some(device) = link::by_name_blocking(name) else { return };
     if device.kind == DeviceKind::Veth {
         println!(
             "{name} is a veth: the program runs in the stack. --xdp-mode native needs an XDP program or GRO at its other end: without, what the program sends is lost, and other nodes take this one for dead"

@@ -7,7 +7,7 @@ use lb_api::problem::Problem;
 use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
 use lb_dataplane::liveness::{ProbeConfig, ProbedNode, ProbedNodes};
-use lb_dataplane::maps::MapsError;
+use lb_dataplane::map_io::MapsError;
 use lb_kube::config_errors::{ConfigErrors, is_configuration};
 use lb_model::Node;
 use lb_plan::contents::{Contents, diff};

@@ -110,7 +110,7 @@ impl ControlLoop {
     /// Sends to other hosts on a new uplink, so that switches and neighbor tables learn it.
     pub(super) async fn greet(&self, state: &mut LoopState) {
         if let Some(until) = state.greet_until {
-            self.network.greet(&self.next_hop_targets(state)).await;
+            self.network.solicit_all(&self.next_hop_targets(state)).await;
             state.greet_until = Some(until).filter(|until| Instant::now() < *until);
         }
     }

@@ -26,6 +26,13 @@ pub const CUSTOMER_TAG: [u8; 2] = [0x81, 0x00];
 /// EtherType of a service tag (802.1ad).
 pub const SERVICE_TAG: [u8; 2] = [0x88, 0xa8];
 
+/// Both MAC addresses, exchanged.
+#[inline(always)]
+pub const fn swapped(macs: [u8; MACS]) -> [u8; MACS] {
+    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = macs;
+    [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5]
+}
+
 /// Whether the EtherType announces a tag.
 #[inline(always)]
 pub const fn is_tag(ether_type: [u8; 2]) -> bool {

@@ -1,5 +1,7 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200), and the ports of what they carry.
 
+use super::{checksum, ethernet};
+
 /// Bytes of an IPv4 header without options.
 pub const V4_HEADER: usize = 20;
 /// Bytes of an IPv6 header.
@@ -19,6 +21,72 @@ pub const SCTP_CHUNK_TYPE: usize = 12;
 
 /// TTL and hop limit of packets that are made here.
 pub const DEFAULT_TTL: u8 = 64;
+
+/// Offsets in an IPv4 header.
+pub mod v4 {
+    /// TTL, protocol and header checksum.
+    pub const TTL: usize = 8;
+    /// Source address.
+    pub const SOURCE: usize = 12;
+    /// Destination address.
+    pub const DESTINATION: usize = 16;
+    /// More-fragments bit and fragment offset, in the two bytes at offset 6.
+    pub const FRAGMENT: u16 = 0x3fff;
+    /// Fragment offset alone.
+    pub const FRAGMENT_OFFSET: u16 = 0x1fff;
+}
+
+/// Offsets in an IPv6 header.
+pub mod v6 {
+    /// Hop limit.
+    pub const HOP_LIMIT: usize = 7;
+    /// Source address.
+    pub const SOURCE: usize = 8;
+    /// Destination address.
+    pub const DESTINATION: usize = 24;
+}
+
+/// IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The EtherType that announces a packet of this version.
+    #[inline(always)]
+    pub const fn ether_type(self) -> [u8; 2] {
+        match self {
+            Self::V4 => ethernet::IPV4,
+            Self::V6 => ethernet::IPV6,
+        }
+    }
+
+    /// The protocol number of a packet of this version inside another.
+    #[inline(always)]
+    pub const fn protocol(self) -> u8 {
+        match self {
+            Self::V4 => protocol::IPV4,
+            Self::V6 => protocol::IPV6,
+        }
+    }
+}
+
+/// TTL, protocol and header checksum of an IPv4 header with another TTL.
+#[inline(always)]
+pub const fn with_ttl([ttl, protocol, c0, c1]: [u8; 4], new: u8) -> [u8; 4] {
+    let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [new, protocol]);
+    [new, protocol, c0, c1]
+}
+
+/// Whether an IPv4 source can be answered: 0/8, loopback, multicast and broadcast cannot.
+#[inline(always)]
+pub const fn is_answerable_v4([first, ..]: [u8; 4]) -> bool {
+    first != 0 && first != 127 && first < 224
+}
 
 /// IP protocol numbers.
 pub mod protocol {

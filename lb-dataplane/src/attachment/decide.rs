@@ -49,7 +49,8 @@ pub(super) struct LinkState {
 pub(super) struct Decision<'a> {
     /// The uplink's current interface; `None` if there is none.
     pub(super) interface: Option<&'a XdpInterface>,
-    /// Whether to close the link first, because it is detached or on an interface that is no longer the uplink.
+    /// Whether to close the link first, because it is detached or on an interface that is no longer the
+    /// uplink.
     pub(super) release: bool,
     /// The next step.
     pub(super) step: Step,
@@ -68,7 +69,8 @@ pub(super) enum Step {
     Wait,
 }
 
-/// Decides on an uplink. The name counts first; a renamed interface remains the uplink until another one takes its name.
+/// Decides on an uplink. The name counts first; a renamed interface remains the uplink until another one
+/// takes its name.
 pub(super) fn decide<'a>(
     desired: DesiredUplink<'_>,
     link: Option<LinkState>,
@@ -99,9 +101,9 @@ pub(super) fn decide<'a>(
     }
 }
 
-/// Returns the interface of each link of a previous agent, by the name that it is pinned under and by its program;
-/// `None` if the interface is gone. The name counts first. An interface that was renamed since is one that has the
-/// program and no link pinned under its name.
+/// Returns the interface of each link of a previous agent, by the name that it is pinned under and by its
+/// program; `None` if the interface is gone. The name counts first. An interface that was renamed since is
+/// one that has the program and no link pinned under its name.
 pub(super) fn locate(pinned: &[(String, u32)], interfaces: &[XdpInterface]) -> Vec<Option<u32>> {
     let has = |interface: &XdpInterface, program: u32| interface.program.is_some_and(|it| it.id == program);
     let named = |(name, program): &(String, u32)| {

@@ -19,8 +19,8 @@ pub(super) struct HeldLink {
     index: u32,
     /// Whether this agent has created it.
     pub(super) is_fresh: bool,
-    /// Whether it still runs the program of an agent with another map layout, which it does until this agent's maps
-    /// are written: with empty maps, the program would pass all packets to the node's own stack.
+    /// Whether it still runs the program of an agent with another map layout, which it does until this
+    /// agent's maps are written: with empty maps, the program would pass all packets to the node's own stack.
     pub(super) is_of_other_layout: bool,
 }
 

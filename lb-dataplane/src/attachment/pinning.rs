@@ -24,8 +24,8 @@ pub(super) fn open_all(pins: &Pins) -> Result<HeldMaps, AttachError> {
     MAPS.iter().map(|map| open(map.name)).collect()
 }
 
-/// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that are no longer
-/// held.
+/// Pins all maps and links whose pin is missing or leads to another object, and removes pins of links that
+/// are no longer held.
 pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> Result<(), AttachError> {
     if !pins.is_mounted() {
         return Err(AttachError::NoBpffs { path: pins.bpffs().to_path_buf() });
@@ -36,8 +36,8 @@ pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> R
         pin_map(&pins.map(name), map)?;
     }
     for uplink in uplinks.iter_mut() {
-        // A link that cannot be pinned is closed, and the program detached. So links come last: whatever prevents a pin
-        // has already failed for a map.
+        // A link that cannot be pinned is closed, and the program detached. So links come last: whatever
+        // prevents a pin has already failed for a map.
         if let Some(held) = &mut uplink.link
             && let Some(link) = held.link.take()
         {

@@ -10,8 +10,8 @@ use super::uplink::Uplink;
 use crate::attach::{AttachError, AttachMode};
 use crate::pins::Pins;
 
-/// Takes over the links of a previous agent, and returns the interfaces as they are afterwards. Detaches interfaces
-/// that are no longer uplinks and removes their pins.
+/// Takes over the links of a previous agent, and returns the interfaces as they are afterwards. Detaches
+/// interfaces that are no longer uplinks and removes their pins.
 pub(super) fn take_over(
     pins: &Pins,
     program: &mut LoadedProgram,

@@ -1,4 +1,4 @@
-//! IPv4 addresses of interfaces, with the prefixes that are on-link with them.
+//! The IPv4 networks that are on-link on each interface.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::Handle;
 
-/// By interface index.
+/// Returns the on-link networks by interface index.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub(super) async fn networks(handle: &Handle) -> Result<BTreeMap<u32, BTreeSet<Ipv4Net>>, rtnetlink::Error> {
     let mut networks: BTreeMap<u32, BTreeSet<Ipv4Net>> = BTreeMap::new();
     let mut addresses = handle.address().get().execute();
@@ -25,7 +25,7 @@ pub(super) async fn networks(handle: &Handle) -> Result<BTreeMap<u32, BTreeSet<I
 
 fn network(message: &AddressMessage) -> Option<Ipv4Net> {
     message.attributes.iter().find_map(|attribute| match attribute {
-        // Of a link from point to point the other end's, which is what is on-link.
+        // On a point-to-point link this is the peer's address, which is the one that is on-link.
         AddressAttribute::Address(IpAddr::V4(address)) => {
             Ipv4Net::new(*address, message.header.prefix_len).ok()
         }

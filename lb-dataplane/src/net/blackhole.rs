@@ -1,17 +1,18 @@
-//! Blackholes for aggregates that are announced: a packet for an address of one that is no VIP ends here, and does not
-//! go back to the router, which would send it here again until its TTL ends.
+//! Blackhole routes for advertised aggregates: a packet to an address of an aggregate that is no VIP is
+//! dropped here. Without them it would loop between this node and the router until its TTL expires.
 //!
-//! A route in the main table would be asked for the node's own connections to VIPs too, before kube-proxy has rewritten
-//! them, and a longer prefix of it would hide part of a network that the node is connected to. So the blackholes have
-//! a table of their own, and only packets that come in by an uplink get there, after all routes of the main table but
-//! the default:
+//! A route in the main table would also apply to the node's own connections to VIPs, before kube-proxy
+//! rewrites them, and would hide a less specific connected network. So the blackholes have a table of their
+//! own. Only packets received on an uplink reach it, after all routes of the main table except the default
+//! route:
 //!
 //! ```text
 //! 32764: from all iif eth0 lookup main suppress_prefixlength 0
 //! 32765: from all iif eth0 lookup 6080
 //! ```
 //!
-//! Routes and rules carry a protocol number of their own. Whoever starts finds them, and they stay while no agent runs.
+//! Routes and rules have a protocol number of their own, by which the next agent finds them. They stay while
+//! no agent runs.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,52 +28,52 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use tokio::sync::watch;
 
-/// The table of the blackholes.
+/// The routing table of the blackholes.
 pub const TABLE: u32 = 6080;
-/// Who has written a route or a rule; no number that `rtnetlink.h` or a routing daemon uses.
+/// The protocol number of our routes and rules; neither `rtnetlink.h` nor a routing daemon uses it.
 pub const PROTOCOL: u8 = 171;
-/// Behind what others have written, in front of the main table's rule (32766).
+/// The priorities of the rules: after those of other software, before the main table's rule (32766).
 const FIRST_PRIORITY: u32 = 32_764;
 const SECOND_PRIORITY: u32 = 32_765;
-/// The main table.
+/// The main routing table.
 const MAIN: u32 = 254;
-/// How often it is looked whether all is as it was written.
+/// The interval at which the routes and rules are checked.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 
-/// The aggregates that shall have a blackhole; a task writes them.
+/// The aggregates that need a blackhole route, written by a task.
 #[derive(Debug)]
 pub struct Blackholes {
-    /// `None` before it is known.
-    wanted: watch::Sender<Option<BTreeSet<IpNet>>>,
+    /// `None` until the first [`Self::set`].
+    desired: watch::Sender<Option<BTreeSet<IpNet>>>,
 }
 
 impl Blackholes {
-    /// Starts the task, which ends with this; must be called inside a runtime. Nothing is changed before the first
-    /// [`Self::set`].
+    /// Starts the task, which ends when this is dropped; must be called inside a runtime. Changes nothing
+    /// before the first [`Self::set`].
     ///
     /// # Errors
-    /// When the kernel gives no netlink socket.
+    /// When the netlink socket cannot be opened.
     pub fn start(uplinks: Vec<String>) -> std::io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        let (wanted, mut asked) = watch::channel(None);
+        let (desired, mut requests) = watch::channel(None);
         tokio::spawn(async move {
-            let mut said = None;
-            while asked.changed().await.is_ok() {
+            let mut logged = None;
+            while requests.changed().await.is_ok() {
                 loop {
-                    let wanted = asked.borrow_and_update().clone().unwrap_or_default();
+                    let desired = requests.borrow_and_update().clone().unwrap_or_default();
                     let failed =
-                        reconcile(&handle, &wanted, &uplinks).await.err().map(|error| error.to_string());
-                    if let Some(error) = failed.as_ref().filter(|_| failed != said) {
+                        reconcile(&handle, &desired, &uplinks).await.err().map(|error| error.to_string());
+                    if let Some(error) = failed.as_ref().filter(|_| failed != logged) {
                         tracing::warn!(
                             error,
-                            "cannot write blackhole routes for announced aggregates: packets for addresses of theirs \
-                             that are no VIP go to and fro between router and node"
+                            "cannot install blackhole routes for advertised aggregates; retrying: packets to their \
+                             addresses that are no VIP loop between router and node"
                         );
                     }
-                    said = failed;
-                    let is_checked = !wanted.is_empty() || said.is_some();
-                    let changed = tokio::time::timeout(CHECK_EVERY, asked.changed());
+                    logged = failed;
+                    let is_checked = !desired.is_empty() || logged.is_some();
+                    let changed = tokio::time::timeout(CHECK_EVERY, requests.changed());
                     match changed.await {
                         Err(_) if is_checked => {}
                         Err(_) => break,
@@ -82,57 +83,59 @@ impl Blackholes {
                 }
             }
         });
-        Ok(Self { wanted })
+        Ok(Self { desired })
     }
 
-    /// These, and no others, shall have a blackhole. Prefixes of one address are left out: a VIP is none of it.
+    /// Sets the aggregates that have a blackhole, and removes all others. Ignores host routes: their address
+    /// is a VIP.
     pub fn set(&self, aggregates: impl IntoIterator<Item = IpNet>) {
-        let wanted: BTreeSet<IpNet> =
+        let desired: BTreeSet<IpNet> =
             aggregates.into_iter().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
-        self.wanted.send_if_modified(|before| {
-            let differs = before.as_ref() != Some(&wanted);
-            *before = Some(wanted);
+        self.desired.send_if_modified(|before| {
+            let differs = before.as_ref() != Some(&desired);
+            *before = Some(desired);
             differs
         });
     }
 }
 
-/// Removes all blackholes and their rules, whoever's agent wrote them; returns them in words.
+/// Removes all blackhole routes and their rules, of any agent, and returns a description of each.
 ///
 /// # Errors
-/// When the kernel refuses.
+/// When a netlink request fails.
 pub async fn remove_all() -> std::io::Result<Vec<String>> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     tokio::spawn(connection);
     reconcile(&handle, &BTreeSet::new(), &[]).await.map_err(std::io::Error::other)
 }
 
-/// Writes what is missing and removes what is too much; returns what was removed.
+/// Installs missing routes and rules, removes superfluous ones, and returns a description of each removed
+/// one.
 async fn reconcile(
     handle: &Handle,
-    wanted: &BTreeSet<IpNet>,
+    desired: &BTreeSet<IpNet>,
     uplinks: &[String],
 ) -> Result<Vec<String>, rtnetlink::Error> {
     let mut removed = Vec::new();
     for family in [IpVersion::V4, IpVersion::V6] {
         let of_family = |net: &&IpNet| net.addr().is_ipv4() == matches!(family, IpVersion::V4);
-        let wanted: BTreeSet<IpNet> = wanted.iter().filter(of_family).copied().collect();
+        let desired: BTreeSet<IpNet> = desired.iter().filter(of_family).copied().collect();
         let installed = match installed_routes(handle, &family).await {
             Ok(installed) => installed,
-            // A kernel without this family has no packets of it.
-            Err(error) if wanted.is_empty() => {
+            // The kernel does not support this family, so there are no packets of it.
+            Err(error) if desired.is_empty() => {
                 tracing::debug!(%error, "cannot list routes");
                 continue;
             }
             Err(error) => return Err(error),
         };
-        for net in wanted.difference(&installed) {
+        for net in desired.difference(&installed) {
             done(handle.route().add(route(*net)).replace().execute().await)?;
         }
-        // The rules lead to the routes: they come after them, and go before them.
-        let interfaces = if wanted.is_empty() { &[] } else { uplinks };
+        // The rules refer to the routes: they are added after them and removed before them.
+        let interfaces = if desired.is_empty() { &[] } else { uplinks };
         removed.extend(reconcile_rules(handle, &family, interfaces).await?);
-        for net in installed.difference(&wanted) {
+        for net in installed.difference(&desired) {
             done(handle.route().del(route(*net)).execute().await)?;
             removed.push(format!("blackhole route {net}"));
         }
@@ -147,13 +150,13 @@ async fn reconcile_rules(
 ) -> Result<Vec<String>, rtnetlink::Error> {
     let steps = [(FIRST_PRIORITY, MAIN), (SECOND_PRIORITY, TABLE)];
     let of = |name: &String| steps.map(|(priority, _)| (name.clone(), priority));
-    let wanted: BTreeSet<(String, u32)> = uplinks.iter().flat_map(of).collect();
-    let mut missing = wanted.clone();
+    let desired: BTreeSet<(String, u32)> = uplinks.iter().flat_map(of).collect();
+    let mut missing = desired.clone();
     let mut removed = Vec::new();
     let rules: Vec<RuleMessage> = handle.rule().get(family.clone()).execute().try_collect().await?;
     for rule in rules {
         let Some(key) = own_rule(&rule) else { continue };
-        if !wanted.contains(&key) {
+        if !desired.contains(&key) {
             done(handle.rule().del(rule).execute().await)?;
             removed.push(format!("rule {} for packets from {}", key.1, key.0));
         }
@@ -177,7 +180,7 @@ async fn reconcile_rules(
     Ok(removed)
 }
 
-/// Interface and priority of a rule that an agent has written.
+/// Returns interface and priority of a rule that Fairlead has installed; `None` for other rules.
 fn own_rule(rule: &RuleMessage) -> Option<(String, u32)> {
     let (mut own, mut name, mut priority) = (false, None, None);
     for attribute in &rule.attributes {
@@ -204,7 +207,7 @@ async fn installed_routes(handle: &Handle, family: &IpVersion) -> Result<BTreeSe
     Ok(installed)
 }
 
-/// The prefix of a route that an agent has written.
+/// Returns the prefix of a route that Fairlead has installed; `None` for other routes.
 fn own_route(route: &RouteMessage) -> Option<IpNet> {
     let (mut table, mut destination) = (u32::from(route.header.table), None);
     for attribute in &route.attributes {
@@ -244,7 +247,7 @@ fn blackhole<T>(builder: RouteMessageBuilder<T>) -> RouteMessage {
     builder.scope(RouteScope::Universe).kind(RouteType::BlackHole).build()
 }
 
-/// What is there already, or gone already, is as it shall be.
+/// Ignores the errors for a route or rule that already exists or is already gone.
 fn done(result: Result<(), rtnetlink::Error>) -> Result<(), rtnetlink::Error> {
     match result {
         Err(rtnetlink::Error::NetlinkError(message))

@@ -1,7 +1,7 @@
-//! Why a driver does not run XDP programs.
+//! The reason why a driver refuses an XDP program, from netlink's extended acknowledgement.
 //!
-//! A link that cannot be made is refused by a number alone, the same one for a driver without XDP and for one that has it
-//! and cannot run it as the interface is set up. In answer to a request over netlink the kernel says the reason in words.
+//! `BPF_LINK_CREATE` fails with an error number only, the same one for a driver without XDP and for a driver
+//! that cannot run it with the interface's current settings. A netlink request returns the reason as text.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -14,17 +14,17 @@ use rtnetlink::sys::AsyncSocket;
 const ONLY_NATIVE: u32 = 1 << 0 | 1 << 2;
 /// `XDP_FLAGS_DRV_MODE`.
 const NATIVE: u32 = 1 << 2;
-/// `NLMSGERR_ATTR_MSG`: the reason, as a string that ends with a zero.
+/// `NLMSGERR_ATTR_MSG`: the reason, a zero-terminated string.
 const REASON: u16 = 1;
 
-/// What the kernel says of why the driver of an interface does not run the program, which it has just refused. `None`
-/// where it says nothing.
+/// Returns the kernel's reason why the driver of an interface refuses the program. Call it after a link
+/// failed. `None` if the kernel gives no reason.
 pub fn of(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
-    // A thread of its own: this one may drive a runtime already.
-    std::thread::scope(|scope| scope.spawn(|| ask(interface, program)).join().ok()).flatten()
+    // In a thread of its own: the current one may run a runtime already.
+    std::thread::scope(|scope| scope.spawn(|| request(interface, program)).join().ok()).flatten()
 }
 
-fn ask(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
+fn request(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
     runtime.block_on(async {
         let (mut connection, handle, _) = rtnetlink::new_connection().ok()?;
@@ -34,7 +34,7 @@ fn ask(interface: u32, program: BorrowedFd<'_>) -> Option<String> {
             Err(rtnetlink::Error::NetlinkError(error)) => reason(&error),
             Err(_) => None,
             Ok(()) => {
-                // It runs after all. It is not to stay without a link.
+                // The driver accepted it this time. Detach it: it must not stay without a link.
                 let _ = set(&handle, interface, -1, NATIVE).await;
                 None
             }
@@ -49,11 +49,12 @@ async fn set(handle: &Handle, interface: u32, program: i32, flags: u32) -> Resul
     handle.link().set(message).execute().await
 }
 
-/// The reason in an answer: attributes behind a copy of the request, whose length is in its first four bytes.
+/// Parses the reason from an error message: attributes after a copy of the request, whose first four bytes
+/// are its length.
 fn reason(error: &ErrorMessage) -> Option<String> {
-    let answer = error.header.as_slice();
-    let request = u32::from_ne_bytes(*answer.first_chunk()?) as usize;
-    let mut rest = answer.get(request.next_multiple_of(4)..)?;
+    let message = error.header.as_slice();
+    let request = u32::from_ne_bytes(*message.first_chunk()?) as usize;
+    let mut rest = message.get(request.next_multiple_of(4)..)?;
     while let Some([l0, l1, k0, k1]) = rest.first_chunk().copied() {
         let (length, kind) = (usize::from(u16::from_ne_bytes([l0, l1])), u16::from_ne_bytes([k0, k1]));
         let value = rest.get(4..length)?;
@@ -87,15 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_stands_behind_the_request() {
-        let said = attribute(1, b"disable GRO_HW first\0");
+    fn the_reason_follows_the_request() {
+        let reason_attribute = attribute(1, b"disable GRO_HW first\0");
         assert_eq!(
-            reason(&answer(&[attribute(2, &[0; 4]), said.clone()])).as_deref(),
+            reason(&answer(&[attribute(2, &[0; 4]), reason_attribute.clone()])).as_deref(),
             Some("disable GRO_HW first")
         );
         assert_eq!(reason(&answer(&[attribute(2, &[0; 4])])), None);
         assert_eq!(reason(&answer(&[])), None);
-        let whole = answer(&[said]).header;
+        let whole = answer(&[reason_attribute]).header;
         for length in 0..whole.len() - 4 {
             let mut cut = ErrorMessage::default();
             cut.header = whole[..length].to_vec();

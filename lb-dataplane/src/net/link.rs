@@ -1,4 +1,4 @@
-//! Interfaces: index, MAC, MTU, kind, master, and the XDP program that they carry.
+//! Network interfaces: index, MAC address, MTU, kind, master, and XDP program.
 
 use futures::{Stream, TryStreamExt};
 use netlink_packet_route::link::{
@@ -6,29 +6,29 @@ use netlink_packet_route::link::{
 };
 use rtnetlink::Handle;
 
-/// An interface.
+/// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// Its index.
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Its Ethernet address, where it has one.
+    /// Its MAC address, if it has one.
     pub mac: Option<[u8; 6]>,
     /// Its MTU in bytes.
     pub mtu: u16,
     /// Whether it is up and has a carrier.
     pub has_carrier: bool,
-    /// What it is, of what makes a difference.
+    /// Its kind.
     pub kind: DeviceKind,
-    /// The XDP program on it.
+    /// The XDP program attached to it.
     pub program: Option<DeviceProgram>,
 }
 
-/// What an interface is, of what makes a difference.
+/// The kind of an interface, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// A veth.
+    /// A veth device.
     Veth,
     /// A bond: a native program on it runs on its members.
     Bond,
@@ -40,30 +40,30 @@ pub enum DeviceKind {
 /// The XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceProgram {
-    /// Its id.
+    /// Its ID.
     pub id: u32,
-    /// Whether it runs in the stack.
+    /// Whether it runs in generic mode.
     pub is_generic: bool,
 }
 
-/// An interface by its name; `None` where there is none.
+/// Looks up an interface by name; `None` if there is none.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn by_name(handle: &Handle, name: &str) -> Result<Option<Device>, rtnetlink::Error> {
     one(handle.link().get().match_name(name.to_owned()).execute()).await
 }
 
-/// An interface by its index; `None` where there is none.
+/// Looks up an interface by index; `None` if there is none.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn by_index(handle: &Handle, index: u32) -> Result<Option<Device>, rtnetlink::Error> {
     one(handle.link().get().match_index(index).execute()).await
 }
 
-/// An interface by its name, asked in a small runtime of its own; `None` also where the kernel does not answer.
-pub fn look(name: &str) -> Option<Device> {
+/// Looks up an interface by name, in a temporary runtime; `None` also if the netlink request fails.
+pub fn by_name_blocking(name: &str) -> Option<Device> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().ok()?;
@@ -72,21 +72,21 @@ pub fn look(name: &str) -> Option<Device> {
     })
 }
 
-/// All interfaces.
+/// Lists all interfaces.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn all(handle: &Handle) -> Result<Vec<Device>, rtnetlink::Error> {
     handle.link().get().execute().map_ok(|link| describe(&link)).try_collect().await
 }
 
-/// Indices of the members of a bond.
+/// Lists the indices of a bond's members.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn members(handle: &Handle, bond: u32) -> Result<Vec<u32>, rtnetlink::Error> {
     let mut request = handle.link().get();
-    // Kernels that do not know this filter answer with all.
+    // Kernels without this filter return all interfaces.
     request.message_mut().attributes.push(LinkAttribute::Controller(bond));
     let links: Vec<LinkMessage> = request.execute().try_collect().await?;
     Ok(links.iter().filter(|link| master(link) == Some(bond)).map(|link| link.header.index).collect())
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_described_with_its_program_and_kind() {
+    fn a_message_yields_the_interfaces_program_and_kind() {
         let xdp = vec![LinkXdp::Attached(XdpAttached::SocketBuffer), LinkXdp::ProgId(12)];
         let described = describe(&link(vec![
             LinkAttribute::IfName("bond0".into()),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_a_bond_names_its_master() {
+    fn a_bonds_member_has_its_index_as_master() {
         assert_eq!(master(&link(vec![LinkAttribute::Controller(4)])), Some(4));
         assert_eq!(master(&link(vec![])), None);
     }

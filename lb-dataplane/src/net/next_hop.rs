@@ -1,4 +1,4 @@
-//! The way to an address: which interface, which next hop, which MAC.
+//! Next hops: the route to an address, and the MAC address of its gateway, from the kernel's tables.
 
 use std::net::IpAddr;
 
@@ -11,25 +11,25 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
 use rtnetlink::{Handle, RouteMessageBuilder};
 
-/// Where the kernel would send a packet for an address.
+/// The route that the kernel would use for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelRoute {
-    /// The interface.
+    /// The outgoing interface.
     pub ifindex: u32,
-    /// Who is asked for a MAC: the gateway, or the address itself.
+    /// The address to resolve: the gateway's, or the destination itself.
     pub next_hop: IpAddr,
-    /// Whether that is the address itself.
+    /// Whether the destination is on-link, without a gateway.
     pub on_link: bool,
-    /// The source address that the kernel would choose.
+    /// The source address that the kernel would select.
     pub source: IpAddr,
-    /// The route's own MTU, where it has one.
+    /// The route's MTU, if it has one.
     pub mtu: Option<u16>,
 }
 
-/// Asks the kernel for the route to an address; `None` where it has none.
+/// Looks up the route to an address; `None` if there is none.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
     let request = match address {
         IpAddr::V4(a) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().destination_prefix(a, 32).build(),
@@ -37,7 +37,7 @@ pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRout
     };
     match handle.route().get(request).execute().try_next().await {
         Ok(message) => Ok(message.and_then(|message| describe(address, &message))),
-        // No route, or one that refuses.
+        // No route, or an unreachable or prohibited one.
         Err(rtnetlink::Error::NetlinkError(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -75,21 +75,21 @@ pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// A neighbor whose MAC is known.
+/// A resolved entry of the neighbor table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighborEntry {
     /// The interface.
     pub ifindex: u32,
-    /// Its address.
+    /// Its IP address.
     pub address: IpAddr,
-    /// Its MAC.
+    /// Its MAC address.
     pub mac: [u8; 6],
 }
 
-/// All neighbors whose MAC is known, of both families.
+/// Lists the resolved entries of the neighbor table, of both families.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
     let mut found = Vec::new();
     let mut entries = handle.neighbours().get().execute();
@@ -101,7 +101,7 @@ pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink:
 
 fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
     use NeighbourState::{Delay, Noarp, Permanent, Probe, Reachable, Stale};
-    // Stale, delay and probe: the last answer stands until another one comes; the kernel uses it, too.
+    // Stale, delay and probe: the last known address is valid until the next answer; the kernel uses it, too.
     if !matches!(entry.header.state, Reachable | Stale | Delay | Probe | Permanent | Noarp) {
         return None;
     }
@@ -117,7 +117,7 @@ fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
     Some(NeighborEntry { ifindex: entry.header.ifindex, address: address?, mac: mac? })
 }
 
-/// Has the kernel find out, or confirm, a neighbor's MAC, as if a packet were to go there.
+/// Makes the kernel resolve or confirm a neighbor, as if it had a packet to send there.
 pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
     let request = handle
         .neighbours()
@@ -126,11 +126,11 @@ pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
         .flags(NeighbourFlags::Use)
         .replace();
     if let Err(error) = request.execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel ask for a neighbor");
+        tracing::debug!(%address, ifindex, %error, "cannot make the kernel resolve a neighbor");
     }
 }
 
-/// Has the kernel forget what it knows of a neighbor, a question that is under way too.
+/// Deletes a neighbor entry, including a resolution in progress.
 pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     let mut neighbor = NeighbourMessage::default();
     neighbor.header.family = match address {
@@ -144,11 +144,11 @@ pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     };
     neighbor.attributes.push(NeighbourAttribute::Destination(destination));
     if let Err(error) = handle.neighbours().del(neighbor).execute().await {
-        tracing::debug!(%address, ifindex, %error, "cannot have the kernel forget a neighbor");
+        tracing::debug!(%address, ifindex, %error, "cannot delete a neighbor entry");
     }
 }
 
-/// The way along a route, once its next hop's MAC is known.
+/// Resolves the next hop of a route; `None` until its MAC address is known.
 pub fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
     let neighbor = neighbors.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
     Some(NextHop {

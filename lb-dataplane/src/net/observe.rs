@@ -1,4 +1,4 @@
-//! The facts that a plan needs, kept fresh.
+//! The observation of the network: uplinks, next hops and neighbors, as facts for the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,43 +15,44 @@ use rtnetlink::{Handle, MulticastGroup};
 use super::link::{self, Device, DeviceKind};
 use super::{address, next_hop, uplinks};
 
-/// How often neighbors that are known are confirmed: a host that came back with another MAC and said
-/// nothing is found out after this long.
+/// The interval at which known neighbors are confirmed: the time until a host is noticed that came back with
+/// another MAC address and did not announce it.
 pub const CONFIRM_EVERY: Duration = Duration::from_secs(10);
-/// How often uplinks are looked at: a program that is detached or replaced is not notified, and meanwhile the node's own
-/// stack refuses the packets of others' connections.
+/// The interval of uplink checks. The kernel does not notify when a program is detached or replaced; until
+/// the agent notices, the node's own stack resets connections that other nodes own.
 pub const WATCH_EVERY: Duration = Duration::from_millis(100);
-/// How often neighbors that are not known are asked for.
+/// The interval at which unknown neighbors are solicited.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// A connection to the kernel's view of the network.
+/// An rtnetlink connection with notifications.
 pub struct NetworkMonitor {
     handle: Handle,
     notifications: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
 }
 
-/// What was found.
+/// The observed state of the network.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkState {
-    /// What is known.
+    /// The facts for the plan.
     pub facts: Facts,
-    /// Addresses that no way is known to, and why they are not: no route, or no MAC yet.
+    /// Addresses without a next hop: they have no route, or its MAC address is not known yet.
     pub unresolved: BTreeSet<IpAddr>,
-    /// Uplinks that have a carrier, by interface index.
+    /// Interface indices of the uplinks that have a carrier.
     pub carriers: BTreeSet<u32>,
-    /// Interface and address of each neighbor on an uplink whose MAC is known.
+    /// Interface and address of each resolved neighbor on an uplink.
     pub neighbors: BTreeSet<(u32, IpAddr)>,
 }
 
 impl NetworkState {
-    /// What `before` knew of the neighbors on the uplinks that had no carrier since, and have one now.
+    /// Returns the neighbors known in `before` that are missing now, on uplinks that have regained their
+    /// carrier.
     pub fn revived<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a (u32, IpAddr)> {
         let returned = |ifindex: &u32| self.carriers.contains(ifindex) && !before.carriers.contains(ifindex);
         before.neighbors.iter().filter(move |known| returned(&known.0) && !self.neighbors.contains(known))
     }
 
-    /// Takes over the neighbors on the uplinks that have no carrier: with the carrier the kernel has forgotten
-    /// them, and they will be there again.
+    /// Keeps the neighbors of `before` on uplinks without a carrier: the kernel flushes them with the
+    /// carrier, and they will be back with it.
     pub fn remember(&mut self, before: &Self) {
         let lost = before.neighbors.iter().filter(|(ifindex, _)| !self.carriers.contains(ifindex));
         self.neighbors.extend(lost.copied());
@@ -62,7 +63,7 @@ impl NetworkMonitor {
     /// Opens the connection; must be called inside a runtime, which then drives it.
     ///
     /// # Errors
-    /// When the kernel gives no netlink socket.
+    /// When the netlink socket cannot be opened.
     pub fn open() -> std::io::Result<Self> {
         let (connection, handle, notifications) = rtnetlink::new_multicast_connection(&[
             MulticastGroup::Link,
@@ -76,28 +77,28 @@ impl NetworkMonitor {
         Ok(Self { handle, notifications })
     }
 
-    /// Waits until something in the network has changed; false when the kernel has hung up.
+    /// Waits until something in the network has changed; returns false when the connection has ended.
     pub async fn changed(&mut self) -> bool {
         self.notifications.next().await.is_some()
     }
 
-    /// Throws away the notifications that have come so far: the next observation sees what they are about.
+    /// Discards pending notifications; the next observation covers them.
     pub fn discard_changes(&mut self) {
         while self.notifications.try_recv().is_ok() {}
     }
 
-    /// All interfaces.
+    /// Lists all interfaces.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the netlink request fails.
     pub async fn all_devices(&self) -> Result<Vec<Device>, rtnetlink::Error> {
         link::all(&self.handle).await
     }
 
-    /// The interfaces of these names and these indices, as far as they are there; each once.
+    /// Lists the interfaces with these names or indices, each once. Skips those that do not exist.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the netlink request fails.
     pub async fn devices(
         &self,
         names: impl IntoIterator<Item = &str>,
@@ -115,10 +116,10 @@ impl NetworkMonitor {
         Ok(devices)
     }
 
-    /// Looks at everything: the uplinks, which are these devices, routes to `addresses`, neighbors.
+    /// Observes the uplinks, which are these devices, the next hops to `addresses`, and the neighbors.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the netlink request fails.
     pub async fn observe(
         &self,
         addresses: &BTreeSet<IpAddr>,
@@ -148,7 +149,7 @@ impl NetworkMonitor {
         Ok(NetworkState { facts, unresolved, carriers, neighbors: known })
     }
 
-    /// The devices as uplinks; without an Ethernet address, one is none.
+    /// Returns the devices as uplinks. Skips devices without an Ethernet address.
     async fn uplinks(&self, devices: &[&Device]) -> Result<BTreeMap<u32, Uplink>, rtnetlink::Error> {
         let mut networks = address::networks(&self.handle).await?;
         let mut uplinks = BTreeMap::new();
@@ -166,8 +167,8 @@ impl NetworkMonitor {
         Ok(uplinks)
     }
 
-    /// Has the kernel ask at once for neighbors that it asked for in vain while there was no carrier: left to
-    /// itself it asks again up to a second after the carrier is back, and holds packets for them back till then.
+    /// Makes the kernel resolve neighbors at once whose resolution failed while there was no carrier. By
+    /// itself it retries up to a second after the carrier is back, and queues packets for them until then.
     pub async fn revive(&self, neighbors: impl IntoIterator<Item = &(u32, IpAddr)>) {
         for (ifindex, address) in neighbors {
             next_hop::forget(&self.handle, *ifindex, *address).await;
@@ -175,7 +176,7 @@ impl NetworkMonitor {
         }
     }
 
-    /// Has the kernel ask for the next hops to these addresses.
+    /// Makes the kernel resolve the next hops to these addresses.
     pub async fn solicit(&self, addresses: impl IntoIterator<Item = &IpAddr>) {
         for address in addresses {
             if let Ok(Some(route)) = next_hop::route(&self.handle, *address).await {
@@ -184,10 +185,10 @@ impl NetworkMonitor {
         }
     }
 
-    /// Has the kernel ask for these and for the gateways of the default routes at once. Who is asked learns this
-    /// machine's MAC: after an uplink was made again or got another MAC, others still have the old one, while the
-    /// kernel has forgotten theirs.
-    pub async fn greet(&self, addresses: impl IntoIterator<Item = &IpAddr>) {
+    /// Makes the kernel resolve these addresses and the gateways of the default routes at once. The queried
+    /// hosts learn this node's MAC address: after an uplink was recreated or got another MAC address, they
+    /// still have the old one, while the kernel has lost theirs.
+    pub async fn solicit_all(&self, addresses: impl IntoIterator<Item = &IpAddr>) {
         for (ifindex, gateway) in uplinks::gateways(&self.handle).await.unwrap_or_default() {
             next_hop::solicit(&self.handle, ifindex, gateway).await;
         }
@@ -209,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_remembered_while_there_is_no_carrier_and_asked_for_when_it_is_back() {
+    fn neighbors_are_kept_while_there_is_no_carrier_and_resolved_when_it_is_back() {
         let before = observation(&[3, 4], &[(3, 1), (3, 2), (4, 1)]);
         let mut down = observation(&[4], &[]);
         assert_eq!(down.revived(&before).count(), 0);
         down.remember(&before);
-        // On the uplink that has its carrier, who is gone is gone.
+        // A neighbor missing on an uplink with a carrier is gone.
         assert_eq!(down.neighbors, observation(&[], &[(3, 1), (3, 2)]).neighbors);
         let back = observation(&[3, 4], &[(3, 2)]);
         assert_eq!(back.revived(&down).collect::<Vec<_>>(), [&(3, IpAddr::from([10, 0, 0, 1]))]);

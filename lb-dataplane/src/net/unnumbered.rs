@@ -1,5 +1,5 @@
-//! Routers on interfaces that are named instead of an address: an ICMPv6 socket on each, and the kernel's table of
-//! neighbours, around [`RouterDiscovery`].
+//! Discovery of unnumbered BGP peers: an ICMPv6 socket on each configured interface and the kernel's neighbor
+//! table, around [`RouterDiscovery`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSliceMut};
@@ -24,14 +24,14 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Octets of a packet that are read: more than any advertisement on an Ethernet has.
+/// The maximum length of a received packet; no advertisement on Ethernet is longer.
 const BUFFER: usize = 1500;
-/// How long to wait for an interface that is not there, or not to be had.
-const AGAIN: Duration = Duration::from_secs(1);
-/// RFC 4861 section 4: what comes with less has come through a router.
+/// The interval of attempts to open an interface that is missing or not usable.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The hop limit of a packet that no router has forwarded (RFC 4861, section 4).
 const HOP_LIMIT: u32 = 255;
 
-/// The routers that are known, by the names of their interfaces.
+/// The discovered routers, by interface name.
 pub type DiscoveredRouters = BTreeMap<String, DiscoveredRouter>;
 
 /// The router on an interface.
@@ -39,20 +39,20 @@ pub type DiscoveredRouters = BTreeMap<String, DiscoveredRouter>;
 pub struct DiscoveredRouter {
     /// Its link-local address.
     pub router: Ipv6Addr,
-    /// How many others could be it.
+    /// The number of other candidates on the interface.
     pub others: usize,
 }
 
-/// Who looks for routers.
+/// The discovery of routers on all interfaces with an unnumbered peer.
 pub struct UnnumberedRouters {
     handle: Handle,
     seed: u64,
     found: watch::Sender<DiscoveredRouters>,
-    news: watch::Receiver<DiscoveredRouters>,
+    changes: watch::Receiver<DiscoveredRouters>,
     watched: BTreeMap<String, Task>,
 }
 
-/// Ends with its handle.
+/// A task that is aborted when dropped.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -62,18 +62,19 @@ impl Drop for Task {
 }
 
 impl UnnumberedRouters {
-    /// Looks at no interface yet; must be called inside a runtime. `seed` spreads what is sent.
+    /// Opens a netlink connection; must be called inside a runtime. Watches no interface yet. `seed` spreads
+    /// the times of sent packets.
     ///
     /// # Errors
-    /// When the kernel gives no netlink socket.
+    /// When the netlink socket cannot be opened.
     pub fn new(seed: u64) -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        let (found, news) = watch::channel(DiscoveredRouters::new());
-        Ok(Self { handle, seed, found, news, watched: BTreeMap::new() })
+        let (found, changes) = watch::channel(DiscoveredRouters::new());
+        Ok(Self { handle, seed, found, changes, watched: BTreeMap::new() })
     }
 
-    /// Looks at these interfaces from now on, and at no others. Must be called inside a runtime.
+    /// Watches exactly these interfaces from now on. Must be called inside a runtime.
     pub fn watch(&mut self, interfaces: &BTreeSet<String>) {
         self.watched.retain(|interface, _| interfaces.contains(interface));
         self.found.send_if_modified(|found| {
@@ -93,19 +94,19 @@ impl UnnumberedRouters {
         }
     }
 
-    /// The routers that are known now.
+    /// Returns the discovered routers.
     pub fn found(&self) -> DiscoveredRouters {
         self.found.borrow().clone()
     }
 
-    /// Waits until another router is known, or one no longer.
+    /// Waits until the discovered routers change.
     pub async fn changed(&mut self) {
-        // The sender is this value's own.
-        let _ = self.news.changed().await;
+        // Cannot fail: self holds the sender.
+        let _ = self.changes.changed().await;
     }
 }
 
-/// Who looks at one interface.
+/// The discovery on one interface.
 struct InterfaceWatcher {
     interface: String,
     handle: Handle,
@@ -114,44 +115,44 @@ struct InterfaceWatcher {
 
 impl InterfaceWatcher {
     async fn run(self, seed: u64) {
-        let mut said = None;
+        let mut logged = None;
         loop {
             let failure = match WatchedLink::open(&self.interface) {
-                Ok(link) => self.look(&link, seed).await,
+                Ok(link) => self.watch(&link, seed).await,
                 Err(error) => Err(error),
             };
             let failure = failure.err().map(|error| error.to_string());
-            if let Some(error) = failure.as_ref().filter(|_| failure != said) {
-                tracing::warn!(interface = %self.interface, %error, "cannot look for a router, which takes CAP_NET_RAW");
+            if let Some(error) = failure.as_ref().filter(|_| failure != logged) {
+                tracing::warn!(interface = %self.interface, %error, "cannot discover routers, which requires CAP_NET_RAW; retrying");
             }
-            said = failure;
+            logged = failure;
             self.publish(None);
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
-    /// Until the interface is not the same any more.
-    async fn look(&self, link: &WatchedLink, seed: u64) -> io::Result<()> {
+    /// Runs the discovery until the interface is deleted or recreated.
+    async fn watch(&self, link: &WatchedLink, seed: u64) -> io::Result<()> {
         let start = Instant::now();
         let mut discovery = RouterDiscovery::new(seed ^ u64::from(link.index), Duration::ZERO);
         let mut buffer = [0; BUFFER];
         while if_nametoindex(self.interface.as_str()) == Ok(link.index) {
             while let Some(packet) = discovery.poll_packet(start.elapsed()) {
                 if let Err(error) = link.send(&packet) {
-                    // Down, or without a link-local address as yet.
-                    tracing::debug!(interface = %self.interface, %error, "cannot say that we are here");
+                    // The interface is down, or has no link-local address yet.
+                    tracing::debug!(interface = %self.interface, %error, "cannot send an ICMPv6 packet");
                 }
             }
-            self.ask_kernel(link.index, &mut discovery).await;
+            self.read_neighbors(link.index, &mut discovery).await;
             if let Some(router) = discovery.router().filter(|_| discovery.others() > 0) {
                 self.probe(link.index, router).await;
             }
             let due = start + discovery.next_deadline();
             loop {
-                let seen = |router| DiscoveredRouter { router, others: discovery.others() };
-                self.publish(discovery.router().map(seen));
+                let discovered = |router| DiscoveredRouter { router, others: discovery.others() };
+                self.publish(discovery.router().map(discovered));
                 tokio::select! {
-                    received = link.receive(&mut buffer) => self.take(received?, &buffer, &mut discovery),
+                    received = link.receive(&mut buffer) => self.handle(received?, &buffer, &mut discovery),
                     () = tokio::time::sleep_until(due.into()) => break,
                 }
             }
@@ -159,54 +160,54 @@ impl InterfaceWatcher {
         Ok(())
     }
 
-    fn take(&self, came: Received, buffer: &[u8], discovery: &mut RouterDiscovery) {
-        let bytes = buffer.get(..came.octets).unwrap_or(buffer);
-        if let Err(refusal) = discovery.handle_packet(came.source, came.hop_limit, bytes) {
-            tracing::trace!(interface = %self.interface, source = %came.source, "{refusal}");
+    fn handle(&self, received: Received, buffer: &[u8], discovery: &mut RouterDiscovery) {
+        let bytes = buffer.get(..received.octets).unwrap_or(buffer);
+        if let Err(error) = discovery.handle_packet(received.source, received.hop_limit, bytes) {
+            tracing::trace!(interface = %self.interface, source = %received.source, %error, "ignored a packet");
         }
     }
 
-    async fn ask_kernel(&self, index: u32, discovery: &mut RouterDiscovery) {
+    async fn read_neighbors(&self, index: u32, discovery: &mut RouterDiscovery) {
         let mut entries = self.handle.neighbours().get().execute();
         loop {
             match entries.try_next().await {
                 Ok(Some(entry)) if entry.header.ifindex == index => {
-                    if let Some((address, neighbour)) = router_entry(&entry) {
-                        discovery.handle_neighbor(address, neighbour);
+                    if let Some((address, state)) = router_entry(&entry) {
+                        discovery.handle_neighbor(address, state);
                     }
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::debug!(%error, "the kernel does not tell its neighbours");
+                    tracing::debug!(%error, "cannot list the kernel's neighbor table");
                     break;
                 }
             }
         }
     }
 
-    /// Has the kernel ask for a router that it believes in for up to a minute more: it may be gone, since there is
-    /// another one.
+    /// Makes the kernel probe a router that it would consider reachable for up to another minute: it may be
+    /// gone, since there is another candidate.
     async fn probe(&self, index: u32, router: Ipv6Addr) {
         let request = self.handle.neighbours().add(index, router.into());
         let request = request.state(NeighbourState::Probe).flags(NeighbourFlags::Router).replace();
         if let Err(error) = request.execute().await {
-            tracing::debug!(interface = %self.interface, %error, "cannot have the kernel ask for a router");
+            tracing::debug!(interface = %self.interface, %error, "cannot make the kernel probe a router");
         }
     }
 
-    fn publish(&self, seen: Option<DiscoveredRouter>) {
+    fn publish(&self, router: Option<DiscoveredRouter>) {
         self.found.send_if_modified(|found| {
-            let before = match seen {
-                Some(seen) => found.insert(self.interface.clone(), seen),
+            let before = match router {
+                Some(router) => found.insert(self.interface.clone(), router),
                 None => found.remove(&self.interface),
             };
-            before != seen
+            before != router
         });
     }
 }
 
-/// What the table of neighbours says of a router; `None` of others.
+/// Returns the state of a router's neighbor entry; `None` for other hosts.
 fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
     use NeighbourState::{Delay, Failed, Incomplete, Permanent, Probe, Reachable, Stale};
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
@@ -215,21 +216,22 @@ fn router_entry(entry: &NeighbourMessage) -> Option<(Ipv6Addr, NeighborState)> {
     })?;
     let is_router = entry.header.flags.contains(NeighbourFlags::Router);
     match entry.header.state {
-        // An entry that failed is asked for again with the next packet for it, and is incomplete for most of the time.
+        // The next packet restarts the resolution of a failed entry, which then is incomplete most of the
+        // time.
         Failed | Incomplete => Some((address, NeighborState::Failed)),
         Reachable | Stale | Delay | Probe | Permanent if is_router => Some((address, NeighborState::Router)),
         _ => None,
     }
 }
 
-/// A socket on one interface.
+/// An interface with a raw ICMPv6 socket.
 struct WatchedLink {
     index: u32,
-    /// Of raw ICMPv6: to tokio, a socket is a socket.
+    /// A raw socket; tokio's wrapper serves for any datagram socket.
     socket: UdpSocket,
 }
 
-/// A packet as it came; its octets are in the caller's buffer.
+/// A received packet; its octets are in the caller's buffer.
 struct Received {
     octets: usize,
     source: Ipv6Addr,
@@ -270,14 +272,14 @@ fn read(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
     let mut parts = [IoSliceMut::new(buffer)];
     let descriptor = socket.as_raw_fd();
     let message = recvmsg::<SockaddrIn6>(descriptor, &mut parts, Some(&mut control), MsgFlags::empty())?;
-    let hop_limit = message.cmsgs()?.find_map(|said| match said {
+    let hop_limit = message.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
         _ => None,
     });
     Ok(Received {
         octets: message.bytes,
         source: message.address.map_or(Ipv6Addr::UNSPECIFIED, |address| address.ip()),
-        // What does not say how far it has come has come too far.
+        // Without the ancillary message, treat the packet as forwarded.
         hop_limit: hop_limit.unwrap_or(0),
     })
 }

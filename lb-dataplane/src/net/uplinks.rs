@@ -1,4 +1,4 @@
-//! Uplinks that nobody has named: those of the default routes.
+//! Detection of uplinks: the interfaces of the default routes.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,11 +11,11 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 use super::next_hop;
 
-/// Names of the interfaces that default routes of the main table lead out by, in the order of the alphabet; of a
-/// route with several next hops all of them.
+/// Returns the sorted names of the outgoing interfaces of the main table's default routes; all interfaces of
+/// a multipath route.
 ///
 /// # Errors
-/// When the kernel does not answer.
+/// When the netlink request fails.
 pub async fn of_default_routes() -> io::Result<Vec<String>> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let connection = tokio::spawn(connection);
@@ -23,14 +23,14 @@ pub async fn of_default_routes() -> io::Result<Vec<String>> {
     connection.abort();
     let mut names = Vec::new();
     for index in indices? {
-        // Gone in this moment: then it is none any more.
+        // An interface that has just been deleted is no uplink.
         names.extend(if_indextoname(index).ok().and_then(|name| name.into_string().ok()));
     }
     names.sort();
     Ok(names)
 }
 
-/// Interface and address of every gateway of a default route.
+/// Returns interface and address of each gateway of the default routes.
 pub(super) async fn gateways(handle: &Handle) -> Result<BTreeSet<(u32, IpAddr)>, rtnetlink::Error> {
     Ok(default_routes(handle)
         .await?
@@ -64,7 +64,7 @@ fn is_default(route: &RouteMessage) -> bool {
         && header.kind == RouteType::Unicast
 }
 
-/// Interface of each next hop of a route, and its gateway where it has one.
+/// Returns the interface of each next hop of a route, and its gateway if it has one.
 fn hops(route: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
     let (mut hops, mut interface) = (Vec::new(), None);
     for attribute in &route.attributes {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn only_default_routes_of_the_main_table_name_uplinks() {
+    fn uplinks_are_the_interfaces_of_the_main_tables_default_routes() {
         assert!(is_default(&route(|_| ())));
         assert!(!is_default(&route(|it| it.header.destination_prefix_length = 24)));
         assert!(!is_default(&route(|it| it.header.table = 100)));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_with_several_next_hops_names_all_of_them() {
+    fn all_next_hops_of_a_multipath_route_count() {
         let via = |last| RouteAttribute::Gateway(RouteAddress::Inet(Ipv4Addr::new(10, 0, 0, last)));
         let hop = |index, last| {
             let mut hop = RouteNextHop::default();

@@ -1,4 +1,4 @@
-use lb_common::maps::way;
+use lb_common::forwarding::ForwardingMode;
 use lb_common::ring::NO_NODE;
 
 use super::*;
@@ -16,7 +16,7 @@ fn vip(ring: u32, slots: u32, number: u32) -> Vip {
 }
 
 fn node(ifindex: u32) -> Node {
-    Node { way: way::L2, ifindex, ..Node::NONE }
+    Node { mode: ForwardingMode::L2 as u8, ifindex, ..Node::NONE }
 }
 
 fn ranges(nets: &[&str]) -> SourceSet {

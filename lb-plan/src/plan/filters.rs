@@ -15,6 +15,6 @@ pub(super) fn fill(contents: &mut Contents) {
         }
     }
     for mac in contents.node_macs.keys() {
-        config.peer_macs.add(u64::from_le_bytes(*mac));
+        config.node_macs.add(u64::from_le_bytes(*mac));
     }
 }

@@ -17,7 +17,7 @@ use lb_common::tag::{self, TagKeys};
 
 use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
-use super::status::{ForwardingMode, NodeState, Share};
+use super::status::{NodePath, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
@@ -172,7 +172,7 @@ impl<'a> NodeTable<'a> {
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),
             liveness_limit: settings.liveness.limit,
-            orphan_grace: settings.liveness.hold,
+            hold_ticks: settings.liveness.hold,
             tag_key_ids: [current.id, other.id],
             pad: [0; 6],
             uplinks,
@@ -180,7 +180,7 @@ impl<'a> NodeTable<'a> {
             icmp_error_rate: settings.icmp_error_rate,
             flow_mask: settings.flow_sets - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         }
     }
 
@@ -261,11 +261,7 @@ impl<'a> NodeTable<'a> {
             index: indexed.index,
             id: indexed.resolved.entry.id,
             address: indexed.node.primary(),
-            way: if *name == self.own {
-                ForwardingMode::Own
-            } else {
-                ForwardingMode::of(&indexed.resolved.entry)
-            },
+            way: if *name == self.own { NodePath::Own } else { NodePath::of(&indexed.resolved.entry) },
             is_self: *name == self.own,
             draining: indexed.draining,
             drain: indexed.node.drain.as_ref().map(ToString::to_string),

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::hash::HashKey;
 use lb_common::tag::TagKeys;
 
@@ -92,12 +94,21 @@ pub enum Forwarding {
     /// By MAC rewrite to on-link nodes, by GUE to the others.
     #[default]
     Auto,
-    /// By MAC rewrite only.
-    L2,
-    /// By GUE only.
-    Gue,
-    /// By IP in IP, except for second chances, which need the GUE header's list of nodes asked.
-    Ipip,
+    /// One mode to all nodes.
+    Always(ForwardingMode),
+}
+
+impl Forwarding {
+    /// The name of [`Forwarding::Auto`], beside those of the modes.
+    pub const AUTO: &'static str = "auto";
+}
+
+impl FromStr for Forwarding {
+    type Err = UnknownForwardingMode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == Self::AUTO { Ok(Self::Auto) } else { name.parse().map(Self::Always) }
+    }
 }
 
 /// The facts of this machine.

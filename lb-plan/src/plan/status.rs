@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lb_common::forwarding::ForwardingMode;
 use lb_common::ring::NodeIndex;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use lb_model::{Exclusion, NodeName, Protocol, ServiceName, TrafficPolicy};
@@ -89,7 +91,7 @@ pub struct NodeState {
     /// Its primary address.
     pub address: IpAddr,
     /// How packets are forwarded to it.
-    pub way: ForwardingMode,
+    pub way: NodePath,
     /// Whether it is this machine.
     pub is_self: bool,
     /// Whether it gets no new flows.
@@ -100,32 +102,40 @@ pub struct NodeState {
     pub excluded: Option<Exclusion>,
 }
 
-/// The forwarding mode of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ForwardingMode {
-    /// This machine itself.
-    #[serde(rename = "self")]
+/// How a node is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodePath {
+    /// The node is this machine.
     Own,
-    /// MAC rewrite.
-    L2,
-    /// GUE.
-    Gue,
-    /// IP in IP.
-    Ipip,
+    /// In this forwarding mode.
+    Mode(ForwardingMode),
     /// The next hop is unresolved.
     Unresolved,
 }
 
-impl ForwardingMode {
-    /// Returns the mode as a word.
+impl NodePath {
+    /// Returns its name in status and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Own => "self",
-            Self::L2 => "l2",
-            Self::Gue => "gue",
-            Self::Ipip => "ipip",
+            Self::Mode(mode) => mode.as_str(),
             Self::Unresolved => "unresolved",
+        }
+    }
+}
+
+impl Serialize for NodePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for NodePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "self" => Ok(Self::Own),
+            "unresolved" => Ok(Self::Unresolved),
+            mode => mode.parse().map(Self::Mode).map_err(D::Error::custom),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The score of a member for a slot.
 
+use lb_common::fnv::fnv1a;
+
 use super::logarithm::negative_log2;
 
 /// FNV-1a, 64 bits, with a finalizer. FNV alone gives names that differ only in the last character, as names
 /// of nodes do, hashes that differ in few bits.
 pub fn seed(bytes: &[u8]) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    mix(bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME)))
+    mix(fnv1a(bytes.iter().copied()))
 }
 
 /// The finalizer of splitmix64: a bijection in which every bit of the result depends on every bit of `word`.

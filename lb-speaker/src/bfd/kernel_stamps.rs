@@ -63,7 +63,7 @@ impl KernelStamps {
 }
 
 /// Without stamps, a session works like any other BFD session.
-fn log_failure(result: Result<(), lb_dataplane::maps::MapsError>) {
+fn log_failure(result: Result<(), lb_dataplane::map_io::MapsError>) {
     if let Err(error) = result {
         tracing::warn!(%error, "cannot update a BFD session in the XDP program; it may flap while this process is starved of CPU");
     }

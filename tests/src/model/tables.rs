@@ -146,7 +146,7 @@ impl HostTables {
     pub fn fill_filters(&mut self) {
         self.vips4.keys().for_each(|key| self.config.vips.add4(key.address));
         self.vips6.keys().for_each(|key| self.config.vips.add6(key.address));
-        self.peer_macs.keys().for_each(|mac| self.config.peer_macs.add(u64::from_le_bytes(*mac)));
+        self.peer_macs.keys().for_each(|mac| self.config.node_macs.add(u64::from_le_bytes(*mac)));
     }
 
     /// Writes a cell of `lb_liveness`.

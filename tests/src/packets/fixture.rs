@@ -4,12 +4,13 @@ pub mod sources;
 
 use std::net::Ipv4Addr;
 
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
     AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
     BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
     Link, Liveness, MacFilter, Node, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key,
-    Vip6Key, capacity, way,
+    Vip6Key, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -75,7 +76,7 @@ pub const CLOCK: u32 = 1000;
 /// Ticks after which a silent node is dead.
 pub const LIVENESS_LIMIT: u32 = 15;
 /// Ticks for which flows wait for a node that has died.
-pub const ORPHAN_GRACE: u32 = 20;
+pub const HOLD_TICKS: u32 = 20;
 /// What this node's discriminators are made with.
 const PROBE_NONCE: u64 = 0xbeef;
 /// The cluster's secret for the flow hash.
@@ -315,7 +316,7 @@ impl Fixture {
             echo_rate: u32::MAX,
             id: wire_id(node::SELF),
             liveness_limit: LIVENESS_LIMIT,
-            orphan_grace: ORPHAN_GRACE,
+            hold_ticks: HOLD_TICKS,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 6],
             // Not the first place: each has to be looked at.
@@ -329,7 +330,7 @@ impl Fixture {
             icmp_error_rate: u32::MAX,
             flow_mask: capacity::FLOW_SETS as u32 - 1,
             vips: AddressFilter::EMPTY,
-            peer_macs: MacFilter::EMPTY,
+            node_macs: MacFilter::EMPTY,
         };
         // In vain: in the way of a false positive of the filter.
         config.vips.add4(SELF4);
@@ -375,8 +376,8 @@ impl Fixture {
     pub fn begin_anew(self, tables: &HostTables) {
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
-                node::DEAD => (LIVENESS_LIMIT + ORPHAN_GRACE, LIVENESS_UP),
-                node::LOST => (LIVENESS_LIMIT + ORPHAN_GRACE - 1, LIVENESS_UP),
+                node::DEAD => (LIVENESS_LIMIT + HOLD_TICKS, LIVENESS_UP),
+                node::LOST => (LIVENESS_LIMIT + HOLD_TICKS - 1, LIVENESS_UP),
                 node::JUST_LOST => (LIVENESS_LIMIT, LIVENESS_UP),
                 node::DRAINING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN),
                 node::DRAINING_SECOND => (0, LIVENESS_ADMIN_DOWN),
@@ -390,12 +391,15 @@ impl Fixture {
 
 /// The nodes, in order of their indices.
 pub fn nodes() -> Vec<Node> {
+    const L2: u8 = ForwardingMode::L2 as u8;
+    const GUE: u8 = ForwardingMode::Gue as u8;
+    const IPIP: u8 = ForwardingMode::Ipip as u8;
     let mut nodes = vec![Node::NONE; NODES];
     let mac = |index: NodeIndex| [0x02, 0, 0, 0, 2, index as u8];
-    let mut set = |index: NodeIndex, way: u8, outer_family: u8, ifindex: u32| {
+    let mut set = |index: NodeIndex, mode: u8, outer_family: u8, ifindex: u32| {
         let source_mac = if ifindex == INGRESS { SELF_MAC } else { SECOND_MAC };
         let mut node = Node {
-            way,
+            mode,
             outer_family,
             mtu: MTU,
             ifindex,
@@ -416,22 +420,22 @@ pub fn nodes() -> Vec<Node> {
         }
         nodes[usize::from(index)] = node;
     };
-    set(node::NEAR, way::L2, 0, INGRESS);
-    set(node::NEAR_SECOND, way::L2, 0, SECOND_LINK);
-    set(node::FAR4, way::GUE4, 4, INGRESS);
-    set(node::FAR6, way::GUE6, 6, INGRESS);
-    set(node::FAR4_SECOND, way::GUE4, 4, SECOND_LINK);
-    set(node::UNRESOLVED, way::NONE, 0, INGRESS);
+    set(node::NEAR, L2, 0, INGRESS);
+    set(node::NEAR_SECOND, L2, 0, SECOND_LINK);
+    set(node::FAR4, GUE, 4, INGRESS);
+    set(node::FAR6, GUE, 6, INGRESS);
+    set(node::FAR4_SECOND, GUE, 4, SECOND_LINK);
+    set(node::UNRESOLVED, 0, 0, INGRESS);
     set(node::UNKNOWN_WAY, 0x7f, 0, INGRESS);
-    set(node::NEAR_GUE4, way::L2, 4, INGRESS);
-    set(node::NEAR_GUE6, way::L2, 6, SECOND_LINK);
-    set(node::DEAD, way::L2, 0, INGRESS);
-    set(node::LOST, way::L2, 0, INGRESS);
-    set(node::DRAINING, way::GUE4, 4, INGRESS);
-    set(node::DRAINING_SECOND, way::L2, 0, INGRESS);
-    set(node::JUST_LOST, way::L2, 0, INGRESS);
-    set(node::IPIP4, way::IPIP4, 4, INGRESS);
-    set(node::IPIP6, way::IPIP6, 6, SECOND_LINK);
+    set(node::NEAR_GUE4, L2, 4, INGRESS);
+    set(node::NEAR_GUE6, L2, 6, SECOND_LINK);
+    set(node::DEAD, L2, 0, INGRESS);
+    set(node::LOST, L2, 0, INGRESS);
+    set(node::DRAINING, GUE, 4, INGRESS);
+    set(node::DRAINING_SECOND, L2, 0, INGRESS);
+    set(node::JUST_LOST, L2, 0, INGRESS);
+    set(node::IPIP4, IPIP, 4, INGRESS);
+    set(node::IPIP6, IPIP, 6, SECOND_LINK);
     nodes
 }
 

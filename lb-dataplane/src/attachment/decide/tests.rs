@@ -14,7 +14,8 @@ fn link(index: u32, program: u32) -> Option<LinkState> {
     Some(LinkState { index, program })
 }
 
-/// The event, the held link, the interfaces, and the decision: the interface, whether the link is released, and the step.
+/// The event, the held link, the interfaces, and the decision: the interface, whether the link is released,
+/// and the step.
 type Row = (&'static str, Option<LinkState>, Vec<XdpInterface>, (Option<u32>, bool, Step));
 
 fn rows() -> Vec<Row> {

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use lb_common::maps::{self, way};
+use lb_common::forwarding::ForwardingMode;
+use lb_common::maps;
 use lb_common::wire::gue;
 
 use crate::plan::settings::{Facts, Forwarding, NextHop};
-use crate::plan::status::ForwardingMode;
+use crate::plan::status::NodePath;
 use lb_api::problem::Reason;
 use lb_model::Node;
 
@@ -40,7 +41,7 @@ pub(super) fn resolve(
     let address = node.primary();
     let Some(next_hop) = facts.next_hops.get(&address) else {
         return Ok(match installed {
-            Some(entry) if entry.way != way::NONE => {
+            Some(entry) if entry.forwarding_mode().is_some() => {
                 Resolved { entry: *entry, on_link_mac: None, is_kept: true }
             }
             _ => Resolved::UNREACHABLE,
@@ -62,7 +63,6 @@ pub(super) fn resolve(
 fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
     let entry = match (next_hop.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
-            way: way::GUE4,
             outer_family: 4,
             outer_sum: gue::outer_v4_sum(source.octets(), destination.octets()),
             outer_source: in_first_bytes(source.octets()),
@@ -70,7 +70,6 @@ fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<
             ..maps::Node::NONE
         },
         (IpAddr::V6(source), IpAddr::V6(destination)) => maps::Node {
-            way: way::GUE6,
             outer_family: 6,
             outer_source: source.octets(),
             outer_destination: destination.octets(),
@@ -80,29 +79,22 @@ fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<
             return Err(Reason::WayFamilies { address, source_address: next_hop.source });
         }
     };
-    match (forwarding, next_hop.on_link) {
-        (Forwarding::Auto | Forwarding::L2, true) => Ok(maps::Node { way: way::L2, ..entry }),
-        (Forwarding::L2, false) => Err(Reason::NotOnLink { address }),
-        (Forwarding::Auto, false) | (Forwarding::Gue, _) => Ok(entry),
-        (Forwarding::Ipip, _) => {
-            let way = if entry.outer_family == 4 { way::IPIP4 } else { way::IPIP6 };
-            Ok(maps::Node { way, ..entry })
-        }
-    }
+    let mode = match (forwarding, next_hop.on_link) {
+        (Forwarding::Auto, true) => ForwardingMode::L2,
+        (Forwarding::Auto, false) => ForwardingMode::Gue,
+        (Forwarding::Always(ForwardingMode::L2), false) => return Err(Reason::NotOnLink { address }),
+        (Forwarding::Always(mode), _) => mode,
+    };
+    Ok(maps::Node { mode: mode as u8, ..entry })
 }
 
 fn in_first_bytes([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 }
 
-impl ForwardingMode {
-    /// Returns the forwarding mode of another node's entry.
+impl NodePath {
+    /// Returns the path to another node, by its entry.
     pub(super) fn of(entry: &maps::Node) -> Self {
-        match entry.way {
-            way::L2 => Self::L2,
-            way::GUE4 | way::GUE6 => Self::Gue,
-            way::IPIP4 | way::IPIP6 => Self::Ipip,
-            _ => Self::Unresolved,
-        }
+        entry.forwarding_mode().map_or(Self::Unresolved, Self::Mode)
     }
 }

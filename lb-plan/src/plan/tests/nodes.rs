@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
-use lb_common::maps::{self, CONFIG_IPIP, way};
+use lb_common::maps::{self, CONFIG_IPIP};
 use lb_common::tag::{self, TagKey, TagKeys};
 use lb_common::wire::gue;
 
@@ -12,7 +13,7 @@ use super::scenario::{IFINDEX, Web, address, mac};
 use super::*;
 use crate::contents::{Contents, address_key, diff, mac_key};
 
-fn node(plan: &Plan, name: &str) -> (u16, ForwardingMode) {
+fn node(plan: &Plan, name: &str) -> (u16, NodePath) {
     let state = plan.nodes.iter().find(|node| node.name == NodeName::from(name)).unwrap();
     (state.index, state.way)
 }
@@ -87,7 +88,7 @@ fn the_configuration_is_of_this_machine() {
     assert_eq!(IpAddr::from(config.address6), "fd00::1".parse::<IpAddr>().unwrap());
     assert_eq!(plan.contents.links.keys().copied().collect::<Vec<_>>(), [IFINDEX]);
     assert_eq!((config.uplinks[0], config.uplink_links[0]), (IFINDEX, plan.contents.links[&IFINDEX]));
-    assert_eq!(node(&plan, "n1"), (0, ForwardingMode::Own));
+    assert_eq!(node(&plan, "n1"), (0, NodePath::Own));
     assert_unresolved(&plan, "n1");
     assert_eq!(config.id, entry(&plan, "n1").id);
 }
@@ -108,7 +109,7 @@ fn the_members_of_a_bond_are_known_by_its_mac() {
 fn a_node_on_link_gets_new_macs() {
     let plan = Scenario::of(2).plan();
     let n2 = entry(&plan, "n2");
-    assert_eq!((n2.way, n2.ifindex, n2.mtu), (way::L2, IFINDEX, 1500));
+    assert_eq!((n2.mode, n2.ifindex, n2.mtu), (ForwardingMode::L2 as u8, IFINDEX, 1500));
     assert_eq!((n2.next_hop_mac, n2.source_mac), (mac(2), [2, 0, 0, 0, 0, 1]));
     assert_eq!(plan.contents.node_macs, BTreeMap::from([(mac_key(mac(2)), 1)]));
 }
@@ -119,7 +120,10 @@ fn a_node_behind_a_router_gets_gue() {
     scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().on_link = false;
     let plan = scenario.plan();
     let n2 = entry(&plan, "n2");
-    assert_eq!((n2.way, node(&plan, "n2").1), (way::GUE4, ForwardingMode::Gue));
+    assert_eq!(
+        (n2.mode, node(&plan, "n2").1),
+        (ForwardingMode::Gue as u8, NodePath::Mode(ForwardingMode::Gue))
+    );
     assert_eq!(
         (&n2.outer_source[..5], &n2.outer_destination[..5]),
         (&[10, 0, 0, 1, 0][..], &[10, 0, 0, 2, 0][..])
@@ -131,14 +135,17 @@ fn a_node_behind_a_router_gets_gue() {
 #[test]
 fn forwarding_can_be_chosen() {
     let mut scenario = Scenario::of(2);
-    scenario.settings.forwarding = Forwarding::Gue;
-    assert_eq!(entry(&scenario.plan(), "n2").way, way::GUE4);
-    scenario.settings.forwarding = Forwarding::Ipip;
+    scenario.settings.forwarding = Forwarding::Always(ForwardingMode::Gue);
+    assert_eq!(entry(&scenario.plan(), "n2").mode, ForwardingMode::Gue as u8);
+    scenario.settings.forwarding = Forwarding::Always(ForwardingMode::Ipip);
     let n2 = entry(&scenario.plan(), "n2");
-    assert_eq!((n2.way, node(&scenario.plan(), "n2").1), (way::IPIP4, ForwardingMode::Ipip));
+    assert_eq!(
+        (n2.mode, node(&scenario.plan(), "n2").1),
+        (ForwardingMode::Ipip as u8, NodePath::Mode(ForwardingMode::Ipip))
+    );
     assert_eq!((n2.outer_family, n2.outer_sum), (4, gue::outer_v4_sum([10, 0, 0, 1], [10, 0, 0, 2])));
-    scenario.settings.forwarding = Forwarding::L2;
-    assert_eq!(entry(&scenario.plan(), "n2").way, way::L2);
+    scenario.settings.forwarding = Forwarding::Always(ForwardingMode::L2);
+    assert_eq!(entry(&scenario.plan(), "n2").mode, ForwardingMode::L2 as u8);
     scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().on_link = false;
     let plan = scenario.plan_over(&Contents::default());
     assert!(only_problem(&plan).starts_with("Node n2: 10.0.0.2 is not on-link"));
@@ -151,7 +158,7 @@ fn an_unusable_next_hop_is_a_problem() {
     scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().ifindex = 9;
     let plan = scenario.plan_over(&Contents::default());
     assert!(only_problem(&plan).contains("interface 9, which is not an uplink"));
-    assert_eq!(node(&plan, "n2").1, ForwardingMode::Unresolved);
+    assert_eq!(node(&plan, "n2").1, NodePath::Unresolved);
 
     let mut scenario = Scenario::of(2);
     scenario.facts.next_hops.get_mut(&address(2).into()).unwrap().source = "fd00::1".parse().unwrap();
@@ -169,7 +176,7 @@ fn an_unresolved_node_keeps_its_next_hop() {
     assert_eq!(second.contents, first.contents);
     assert_eq!(
         ["n2", "n3"].map(|name| node(&second, name).1),
-        [ForwardingMode::L2, ForwardingMode::Unresolved]
+        [NodePath::Mode(ForwardingMode::L2), NodePath::Unresolved]
     );
     // A next hop that cannot be used is different.
     scenario.facts.next_hops.insert(address(2).into(), NextHop { ifindex: 9, ..scenario::next_hop(2) });
@@ -246,5 +253,5 @@ fn nodes_beyond_the_capacity_are_left_out_but_never_this_machine() {
         "{:?}",
         plan.problems
     );
-    assert_eq!(node(&plan, "m1024"), (0, ForwardingMode::Own));
+    assert_eq!(node(&plan, "m1024"), (0, NodePath::Own));
 }
