@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{Metadata, Object, Secret, SecretText, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
+use lb_api::problem::{BgpReason, ObjectRef, Problem, Reason, Severity};
 
 use lb_model::{Model, SECRET_KEY, SECRET_TYPE};
 use lb_plan::speaker;
@@ -90,12 +90,14 @@ pub fn is_pending(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::UnknownReference { .. }
-            | Reason::UnknownCommunity { .. }
-            | Reason::WellKnownCommunity { .. }
             | Reason::NothingNamed { .. }
             | Reason::SelectsNothing { .. }
-            | Reason::SecretType { .. }
-            | Reason::SecretWithout { .. }
+            | Reason::Bgp(
+                BgpReason::UnknownCommunity { .. }
+                    | BgpReason::WellKnownCommunity { .. }
+                    | BgpReason::SecretType { .. }
+                    | BgpReason::SecretWithout { .. }
+            )
     )
 }
 

@@ -154,7 +154,7 @@ const TYPOS: &[(&str, &str, &str, &str)] = &[
         "L2Advertisement",
         "nodeSelectors: [{matchExpressions: [{key: two words, operator: Exists}]}]",
         "spec.nodeSelectors[0].matchExpressions[0].key",
-        "is no key of a label",
+        "is not a valid label key",
     ),
     ("BFDProfile", "recieveInterval: 50", "spec.recieveInterval", "receiveInterval?"),
     ("BFDProfile", "minimumTTL: 250", "spec.minimumTTL", "minimumTtl?"),

@@ -2,8 +2,10 @@
 
 mod excerpt;
 mod reason;
+mod severity;
 
-pub use reason::Reason;
+pub use reason::{BgpReason, PlanReason, ReadReason, Reason};
+pub use severity::Severity;
 
 use std::fmt;
 
@@ -40,18 +42,6 @@ pub struct ObjectRef {
     pub name: String,
 }
 
-/// Whether somebody must act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// A normal state of affairs that explains why something is not served.
-    Notice,
-    /// Something that is written has no effect, though the rest of the object counts.
-    Warning,
-    /// Something that is written is not done.
-    Error,
-}
-
 impl ObjectRef {
     /// Names an object of a kind.
     pub fn new(kind: ObjectKind, namespace: Option<&str>, name: &str) -> Self {
@@ -71,13 +61,13 @@ impl ObjectRef {
 
 impl Problem {
     /// A problem that came up after the object's place in a file was left behind.
-    pub fn about(object: ObjectRef, reason: Reason) -> Self {
-        Self { source: None, line: None, object: Some(object), field: None, reason }
+    pub fn about(object: ObjectRef, reason: impl Into<Reason>) -> Self {
+        Self { source: None, line: None, object: Some(object), field: None, reason: reason.into() }
     }
 
     /// A problem of no object: of this machine, or of the tables.
-    pub fn general(reason: Reason) -> Self {
-        Self { source: None, line: None, object: None, field: None, reason }
+    pub fn general(reason: impl Into<Reason>) -> Self {
+        Self { source: None, line: None, object: None, field: None, reason: reason.into() }
     }
 
     /// A fixed word for a metric.
@@ -154,7 +144,7 @@ mod tests {
                 name: "web".into(),
             }),
             field: Some("spec.ports[0].port".into()),
-            reason: Reason::BadField { words: "not\na number".into() },
+            reason: ReadReason::BadField { words: "not\na number".into() }.into(),
         }
     }
 
@@ -167,10 +157,10 @@ mod tests {
 
     #[test]
     fn unknown_parts_are_left_out() {
-        let general = Problem::general(Reason::NoKind);
-        assert_eq!(general.to_string(), Reason::NoKind.to_string());
+        let general = Problem::general(ReadReason::NoKind);
+        assert_eq!(general.to_string(), ReadReason::NoKind.to_string());
         let node = ObjectRef { kind: "Node".into(), namespace: None, name: "a".into() };
-        assert!(Problem::about(node, Reason::NoKind).to_string().starts_with("Node a: "));
+        assert!(Problem::about(node, ReadReason::NoKind).to_string().starts_with("Node a: "));
     }
 
     #[test]

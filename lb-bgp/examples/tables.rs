@@ -58,7 +58,7 @@ fn initial(count: u32, kinds: u32) -> (usize, usize, Duration) {
         let mut adj_out = AdjOut::default();
         let start = now();
         adj_out.set_routes(Arc::clone(&table));
-        adj_out.begin([Family::Ipv4, Family::Ipv6]);
+        adj_out.begin_session([Family::Ipv4, Family::Ipv6]);
         sent = send(&mut adj_out);
         start.elapsed()
     });
@@ -75,7 +75,7 @@ fn one_change(count: u32, kinds: u32) -> Duration {
     let changed = Arc::new(changed);
     let mut adj_out = AdjOut::default();
     adj_out.set_routes(Arc::clone(&table));
-    adj_out.begin([Family::Ipv4, Family::Ipv6]);
+    adj_out.begin_session([Family::Ipv4, Family::Ipv6]);
     send(&mut adj_out);
     let mut tables = [changed, table].into_iter().cycle();
     median(|| {

@@ -1,7 +1,8 @@
-//! The configuration check: reports errors in Events on the objects, and in the controller's ConfigurationState.
+//! The configuration check: reports errors in Events on the objects, and in the controller's
+//! ConfigurationState.
 //!
-//! It is separate from address allocation, which of these kinds needs only pools: if another kind cannot be watched,
-//! Services still get their addresses.
+//! It is separate from address allocation, which of these kinds needs only pools: if another kind cannot be
+//! watched, Services still get their addresses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The Event queue: emits Events one at a time, at a limited rate.
 //!
-//! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again later.
+//! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again
+//! later.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -58,8 +59,8 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// Creates a queue, and the task that emits its Events until it is aborted. `component` and `instance` are reported
-    /// as the source of the Events.
+    /// Creates a queue, and the task that emits its Events until it is aborted. `component` and `instance`
+    /// are reported as the source of the Events.
     pub fn new(
         client: Client,
         component: &str,
@@ -94,8 +95,8 @@ impl<Fact: Ord> EmittedFacts<Fact> {
         Self(facts.into_iter().collect())
     }
 
-    /// Calls `emit` for each fact that is new among those that hold now. A fact for which it returns false is new again
-    /// the next time. Returns whether all facts have been emitted.
+    /// Calls `emit` for each fact that is new among those that hold now. A fact for which it returns false is
+    /// new again the next time. Returns whether all facts have been emitted.
     pub fn update(
         &mut self,
         facts: impl IntoIterator<Item = Fact>,

@@ -1,4 +1,5 @@
-//! The Kubernetes client side: objects from an API server or a directory; statuses, Events and Leases written to it.
+//! The Kubernetes client side: objects from an API server or a directory; statuses, Events and Leases written
+//! to it.
 
 pub mod client;
 pub mod cluster;

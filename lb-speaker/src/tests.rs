@@ -55,8 +55,8 @@ impl Pair {
         self.node.set([("router".into(), router)].into());
     }
 
-    async fn router_sees(&self, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
-        seen(&self.router, "node", wanted).await
+    async fn router_sees(&self, condition: impl Fn(&PeerView) -> bool) -> PeerView {
+        seen(&self.router, "node", condition).await
     }
 }
 
@@ -68,11 +68,11 @@ fn port() -> u16 {
     20_000 + of_process * PORTS + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS
 }
 
-async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
+async fn seen(speaker: &Speaker, name: &str, condition: impl Fn(&PeerView) -> bool) -> PeerView {
     let look = async {
         loop {
             let view = speaker.view().await;
-            let found = view.peers.into_iter().find(|it| it.name == name && wanted(&it.view));
+            let found = view.peers.into_iter().find(|it| it.name == name && condition(&it.view));
             match found {
                 Some(found) => return found.view,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,

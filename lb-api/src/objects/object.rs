@@ -98,13 +98,13 @@ impl Object {
 
 impl Problem {
     /// A problem of a whole object.
-    pub fn of(object: &Sourced<Object>, reason: Reason) -> Self {
+    pub fn of(object: &Sourced<Object>, reason: impl Into<Reason>) -> Self {
         let (source, line) = place(&object.source, object.line);
-        Self { source, line, object: Some(object.value.reference()), field: None, reason }
+        Self { source, line, object: Some(object.value.reference()), field: None, reason: reason.into() }
     }
 
     /// A problem of a field of an object.
-    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: Reason) -> Self {
+    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Self { field: Some(field.into()), ..Self::of(object, reason) }
     }
 }

@@ -6,7 +6,7 @@ use super::fields::Pruned;
 use super::object::{Object, Sourced};
 use super::spelling::nearest;
 use crate::kind::ObjectKind;
-use crate::problem::{ObjectRef, Problem, Reason, place};
+use crate::problem::{ObjectRef, Problem, ReadReason, Reason, place};
 
 /// Reads all documents of a YAML text; `source` is its name in problems.
 ///
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     fn finish(mut self) -> (Vec<Sourced<Object>>, Vec<Problem>) {
         if let Some(count) = self.unnamed.checked_sub(MAX_UNNAMED).filter(|&count| count > 0) {
             let source = place(self.source, 0).0;
-            self.problems.push(Problem { source, ..Problem::general(Reason::MoreDocuments { count }) });
+            self.problems.push(Problem { source, ..Problem::general(ReadReason::MoreDocuments { count }) });
         }
         (self.objects, self.problems)
     }
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
 
     fn headed(&mut self, document: &mut Document<'_>, header: &Header) {
         let (Some(api_version), Some(kind)) = (&header.api_version, &header.kind) else {
-            self.problem(document, header.reference(), None, Reason::NoKind);
+            self.problem(document, header.reference(), None, ReadReason::NoKind);
             return;
         };
         let pruned = document.prune(api_version, kind);
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             Some(Err(flaw)) => self.flawed(document, header.reference(), flaw),
             None => {
                 let (api_version, kind) = (api_version.clone(), kind.clone());
-                let reason = Reason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
+                let reason = ReadReason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
                 self.problem(document, header.reference(), None, reason);
             }
         }
@@ -109,11 +109,22 @@ impl<'a> Reader<'a> {
         for unknown in pruned.named {
             let (field, line) = document.place(&unknown.path);
             let (source, line) = place(self.source, line);
-            let reason = Reason::NoSuchField { instead: unknown.instead };
-            self.push(Problem { source, line, object: Some(object.clone()), field: Some(field), reason });
+            let reason = ReadReason::NoSuchField { instead: unknown.instead };
+            self.push(Problem {
+                source,
+                line,
+                object: Some(object.clone()),
+                field: Some(field),
+                reason: reason.into(),
+            });
         }
         if pruned.others > 0 {
-            self.problem(document, Some(object.clone()), None, Reason::MoreFields { count: pruned.others });
+            self.problem(
+                document,
+                Some(object.clone()),
+                None,
+                ReadReason::MoreFields { count: pruned.others },
+            );
         }
     }
 
@@ -123,7 +134,7 @@ impl<'a> Reader<'a> {
         let reference = || Some(object.reference());
         for (key, instead) in annotations::unknown(&service.metadata.annotations) {
             let field = Some(format!("metadata.annotations[{key}]"));
-            self.problem(document, reference(), field, Reason::UnknownAnnotation { instead });
+            self.problem(document, reference(), field, ReadReason::UnknownAnnotation { instead });
         }
         let kind = service.spec.r#type.as_deref().filter(|kind| !SERVICE_TYPES.contains(kind));
         if let Some(written) = kind.filter(|kind| !kind.is_empty()) {
@@ -134,11 +145,11 @@ impl<'a> Reader<'a> {
 
     fn flawed(&mut self, document: &Document<'_>, object: Option<ObjectRef>, flaw: Flaw) {
         let reason = match flaw.field {
-            Some(_) => Reason::BadField { words: flaw.words },
-            None => Reason::BadDocument { words: flaw.words },
+            Some(_) => ReadReason::BadField { words: flaw.words },
+            None => ReadReason::BadDocument { words: flaw.words },
         };
         let (source, line) = place(self.source, flaw.line.unwrap_or(document.line));
-        self.push(Problem { source, line, object, field: flaw.field, reason });
+        self.push(Problem { source, line, object, field: flaw.field, reason: reason.into() });
     }
 
     fn problem(
@@ -146,10 +157,10 @@ impl<'a> Reader<'a> {
         document: &Document<'_>,
         object: Option<ObjectRef>,
         field: Option<String>,
-        reason: Reason,
+        reason: impl Into<Reason>,
     ) {
         let (source, line) = place(self.source, document.line);
-        self.push(Problem { source, line, object, field, reason });
+        self.push(Problem { source, line, object, field, reason: reason.into() });
     }
 }
 

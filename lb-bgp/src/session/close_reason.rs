@@ -53,7 +53,7 @@ pub enum CloseReason {
     /// The peer has another AS number than configured.
     WrongAsn {
         /// The peer's AS number.
-        says: Asn,
+        actual: Asn,
         /// The configured AS number.
         expected: RemoteAs,
         /// The AS number presented to the peer.

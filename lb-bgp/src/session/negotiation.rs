@@ -108,17 +108,17 @@ pub(super) fn negotiate(
     })
 }
 
-fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
-    let internal = says == config.presented_asn();
+fn is_internal(config: &PeerConfig, actual: Asn) -> Result<bool, CloseReason> {
+    let internal = actual == config.presented_asn();
     let suits = match config.remote {
-        RemoteAs::Exactly(asn) => says == asn,
+        RemoteAs::Exactly(asn) => actual == asn,
         RemoteAs::Internal => internal,
         RemoteAs::External => !internal,
     };
     if suits {
         Ok(internal)
     } else {
-        Err(CloseReason::WrongAsn { says, expected: config.remote, presented: config.presented_asn() })
+        Err(CloseReason::WrongAsn { actual, expected: config.remote, presented: config.presented_asn() })
     }
 }
 

@@ -172,14 +172,14 @@ fn the_remote_as_may_be_internal_or_external() {
         (RemoteAs::Internal, Asn::new(65002), 65002, Some(true)),
         (RemoteAs::External, Asn::new(65002), 65002, None),
     ];
-    for (remote, presented_asn, says, internal) in cases {
+    for (remote, presented_asn, actual, internal) in cases {
         let mut bench = Bench::new(PeerConfig { remote, presented_asn, ..config() });
         bench.connect(ConnectionDirection::Outgoing);
         let mut theirs = open();
-        theirs.asn = Asn::new(says).unwrap();
+        theirs.asn = Asn::new(actual).unwrap();
         bench.say(ConnectionDirection::Outgoing, Message::Open(theirs));
         bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
-        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {says}");
+        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {actual}");
     }
 }
 

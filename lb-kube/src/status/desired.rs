@@ -64,7 +64,8 @@ impl DesiredStatus {
         self.objects.insert((StatusKind::ServiceBgp, name), DesiredObject { labels, status });
     }
 
-    /// Adds the status of the configuration: the errors in address pools, and in all other kinds, a sentence each.
+    /// Adds the status of the configuration: the errors in address pools, and in all other kinds, a sentence
+    /// each.
     pub fn set_configuration(&mut self, component: StatusComponent<'_>, pools: &[String], others: &[String]) {
         let (name, component_type) = match component {
             StatusComponent::Agent(node) => (format!("speaker-{}", name::part(node)), "speaker"),
@@ -107,7 +108,8 @@ impl DesiredStatus {
     }
 }
 
-/// Formats an address as frr-k8s does: an IPv6 address in full, with dashes, because a label may not contain colons.
+/// Formats an address as frr-k8s does: an IPv6 address in full, with dashes, because a label may not contain
+/// colons.
 fn format_address(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

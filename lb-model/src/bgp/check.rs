@@ -45,18 +45,18 @@ impl<'a> ObjectCheck<'a> {
         Some(former)
     }
 
-    pub(in crate::bgp) fn refuse(&mut self, field: impl Into<String>, reason: Reason) {
+    pub(in crate::bgp) fn refuse(&mut self, field: impl Into<String>, reason: impl Into<Reason>) {
         self.sound = false;
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
     /// Reports something without effect; the object stays valid.
-    pub(in crate::bgp) fn warn(&mut self, field: impl Into<String>, reason: Reason) {
+    pub(in crate::bgp) fn warn(&mut self, field: impl Into<String>, reason: impl Into<Reason>) {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
     /// Unwraps a value, or reports why it is invalid.
-    pub(in crate::bgp) fn value<T>(&mut self, field: &str, value: Result<T, Reason>) -> Option<T> {
+    pub(in crate::bgp) fn value<T>(&mut self, field: &str, value: Result<T, impl Into<Reason>>) -> Option<T> {
         value.map_err(|reason| self.refuse(field, reason)).ok()
     }
 

@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::precedence::Precedence;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{BgpReason, Problem, Reason};
 use password::Secrets;
 
 /// The BGP port.
@@ -223,7 +223,7 @@ impl PeerReader<'_> {
             (Some(number), None) => {
                 let number = check.value("spec.peerASN", asn(number))?;
                 if self.spec.ebgp_multi_hop && Some(number) == my_asn {
-                    check.refuse("spec.ebgpMultiHop", Reason::MultihopInternal);
+                    check.refuse("spec.ebgpMultiHop", BgpReason::MultihopInternal);
                 }
                 Some(RemoteAs::Exactly(number))
             }
@@ -274,7 +274,7 @@ impl PeerReader<'_> {
         let source = check.value("spec.sourceAddress", machine(written))?;
         let router = self.spec.peer_address.as_deref().and_then(|router| router.parse::<IpAddr>().ok());
         if router.is_some_and(|router| router.is_ipv4() != source.is_ipv4()) {
-            check.refuse("spec.sourceAddress", Reason::SourceFamily { written: written.to_owned() });
+            check.refuse("spec.sourceAddress", BgpReason::SourceFamily { written: written.to_owned() });
         }
         Some(source)
     }
@@ -354,7 +354,7 @@ fn machine(written: &str) -> Result<IpAddr, Reason> {
 fn router(written: &str) -> Result<IpAddr, Reason> {
     match machine(written) {
         Err(Reason::SpecialAddress { address, what: LINK_LOCAL }) => {
-            Err(Reason::LinkLocalWithoutInterface { address })
+            Err(BgpReason::LinkLocalWithoutInterface { address }.into())
         }
         machine => machine,
     }

@@ -19,7 +19,7 @@ use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
 use super::status::{NodePath, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use next_hop::Resolved;
 
@@ -49,7 +49,7 @@ impl<'a> NodeTable<'a> {
     ) -> Option<Self> {
         let own = &settings.node;
         if !model.nodes.contains_key(own) {
-            problems.push(Problem::general(Reason::OwnNodeUnknown { node: own.to_string() }));
+            problems.push(Problem::general(PlanReason::OwnNodeUnknown { node: own.to_string() }));
             return None;
         }
         let indices = numbering::number(&model.nodes, own, installed);
@@ -57,7 +57,7 @@ impl<'a> NodeTable<'a> {
         let mut by_name = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
-                let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
+                let reason = PlanReason::MapFull { map: name::NODES, capacity: capacity::NODES };
                 problems.push(Problem::about(node_name.reference(), reason));
                 continue;
             };
@@ -232,7 +232,7 @@ impl<'a> NodeTable<'a> {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
                 let reason =
-                    Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
+                    PlanReason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
@@ -248,7 +248,7 @@ impl<'a> NodeTable<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
-                let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
+                let reason = PlanReason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }

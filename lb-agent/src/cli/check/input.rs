@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, ReadReason, Reason};
 
 use lb_kube::directory;
 
@@ -40,7 +40,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
         for (name, text) in texts {
             let (objects, mut problems) = objects::parse(&name, &text);
             problems.retain(|problem| match &problem.reason {
-                Reason::UnknownKind { api_version, .. } => api_version.starts_with(OURS),
+                Reason::Read(ReadReason::UnknownKind { api_version, .. }) => api_version.starts_with(OURS),
                 _ => true,
             });
             input.objects.extend(objects);
@@ -75,8 +75,10 @@ fn texts(path: &Path) -> Result<(Texts, Vec<Problem>), InputError> {
         let name = file.display().to_string();
         match directory::read_once(&file) {
             Ok(text) => texts.push((name, text)),
-            Err(error) => problems
-                .push(Problem { source: Some(name), ..Problem::general(Reason::UnreadableFile { error }) }),
+            Err(error) => problems.push(Problem {
+                source: Some(name),
+                ..Problem::general(ReadReason::UnreadableFile { error })
+            }),
         }
     }
     Ok((texts, problems))

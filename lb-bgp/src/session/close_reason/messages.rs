@@ -42,8 +42,8 @@ impl fmt::Display for CloseReason {
             Self::Collision => write!(formatter, "closed by connection collision resolution"),
             Self::Replaced => write!(formatter, "the router restarted with a new connection"),
             Self::NotificationReceived(notification) => received(formatter, notification),
-            Self::WrongAsn { says, expected, presented } => {
-                wrong_asn(formatter, *says, *expected, *presented)
+            Self::WrongAsn { actual, expected, presented } => {
+                wrong_asn(formatter, *actual, *expected, *presented)
             }
             Self::SameRouterId(id) => {
                 write!(formatter, "the router has the same BGP identifier as this node, {id}")
@@ -73,11 +73,11 @@ fn received(formatter: &mut fmt::Formatter<'_>, notification: &Notification) -> 
 
 fn wrong_asn(
     formatter: &mut fmt::Formatter<'_>,
-    says: Asn,
+    actual: Asn,
     expected: RemoteAs,
     presented: Asn,
 ) -> fmt::Result {
-    write!(formatter, "the router's AS number is {says}")?;
+    write!(formatter, "the router's AS number is {actual}")?;
     match expected {
         RemoteAs::Exactly(asn) => write!(formatter, "; peerASN is {asn}"),
         RemoteAs::Internal => write!(formatter, "; dynamicASN internal requires ours, {presented}"),

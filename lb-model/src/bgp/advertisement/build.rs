@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::objects::{BgpAdvertisementSpec, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{BgpReason, Problem};
 use lb_bgp::value::{Community, LargeCommunity};
 
 use super::{BgpAdvertisement, aggregation};
@@ -62,9 +62,9 @@ fn clash(
     new: &BgpAdvertisement,
     accepted: &[BgpAdvertisement],
     context: &Context<'_>,
-) -> Option<(&'static str, Reason)> {
+) -> Option<(&'static str, BgpReason)> {
     let other = accepted.iter().find(|other| contradict(other, new, context))?;
-    Some(("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() }))
+    Some(("spec.localPref", BgpReason::LocalPrefConflict { other: other.name.clone() }))
 }
 
 /// Whether two advertisements of all Services of a pool, on a common node, contradict each other; those with
