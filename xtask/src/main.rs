@@ -111,6 +111,10 @@ enum Subject {
     },
     /// Balance of rings, and time and memory of a plan
     Plan,
+    /// Time of a model after a change
+    Model,
+    /// Time to advertise a table to a BGP peer
+    Advertise,
     /// Time and memory of an agent in a large cluster
     Kubernetes {
         /// Arguments of the measurement
@@ -147,7 +151,9 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
-        Verb::Bench { subject: Subject::Plan } => run::bench_plan(),
+        Verb::Bench { subject: Subject::Plan } => run::bench("plan", &[]),
+        Verb::Bench { subject: Subject::Model } => run::bench("model", &[]),
+        Verb::Bench { subject: Subject::Advertise } => run::bench("advertise", &[]),
         Verb::Bench { subject: Subject::Kubernetes { args } } => run::bench("kubernetes", &args),
         Verb::Bench { subject: Subject::Failover { args } } => run::bench_failover(&args),
     }
