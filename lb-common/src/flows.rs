@@ -1,14 +1,14 @@
 //! The table of flows that a node owns or has delegated: eight ways a set, a set a cache line.
 //!
 //! ```text
-//! way  | tag 32 | node 16 | standing 3 | age 13 |     all zero: empty
+//! way  | tag 32 | node 16 | state 3 | age 13 |     all zero: empty
 //! ```
 //!
 //! The table is a cache: the owner rule finds a flow without its entry, by a detour. So an entry
 //! is worth what that detour costs, and the shares of a set follow from it: what only a stranger could have made
-//! ([`Standing::is_unproven`]) has [`UNPROVEN_WAYS`] ways and never pushes out anything else; UDP has at most
+//! ([`FlowState::is_unproven`]) has [`UNPROVEN_WAYS`] ways and never pushes out anything else; UDP has at most
 //! [`UDP_WAYS`] of the rest, and gives them up for TCP; among confirmed TCP flows, those that another node would have
-//! to be asked for ([`Standing::Moved`]) go last. What has been silent for [`STALE`] units makes room for anything.
+//! to be asked for ([`FlowState::Moved`]) go last. What has been silent for [`STALE`] units makes room for anything.
 //!
 //! Two flows that share set and tag share a way; that is one in 2^32 for each pair in a set, and its price is
 //! one flow that takes a detour. Ways are plain 64-bit loads and stores without a lock: two CPUs that write
@@ -24,7 +24,7 @@ pub const WAYS: usize = 8;
 pub const UNPROVEN_WAYS: usize = 2;
 /// Ways of the rest that UDP flows hold at most.
 pub const UDP_WAYS: usize = 2;
-/// Bits of [`Entry::age`].
+/// Bits of [`FlowEntry::age`].
 pub const AGE_BITS: u32 = 13;
 /// Units of the clock of ages after which a silent flow makes room for any other: two hours and a quarter of
 /// 17.2 s each, a little more than the two hours after which TCP asks whether the other end is still there.
@@ -34,7 +34,7 @@ const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 /// What is known of a flow's life, and from whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Standing {
+pub enum FlowState {
     /// A SYN has been seen, and nothing after it.
     HalfOpen = 1,
     /// Something has been seen that a stranger could have sent, and nothing has confirmed it: a segment of an unknown
@@ -50,7 +50,7 @@ pub enum Standing {
     Closed = 6,
 }
 
-impl Standing {
+impl FlowState {
     /// Whether a stranger who only sends could have brought a flow this far.
     #[inline(always)]
     pub const fn is_unproven(self) -> bool {
@@ -78,11 +78,11 @@ impl Standing {
 
 /// What is known of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct FlowEntry {
     /// Who has it: this node's own index for a flow that it owns, another's for one that it has delegated.
     pub node: NodeIndex,
     /// How far it has come.
-    pub standing: Standing,
+    pub state: FlowState,
     /// When it last sent something, in units of the caller's coarse clock; only the lowest 13 bits are kept.
     pub age: u16,
 }
@@ -144,11 +144,11 @@ const _: () = assert!(size_of::<FlowSet>() == 64);
 impl<W: Word> FlowSet<W> {
     /// What is known of the flow with this tag.
     #[inline(always)]
-    pub fn get(&self, tag: u32) -> Option<Entry> {
-        Entry::from_bits(self.get_bits(tag))
+    pub fn get(&self, tag: u32) -> Option<FlowEntry> {
+        FlowEntry::from_bits(self.get_bits(tag))
     }
 
-    /// The same, packed as by [`Entry::to_bits`]; 0 for nothing. [`holder`] and [`standing`] read it.
+    /// The same, packed as by [`FlowEntry::to_bits`]; 0 for nothing. [`holder`] and [`state`] read it.
     ///
     /// An optional structure leaves its content open where there is none, and the verifier forbids to so
     /// much as move that about.
@@ -169,7 +169,7 @@ impl<W: Word> FlowSet<W> {
     /// Notes a flow: in its own way where its class has room there, else in a free way, else in the way of whoever
     /// has to go. Where nobody has to go for it, everything stays as it is.
     #[inline(always)]
-    pub fn put(&self, tag: u32, entry: Entry) {
+    pub fn put(&self, tag: u32, entry: FlowEntry) {
         let mut census = Census::default();
         let mut own_at = 0;
         let mut place = 0;
@@ -179,7 +179,7 @@ impl<W: Word> FlowSet<W> {
             own_at |= held.own * (place + 1);
             place = W::opaque(place + 1);
         }
-        let ranks = census.ranks(entry.standing);
+        let ranks = census.ranks(entry.state);
         let mut best = 0;
         place = 0;
         while place < WAYS as u64 {
@@ -211,8 +211,8 @@ impl<W: Word> FlowSet<W> {
 struct Held {
     /// 1: it is the flow's own way.
     own: u64,
-    /// The number of its standing, 0 for an empty one, [`Standing::Closed`] for one that has been silent for too long.
-    standing: u64,
+    /// The number of its state, 0 for an empty one, [`FlowState::Closed`] for one that has been silent for too long.
+    state: u64,
     /// For how long it has been silent.
     silence: u64,
 }
@@ -222,18 +222,18 @@ const OWN_WAY: u64 = 7;
 
 impl Held {
     #[inline(always)]
-    fn of<W: Word>(word: u64, tag: u32, entry: Entry) -> Self {
-        let is_held = (standing_bits(word) + 7) >> 3;
+    fn of<W: Word>(word: u64, tag: u32, entry: FlowEntry) -> Self {
+        let is_held = (state_bits(word) + 7) >> 3;
         let own = (W::opaque((word >> 32) ^ u64::from(tag)).wrapping_sub(1) >> 63) & is_held;
         let silence = u64::from(entry.age.wrapping_sub(word as u16)) & AGE_MASK;
         let stale = W::opaque(u64::from(STALE).wrapping_sub(silence)) >> 63;
-        Self { own, standing: select(stale, Standing::Closed.bits(), standing_bits(word)), silence }
+        Self { own, state: select(stale, FlowState::Closed.bits(), state_bits(word)), silence }
     }
 
     /// How much sooner than others it goes: by rank, then by silence. 0: not at all.
     #[inline(always)]
     const fn score(self, ranks: Ranks) -> u64 {
-        let rank = (ranks >> (4 * select(self.own, OWN_WAY, self.standing))) & 0xf;
+        let rank = (ranks >> (4 * select(self.own, OWN_WAY, self.state))) & 0xf;
         let goes = (rank + 0xf) >> 4;
         (rank << AGE_BITS | self.silence) * goes
     }
@@ -257,7 +257,7 @@ struct Census {
     counts: u64,
 }
 
-/// Rank of a way by the standing of what holds it, four bits each; 0: it does not go.
+/// Rank of a way by the state of what holds it, four bits each; 0: it does not go.
 type Ranks = u64;
 
 /// Rank of the flow's own way, above all others.
@@ -267,22 +267,22 @@ const EMPTY: u64 = 0;
 const UNPROVEN: u64 = 4;
 const UDP: u64 = 8;
 const CONFIRMED: u64 = 12;
-/// By standing, four bits each: where [`Census::counts`] count it. What is free is counted where nobody looks.
-const CLASSES: u64 = CONFIRMED << (4 * Standing::Open.bits())
-    | CONFIRMED << (4 * Standing::Moved.bits())
-    | UDP << (4 * Standing::Udp.bits())
-    | UNPROVEN << (4 * Standing::HalfOpen.bits())
-    | UNPROVEN << (4 * Standing::Unconfirmed.bits());
+/// By state, four bits each: where [`Census::counts`] count it. What is free is counted where nobody looks.
+const CLASSES: u64 = CONFIRMED << (4 * FlowState::Open.bits())
+    | CONFIRMED << (4 * FlowState::Moved.bits())
+    | UDP << (4 * FlowState::Udp.bits())
+    | UNPROVEN << (4 * FlowState::HalfOpen.bits())
+    | UNPROVEN << (4 * FlowState::Unconfirmed.bits());
 
 #[inline(always)]
-const fn rank(standing: u64, rank: u64) -> Ranks {
-    rank << (4 * standing)
+const fn rank(state: u64, rank: u64) -> Ranks {
+    rank << (4 * state)
 }
 
 impl Census {
     #[inline(always)]
     const fn count(&mut self, held: Held) {
-        let class = (CLASSES >> (4 * held.standing)) & 0xf;
+        let class = (CLASSES >> (4 * held.state)) & 0xf;
         self.counts += (1 - held.own) << class;
     }
 
@@ -291,40 +291,40 @@ impl Census {
         (self.counts >> class) & 0xf
     }
 
-    /// Which ways may go for a flow of this standing, and in which order.
+    /// Which ways may go for a flow of this state, and in which order.
     #[inline(always)]
-    const fn ranks(&self, standing: Standing) -> Ranks {
+    const fn ranks(&self, state: FlowState) -> Ranks {
         let rest = self.of(UDP) + self.of(CONFIRMED);
-        let has_room = match standing {
-            Standing::HalfOpen | Standing::Unconfirmed => self.of(UNPROVEN) < UNPROVEN_WAYS as u64,
-            Standing::Udp => self.of(UDP) < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
-            Standing::Open | Standing::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
-            Standing::Closed => true,
+        let has_room = match state {
+            FlowState::HalfOpen | FlowState::Unconfirmed => self.of(UNPROVEN) < UNPROVEN_WAYS as u64,
+            FlowState::Udp => self.of(UDP) < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
+            FlowState::Open | FlowState::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
+            FlowState::Closed => true,
         };
         if has_room {
-            return rank(EMPTY, 7) | rank(Standing::Closed.bits(), 6) | rank(OWN_WAY, OWN);
+            return rank(EMPTY, 7) | rank(FlowState::Closed.bits(), 6) | rank(OWN_WAY, OWN);
         }
-        match standing {
-            Standing::HalfOpen | Standing::Unconfirmed => {
-                rank(Standing::HalfOpen.bits(), 1) | rank(Standing::Unconfirmed.bits(), 1)
+        match state {
+            FlowState::HalfOpen | FlowState::Unconfirmed => {
+                rank(FlowState::HalfOpen.bits(), 1) | rank(FlowState::Unconfirmed.bits(), 1)
             }
-            Standing::Udp => rank(Standing::Udp.bits(), 1),
-            Standing::Open => rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2),
-            Standing::Moved | Standing::Closed => {
-                rank(Standing::Udp.bits(), 3)
-                    | rank(Standing::Open.bits(), 2)
-                    | rank(Standing::Moved.bits(), 1)
+            FlowState::Udp => rank(FlowState::Udp.bits(), 1),
+            FlowState::Open => rank(FlowState::Udp.bits(), 3) | rank(FlowState::Open.bits(), 2),
+            FlowState::Moved | FlowState::Closed => {
+                rank(FlowState::Udp.bits(), 3)
+                    | rank(FlowState::Open.bits(), 2)
+                    | rank(FlowState::Moved.bits(), 1)
             }
         }
     }
 }
 
 #[inline(always)]
-const fn standing_bits(word: u64) -> u64 {
+const fn state_bits(word: u64) -> u64 {
     (word >> AGE_BITS) & 7
 }
 
-impl Entry {
+impl FlowEntry {
     /// As the lower half of a way.
     #[inline(always)]
     pub fn to_bits(self) -> u32 {
@@ -344,10 +344,10 @@ pub const fn holder(bits: u32) -> NodeIndex {
     if bits == 0 { NO_NODE } else { (bits >> 16) as NodeIndex }
 }
 
-/// How far the flow of a packed entry has come, as the number of a [`Standing`]; 0 for nothing.
+/// How far the flow of a packed entry has come, as the number of a [`FlowState`]; 0 for nothing.
 #[inline(always)]
-pub const fn standing(packed: u32) -> u32 {
-    standing_bits(packed as u64) as u32
+pub const fn state(packed: u32) -> u32 {
+    state_bits(packed as u64) as u32
 }
 
 /// When the flow of a packed entry was last noted.
@@ -359,27 +359,27 @@ pub const fn age(packed: u32) -> u16 {
 /// Whether the flow of a packed entry is over.
 #[inline(always)]
 pub const fn is_closed(packed: u32) -> bool {
-    standing(packed) == Standing::Closed as u32
+    state(packed) == FlowState::Closed as u32
 }
 
 /// Whether a packed entry is of a flow that has been confirmed, over or not.
 #[inline(always)]
 pub const fn is_confirmed(packed: u32) -> bool {
-    standing(packed) > Standing::Unconfirmed as u32
+    state(packed) > FlowState::Unconfirmed as u32
 }
 
 #[inline(always)]
-fn pack(tag: u32, entry: Entry) -> u64 {
+fn pack(tag: u32, entry: FlowEntry) -> u64 {
     u64::from(tag) << 32
         | u64::from(entry.node) << 16
-        | entry.standing.bits() << AGE_BITS
+        | entry.state.bits() << AGE_BITS
         | u64::from(entry.age) & AGE_MASK
 }
 
 #[inline(always)]
-fn unpack(word: u64) -> Option<Entry> {
-    let standing = Standing::of(standing_bits(word))?;
-    Some(Entry { node: (word >> 16) as u16, standing, age: (word & AGE_MASK) as u16 })
+fn unpack(word: u64) -> Option<FlowEntry> {
+    let state = FlowState::of(state_bits(word))?;
+    Some(FlowEntry { node: (word >> 16) as u16, state, age: (word & AGE_MASK) as u16 })
 }
 
 #[cfg(test)]

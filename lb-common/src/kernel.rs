@@ -9,30 +9,30 @@
 #[repr(u32)]
 pub enum KernelAnswer {
     /// It was not asked, or not every table could be: nothing follows.
-    CannotTell = 0,
+    Unknown = 0,
     /// It has neither a socket nor a tracked connection that is alive. That is no proof: what takes packets to their
     /// pods past the kernel's tables (an eBPF replacement of kube-proxy) is not seen.
-    No = 1,
+    Absent = 1,
     /// It has a socket or a tracked connection, past its handshake and not yet over.
-    Has = 2,
+    Present = 2,
 }
 
 impl KernelAnswer {
     /// Every answer, by its number.
-    pub const ALL: [Self; 3] = [Self::CannotTell, Self::No, Self::Has];
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Absent, Self::Present];
 }
 
 /// Addresses and ports of a TCP connection, seen from its client, as they lie on the wire: the kernel's
-/// `struct bpf_sock_tuple`. IPv4 takes the first [`Connection::V4_BYTES`]. Aligned, so that two words can be
+/// `struct bpf_sock_tuple`. IPv4 takes the first [`TcpConnection::V4_BYTES`]. Aligned, so that two words can be
 /// written at once.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Connection {
+pub struct TcpConnection {
     /// Source, destination, both ports. Words, because the BPF compiler copies bytes one by one.
     pub words: [u32; 9],
 }
 
-impl Connection {
+impl TcpConnection {
     /// Bytes of an IPv4 connection.
     pub const V4_BYTES: u32 = 12;
     /// Bytes of an IPv6 connection.
@@ -49,7 +49,7 @@ impl Connection {
     }
 }
 
-const _: () = assert!(size_of::<Connection>() == 40);
+const _: () = assert!(size_of::<TcpConnection>() == 40);
 
 /// States of the kernel's sockets (`TCP_*` in `net/tcp_states.h`).
 pub mod socket {

@@ -139,7 +139,7 @@ pub const VIP_AFFINITY: u32 = 1;
 pub const VIP_ECHO: u32 = 2;
 /// [`Vip::flags`]: this node has come to lead slots of the ring so recently that UDP flows may still live
 /// elsewhere.
-pub const VIP_YOUNG: u32 = 4;
+pub const VIP_NEW_LEADER: u32 = 4;
 
 /// [`Vip::flags`] of an address: what comes to another port of TCP or UDP than those of its Services is refused.
 pub const VIP_CLOSED: u32 = 8;
@@ -388,7 +388,7 @@ impl Config {
 pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
 /// program asks; the next agent does.
-pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
+pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
 /// [`Config::flags`]: IP in IP is taken from nodes of the cluster.
 pub const CONFIG_IPIP: u16 = 8;
 

@@ -91,7 +91,7 @@ outcomes! {
         /// For a VIP, and this node owns the flow.
         Local = 1, "local";
         /// For a VIP, forwarded to this node by a MAC rewrite, and this node owns the flow.
-        LocalFromPeer = 2, "local_from_peer";
+        LocalFromNode = 2, "local_from_peer";
         /// For a VIP, forwarded to this node in GUE or in IP and decapsulated; this node owns the flow.
         Decapsulated = 3, "decapsulated";
         /// Forwarded to a node by a MAC rewrite.
@@ -148,7 +148,7 @@ outcomes! {
         /// For a VIP, but no live node serves it.
         NoLiveNode = 34, "no_live_node", Drop;
         /// For a VIP, but the next hop to its node is not resolved.
-        NoWay = 35, "no_way", Drop;
+        NoNextHop = 35, "no_way", Drop;
         /// TTL or hop limit expired on the way to a node, and no ICMP error is due.
         TtlExpired = 36, "ttl_expired", Drop;
         /// Too large for the path to its node once encapsulated, and no ICMP error is due.
@@ -162,7 +162,7 @@ outcomes! {
         /// ARP request for a VIP that another node answers.
         ArpNotAnswered = 42, "arp_not_answered", Drop;
         /// No node knows the flow, and a node of its slot died recently: held until its successors are known.
-        Orphaned = 43, "orphaned", Drop;
+        Hold = 43, "orphaned", Drop;
         /// S-BFD from a node that is no valid probe and answers none of this node's.
         BadProbe = 44, "bad_probe", Drop;
         /// S-BFD or GUE from a node's address without a valid tag of the cluster.
@@ -172,7 +172,7 @@ outcomes! {
         /// For a VIP, but for no port of its Services.
         UndeclaredPort = 50, "undeclared_port", Drop;
         /// BFD to a port of the agent, from no peer of its sessions, or from farther away than that peer.
-        BfdStranger = 51, "bfd_stranger", Drop;
+        BfdUnknownPeer = 51, "bfd_stranger", Drop;
         /// ICMP echo request to a VIP that exceeds the rate or cannot be answered; the stack would only
         /// forward it again.
         EchoDropped = 52, "echo_dropped", Drop;

@@ -17,7 +17,7 @@ use lb_common::wire::ip::Family;
 use lb_common::wire::{bfd, ethernet, ip};
 
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::probe::{Probe, probe};
 use crate::tables::Tables;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
@@ -25,9 +25,9 @@ use crate::verdict::{Forward, NOT_OURS, Verdict};
 /// Judges UDP to one of the ports of BFD.
 ///
 /// # Errors
-/// [`Refusal::Truncated`], [`Refusal::BfdStranger`].
+/// [`Refusal::Truncated`], [`Refusal::BfdUnknownPeer`].
 #[inline(always)]
-pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet) -> Verdict {
+pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo) -> Verdict {
     let ports = *frame.view::<4>(packet.l4).ok_or(Refusal::Truncated)?;
     let port = [ports[2], ports[3]];
     let head = read(frame, packet)?;
@@ -60,7 +60,7 @@ fn of_no_session<T: Tables>(tables: &T, head: &Head, port: [u8; 2]) -> Verdict {
         _ => (BFD_PEER, bfd::TTL),
     };
     if flags(peer) & kind == 0 || head.ttl < minimum_ttl {
-        return Err(Refusal::BfdStranger);
+        return Err(Refusal::BfdUnknownPeer);
     }
     NOT_OURS
 }
@@ -95,7 +95,7 @@ const fn mapped([a, b, c, d]: [u8; 4]) -> Words {
 }
 
 #[inline(always)]
-fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
+fn read<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<Head, Refusal> {
     match packet.family {
         Family::V4 => {
             let header = frame.view::<{ ip::V4_HEADER }>(packet.l3).ok_or(Refusal::Truncated)?;
@@ -120,7 +120,7 @@ fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
 
 /// Sends an echo packet of a neighbour back to the MAC that it came from.
 #[inline(always)]
-fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, head: &Head) -> Verdict {
+fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo, head: &Head) -> Verdict {
     // What has been forwarded on its way is from no neighbour, or this node's own echo on its way back.
     if head.ttl != bfd::TTL {
         return NOT_OURS;
@@ -146,7 +146,7 @@ fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a Bfd
 
 /// Turns addresses and ports round, which no sum minds.
 #[inline(always)]
-fn turn_round<F: Frame>(frame: &mut F, packet: &Packet, head: &Head) -> Result<(), Refusal> {
+fn turn_round<F: Frame>(frame: &mut F, packet: &PacketInfo, head: &Head) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             let addresses = frame.view_mut::<8>(packet.l3 + ip::v4::TTL + 4).ok_or(Refusal::Truncated)?;
@@ -172,7 +172,7 @@ fn write<F: Frame>(frame: &mut F, at: usize, [first, second]: Words) -> Result<(
 }
 
 #[inline(always)]
-fn take_off_hop<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+fn take_off_hop<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     const LEFT: u8 = bfd::TTL - 1;
     match packet.family {
         Family::V4 => {

@@ -4,9 +4,9 @@
 use lb_common::kernel::KernelAnswer;
 use lb_common::verdict::{Outcome, Refusal};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::owner::LivenessState;
-use crate::verdict::{Forward, Step};
+use crate::verdict::{Forward, NextStep};
 
 /// A value with an encoding in 64 bits, of which bit 30 is zero.
 pub trait Bits: Sized {
@@ -87,12 +87,12 @@ impl Bits for Forward {
             Self::Transmit(outcome) => (TRANSMIT, outcome.to_bits(), 0),
             Self::Redirect(outcome, ifindex) => (REDIRECT, outcome.to_bits(), ifindex),
             Self::Consume(outcome) => (CONSUME, outcome.to_bits(), 0),
-            Self::Next(Step::Serve) => (SERVE, 0, 0),
-            Self::Next(Step::Echo) => (ECHO, 0, 0),
-            Self::Next(Step::Probe) => (PROBE, 0, 0),
-            Self::Next(Step::ProbeReply) => (PROBE_REPLY, 0, 0),
-            Self::Next(Step::Bfd) => (BFD, 0, 0),
-            Self::Next(Step::IcmpError(refusal)) => (ICMP_ERROR, refusal.to_bits(), 0),
+            Self::Next(NextStep::Serve) => (SERVE, 0, 0),
+            Self::Next(NextStep::Echo) => (ECHO, 0, 0),
+            Self::Next(NextStep::Probe) => (PROBE, 0, 0),
+            Self::Next(NextStep::ProbeReply) => (PROBE_REPLY, 0, 0),
+            Self::Next(NextStep::Bfd) => (BFD, 0, 0),
+            Self::Next(NextStep::IcmpError(refusal)) => (ICMP_ERROR, refusal.to_bits(), 0),
         };
         u64::from(ifindex) << IFINDEX_SHIFT | kind << KIND_SHIFT | number
     }
@@ -105,18 +105,18 @@ impl Bits for Forward {
             TRANSMIT => Self::Transmit(Outcome::from_bits(number)?),
             REDIRECT => Self::Redirect(Outcome::from_bits(number)?, ifindex),
             CONSUME => Self::Consume(Outcome::from_bits(number)?),
-            SERVE => Self::Next(Step::Serve),
-            ECHO => Self::Next(Step::Echo),
-            PROBE => Self::Next(Step::Probe),
-            PROBE_REPLY => Self::Next(Step::ProbeReply),
-            BFD => Self::Next(Step::Bfd),
-            ICMP_ERROR => Self::Next(Step::IcmpError(Refusal::from_bits(number)?)),
+            SERVE => Self::Next(NextStep::Serve),
+            ECHO => Self::Next(NextStep::Echo),
+            PROBE => Self::Next(NextStep::Probe),
+            PROBE_REPLY => Self::Next(NextStep::ProbeReply),
+            BFD => Self::Next(NextStep::Bfd),
+            ICMP_ERROR => Self::Next(NextStep::IcmpError(Refusal::from_bits(number)?)),
             _ => return None,
         })
     }
 }
 
-impl Bits for Found {
+impl Bits for PacketClass {
     #[inline(always)]
     fn to_bits(self) -> u64 {
         self as u64

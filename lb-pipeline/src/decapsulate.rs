@@ -15,27 +15,27 @@ use lb_common::wire::gue::MAX_ASKED;
 use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{ethernet, gue};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::fragment::note_fragment;
 use crate::frame::Frame;
 use crate::owner::MARK_LAST;
-use crate::packet::{Asked, Packet};
+use crate::packet::{AskedNodes, PacketInfo};
 use crate::tables::{Tables, configured};
 
 /// No EtherType: the packet is none of ours, and as it came.
 pub(crate) const NOT_OURS: [u8; 2] = [0; 2];
 
-/// Finds the packet inside: [`Packet::l3`] is its header's offset then. Nothing is changed yet: what is inside may not
+/// Finds the packet inside: [`PacketInfo::l3`] is its header's offset then. Nothing is changed yet: what is inside may not
 /// be ours. Returns its EtherType, or [`NOT_OURS`].
 #[inline(always)]
 pub(crate) fn find<F: Frame, T: Tables>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
-    tunnel: Found,
+    packet: &mut PacketInfo,
+    tunnel: PacketClass,
 ) -> Result<[u8; 2], Refusal> {
     let config = configured(tables)?;
-    if tunnel == Found::Ipip && config.flags & CONFIG_IPIP == 0 {
+    if tunnel == PacketClass::Ipip && config.flags & CONFIG_IPIP == 0 {
         return Ok(NOT_OURS);
     }
     match sender(frame, tables, config, packet) {
@@ -44,13 +44,14 @@ pub(crate) fn find<F: Frame, T: Tables>(
         Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
     }
     packet.asked.by_peer = true;
-    let inner = if tunnel == Found::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
+    let inner =
+        if tunnel == PacketClass::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
     packet.l3 += packet.outer;
     Ok(inner)
 }
 
 #[inline(always)]
-fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refusal> {
+fn find_in_gue<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<[u8; 2], Refusal> {
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
     packet.outer = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
@@ -67,7 +68,7 @@ fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refu
 }
 
 #[inline(always)]
-fn find_in_ip<F: Frame>(frame: &F, packet: &mut Packet) -> [u8; 2] {
+fn find_in_ip<F: Frame>(frame: &F, packet: &mut PacketInfo) -> [u8; 2] {
     packet.outer = packet.l4 - packet.l3;
     let sound = packet.outer as u32 <= packet.length && frame.holds(packet.l3, packet.length);
     if sound { ether_type(packet.protocol as u8) } else { NOT_OURS }
@@ -80,7 +81,7 @@ const fn ether_type(number: u8) -> [u8; 2] {
 
 /// Takes the packet out, once it is known to be for a VIP.
 #[inline(always)]
-pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut Packet) -> Result<(), Refusal> {
+pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let by = packet.outer;
     packet.l3 -= by;
     // Of a later fragment it is nowhere, and nobody asks.
@@ -100,7 +101,12 @@ pub(crate) enum Sender {
 
 /// Who sent an IP packet.
 #[inline(always)]
-pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, packet: &Packet) -> Sender {
+pub(crate) fn sender<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    config: &Config,
+    packet: &PacketInfo,
+) -> Sender {
     let known = match packet.family {
         Family::V4 => {
             let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else {
@@ -111,7 +117,7 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
                 return Sender::ToSomebodyElse;
             }
             let source = [header[12], header[13], header[14], header[15]];
-            tables.peer_address(&v4_mapped(source))
+            tables.node_by_address(&v4_mapped(source))
         }
         Family::V6 => {
             let Some(to) = frame.view::<16>(packet.l3 + ip::v6::DESTINATION) else {
@@ -121,7 +127,7 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
             if u128::from_ne_bytes(*to) != own || own == 0 {
                 return Sender::ToSomebodyElse;
             }
-            frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.peer_address(source))
+            frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.node_by_address(source))
         }
     };
     known.map_or(Sender::Stranger, Sender::Peer)
@@ -129,7 +135,7 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
 
 /// The four bytes of GUE, with an IP packet announced behind them.
 #[inline(always)]
-fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER], Refusal> {
+fn gue_header<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<[u8; gue::HEADER], Refusal> {
     if !frame.holds(packet.l3, packet.length) {
         return Err(Refusal::BadGue);
     }
@@ -140,7 +146,7 @@ fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER],
 
 /// Reads what stands in front of the list of those asked.
 #[inline(always)]
-fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
+fn read_tag<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let at = packet.l4 + ip::UDP_HEADER + gue::HEADER;
     let [key, marks, home, zero, tag @ ..] = *frame.view::<8>(at).ok_or(Refusal::BadGue)?;
     // What is for one node's own use is on no wire.
@@ -157,7 +163,7 @@ fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
 /// Whether the tag that a packet has come with in GUE is the cluster's. The packet inside has been read: the tag names
 /// its flow. A first fragment is noted only then.
 #[inline(always)]
-pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
+pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(key) = config.tag_key(packet.tag_key as u8) else { return false };
     if packet.tag != tag_of(&key, packet, packet.tag_key as u8, config.id) {
@@ -171,14 +177,14 @@ pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet)
 
 /// The tag of a packet in GUE under the key of this number, for the node of this wire identity.
 #[inline(always)]
-pub(crate) fn tag_of(key: &HashKey, packet: &Packet, id: u8, receiver: u32) -> u32 {
-    let Asked { trail, count, ids, .. } = &packet.asked;
+pub(crate) fn tag_of(key: &HashKey, packet: &PacketInfo, id: u8, receiver: u32) -> u32 {
+    let AskedNodes { trail, count, ids, .. } = &packet.asked;
     let head = [id, trail.marks as u8, trail.home as u8, 0];
     tag::gue_tag(key, &GueWords { head, receiver, name: packet.name, asked: ids, count: *count })
 }
 
 #[inline(always)]
-fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
+fn read_asked<F: Frame>(frame: &F, packet: &mut PacketInfo, words: usize) -> Result<(), Refusal> {
     let list = packet.l4 + ip::UDP_HEADER + gue::HEADER + gue::TAG_WORDS * 4;
     packet.asked.count = words;
     for (place, id) in packet.asked.ids.iter_mut().enumerate() {
@@ -200,7 +206,7 @@ pub(crate) fn drop_unreadable(refusal: Refusal) -> Refusal {
 
 /// Cuts `by` bytes behind the Ethernet header, which moves with its tags.
 #[inline(always)]
-fn cut<F: Frame>(frame: &mut F, packet: &Packet, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
+fn cut<F: Frame>(frame: &mut F, packet: &PacketInfo, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
     // Read, move, write: a copy inside the packet would be a memmove, which the verifier cannot follow.
     let head = *frame.view::<{ ethernet::MACS + 2 * ethernet::TAG }>(0).ok_or(Refusal::Truncated)?;
     if !frame.move_head(by as i32) {

@@ -6,7 +6,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::Family;
 use lb_common::wire::{checksum, ethernet, icmp, ip};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
@@ -19,7 +19,7 @@ use crate::verdict::{Forward, NOT_OURS, Verdict};
 pub fn judge_echo<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> Verdict {
     match packet.family {
         Family::V4 => judge_v4(frame, tables, packet),
@@ -29,7 +29,11 @@ pub fn judge_echo<F: Subprograms, T: TableSubprograms>(
 
 /// Judges ICMP behind an IPv4 header without options.
 #[inline(always)]
-fn judge_v4<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, packet: &mut Packet) -> Verdict {
+fn judge_v4<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut PacketInfo,
+) -> Verdict {
     let (l3, at) = (packet.l3, packet.l4);
     let header = *frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
@@ -55,7 +59,11 @@ fn judge_v4<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
 
 /// Judges ICMPv6 right behind the IPv6 header.
 #[inline(always)]
-fn judge_v6<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, packet: &mut Packet) -> Verdict {
+fn judge_v6<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut PacketInfo,
+) -> Verdict {
     let (l3, at) = (packet.l3, packet.l4);
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));

@@ -8,23 +8,23 @@ use lb_common::maps::{FragmentFlow, FragmentKey, Vip4Key, Vip6Key};
 use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::frame::Frame;
-use crate::owner::Kind;
-use crate::packet::Packet;
+use crate::owner::PacketKind;
+use crate::packet::PacketInfo;
 use crate::tables::Tables;
 
 /// Notes where a first fragment goes.
 #[inline(always)]
-pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) {
+pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) {
     if let Some(key) = key(frame, packet) {
-        let Packet { slot, vip, flags, hash, flow, .. } = *packet;
+        let PacketInfo { slot, vip, flags, hash, flow, .. } = *packet;
         tables.note_fragment(&key, &FragmentFlow { slot, vip, flags, pad: 0, hash, flow });
     }
 }
 
 /// Finds out where a later fragment goes; false where it is for no VIP.
 #[inline(always)]
-pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
-    packet.kind = if packet.protocol == u32::from(protocol::UDP) { Kind::Udp } else { Kind::Tcp };
+pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut PacketInfo) -> bool {
+    packet.kind = if packet.protocol == u32::from(protocol::UDP) { PacketKind::Udp } else { PacketKind::Tcp };
     let Some(key) = key(frame, packet) else { return false };
     let Some(hash) = hash_of_addresses(frame, tables, packet) else { return false };
     // Not every node that it comes to has seen the first.
@@ -41,7 +41,7 @@ pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut 
 }
 
 #[inline(always)]
-fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
+fn key<F: Frame>(frame: &F, packet: &PacketInfo) -> Option<FragmentKey> {
     let word = |at: usize| frame.view::<8>(at).map(|bytes| u64::from_ne_bytes(*bytes));
     let addresses = match packet.family {
         Family::V4 => [word(packet.l3 + ip::v4::SOURCE)?, 0, 0, 0],
@@ -55,7 +55,7 @@ fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
 
 /// The hash of addresses and protocol.
 #[inline(always)]
-fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> Option<u64> {
+fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) -> Option<u64> {
     let secret = &tables.config()?.flow_keys;
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
     Some(match packet.family {
@@ -72,7 +72,7 @@ fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
 }
 
 #[inline(always)]
-fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet, hash: u64) -> bool {
+fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut PacketInfo, hash: u64) -> bool {
     let found = match packet.family {
         Family::V4 => {
             let Some(destination) = frame.view::<4>(packet.l3 + ip::v4::SOURCE + 4) else { return false };

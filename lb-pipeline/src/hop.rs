@@ -6,7 +6,7 @@ use lb_common::wire::ethernet;
 use lb_common::wire::ip::{self, Family};
 
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::verdict::Forward;
 
 /// Out by the interface that leads to the node.
@@ -29,7 +29,7 @@ pub(crate) const fn macs_to(node: &Node) -> [u8; ethernet::MACS] {
 /// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,
 /// RFC 8200 section 3).
 #[inline(always)]
-pub(crate) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+pub(crate) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             // TTL, protocol, header checksum.

@@ -14,8 +14,8 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{checksum, ethernet, icmp};
 
-use crate::encapsulate::{Room, make_room};
-use crate::packet::Packet;
+use crate::encapsulate::{Headroom, make_headroom};
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::configured;
 use crate::verdict::{Forward, Verdict};
@@ -39,7 +39,7 @@ const MOST_V6: usize = 1280 - FRONT_V6;
 pub fn send_icmp_error<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Verdict {
     let config = configured(tables)?;
@@ -68,7 +68,7 @@ pub fn report_refusal<F: Subprograms, T: TableSubprograms>(
     verdict: Verdict,
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Verdict {
     match verdict {
         // Never an error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
@@ -83,7 +83,7 @@ pub fn report_refusal<F: Subprograms, T: TableSubprograms>(
 #[inline(always)]
 fn turn_round<F: Subprograms>(
     frame: &mut F,
-    packet: &Packet,
+    packet: &PacketInfo,
     front: usize,
     quote: usize,
     ether_type: [u8; 2],
@@ -92,12 +92,12 @@ fn turn_round<F: Subprograms>(
     if !frame.cut_tail(packet.l3 + quote) {
         return Err(Refusal::NoHeadroom);
     }
-    make_room(frame, packet, Room { macs, ether_type, bytes: front })
+    make_headroom(frame, packet, Headroom { macs, ether_type, bytes: front })
 }
 
 /// Bytes of the packet that can be read here.
 #[inline(always)]
-fn quotable<F: Subprograms>(frame: &F, packet: &Packet) -> usize {
+fn quotable<F: Subprograms>(frame: &F, packet: &PacketInfo) -> usize {
     frame.linear_len().saturating_sub(packet.l3).min(packet.length as usize)
 }
 
@@ -141,7 +141,7 @@ pub fn partial_checksum<F: Subprograms>(frame: &F, at: usize, length: usize) -> 
 fn answer_v4<F: Subprograms>(
     frame: &mut F,
     config: &Config,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = *frame.view::<4>(packet.l3 + ip::v4::SOURCE).ok_or(refusal)?;
@@ -186,7 +186,7 @@ fn answer_v4<F: Subprograms>(
 fn answer_v6<F: Subprograms>(
     frame: &mut F,
     config: &Config,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + ip::v6::SOURCE).ok_or(refusal)?);

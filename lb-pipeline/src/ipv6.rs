@@ -5,9 +5,9 @@ use lb_common::maps::Vip6Key;
 use lb_common::verdict::Refusal;
 use lb_common::wire::ip::{self, protocol};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::ipv4::kind;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
 /// Extension headers that are followed. RFC 8200 section 4.1 names five kinds before the upper layer.
@@ -18,20 +18,20 @@ const MAX_EXTENSIONS: usize = 6;
 pub(crate) fn read<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
-) -> Result<Found, Refusal> {
+    packet: &mut PacketInfo,
+) -> Result<PacketClass, Refusal> {
     match frame.walk_v6(packet)? {
-        Found::Target => frame.find_v6(tables, packet),
+        PacketClass::Vip => frame.find_v6(tables, packet),
         found => Ok(found),
     }
 }
 
-/// Reads the headers up to the first that is no extension. [`Found::Target`] says that it has ports.
+/// Reads the headers up to the first that is no extension. [`PacketClass::Vip`] says that it has ports.
 ///
 /// # Errors
 /// [`Refusal::Truncated`], [`Refusal::BadIpHeader`], [`Refusal::TooManyHeaders`].
 #[inline(always)]
-pub fn walk_v6<F: Subprograms>(frame: &F, packet: &mut Packet) -> Result<Found, Refusal> {
+pub fn walk_v6<F: Subprograms>(frame: &F, packet: &mut PacketInfo) -> Result<PacketClass, Refusal> {
     let l3 = packet.l3;
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     if header[0] >> 4 != 6 {
@@ -40,19 +40,19 @@ pub fn walk_v6<F: Subprograms>(frame: &F, packet: &mut Packet) -> Result<Found, 
     packet.length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
     let upper = match upper_layer(frame, packet, header[6])? {
         Chain::Upper(upper) => upper,
-        Chain::Fragment => return Ok(Found::Fragment),
-        Chain::Other => return Ok(Found::Nothing),
+        Chain::Fragment => return Ok(PacketClass::Fragment),
+        Chain::Other => return Ok(PacketClass::Nothing),
     };
     packet.l4 = upper.at;
     packet.upper = u32::from(upper.protocol);
     Ok(match upper.protocol {
-        protocol if ip::has_ports(protocol) => Found::Target,
+        protocol if ip::has_ports(protocol) => PacketClass::Vip,
         protocol::IPV4 | protocol::IPV6 if !packet.is_first_fragment => {
             packet.protocol = u32::from(upper.protocol);
-            Found::Ipip
+            PacketClass::Ipip
         }
-        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => Found::Icmp,
-        _ => Found::Nothing,
+        protocol::ICMPV6 if upper.at == l3 + ip::V6_HEADER => PacketClass::Icmp,
+        _ => PacketClass::Nothing,
     })
 }
 
@@ -64,8 +64,8 @@ pub fn walk_v6<F: Subprograms>(frame: &F, packet: &mut Packet) -> Result<Found, 
 pub fn find_v6<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
-) -> Result<Found, Refusal> {
+    packet: &mut PacketInfo,
+) -> Result<PacketClass, Refusal> {
     let (l3, at, protocol) = (packet.l3, packet.l4, packet.upper as u8);
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let ports = *frame.view::<4>(at).ok_or(Refusal::Truncated)?;
@@ -73,7 +73,7 @@ pub fn find_v6<F: Subprograms, T: TableSubprograms>(
     let Some(vip) = tables.vip6(&key) else {
         packet.may_be_closed = tables.config().is_some_and(|config| config.vips.may_hold6(key.address));
         let udp = protocol == protocol::UDP && !packet.is_first_fragment;
-        return Ok(if udp { Found::udp(ports) } else { Found::Nothing });
+        return Ok(if udp { PacketClass::udp(ports) } else { PacketClass::Nothing });
     };
     let shortest = (at - l3) as u32 + ip::transport_header(protocol);
     if packet.length < shortest || !frame.holds(l3, packet.length) {
@@ -86,7 +86,7 @@ pub fn find_v6<F: Subprograms, T: TableSubprograms>(
     let (from, to) = (source(header), destination(header));
     let ports = FlowPorts { ports, protocol };
     packet.set_flow(vip, ports, |ports| flow_hash_v6(secret, &from, &to, ports));
-    Ok(Found::Target)
+    Ok(PacketClass::Vip)
 }
 
 /// The first header that is no extension: its number and offset.
@@ -105,7 +105,7 @@ enum Chain {
 }
 
 #[inline(always)]
-fn upper_layer<F: Subprograms>(frame: &F, packet: &mut Packet, first: u8) -> Result<Chain, Refusal> {
+fn upper_layer<F: Subprograms>(frame: &F, packet: &mut PacketInfo, first: u8) -> Result<Chain, Refusal> {
     let mut next = first;
     let mut at = packet.l3 + ip::V6_HEADER;
     packet.is_first_fragment = false;

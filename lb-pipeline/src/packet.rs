@@ -6,12 +6,12 @@ use lb_common::verdict::Outcome;
 use lb_common::wire::gue::MAX_ASKED;
 use lb_common::wire::ip::Family;
 
-use crate::owner::{Kind, Trail};
+use crate::owner::{PacketKind, Trail};
 
 /// What has been read of a packet, and what the second half of its way needs to know. A flat structure in which everything has a value from the start: a value
 /// that some path leaves open is one that the verifier forbids to carry along.
 #[repr(C)]
-pub struct Packet {
+pub struct PacketInfo {
     pub(crate) family: Family,
     /// Offset of the IP header.
     pub(crate) l3: usize,
@@ -40,7 +40,7 @@ pub struct Packet {
     pub(crate) tag: u32,
     pub(crate) tag_key: u32,
     /// What it says of its flow's life.
-    pub(crate) kind: Kind,
+    pub(crate) kind: PacketKind,
     /// What the table says of its flow, packed; see [`lb_common::flows::FlowSet::get_bits`].
     pub(crate) entry: u32,
     /// Protocol number of the first IPv6 header that is no extension.
@@ -58,10 +58,10 @@ pub struct Packet {
     /// How it is counted if it stays here.
     pub(crate) local: Outcome,
     /// Who has been asked for it before.
-    pub(crate) asked: Asked,
+    pub(crate) asked: AskedNodes,
 }
 
-impl Packet {
+impl PacketInfo {
     /// Nothing has been read.
     pub const EMPTY: Self = Self {
         family: Family::V4,
@@ -78,7 +78,7 @@ impl Packet {
         name: 0,
         tag: 0,
         tag_key: 0,
-        kind: Kind::Tcp,
+        kind: PacketKind::Tcp,
         entry: 0,
         upper: 0,
         fragment_id: 0,
@@ -88,7 +88,7 @@ impl Packet {
         may_be_closed: false,
         path_mtu: 0,
         local: Outcome::Local,
-        asked: Asked::NOBODY,
+        asked: AskedNodes::EMPTY,
     };
 
     /// Begins a packet whose IP header is at `l3`. Everything else is written before it is read.
@@ -139,7 +139,7 @@ impl Packet {
 /// The nodes that a packet has been asked of, by their wire identities.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct AskedNodes {
     /// A peer has sent the packet to this node in particular.
     pub(crate) by_peer: bool,
     pub(crate) count: usize,
@@ -148,8 +148,8 @@ pub(crate) struct Asked {
     pub(crate) ids: [u32; MAX_ASKED - 1],
 }
 
-impl Asked {
-    pub(crate) const NOBODY: Self =
+impl AskedNodes {
+    pub(crate) const EMPTY: Self =
         Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
 
     /// Adds a node; a full list stays as it is.

@@ -17,7 +17,7 @@ use lb_common::wire::{bfd, checksum, ethernet, ip};
 
 use crate::decapsulate::{Sender, sender};
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::tables::{Tables, configured};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
@@ -32,7 +32,7 @@ const TTL: u8 = 255;
 pub fn judge_probe<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
     is_reply: bool,
 ) -> Verdict {
     let config = configured(tables)?;
@@ -59,7 +59,7 @@ struct Tagged {
 
 /// A probe to this node's reflector: sent back with this node's state.
 #[inline(always)]
-fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &Packet, tagged: Tagged) -> Verdict {
+fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &PacketInfo, tagged: Tagged) -> Verdict {
     // An answer has no demand bit. Were it reflected, two reflectors could be made to answer each other for
     // ever (RFC 7880 appendix A).
     let asks = (tagged.probe.head >> 16) as u8 & bfd::DEMAND != 0;
@@ -114,7 +114,7 @@ const TAG: usize = SEQUENCE + 4;
 
 /// Reads the section of a packet of exactly the length that nodes send.
 #[inline(always)]
-fn section<F: Frame>(frame: &F, packet: &Packet, probe: &Probe) -> Result<Section, Refusal> {
+fn section<F: Frame>(frame: &F, packet: &PacketInfo, probe: &Probe) -> Result<Section, Refusal> {
     let authenticated = (probe.head >> 16) as u8 & bfd::AUTHENTICATION != 0;
     if !authenticated || probe.head as u8 as usize != bfd::TAGGED_LENGTH {
         return Err(Refusal::BadTag);
@@ -151,13 +151,13 @@ pub(crate) struct Probe {
 
 /// Reads the control packet behind the UDP header and judges it as far as that needs no session.
 #[inline(always)]
-pub(crate) fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
+pub(crate) fn probe<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<Probe, Refusal> {
     sound(frame, packet, false)
 }
 
 /// The same, of packets that may be authenticated or of those that must not.
 #[inline(always)]
-fn sound<F: Frame>(frame: &F, packet: &Packet, may_be_authenticated: bool) -> Result<Probe, Refusal> {
+fn sound<F: Frame>(frame: &F, packet: &PacketInfo, may_be_authenticated: bool) -> Result<Probe, Refusal> {
     let bytes = frame.view::<{ bfd::LENGTH }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadProbe)?;
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let probe = Probe { head: word(0), mine: word(4), yours: word(8) };

@@ -4,9 +4,9 @@ use lb_common::verdict::Refusal;
 use lb_common::wire::ethernet;
 use lb_common::wire::gue::MAX_ASKED;
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::owner::{MARK_LAST, MARK_LED};
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
 /// Notes who has been asked, and reads the packet. What is from no peer is none of ours: these EtherTypes are free
@@ -15,17 +15,21 @@ use crate::subprograms::{Subprograms, TableSubprograms};
 pub(crate) fn read<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
     mark: [u8; 2],
-) -> Result<Found, Refusal> {
-    let Some(ether_type) = recognise(frame, tables, packet, mark) else { return Ok(Found::Nothing) };
+) -> Result<PacketClass, Refusal> {
+    let Some(ether_type) = recognise(frame, tables, packet, mark) else { return Ok(PacketClass::Nothing) };
     let found = frame.read(tables, packet, ether_type)?;
-    Ok(if matches!(found, Found::Target | Found::Fragment | Found::Icmp) { found } else { Found::Nothing })
+    Ok(if matches!(found, PacketClass::Vip | PacketClass::Fragment | PacketClass::Icmp) {
+        found
+    } else {
+        PacketClass::Nothing
+    })
 }
 
 /// Puts the EtherType back, once the packet is known to be for a VIP.
 #[inline(always)]
-pub(crate) fn restore<F: Subprograms>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+pub(crate) fn restore<F: Subprograms>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::Truncated)? = packet.family.ether_type();
     Ok(())
 }
@@ -35,11 +39,11 @@ pub(crate) fn restore<F: Subprograms>(frame: &mut F, packet: &Packet) -> Result<
 fn recognise<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
     mark: [u8; 2],
 ) -> Option<[u8; 2]> {
     let macs = frame.view::<{ ethernet::MACS }>(0)?;
-    let sender = tables.peer_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0])?;
+    let sender = tables.node_by_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0])?;
     let [version] = frame.view::<1>(packet.l3)?;
     packet.asked.by_peer = true;
     packet.asked.ids[0] = tables.node(sender)?.id;

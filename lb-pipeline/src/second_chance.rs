@@ -11,7 +11,7 @@ use lb_common::wire::ethernet;
 
 use crate::encapsulate;
 use crate::hop::{decrement_ttl, macs_to};
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
 /// `own_id` is this node, which the list of those asked does not name yet.
@@ -20,11 +20,11 @@ pub(crate) fn send<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
     index: NodeIndex,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
     own_id: u32,
 ) -> Result<Outcome, Refusal> {
-    let node = tables.node(index).ok_or(Refusal::NoWay)?;
-    let mode = node.forwarding_mode().ok_or(Refusal::NoWay)?;
+    let node = tables.node(index).ok_or(Refusal::NoNextHop)?;
+    let mode = node.forwarding_mode().ok_or(Refusal::NoNextHop)?;
     let mark = if packet.asked.count == 0 { ethernet::ASKED_ONE } else { ethernet::ASKED_MORE };
     packet.asked.push(own_id);
     if node.outer_family != 0 && encapsulate::fits(node, packet) {

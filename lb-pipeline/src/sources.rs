@@ -10,7 +10,7 @@ use lb_common::verdict::Refusal;
 use lb_common::wire::icmp;
 use lb_common::wire::ip::{self, Family};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
 /// Refuses a packet whose VIP has been noted and does not admit its client.
@@ -21,7 +21,7 @@ use crate::subprograms::{Subprograms, TableSubprograms};
 pub(crate) fn check<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Result<(), Refusal> {
     if packet.flags & VIP_SOURCES != 0 && frame.is_source_refused(tables, packet) {
         return Err(Refusal::SourceRefused);
@@ -34,7 +34,7 @@ pub(crate) fn check<F: Subprograms, T: TableSubprograms>(
 pub fn is_source_refused<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> bool {
     if let Some(address) = client(frame, packet)
         && tables.admits(&Source { vip: packet.vip, address })
@@ -47,7 +47,7 @@ pub fn is_source_refused<F: Subprograms, T: TableSubprograms>(
 
 /// The address of the packet's client.
 #[inline(always)]
-fn client<F: Subprograms>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
+fn client<F: Subprograms>(frame: &F, packet: &PacketInfo) -> Option<[u8; 16]> {
     match packet.family {
         Family::V4 => {
             let at = if packet.is_error {
@@ -70,6 +70,6 @@ fn client<F: Subprograms>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
 
 /// Offset of the packet that an error quotes. A later fragment has no such header, and its offset is nowhere.
 #[inline(always)]
-const fn quote(packet: &Packet) -> usize {
+const fn quote(packet: &PacketInfo) -> usize {
     packet.l4 + icmp::HEADER
 }

@@ -1,7 +1,7 @@
 //! What the agent has told the program, as the pipeline sees it.
 
 use lb_common::flows::{FlowSet, Word};
-use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Source, Vip, Vip4Key, Vip6Key,
@@ -39,9 +39,9 @@ pub trait Tables {
     /// A node.
     fn node(&self, index: NodeIndex) -> Option<&Node>;
     /// The node with this address, from which encapsulated packets are taken.
-    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
+    fn node_by_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
     /// The node with this MAC, with two zero bytes behind it.
-    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
+    fn node_by_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
     /// Whether a VIP with [`lb_common::maps::VIP_SOURCES`] admits a client.
     fn admits(&self, source: &Source) -> bool;
     /// Counts a packet of a client that a VIP does not admit.
@@ -68,7 +68,7 @@ pub trait Tables {
     fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow);
     /// A set of flows by the number in [`lb_common::flows::FlowKey::set`], whatever the size of the table.
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
-    /// The coarse clock of [`lb_common::flows::Entry::age`]: a few seconds a unit.
+    /// The coarse clock of [`lb_common::flows::FlowEntry::age`]: a few seconds a unit.
     fn flow_age(&self) -> u16;
     /// What holds for the whole node.
     fn config(&self) -> Option<&Config>;
@@ -82,8 +82,8 @@ pub trait Tables {
     /// What this node's kernel says of a TCP connection.
     ///
     /// For the host only: in the kernel, `Subprograms::ask_kernel` asks it.
-    fn kernel_answer(&self, _connection: &Connection) -> KernelAnswer {
-        KernelAnswer::CannotTell
+    fn kernel_answer(&self, _connection: &TcpConnection) -> KernelAnswer {
+        KernelAnswer::Unknown
     }
     /// A clock in seconds, from any start.
     fn now_seconds(&self) -> u64;

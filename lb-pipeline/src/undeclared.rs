@@ -7,7 +7,7 @@ use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED, Vip4Key, Vip6Key};
 use lb_common::verdict::Refusal;
 use lb_common::wire::ip::{self, Family};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::Verdict;
@@ -18,7 +18,7 @@ use crate::verdict::Verdict;
 pub fn is_undeclared<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> bool {
     let vip = match packet.family {
         Family::V4 => frame
@@ -42,7 +42,7 @@ pub fn is_undeclared<F: Subprograms, T: TableSubprograms>(
 pub(crate) fn refuse<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Verdict {
     sources::check(frame, tables, packet)?;
     let answers = tables.config().is_some_and(|config| config.flags & CONFIG_UNREACHABLE != 0);

@@ -20,12 +20,12 @@ pub enum Forward {
     /// It has served its purpose and ends here.
     Consume(Outcome),
     /// A subprogram decides; nothing has been counted yet. Only in the kernel: see [`crate::subprograms`].
-    Next(Step),
+    Next(NextStep),
 }
 
 /// A subprogram that runs once the one before has returned, so that their stacks do not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum NextStep {
     /// [`crate::serve`].
     Serve,
     /// [`crate::judge_echo`].

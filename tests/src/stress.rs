@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use lb_common::flows::{Entry, Standing, WAYS};
+use lb_common::flows::{FlowEntry, FlowState, WAYS};
 use lb_common::map_table::name;
 use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
@@ -215,7 +215,7 @@ fn rewrite_tables(field: &StressCluster<'_>, storm: Stress) -> Result<()> {
         for at in 0..table.len() {
             let word = match storm {
                 Stress::FullTable => {
-                    let entry = Entry { node: own, standing: Standing::Open, age: 0 };
+                    let entry = FlowEntry { node: own, state: FlowState::Open, age: 0 };
                     // A tag of its own, never zero.
                     (((at as u32).wrapping_mul(0x9e37_79b1) | 1) as u64) << 32 | u64::from(entry.to_bits())
                 }

@@ -3,12 +3,12 @@
 use lb_common::wire::bfd as wire_bfd;
 use lb_common::wire::gue;
 
-/// What a look at the IP header and the ports has found. More of it is in the [`crate::Packet`].
+/// What a look at the IP header and the ports has found. More of it is in the [`crate::PacketInfo`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Found {
+pub enum PacketClass {
     /// A packet for a VIP.
-    Target,
+    Vip,
     /// UDP to the port of GUE.
     Gue,
     /// IPv4 or IPv6 right in IP.
@@ -27,10 +27,10 @@ pub enum Found {
     Nothing,
 }
 
-impl Found {
+impl PacketClass {
     /// Every one, by its number.
     pub(crate) const ALL: [Self; 9] = [
-        Self::Target,
+        Self::Vip,
         Self::Gue,
         Self::Ipip,
         Self::Icmp,
