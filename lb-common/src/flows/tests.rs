@@ -67,7 +67,7 @@ fn udp_takes_what_tcp_leaves_and_two_ways_at_most() {
     set.put(1_001, entry(Open, 6));
     assert_eq!((held(&set, &[Open]), held(&set, &[Udp])), (6, 0));
     set.put(1_002, entry(Udp, 6));
-    assert_eq!((held(&set, &[Open]), set.get(1_002)), (6, None), "nobody has to go for it");
+    assert_eq!((held(&set, &[Open]), set.get(1_002)), (6, None), "it evicts no entry");
     let set = set_of(&[(Udp, 5)]);
     assert_eq!(held(&set, &[Udp]), UDP_WAYS);
 }
