@@ -1,5 +1,5 @@
-//! Results of subprograms as numbers. A subprogram of the kernel is judged by the verifier on its own and can return
-//! nothing but a number, so each result has one encoding, which both sides of the call use.
+//! The encoding of subprogram results. A subprogram can return nothing but a number, so each result type has
+//! one encoding, which both sides of a call use.
 
 use lb_common::kernel::KernelAnswer;
 use lb_common::verdict::{Outcome, Refusal};
@@ -8,7 +8,7 @@ use crate::class::PacketClass;
 use crate::owner::LivenessState;
 use crate::verdict::{Forward, NextStep};
 
-/// A value with an encoding in 64 bits, of which bit 30 is zero.
+/// A type with an encoding in 64 bits, of which bit 30 is zero.
 pub trait Bits: Sized {
     /// Encodes the value.
     fn to_bits(self) -> u64;
@@ -16,7 +16,8 @@ pub trait Bits: Sized {
     fn from_bits(bits: u64) -> Option<Self>;
 }
 
-/// The other bits are the number of a refusal. An immediate operand of BPF has 32 bits, the uppermost is its sign.
+/// The flag of a refusal, whose number is in the other bits. Immediate operands of BPF have 32 bits, with
+/// sign.
 const REFUSED: u64 = 1 << 30;
 
 impl<T: Bits> Bits for Result<T, Refusal> {

@@ -1,4 +1,4 @@
-//! The TCP connection of a packet, as the kernel's tables name it.
+//! The TCP connection of a packet, as a key of the kernel's tables.
 
 use lb_common::kernel::TcpConnection;
 use lb_common::wire::ip::{self, Family, protocol};
@@ -7,11 +7,11 @@ use crate::frame::Frame;
 use crate::owner::PacketKind;
 use crate::packet::PacketInfo;
 
-/// The place of the ports of an IPv6 connection, in words.
+/// Offset of the ports of an IPv6 connection, in words.
 const V6_PORTS: usize = 8;
 
-/// Reads addresses and ports of a packet's connection. Returns how many bytes of `connection` they take; zero for what is
-/// not TCP, for ICMP errors, later fragments, and IPv6 with extension headers.
+/// Reads addresses and ports of a packet's connection. Returns the number of bytes in `connection`; zero for
+/// other protocols than TCP, ICMP errors, later fragments, and IPv6 with extension headers.
 #[inline(always)]
 pub fn read_connection<F: Frame>(frame: &F, packet: &PacketInfo, connection: &mut TcpConnection) -> u32 {
     if packet.is_error || packet.kind == PacketKind::Udp {

@@ -1,10 +1,11 @@
-//! GUE and IP in IP to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
+//! Decapsulation of GUE and IP in IP: only from nodes of the cluster, and only with an inner packet for a
+//! VIP.
 //!
-//! GUE carries a tag that only they can make. IP in IP has nothing but the sender's address for that, so it is taken
-//! only where the cluster has been told to use it.
+//! GUE carries a tag that only nodes can make. IP in IP is only identified by its source address, so it is
+//! accepted only if configured.
 //!
-//! GUE of a node with anything else inside is dropped, because between nodes the port is the program's. IP in IP is not:
-//! the host may have tunnels of its own, also to other nodes of the cluster. What others send to the port passes.
+//! GUE of a node with any other inner packet is dropped, because the program owns that port between nodes. IP
+//! in IP passes: the host may have tunnels of its own, also to other nodes. GUE of other senders passes.
 
 use lb_common::hash::HashKey;
 use lb_common::maps::{CONFIG_IPIP, Config, v4_mapped};
@@ -22,11 +23,11 @@ use crate::owner::MARK_LAST;
 use crate::packet::{AskedNodes, PacketInfo};
 use crate::tables::{Tables, configured};
 
-/// No EtherType: the packet is none of ours, and as it came.
+/// No EtherType: the packet passes unmodified.
 pub(crate) const NOT_OURS: [u8; 2] = [0; 2];
 
-/// Finds the packet inside: [`PacketInfo::l3`] is its header's offset then. Nothing is changed yet: what is inside may not
-/// be ours. Returns its EtherType, or [`NOT_OURS`].
+/// Finds the inner packet and sets [`PacketInfo::l3`] to its header. The packet is not modified yet, because
+/// the inner packet may not be for a VIP. Returns its EtherType, or [`NOT_OURS`].
 #[inline(always)]
 pub(crate) fn find<F: Frame, T: Tables>(
     frame: &F,
@@ -40,7 +41,7 @@ pub(crate) fn find<F: Frame, T: Tables>(
     }
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
-        // An answer to this node's own query may come to any port of its own, the port of GUE too.
+        // A reply to a query of this node may arrive at any local port, also that of GUE.
         Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
     }
     packet.asked.by_peer = true;
@@ -79,27 +80,27 @@ const fn ether_type(number: u8) -> [u8; 2] {
     if number == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 }
 }
 
-/// Takes the packet out, once it is known to be for a VIP.
+/// Removes the outer headers, once the inner packet is known to be for a VIP.
 #[inline(always)]
 pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let by = packet.outer;
     packet.l3 -= by;
-    // Of a later fragment it is nowhere, and nobody asks.
+    // A later fragment has no transport header; its offset is never used.
     packet.l4 = packet.l4.wrapping_sub(by);
     cut(frame, packet, by, packet.family.ether_type())
 }
 
-/// Who sent a packet, as far as it matters.
+/// The sender of a packet.
 pub(crate) enum Sender {
     /// A node of the cluster, to this node.
     Peer(NodeIndex),
-    /// Somebody else, to this node.
+    /// Another host, to this node.
     Stranger,
-    /// It is not for this node's address.
+    /// The packet is not for this node's address.
     ToSomebodyElse,
 }
 
-/// Who sent an IP packet.
+/// Returns the sender of an IP packet.
 #[inline(always)]
 pub(crate) fn sender<F: Frame, T: Tables>(
     frame: &F,
@@ -133,7 +134,7 @@ pub(crate) fn sender<F: Frame, T: Tables>(
     known.map_or(Sender::Stranger, Sender::Peer)
 }
 
-/// The four bytes of GUE, with an IP packet announced behind them.
+/// Returns the four bytes of GUE, if they announce an IP packet.
 #[inline(always)]
 fn gue_header<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<[u8; gue::HEADER], Refusal> {
     if !frame.holds(packet.l3, packet.length) {
@@ -144,12 +145,12 @@ fn gue_header<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<[u8; gue::HEAD
     if known && header[0] & gue::VERSION_AND_CONTROL == 0 { Ok(header) } else { Err(Refusal::BadGue) }
 }
 
-/// Reads what stands in front of the list of those asked.
+/// Reads the private data in front of the list of nodes asked.
 #[inline(always)]
 fn read_tag<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let at = packet.l4 + ip::UDP_HEADER + gue::HEADER;
     let [key, marks, home, zero, tag @ ..] = *frame.view::<8>(at).ok_or(Refusal::BadGue)?;
-    // What is for one node's own use is on no wire.
+    // Marks for local use never arrive.
     if zero != 0 || u32::from(marks) & MARK_LAST != 0 {
         return Err(Refusal::BadTag);
     }
@@ -160,8 +161,8 @@ fn read_tag<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Whether the tag that a packet has come with in GUE is the cluster's. The packet inside has been read: the tag names
-/// its flow. A first fragment is noted only then.
+/// Returns whether the tag of a packet in GUE is valid. The inner packet has been read: the tag covers its
+/// flow. A first fragment is recorded only after this.
 #[inline(always)]
 pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) -> bool {
     let Some(config) = tables.config() else { return false };
@@ -175,7 +176,7 @@ pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketI
     true
 }
 
-/// The tag of a packet in GUE under the key of this number, for the node of this wire identity.
+/// Returns the tag of a packet in GUE with the key of this ID, for the node of this wire ID.
 #[inline(always)]
 pub(crate) fn tag_of(key: &HashKey, packet: &PacketInfo, id: u8, receiver: u32) -> u32 {
     let AskedNodes { trail, count, ids, .. } = &packet.asked;
@@ -195,7 +196,8 @@ fn read_asked<F: Frame>(frame: &F, packet: &mut PacketInfo, words: usize) -> Res
     Ok(())
 }
 
-/// A refusal that passes a packet would hand GUE of a peer, with something inside that nobody can read, to the stack.
+/// Turns a refusal that passes into one that drops: the stack must not get GUE of a node with an unreadable
+/// inner packet.
 #[inline(always)]
 pub(crate) fn drop_unreadable(refusal: Refusal) -> Refusal {
     match refusal.fate() {
@@ -204,10 +206,10 @@ pub(crate) fn drop_unreadable(refusal: Refusal) -> Refusal {
     }
 }
 
-/// Cuts `by` bytes behind the Ethernet header, which moves with its tags.
+/// Removes `by` bytes behind the Ethernet header, which moves with its tags.
 #[inline(always)]
 fn cut<F: Frame>(frame: &mut F, packet: &PacketInfo, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
-    // Read, move, write: a copy inside the packet would be a memmove, which the verifier cannot follow.
+    // Read, move, write: a copy within the packet would be a memmove, which the verifier cannot follow.
     let head = *frame.view::<{ ethernet::MACS + 2 * ethernet::TAG }>(0).ok_or(Refusal::Truncated)?;
     if !frame.move_head(by as i32) {
         return Err(Refusal::NoHeadroom);

@@ -28,7 +28,7 @@ use crate::owner::{LivenessState, PacketKind};
 use crate::tables::Tables;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
-/// Bytes in front of the IP header at most.
+/// Maximum bytes in front of the IP header.
 const FRONT: usize = ethernet::HEADER + ethernet::TAG;
 const V4: usize = ip::V4_HEADER + ip::TCP_HEADER;
 const V6: usize = ip::V6_HEADER + ip::TCP_HEADER;
@@ -62,7 +62,7 @@ struct VipPacket {
     kind: PacketKind,
 }
 
-/// The Ethernet header, as far as it is kept.
+/// What remains of the Ethernet header.
 struct Place {
     /// Offset of the IP header.
     l3: usize,
@@ -207,8 +207,8 @@ fn kind(protocol: u8, flags: u8) -> PacketKind {
     if protocol == protocol::UDP { PacketKind::Udp } else { PacketKind::of_tcp_flags(flags) }
 }
 
-/// Whether the flow table already holds the entry that this packet would write: owned by this node, which leads the slot,
-/// confirmed, and of the current age. Counts the packet if so.
+/// Returns whether the flow table already has the entry that this packet would write: owned by this node,
+/// which leads the slot, confirmed, and of the current age. Counts the packet if so.
 #[inline(always)]
 fn own<T: Tables>(tables: &T, seen: &VipPacket, own: u16) -> bool {
     let state = match seen.kind {
@@ -226,7 +226,7 @@ fn own<T: Tables>(tables: &T, seen: &VipPacket, own: u16) -> bool {
     is_known
 }
 
-/// Rewrites the packet for its way to a node. `None` leaves it unmodified.
+/// Rewrites the packet for the next hop to a node. `None` leaves it unmodified.
 #[inline(always)]
 fn send<F: Frame>(
     frame: &mut F,
@@ -256,7 +256,7 @@ fn send<F: Frame>(
         let number = if is_bare { seen.family } else { protocol::UDP };
         let VipPacket { length: inner, class, hash, .. } = *seen;
         let outer = Outer { at: l3, class, number, inner, room, hash };
-        // The room has just been made.
+        // The headroom has just been made.
         let _ = if is_v4 { write_v4(frame, node, &outer) } else { write_v6(frame, node, &outer) };
         if !is_bare {
             let _ = write_gue(frame, &first_gue(config, node, seen, l3 + room - GUE));
@@ -278,7 +278,7 @@ fn send<F: Frame>(
     Some(outcome)
 }
 
-/// UDP and GUE of a packet that nobody has been asked for.
+/// Returns UDP and GUE of a packet for which no node has been asked.
 #[inline(always)]
 fn first_gue(config: &Config, node: &Node, seen: &VipPacket, at: usize) -> Gue {
     let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);

@@ -1,4 +1,4 @@
-//! A packet for a VIP: whose is it, and how does it get there.
+//! Forwarding of a packet for a VIP: the owner of its flow, and how to reach it.
 
 use lb_common::flows::{self, FlowEntry, FlowKey, FlowState};
 use lb_common::forwarding::ForwardingMode;
@@ -37,7 +37,7 @@ pub(crate) fn forward<F: Subprograms, T: TableSubprograms>(
         packet.entry = look_up(tables, packet);
         return frame.serve(tables, packet);
     }
-    // Nearly always the leader is alive, which is not worth a call.
+    // Nearly always the leader is alive, which needs no call.
     let node = match liveness::liveness_of(tables, leader_of(order)) {
         LivenessState::Accepting => leader_of(order),
         LivenessState::Draining | LivenessState::Dead => {
@@ -45,12 +45,12 @@ pub(crate) fn forward<F: Subprograms, T: TableSubprograms>(
         }
     };
     if node != config.self_node {
-        // A node that has never led the slot owns nothing in it, and does not look into the table.
+        // A node that has never led the slot owns no flow of it and skips the table.
         if tables.has_led(packet.slot, config.self_node) && is_own(frame, tables, packet, config.self_node) {
             return frame.serve(tables, packet);
         }
-        // A node of the cluster has chosen this one. To choose again, by a ring that differs from its own for a
-        // moment, could send the packet back and forth.
+        // Another node chose this one. Choosing again, by a ring that differs for a moment, could send the
+        // packet back and forth.
         if !is_from_peer(frame, tables) {
             return send_first(frame, tables, packet, node);
         }
@@ -60,8 +60,9 @@ pub(crate) fn forward<F: Subprograms, T: TableSubprograms>(
     frame.serve(tables, packet)
 }
 
-/// Whether this node, which does not lead the slot, has the flow: then it serves it without a detour. A flow that is
-/// over may have a successor of the same addresses and ports at the leader; so may one that the kernel does not have.
+/// Returns whether this node owns the flow without leading the slot: then it serves it without a detour. A
+/// closed flow may have a successor with the same addresses and ports at the leader, as may one that the
+/// kernel does not have.
 #[inline(always)]
 fn is_own<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
@@ -85,7 +86,7 @@ fn look_up<T: TableSubprograms>(tables: &T, packet: &PacketInfo) -> u32 {
     tables.flow_set(key.set).map_or(0, |set| set.get_bits(key.tag))
 }
 
-/// What a candidate can find out, for [`owner::decide`].
+/// The lookups of a packet, for [`owner::decide`].
 struct PacketLookups<'a, F, T> {
     frame: &'a F,
     tables: &'a T,
@@ -114,14 +115,14 @@ impl<F: Subprograms, T: TableSubprograms> Lookups for PacketLookups<'_, F, T> {
     }
 }
 
-/// Whether a node answers and has not been asked for the packet.
+/// Returns whether a node is alive and has not been asked for the packet.
 #[inline(always)]
 pub fn can_ask<T: TableSubprograms>(tables: &T, packet: &PacketInfo, node: NodeIndex) -> bool {
     tables.liveness_state(node) != LivenessState::Dead
         && (packet.asked.count == 0 || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
 }
 
-/// [`owner::find`] in the packet's slot.
+/// Calls [`owner::find`] in the packet's slot.
 #[inline(always)]
 pub fn find_to_ask<T: TableSubprograms>(
     tables: &T,
@@ -129,16 +130,16 @@ pub fn find_to_ask<T: TableSubprograms>(
     part: SlotRange,
     can_ask: impl Fn(NodeIndex) -> bool,
 ) -> NodeIndex {
-    // The slot last: whatever else is looked up meanwhile would be done with a slot that may not be there.
+    // The slot last: other lookups in between would be followed with and without a slot.
     let Some(config) = tables.config() else { return NO_NODE };
     let Some(slot) = tables.slot(packet.slot) else { return NO_NODE };
     owner::find(slot, config.self_node, packet.kind, part, can_ask)
 }
 
-/// The candidate's part: own the flow, or ask somebody else, or give the packet to the stack.
+/// Acts as the candidate: owns the flow, asks another node, or passes the packet to the stack.
 ///
 /// # Errors
-/// As for [`super::judge_slow`].
+/// As [`crate::judge_slow`].
 #[inline(always)]
 pub fn serve<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
@@ -188,7 +189,7 @@ pub fn serve<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// A second chance with a node.
+/// Sends the packet to a node as a second chance.
 #[inline(always)]
 fn ask<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
@@ -204,7 +205,7 @@ fn ask<F: Subprograms, T: TableSubprograms>(
     Ok(out(frame, to, outcome))
 }
 
-/// Back to the flow's home, because nobody knows it.
+/// Returns the packet to its home, because no node knows the flow.
 #[inline(always)]
 fn give_back<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
@@ -216,7 +217,7 @@ fn give_back<F: Subprograms, T: TableSubprograms>(
         return Err(Refusal::NoHome);
     }
     if packet.asked.trail.marks & MARK_LAST != 0 {
-        // What is smaller goes in GUE, which knows the way back.
+        // A smaller packet goes in GUE, which lists the home.
         let node = tables.node(home).ok_or(Refusal::NoNextHop)?;
         return Err(encapsulate::too_big(node, packet));
     }
@@ -224,10 +225,10 @@ fn give_back<F: Subprograms, T: TableSubprograms>(
     ask(frame, tables, packet, home)
 }
 
-/// Notes who has the flow and how far it has come, where that or its age is not what the table says already.
+/// Records the holder and state of the flow, unless the table already has them with the current age.
 #[inline(always)]
 fn note<T: TableSubprograms>(tables: &T, packet: &PacketInfo, node: NodeIndex, state: FlowState) {
-    // An error about a flow neither begins it nor keeps it alive.
+    // An error about a flow neither opens it nor keeps it alive.
     if packet.is_error {
         return;
     }
@@ -245,7 +246,7 @@ fn is_from_peer<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T) -> b
     may_be && tables.node_by_mac(&source).is_some()
 }
 
-/// The director's part: the first way to the candidate, without a list of who was asked.
+/// Acts as the director: sends the packet to the candidate, without a list of nodes asked.
 #[inline(always)]
 fn send_first<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,

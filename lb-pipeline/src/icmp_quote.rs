@@ -1,8 +1,7 @@
-//! ICMP errors about packets from a VIP: they go to the node that owns the flow.
+//! ICMP errors about packets from a VIP, which go to the owner of the flow.
 //!
-//! A quote is the IP header of a packet that went from the VIP to the client, and at least eight bytes behind it. VipPacket
-//! from here that is the flow turned round. An error is addressed to whom it quotes as the source; one that is not,
-//! whatever it quotes, is somebody else's and passes.
+//! A quote is the IP header of a packet from the VIP to the client, and at least eight bytes behind it: the
+//! flow in the reverse direction. An error is addressed to the source of its quote; any other error passes.
 
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::{Vip4Key, Vip6Key};
@@ -16,7 +15,7 @@ use crate::owner::PacketKind;
 use crate::packet::PacketInfo;
 use crate::tables::Tables;
 
-/// Reads an ICMP error whose ICMP header has been found. Returns whether it is a VIP's.
+/// Reads an ICMP error whose ICMP header has been found. Returns whether it is about a packet from a VIP.
 ///
 /// # Errors
 /// [`Refusal::NotConfigured`], [`Refusal::ForeignIcmpError`].
@@ -73,7 +72,7 @@ fn read_v6<F: Frame, T: Tables>(
     let Some(&[first, _, _, _, _, _, protocol, _]) = frame.view::<8>(at) else {
         return Ok(PacketClass::Nothing);
     };
-    // A quote with extension headers would be of a packet that the VIP's node sent with them: not seen yet.
+    // Quotes with extension headers are not supported: nodes do not send such packets.
     if first >> 4 != 6 || !ip::has_ports(protocol) {
         return Ok(PacketClass::Nothing);
     }
@@ -94,13 +93,13 @@ fn read_v6<F: Frame, T: Tables>(
     Ok(PacketClass::Vip)
 }
 
-/// Ports of the flow as its own packets have them.
+/// Returns the ports in the direction of the flow.
 #[inline(always)]
 const fn turned([v0, v1, c0, c1]: [u8; 4]) -> [u8; 4] {
     [c0, c1, v0, v1]
 }
 
-/// An error neither begins a flow nor ends one.
+/// Returns the kind of an error, which neither opens a flow nor closes it.
 #[inline(always)]
 const fn kind(protocol: u8) -> PacketKind {
     if protocol == protocol::UDP { PacketKind::Udp } else { PacketKind::Tcp }

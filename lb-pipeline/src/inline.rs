@@ -1,4 +1,4 @@
-//! The subprograms run in place, as the host does.
+//! Subprograms that run in place, as on the host.
 
 use lb_common::flows::{FlowEntry, FlowKey};
 use lb_common::kernel::{KernelAnswer, TcpConnection};

@@ -9,10 +9,10 @@ use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::{ipv4, ipv6};
 
-/// Reads the IP packet that comes next.
+/// Reads the next IP packet.
 ///
 /// # Errors
-/// That there is none that can be read, or none that its VIP takes.
+/// The packet is invalid, or its VIP refuses it.
 #[inline(always)]
 pub fn read<F: Subprograms, T: TableSubprograms>(
     frame: &F,
@@ -29,7 +29,7 @@ pub fn read<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// Whether an ICMP message is an error.
+/// Returns whether an ICMP message is an error.
 #[inline(always)]
 pub(crate) fn is_icmp_error<F: Subprograms>(frame: &F, packet: &PacketInfo) -> bool {
     let Some([kind]) = frame.view::<1>(packet.l4) else { return false };

@@ -1,4 +1,4 @@
-//! IPv4: from its header to what it is for us.
+//! IPv4: the class of a packet.
 
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::Vip4Key;
@@ -11,7 +11,7 @@ use crate::owner::PacketKind;
 use crate::packet::PacketInfo;
 use crate::tables::Tables;
 
-/// Reads header and ports and asks whether they are a VIP's.
+/// Reads header and ports, and looks up the VIP.
 #[inline(always)]
 pub(crate) fn read<F: Frame, T: Tables>(
     frame: &F,
@@ -60,13 +60,13 @@ pub(crate) fn read<F: Frame, T: Tables>(
     Ok(PacketClass::Vip)
 }
 
-/// What the packet says of its flow's life.
+/// Returns the kind of the packet.
 #[inline(always)]
 pub(crate) fn kind<F: Frame>(frame: &F, protocol: u8, l4: usize) -> Result<PacketKind, Refusal> {
     if protocol == protocol::UDP {
         return Ok(PacketKind::Udp);
     }
-    // One view for both: the flags of TCP stand right behind the chunk type of SCTP.
+    // One view for both: the TCP flags directly follow the offset of the SCTP chunk type.
     let [chunk, flags] = frame.view::<2>(l4 + ip::SCTP_CHUNK_TYPE).ok_or(Refusal::BadLength)?;
     Ok(if protocol == protocol::SCTP {
         PacketKind::of_sctp_chunk(*chunk)

@@ -1,4 +1,4 @@
-//! IPv6: from its header and extension headers to what it is for us.
+//! IPv6: the class of a packet.
 
 use lb_common::hash::{FlowPorts, flow_hash_v6};
 use lb_common::maps::Vip6Key;
@@ -10,10 +10,10 @@ use crate::ipv4::kind;
 use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
-/// Extension headers that are followed. RFC 8200 section 4.1 names five kinds before the upper layer.
+/// Maximum number of extension headers. RFC 8200 section 4.1 lists five kinds before the upper layer.
 const MAX_EXTENSIONS: usize = 6;
 
-/// Reads headers and ports and asks whether they are a VIP's.
+/// Reads headers and ports, and looks up the VIP.
 #[inline(always)]
 pub(crate) fn read<F: Subprograms, T: TableSubprograms>(
     frame: &F,
@@ -26,7 +26,8 @@ pub(crate) fn read<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// Reads the headers up to the first that is no extension. [`PacketClass::Vip`] says that it has ports.
+/// Reads the headers up to the first that is no extension. Returns [`PacketClass::Vip`] if that one has
+/// ports.
 ///
 /// # Errors
 /// [`Refusal::Truncated`], [`Refusal::BadIpHeader`], [`Refusal::TooManyHeaders`].
@@ -56,7 +57,7 @@ pub fn walk_v6<F: Subprograms>(frame: &F, packet: &mut PacketInfo) -> Result<Pac
     })
 }
 
-/// Asks whether the ports behind the headers that [`walk_v6`] has read are a VIP's.
+/// Looks up the VIP of the ports behind the headers that [`walk_v6`] has read.
 ///
 /// # Errors
 /// [`Refusal::Truncated`], [`Refusal::BadLength`], [`Refusal::NotConfigured`].
@@ -81,7 +82,7 @@ pub fn find_v6<F: Subprograms, T: TableSubprograms>(
     }
     packet.kind = kind(frame, protocol, at)?;
     let secret = &tables.config().ok_or(Refusal::NotConfigured)?.flow_keys;
-    // Looked at anew: kept meanwhile, the addresses would take up the stack.
+    // Read again: the addresses would take up stack in the meantime.
     let header = frame.view::<{ ip::V6_HEADER }>(packet.l3).ok_or(Refusal::Truncated)?;
     let (from, to) = (source(header), destination(header));
     let ports = FlowPorts { ports, protocol };
@@ -89,18 +90,18 @@ pub fn find_v6<F: Subprograms, T: TableSubprograms>(
     Ok(PacketClass::Vip)
 }
 
-/// The first header that is no extension: its number and offset.
+/// The first header that is no extension: number and offset.
 struct Upper {
     protocol: u8,
     at: usize,
 }
 
-/// Where a chain of extension headers leads.
+/// The end of a chain of extension headers.
 enum Chain {
     Upper(Upper),
-    /// To a part of a packet, whose ports may not be in it.
+    /// A fragment, which may not contain the ports.
     Fragment,
-    /// To something that is never for a VIP.
+    /// Anything that is never for a VIP.
     Other,
 }
 
@@ -113,7 +114,7 @@ fn upper_layer<F: Subprograms>(frame: &F, packet: &mut PacketInfo, first: u8) ->
         let length = match next {
             protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS | protocol::ROUTING => {
                 let header = frame.view::<4>(at).ok_or(Refusal::Truncated)?;
-                // While segments are left the destination is a way station (RFC 8200 section 4.4).
+                // While segments are left, the destination is an intermediate one (RFC 8200 section 4.4).
                 if next == protocol::ROUTING && header[3] != 0 {
                     return Ok(Chain::Other);
                 }
@@ -129,7 +130,7 @@ fn upper_layer<F: Subprograms>(frame: &F, packet: &mut PacketInfo, first: u8) ->
                 if part & 0xfff8 != 0 {
                     return Ok(if ip::has_ports(next) { Chain::Fragment } else { Chain::Other });
                 }
-                // Offset zero and no more to come: a whole packet all the same (RFC 6946).
+                // Offset zero and no more fragments: an atomic fragment is a whole packet (RFC 6946).
                 packet.is_first_fragment = part & 1 != 0;
                 8
             }
@@ -140,7 +141,7 @@ fn upper_layer<F: Subprograms>(frame: &F, packet: &mut PacketInfo, first: u8) ->
     Err(Refusal::TooManyHeaders)
 }
 
-/// As a number: from one memory to another the BPF compiler copies bytes one by one.
+/// Returns the source, copied as a number: the BPF compiler copies bytes one by one.
 #[inline(always)]
 fn source(header: &[u8; ip::V6_HEADER]) -> [u8; 16] {
     let [_, _, _, _, _, _, _, _, a @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = *header;

@@ -1,4 +1,5 @@
-//! The pipeline that every packet takes, in the kernel on a packet's memory and on the host on a byte slice.
+//! The packet pipeline, which runs in the kernel on a packet's memory and on the host on a byte slice, so
+//! that the two can be compared byte for byte.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -1,9 +1,9 @@
-//! The owner rule: which node is a packet for, when rings change under the flows.
+//! The owner rule: the node of a packet while rings change.
 //!
-//! A **director** is the first node that a packet reaches. It keeps no state about flows that are not its
-//! own. A **candidate** is asked whether the flow is its own; if it is not, it asks another one that stands
-//! in the slot, and says whom it and those before it have asked. What nobody knows goes back to its **home**, the
-//! first of those asked that leads the slot, whose kernel has the last word.
+//! A **director** is the first node that a packet reaches. It keeps no state about flows of other nodes. A
+//! **candidate** is asked whether it owns the flow; if not, it asks another node of the slot and passes on
+//! the list of nodes asked. A packet of an unknown flow returns to its **home**, the first node asked that
+//! leads the slot, whose kernel decides.
 //!
 //! ```text
 //! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
@@ -11,51 +11,51 @@
 //!                          └───────────────────────────── nobody ─────────────────────────────────────┘
 //! ```
 //!
-//! So the table of flows is a cache: a flow that lives at its home needs no entry, and one that has moved is found by
-//! whoever of those asked has its entry or can ask its own kernel. A packet is asked of [`MAX_ASKED`] nodes at most,
-//! and of none twice, also while nodes disagree about the ring. A slot that has had more leaders than that is searched
-//! in windows of [`WINDOW`]: each packet of the flow that nobody knows makes home ask the next window.
+//! So the flow table is a cache: a flow at its home needs no entry, and one that has moved is found by a node
+//! with its entry or its connection. At most [`MAX_ASKED`] nodes are asked for a packet, and none twice, also
+//! while nodes disagree about the ring. A slot with more former leaders is searched in windows of [`WINDOW`]:
+//! with each packet of an unknown flow, home asks the next window.
 //!
-//! This module decides and touches nothing: what is known goes in as values, what is to be done comes out.
+//! This module only decides: it takes what is known as values, and returns what to do.
 
 use lb_common::flows::FlowState;
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot, nodes_of};
 use lb_common::wire::gue::MAX_ASKED;
 
-/// Nodes of a slot that one packet is asked of beside its candidate.
+/// Nodes of a slot asked for one packet besides its candidate.
 pub const WINDOW: usize = MAX_ASKED - 1;
 
-/// [`Question::marks`]: nobody who was asked knows the flow; this node is its home and decides.
+/// [`Question::marks`]: no node asked knows the flow; this node is its home and decides.
 pub const MARK_UNKNOWN: u32 = 1;
-/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether the flow is an older one of somebody else's.
+/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether another node owns an older flow.
 pub const MARK_OPENING: u32 = 2;
-/// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first that was asked.
+/// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first node asked.
 pub const MARK_LED: u32 = 4;
-/// [`Question::marks`]: of those that were asked only the last is known, so that nobody else can be asked, and home
-/// cannot be told. Never on a wire.
+/// [`Question::marks`]: only the last of the nodes asked is known, so no other can be asked, and home cannot
+/// be reached. Never on the wire.
 pub const MARK_LAST: u32 = 8;
-/// [`Question::marks`]: nobody who was asked before led the slot, and this node does: it is home itself. Never on a
-/// wire, where marks have eight bits.
+/// [`Question::marks`]: this node leads the slot, and no node asked before does: it is home itself. Never on
+/// the wire, where marks have eight bits.
 pub const MARK_HERE: u32 = 0x100;
 /// Marks whose upper bits hold the number of the window that is searched.
 pub const MARK_WINDOW_SHIFT: u32 = 4;
 
-/// What a packet says of its flow's life.
+/// The kind of a packet: what it does to the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketKind {
-    /// TCP with SYN and without ACK, or SCTP with INIT: a new flow.
+    /// TCP with SYN and without ACK, or SCTP INIT: opens a flow.
     Opening,
-    /// TCP or SCTP in between.
+    /// TCP or SCTP of an open flow.
     Tcp,
-    /// TCP with FIN or RST, or SCTP that ends an association.
+    /// TCP with FIN or RST, or SCTP that ends an association: closes a flow.
     Closing,
-    /// UDP, which has neither beginning nor end.
+    /// UDP, which neither opens nor closes a flow.
     Udp,
 }
 
 impl PacketKind {
-    /// The kind of a TCP segment by its flags byte.
+    /// Returns the kind of a TCP segment by its flags.
     #[inline(always)]
     pub const fn of_tcp_flags(flags: u8) -> Self {
         const FIN: u8 = 1;
@@ -71,8 +71,9 @@ impl PacketKind {
         }
     }
 
-    /// The kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT and
-    /// SHUTDOWN COMPLETE are never bundled behind others but for an ABORT behind DATA, which costs an entry that ages.
+    /// Returns the kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT
+    /// and SHUTDOWN COMPLETE are never bundled behind others, except an ABORT behind DATA, which leaves an
+    /// entry to age.
     #[inline(always)]
     pub const fn of_sctp_chunk(kind: u8) -> Self {
         const INIT: u8 = 1;
@@ -87,14 +88,14 @@ impl PacketKind {
     }
 }
 
-/// Whether a node can be sent to.
+/// The liveness state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LivenessState {
-    /// It answers, and takes new flows.
+    /// Alive, and takes new flows.
     Accepting,
-    /// It answers, and wants no new flows.
+    /// Alive, but takes no new flows.
     Draining,
-    /// It has not answered for too long.
+    /// It has not answered within the limit.
     Dead,
 }
 
@@ -103,59 +104,60 @@ impl LivenessState {
     pub(crate) const ALL: [Self; 3] = [Self::Accepting, Self::Draining, Self::Dead];
 }
 
-/// What a director does.
+/// The decision of a director.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// This node is the candidate.
     Here,
-    /// That node is.
+    /// That node is the candidate.
     To(NodeIndex),
-    /// Nobody in the slot answers.
+    /// No node of the slot is alive.
     NoNode,
 }
 
-/// What a candidate does. Everything in [`Decision`] has a value whatever is done: what some path leaves open is what the
-/// verifier forbids to carry along.
+/// The action of a candidate. All fields of a [`Decision`] are set for every action: the verifier rejects
+/// copies of values that some path leaves undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum CandidateAction {
-    /// The packet is for this node; the flow is noted as its own in [`Decision::state`].
+    /// This node owns the flow and records it in [`Decision::state`].
     Own,
-    /// [`Decision::node`] is sent the packet; the flow is noted as that node's in [`Decision::state`].
+    /// The packet goes to [`Decision::node`], and the flow is recorded as that node's in [`Decision::state`].
     Delegate,
-    /// [`Decision::node`] is asked, and nothing is noted: it would be noted at home, or whose flow it is may be known only
-    /// to a node that has just gone silent.
+    /// [`Decision::node`] is asked, and nothing is recorded: home records it, or only a node that died
+    /// recently may know the owner.
     Ask,
-    /// Nobody that this node could ask is left: home gets the packet back, with [`MARK_UNKNOWN`].
+    /// No node is left to ask: the packet returns to home, with [`MARK_UNKNOWN`].
     Return,
-    /// Nobody in this window knows the flow. [`Decision::node`], the first of the next, is noted and the packet dropped: the
-    /// client's next one asks there.
+    /// No node in this window knows the flow. [`Decision::node`], the first of the next window, is recorded,
+    /// and the packet is dropped: the next packet of the client asks there.
     Search,
-    /// The flow's owner may be a node that has just gone silent: the packet is dropped, in case it was a short absence.
+    /// The owner may be a node that died recently and may come back: the packet is dropped.
     Hold,
-    /// Nobody knows the flow, and home decides: its stack answers. It is noted, so that the next packet asks nobody.
+    /// No node knows the flow: the stack of home answers. It is recorded, so that the next packet asks no
+    /// node.
     Unknown,
 }
 
-/// What a candidate does, with whom, and what it notes.
+/// The decision of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What is done.
+    /// The action.
     pub action: CandidateAction,
-    /// With whom; this node itself where nobody else is meant.
+    /// The node that it concerns, or this node.
     pub node: NodeIndex,
-    /// What is noted of the flow, where something is.
+    /// The state to record, if any.
     pub state: FlowState,
 }
 
-/// What a director does with a packet that is not of a flow that it owns itself: the first node of word 0
-/// that takes new flows; if none does, the first that answers at all.
+/// Returns the node to which a director sends a packet of a flow that it does not own: the first node of word
+/// 0 that takes new flows; else the first one alive; else [`NO_NODE`].
 ///
-/// A draining node is passed over for every packet, not for SYNs alone: its old flows find it again through
-/// the candidate, which knows it as a former leader or successor. So two directors of which one has not yet
-/// heard of the drain come to the same owner.
+/// A draining node is skipped for every packet, not only for SYNs: the candidate knows it as a former leader
+/// or successor and finds its flows. So two directors find the same owner if only one of them knows of the
+/// drain.
 ///
-/// The answer is [`NO_NODE`] where nobody in the slot answers.
+/// Draining and dead nodes are skipped in the order of the word.
 #[inline(always)]
 pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> LivenessState) -> NodeIndex {
     let mut fallback = NO_NODE;
@@ -172,7 +174,7 @@ pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> Liveness
     fallback
 }
 
-/// [`candidate`], seen from the node `own`.
+/// Calls [`candidate`] for the node `own`.
 pub fn direct(slot: Slot, own: NodeIndex, liveness: impl Fn(NodeIndex) -> LivenessState) -> Direction {
     match candidate(nodes_of(slot.order_word()), liveness) {
         NO_NODE => Direction::NoNode,
@@ -181,55 +183,55 @@ pub fn direct(slot: Slot, own: NodeIndex, liveness: impl Fn(NodeIndex) -> Livene
     }
 }
 
-/// What a candidate knows when a packet is asked of it.
+/// What a candidate knows when it is asked for a packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// The slot of the flow, as this node has it.
+    /// The slot of the flow, in the view of this node.
     pub slot: Slot,
     /// This node.
     pub own: NodeIndex,
-    /// What the packet says.
+    /// The kind of the packet.
     pub kind: PacketKind,
-    /// Who has the flow, as the table says, or [`NO_NODE`].
+    /// The holder of the flow in the table, or [`NO_NODE`].
     pub holder: NodeIndex,
-    /// How far it has come, as the table says: the number of a [`FlowState`], 0 where it says nothing.
+    /// The number of the [`FlowState`] in the table; 0 if there is no entry.
     pub state: u32,
-    /// The table has said so for a while: if somebody had come to know better, it would say otherwise.
+    /// The entry is older than one unit: another node that knew better would have changed it.
     pub settled: bool,
-    /// How many nodes have been asked before this one.
+    /// Number of nodes asked before this one.
     pub asked: usize,
-    /// `MARK_*` that came with the packet.
+    /// `MARK_*` of the packet.
     pub marks: u32,
-    /// This node has come to the head of this ring so recently that UDP flows may still live elsewhere.
+    /// This node became leader so recently that UDP flows may still be owned elsewhere.
     pub new_leader: bool,
 }
 
-/// What a candidate can find out beyond that, at a price.
+/// Lookups that a candidate makes only if it needs them.
 pub trait Lookups {
-    /// Whether a node answers and has not been asked. Never called for this node itself.
+    /// Returns whether a node is alive and has not been asked. Never called for this node itself.
     fn can_ask(&self, node: NodeIndex) -> bool;
-    /// [`find`] in this slot.
+    /// Calls [`find`] in this slot.
     fn find(&self, part: SlotRange) -> NodeIndex;
-    /// Whether a node of this slot has gone silent so recently that it may be back at once.
+    /// Returns whether a node of this slot died so recently that it may come back.
     fn has_recent_death(&self) -> bool;
-    /// What this node's own kernel says of the flow.
+    /// Returns what this node's kernel knows of the flow.
     fn kernel(&self) -> KernelAnswer;
 }
 
-/// Which nodes of a slot are looked through.
+/// A range of the nodes of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotRange {
-    /// Position from which on: former leaders, newest first, then successors.
+    /// First position: former leaders, newest first, then successors.
     pub first: u32,
-    /// Not the successors.
+    /// Without the successors.
     pub only_former: bool,
 }
 
 impl SlotRange {
-    /// Former leaders alone.
+    /// Only the former leaders.
     pub const FORMER: Self = Self { first: 0, only_former: true };
 
-    /// All from a position on.
+    /// Returns all nodes from a position on.
     #[inline(always)]
     pub const fn from(first: u32) -> Self {
         Self { first, only_former: false }
@@ -256,7 +258,7 @@ impl Question {
         self.holder == self.own
     }
 
-    /// Whether the table says that another node has the flow.
+    /// Returns whether the table has another node as the holder.
     #[inline(always)]
     const fn is_elsewhere(&self) -> bool {
         self.holder != NO_NODE && !self.is_own()
@@ -272,14 +274,14 @@ impl Question {
         self.asked + 1 < MAX_ASKED && self.marks & (MARK_UNKNOWN | MARK_LAST) == 0
     }
 
-    /// The window of the slot that is searched.
+    /// Returns the window of the slot to search.
     #[inline(always)]
     const fn window(&self) -> u32 {
-        // What comes from a wire is bounded here: three windows hold a whole slot.
+        // Bounds what came from the wire: three windows hold a whole slot.
         (self.marks >> MARK_WINDOW_SHIFT) & 3
     }
 
-    /// What is noted of a confirmed flow of this node's.
+    /// Returns the state to record for a confirmed flow of this node.
     #[inline(always)]
     fn confirmed(&self) -> FlowState {
         if self.kind == PacketKind::Closing || self.is(FlowState::Closed) {
@@ -296,15 +298,15 @@ impl Question {
         Decision { action: CandidateAction::Own, node: self.own, state }
     }
 
-    /// A step that notes nothing.
+    /// Returns a decision that records nothing.
     #[inline(always)]
     const fn quietly(&self, action: CandidateAction, node: NodeIndex) -> Decision {
         Decision { action, node, state: FlowState::Unconfirmed }
     }
 }
 
-/// UDP has no beginning that could be seen: a leader asks others only while it is new_leader, and whoever is asked last
-/// owns what comes.
+/// Decides about UDP, which does not show when a flow begins: only a new leader asks others, and the last
+/// node asked owns the flow.
 #[inline(always)]
 fn decide_udp<W: Lookups>(question: &Question, world: &W) -> Decision {
     let state = if question.holder == NO_NODE { FlowState::Unconfirmed } else { FlowState::Udp };
@@ -317,7 +319,7 @@ fn decide_udp<W: Lookups>(question: &Question, world: &W) -> Decision {
     if question.may_ask() && question.new_leader {
         let node = next_to_ask(question, world);
         if node != NO_NODE {
-            // Whose flow it is may be known only to a node that has just gone silent.
+            // Only a node that died recently may know the owner.
             let action =
                 if world.has_recent_death() { CandidateAction::Ask } else { CandidateAction::Delegate };
             return Decision { action, node, state };
@@ -326,7 +328,7 @@ fn decide_udp<W: Lookups>(question: &Question, world: &W) -> Decision {
     question.own_as(state)
 }
 
-/// TCP: what the table knows, then what the kernel knows, then what others know.
+/// Decides about TCP: by the table, then the kernel, then other nodes.
 #[inline(always)]
 fn decide_tcp<W: Lookups>(question: &Question, world: &W) -> Decision {
     if question.is_own() && is_ours(question, world) {

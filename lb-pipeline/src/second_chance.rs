@@ -1,8 +1,8 @@
-//! Second chances: a packet of a flow that is not this node's goes to the next who may know it, with the
-//! list of those who do not.
+//! Second chances: a packet of a flow that this node does not own goes to the next node that may, with the
+//! list of nodes asked.
 //!
-//! In GUE where that fits; else, to a node that is on-link, by a MAC rewrite under an EtherType that says how
-//! many have been asked, which is good for two.
+//! In GUE if that fits; else, to an on-link node, by a MAC rewrite with an EtherType that encodes how many
+//! nodes have been asked: one or more.
 
 use lb_common::forwarding::ForwardingMode;
 use lb_common::ring::NodeIndex;
@@ -14,7 +14,7 @@ use crate::hop::{decrement_ttl, macs_to};
 use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
-/// `own_id` is this node, which the list of those asked does not name yet.
+/// Sends the packet to a node. `own_id` is this node, which the list of nodes asked does not contain yet.
 #[inline(always)]
 pub(crate) fn send<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,

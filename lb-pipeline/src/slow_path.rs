@@ -1,5 +1,4 @@
-//! A packet's way: [`judge_fast`] or else [`judge_slow`] decides and rewrites, and leaves the words of the driver (XDP
-//! actions) to its caller.
+//! The slow path, which handles every packet.
 //!
 //! ```text
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
@@ -32,7 +31,7 @@ use crate::{arp, decapsulate, forward, relay_tag, undeclared};
 /// Processes a packet on the slow path, which handles every packet.
 ///
 /// # Errors
-/// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
+/// The reason for the refusal; [`Refusal::fate`] is what happens to the packet.
 #[inline(always)]
 pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
@@ -80,7 +79,7 @@ pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
         packet.is_error = true;
         found = match frame.read_icmp_quote(tables, packet) {
             Ok(true) => PacketClass::Vip,
-            // In a packet of the cluster it is none that the cluster moves.
+            // A packet between nodes never carries one.
             Err(Refusal::ForeignIcmpError) if tunnelled || marked => PacketClass::Nothing,
             Ok(false) => PacketClass::Nothing,
             Err(refusal) => return Err(refusal),
@@ -102,7 +101,7 @@ pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
     match found {
         PacketClass::Vip => report_refusal(forward::forward(frame, tables, packet), frame, tables, packet),
         _ if tunnel == PacketClass::Gue => Err(Refusal::InnerNotVip),
-        // The host may have such tunnels of its own, also between nodes of the cluster.
+        // The host may have such tunnels of its own, also between nodes.
         _ if tunnel == PacketClass::Ipip => NOT_OURS,
         PacketClass::Icmp => frame.judge_echo(tables, packet),
         PacketClass::Probe => frame.judge_probe(tables, packet, false),

@@ -1,9 +1,9 @@
 //! The functions of the pipeline that are subprograms in the kernel, as traits.
 //!
-//! The verifier judges a global function on its own, by the types of its arguments, and not once for every path that
-//! leads to its call. Such functions and the one that calls them share 512 bytes of stack. So the pipeline calls these
-//! functions through traits: the kernel makes a call of each, or returns [`Forward::Next`] to have it called once the
-//! caller's stack is free; the host runs them in place ([`crate::inline`]).
+//! The verifier checks a global function on its own, by the types of its arguments, and not once for every
+//! path to its call. A call chain shares 512 bytes of stack. So the pipeline calls these functions through
+//! traits: the kernel calls each as a global function, or returns [`Forward::Next`] to call it once the stack
+//! of the caller is free; the host runs them in place ([`crate::inline`]).
 //!
 //! [`Forward::Next`]: crate::verdict::Forward::Next
 
@@ -19,7 +19,7 @@ use crate::packet::PacketInfo;
 use crate::tables::Tables;
 use crate::verdict::Verdict;
 
-/// Subprograms that need no more than the tables.
+/// Subprograms on the tables alone.
 pub trait TableSubprograms: Tables {
     /// Calls [`crate::liveness_of`].
     fn liveness_state(&self, node: NodeIndex) -> LivenessState;
@@ -34,7 +34,7 @@ pub trait TableSubprograms: Tables {
     fn note_flow(&self, key: FlowKey, entry: FlowEntry);
 }
 
-/// Subprograms that work on a packet.
+/// Subprograms on a packet.
 pub trait Subprograms: Frame {
     /// Calls [`crate::partial_checksum`].
     fn partial_checksum(&self, at: usize, length: usize) -> u32;
@@ -98,7 +98,7 @@ pub trait Subprograms: Frame {
     fn find_to_ask<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo, part: SlotRange)
     -> NodeIndex;
 
-    /// Asks this node's kernel for the packet's TCP connection.
+    /// Looks up the packet's TCP connection in this node's kernel.
     fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> KernelAnswer;
 
     /// Calls [`crate::sign`], then [`crate::encapsulate`].

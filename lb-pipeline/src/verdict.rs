@@ -1,4 +1,4 @@
-//! The verdict on a packet, and the number that a subprogram of the kernel returns it as.
+//! The verdict on a packet.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -41,7 +41,7 @@ pub enum NextStep {
 }
 
 impl Forward {
-    /// The outcome that it is counted as; `None` if a subprogram decides.
+    /// Returns the outcome that it is counted as; `None` if a subprogram decides.
     #[inline(always)]
     pub const fn outcome(self) -> Option<Outcome> {
         match self {
