@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
-use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
+use lb_common::maps::CONFIG_DRAIN_REQUESTED;
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
@@ -208,7 +208,7 @@ fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings,
         flow_sets: maps.flow_sets(),
         liveness: liveness(options, nonce),
         // A drain that an earlier agent was asked for lasts until it is ended.
-        draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
+        draining: flags & CONFIG_DRAIN_REQUESTED != 0,
         ignore_exclude_label: options.ignore_exclude_label,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use lb_common::flows::{Entry, Standing, WAYS};
+use lb_common::flows::{FlowEntry, FlowState, WAYS};
 use lb_common::map_table::name;
 use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
@@ -222,7 +222,7 @@ fn rewrite_tables(cluster: &StressCluster<'_>, stress: Stress) -> Result<()> {
         for at in 0..table.len() {
             let word = match stress {
                 Stress::FullTable => {
-                    let entry = Entry { node: own, standing: Standing::Open, age: 0 };
+                    let entry = FlowEntry { node: own, state: FlowState::Open, age: 0 };
                     // A unique tag, never zero.
                     (((at as u32).wrapping_mul(0x9e37_79b1) | 1) as u64) << 32 | u64::from(entry.to_bits())
                 }

@@ -1,7 +1,7 @@
 //! One trace, all schemes side by side.
 
 use lb_common::ring::{NO_NODE, NodeIndex};
-use lb_pipeline::owner::Kind;
+use lb_pipeline::owner::PacketKind;
 use serde::Serialize;
 
 use super::Tick;
@@ -118,12 +118,12 @@ impl Contestant {
         let connection = &mut self.connections[packet.flow as usize];
         let (kind, owner) = match *connection {
             Connection::Over => return,
-            Connection::Unopened => (Kind::Opening, NO_NODE),
-            Connection::With(owner) => (Kind::Tcp, owner),
+            Connection::Unopened => (PacketKind::Opening, NO_NODE),
+            Connection::With(owner) => (PacketKind::Tcp, owner),
         };
         match self.scheme.route(&SimulatedPacket { kind, ..packet }) {
             Arrival::Lost => self.lost += 1,
-            Arrival::Served(node) if kind == Kind::Opening => *connection = Connection::With(node),
+            Arrival::Served(node) if kind == PacketKind::Opening => *connection = Connection::With(node),
             Arrival::Served(node) if node == owner => {}
             Arrival::Served(_) => {
                 *connection = Connection::Over;
@@ -165,7 +165,7 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
                 EntryPoint::Anywhere => entrances.choose(&up).unwrap_or_default(),
             };
             let packet =
-                SimulatedPacket { flow: *flow, hash, kind: Kind::Tcp, director, now, up: world.up() };
+                SimulatedPacket { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
             contestants.iter_mut().for_each(|contestant| contestant.carry(packet));
             at_risk[*flow as usize] |= now >= trace.first_event();
         }

@@ -9,7 +9,7 @@ mod memo;
 
 use lb_common::ring::NodeIndex;
 use lb_common::wire::gue::MAX_ASKED;
-use lb_pipeline::owner::{Kind, LivenessState};
+use lb_pipeline::owner::{LivenessState, PacketKind};
 
 pub use ecmp::{PlainEcmp, ResilientEcmp};
 pub use fairlead::{Fairlead, Memory};
@@ -28,7 +28,7 @@ pub struct SimulatedPacket<'a> {
     /// The hash that nodes know the flow by.
     pub hash: u64,
     /// Opening, or in between.
-    pub kind: Kind,
+    pub kind: PacketKind,
     /// The node that the router sends it to.
     pub director: NodeIndex,
     /// Now.

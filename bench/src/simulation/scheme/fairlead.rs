@@ -4,13 +4,13 @@ mod ring;
 
 use std::collections::HashMap;
 
-use lb_common::flows::{Entry, FlowKey, FlowSet, Standing};
+use lb_common::flows::{FlowEntry, FlowKey, FlowSet, FlowState};
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue::MAX_ASKED;
 use lb_pipeline::owner::{
-    self, Action, Direction, Kind, LivenessState, MARK_NOBODY, Part, Question, Step, Trail, World, decide,
-    direct,
+    self, CandidateAction, Decision, Direction, LivenessState, Lookups, MARK_UNKNOWN, PacketKind, Question,
+    SlotRange, Trail, decide, direct,
 };
 
 use super::{Arrival, AskedCounts, Scheme, SimulatedPacket};
@@ -71,25 +71,25 @@ impl Agent {
         &self.table[key.set as usize & (self.table.len() - 1)]
     }
 
-    fn get(&self, hash: u64) -> Option<Entry> {
+    fn get(&self, hash: u64) -> Option<FlowEntry> {
         let key = FlowKey::of(hash);
         self.set(key).get(key.tag)
     }
 
-    fn put(&self, packet: &SimulatedPacket<'_>, node: NodeIndex, standing: Standing) {
+    fn put(&self, packet: &SimulatedPacket<'_>, node: NodeIndex, state: FlowState) {
         let key = FlowKey::of(packet.hash);
-        self.set(key).put(key.tag, Entry { node, standing, age: age(packet.now) });
+        self.set(key).put(key.tag, FlowEntry { node, state, age: age(packet.now) });
     }
 
     /// The first node that a packet is asked of, or that it is this director's own.
     fn direct(&self, packet: &SimulatedPacket<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
         let candidate = direct(slot, own, |node| self.liveness(node));
-        let is_own = |entry: Entry| {
-            entry.node == own && !entry.standing.is_unproven() && entry.standing != Standing::Closed
+        let is_own = |entry: FlowEntry| {
+            entry.node == own && !entry.state.is_unproven() && entry.state != FlowState::Closed
         };
         match candidate {
-            Direction::To(_) if packet.kind != Kind::Opening && slot.has_led(own) => {
+            Direction::To(_) if packet.kind != PacketKind::Opening && slot.has_led(own) => {
                 match self.get(packet.hash).filter(|entry| is_own(*entry)) {
                     Some(_) => First::Ask(own),
                     None => First::of(candidate, own),
@@ -106,11 +106,11 @@ impl Agent {
         own: NodeIndex,
         carried: &mut Carried,
         kernel: KernelAnswer,
-    ) -> Step {
+    ) -> Decision {
         let slot = self.ring.slot(packet.hash);
         let known = self.get(packet.hash);
         let holder = known.map_or(NO_NODE, |entry| entry.node);
-        let standing = known.map_or(0, |entry| entry.standing as u32);
+        let state = known.map_or(0, |entry| entry.state as u32);
         let asked = carried.count;
         carried.trail = carried.trail.arrived(slot, own, holder, asked);
         let question = Question {
@@ -118,18 +118,24 @@ impl Agent {
             own,
             kind: packet.kind,
             holder,
-            standing,
+            state,
             settled: known.is_some_and(|entry| entry.age != age(packet.now)),
             asked,
             marks: carried.trail.marks,
-            young: true,
+            new_leader: true,
         };
         let step = decide(&question, &Around { agent: self, packet, question: &question, carried, kernel });
-        let notes = matches!(step.action, Action::Own | Action::Unknown | Action::Search | Action::Delegate);
+        let notes = matches!(
+            step.action,
+            CandidateAction::Own
+                | CandidateAction::Unknown
+                | CandidateAction::Search
+                | CandidateAction::Delegate
+        );
         if notes {
-            self.put(packet, step.node, step.standing);
+            self.put(packet, step.node, step.state);
         }
-        carried.trail = carried.trail.going_on(standing, asked);
+        carried.trail = carried.trail.going_on(state, asked);
         step
     }
 }
@@ -143,12 +149,12 @@ struct Around<'a> {
     kernel: KernelAnswer,
 }
 
-impl World for Around<'_> {
+impl Lookups for Around<'_> {
     fn can_ask(&self, node: NodeIndex) -> bool {
         self.agent.liveness(node) != LivenessState::Dead && !self.carried.asked().contains(&node)
     }
 
-    fn find(&self, part: Part) -> NodeIndex {
+    fn find(&self, part: SlotRange) -> NodeIndex {
         let Question { slot, own, kind, .. } = *self.question;
         owner::find(slot, own, kind, part, |node| self.can_ask(node))
     }
@@ -178,7 +184,7 @@ impl First {
         match direction {
             Direction::Here => Self::Ask(own),
             Direction::To(node) => Self::Ask(node),
-            Direction::Nobody => Self::None,
+            Direction::NoNode => Self::None,
         }
     }
 }
@@ -201,9 +207,9 @@ impl Fairlead {
 
     fn kernel(&self, hash: u64, node: NodeIndex) -> KernelAnswer {
         match &self.kernels {
-            None => KernelAnswer::CannotTell,
-            Some(owners) if owners.get(&hash) == Some(&node) => KernelAnswer::Has,
-            Some(_) => KernelAnswer::No,
+            None => KernelAnswer::Unknown,
+            Some(owners) if owners.get(&hash) == Some(&node) => KernelAnswer::Present,
+            Some(_) => KernelAnswer::Absent,
         }
     }
 
@@ -217,26 +223,26 @@ impl Fairlead {
             let kernel = self.kernel(packet.hash, at);
             let agent = &self.agents[usize::from(at)];
             let step = agent.decide(packet, at, &mut carried, kernel);
-            if carried.trail.marks & MARK_NOBODY == 0 {
+            if carried.trail.marks & MARK_UNKNOWN == 0 {
                 carried.push(at);
             }
             match step.action {
                 // A stack that gets a packet of an unknown flow may know the connection all the same.
-                Action::Own | Action::Unknown => break Arrival::Served(at),
-                Action::Hold | Action::Search => break Arrival::Lost,
-                Action::Delegate | Action::Ask => at = step.node,
-                Action::Return => {
+                CandidateAction::Own | CandidateAction::Unknown => break Arrival::Served(at),
+                CandidateAction::Hold | CandidateAction::Search => break Arrival::Lost,
+                CandidateAction::Delegate | CandidateAction::Ask => at = step.node,
+                CandidateAction::Return => {
                     let home = carried.nodes[carried.trail.home as usize];
                     if agent.liveness(home) == LivenessState::Dead {
                         break Arrival::Lost;
                     }
-                    carried.trail.marks |= MARK_NOBODY;
+                    carried.trail.marks |= MARK_UNKNOWN;
                     at = home;
                 }
             }
         };
         self.asked[carried.count] += 1;
-        if let (Some(owners), Kind::Opening, Arrival::Served(node)) =
+        if let (Some(owners), PacketKind::Opening, Arrival::Served(node)) =
             (&mut self.kernels, packet.kind, arrival)
         {
             owners.insert(packet.hash, node);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lb_common::ring::NodeIndex;
-use lb_pipeline::owner::{Kind, LivenessState};
+use lb_pipeline::owner::{LivenessState, PacketKind};
 use lb_plan::ring::{mix, seed};
 
 use super::connections::Connections;
@@ -140,7 +140,7 @@ impl Scheme for MaglevWithConnections {
             return Arrival::Lost;
         }
         let director = &mut self.directors[usize::from(packet.director)];
-        let remembered = (packet.kind != Kind::Opening)
+        let remembered = (packet.kind != PacketKind::Opening)
             .then(|| director.connections.get(packet.hash))
             .flatten()
             .filter(|node| director.dead.get(usize::from(*node)) == Some(&false));
