@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::codec::{self, Encoding, MessageTooLong, UpdateWriter, family_of};
 use crate::message::{Message, Update};
-use crate::value::{Asn, Attributes, Family, NextHop};
+use crate::value::{Asn, Attributes, Family, RouteNextHop};
 
 /// Prefixes and their attributes.
 pub type Routes = BTreeMap<IpNet, Attributes>;
@@ -46,7 +46,7 @@ pub struct UpdateTerms<'a> {
     /// Message encoding.
     pub encoding: Encoding,
     /// Next hop of each family.
-    pub next_hops: &'a BTreeMap<Family, NextHop>,
+    pub next_hops: &'a BTreeMap<Family, RouteNextHop>,
     /// AS_PATH.
     pub as_path: &'a [Asn],
 }
@@ -89,17 +89,17 @@ impl AdjOut {
     }
 
     /// Starts a session with these families; the peer has no routes yet.
-    pub fn begin(&mut self, families: impl IntoIterator<Item = Family>) {
-        self.end();
+    pub fn begin_session(&mut self, families: impl IntoIterator<Item = Family>) {
+        self.end_session();
         self.families = families.into_iter().collect();
         self.pending_end_of_rib.clone_from(&self.families);
         let desired = self.desired.iter().flat_map(|desired| desired.keys());
-        let spoken = desired.filter(|prefix| self.families.contains(&family_of(**prefix)));
-        self.pending = spoken.map(|prefix| (*prefix, Advertised::Nothing)).collect();
+        let negotiated = desired.filter(|prefix| self.families.contains(&family_of(**prefix)));
+        self.pending = negotiated.map(|prefix| (*prefix, Advertised::Nothing)).collect();
     }
 
     /// Ends the session.
-    pub fn end(&mut self) {
+    pub fn end_session(&mut self) {
         self.families.clear();
         self.pending_end_of_rib.clear();
         self.pending.clear();
@@ -155,8 +155,8 @@ impl AdjOut {
         let all = all.filter(|prefix| family_of(**prefix) == family).count();
         let pending = self.pending.iter().filter(|(prefix, _)| family_of(**prefix) == family);
         pending.fold(all, |advertised, (prefix, known)| {
-            let is_wanted = desired.is_some_and(|desired| desired.contains_key(prefix));
-            match (is_wanted, known) {
+            let is_desired = desired.is_some_and(|desired| desired.contains_key(prefix));
+            match (is_desired, known) {
                 (true, Advertised::Nothing) => advertised.saturating_sub(1),
                 (true, Advertised::Route(_) | Advertised::Uncertain) | (false, Advertised::Nothing) => {
                     advertised

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::value::{Asn, Attributes, Family, HoldTime, NextHop, RouterId};
+use crate::value::{Asn, Attributes, Family, HoldTime, RouteNextHop, RouterId};
 
 /// Length of the header in octets: marker, length, type.
 pub const HEADER_LEN: usize = 19;
@@ -114,7 +114,7 @@ pub struct Reach {
     /// Prefixes.
     pub prefixes: Vec<IpNet>,
     /// Next hop.
-    pub next_hop: NextHop,
+    pub next_hop: RouteNextHop,
     /// AS_PATH: one sequence of four-octet numbers, including those of a confederation.
     pub as_path: Vec<Asn>,
     /// All other attributes.

@@ -1,7 +1,7 @@
 //! The controller (`fairlead controller`): assigns addresses to Services.
 //!
-//! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a watch
-//! delivers a write only some time after it was made.
+//! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a
+//! watch delivers a write only some time after it was made.
 
 mod config_check;
 pub mod hash_key;

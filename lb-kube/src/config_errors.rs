@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Severity};
 
-/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are not part of
-/// it: an error in one of them concerns that object only.
+/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are
+/// not part of it: an error in one of them concerns that object only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// Errors in address pools.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
-use lb_bgp::value::{Family, NextHop};
+use lb_bgp::value::{Family, RouteNextHop};
 use serde::{Deserialize, Serialize};
 
 use super::hints;
@@ -232,10 +232,10 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
     families.collect()
 }
 
-fn next_hop_text(next_hop: &NextHop) -> String {
+fn next_hop_text(next_hop: &RouteNextHop) -> String {
     match next_hop {
-        NextHop::V4(address) => address.to_string(),
-        NextHop::V6 { address, .. } => address.to_string(),
+        RouteNextHop::V4(address) => address.to_string(),
+        RouteNextHop::V6 { address, .. } => address.to_string(),
     }
 }
 

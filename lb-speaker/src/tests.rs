@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, PeerView, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, PeerView, Routes};
 use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -55,8 +55,8 @@ impl Pair {
         self.node.set([("router".into(), router)].into());
     }
 
-    async fn router_sees(&self, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
-        seen(&self.router, "node", wanted).await
+    async fn router_sees(&self, condition: impl Fn(&PeerView) -> bool) -> PeerView {
+        seen(&self.router, "node", condition).await
     }
 }
 
@@ -68,11 +68,11 @@ fn port() -> u16 {
     20_000 + of_process * PORTS + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS
 }
 
-async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
+async fn seen(speaker: &Speaker, name: &str, condition: impl Fn(&PeerView) -> bool) -> PeerView {
     let look = async {
         loop {
             let view = speaker.view().await;
-            let found = view.peers.into_iter().find(|it| it.name == name && wanted(&it.view));
+            let found = view.peers.into_iter().find(|it| it.name == name && condition(&it.view));
             match found {
                 Some(found) => return found.view,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -93,7 +93,7 @@ fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
         config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
             presented_asn: None,
-            remote: RemoteAs::Exactly(Asn::new(theirs).unwrap()),
+            remote: PeerAs::Exactly(Asn::new(theirs).unwrap()),
             router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_common::maps::{capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::capacity;
 use lb_common::ring::LEADERS_A_WORD;
 use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM};
 
@@ -104,8 +105,8 @@ impl Kernel {
         Ok((action, bytes.to_vec()))
     }
 
-    /// What one run of a program costs, in nanoseconds, its harness included, and what it returned. `asks` looks at the packet
-    /// that this CPU judged last.
+    /// Returns what one run of a program costs, in nanoseconds, its harness included, and what it returned.
+    /// `asks` looks at the packet that this CPU judged last.
     ///
     /// # Errors
     /// When the kernel refuses to run it.
@@ -118,19 +119,20 @@ impl Kernel {
         Ok((result.duration.as_nanos() as u64, result.return_value))
     }
 
-    /// Whether this kernel runs tests on packets that are split where one likes; those before 6.18 do not.
+    /// Returns whether this kernel runs tests on packets that are split where one likes; those before 6.18 do
+    /// not.
     pub fn splits(&mut self) -> bool {
         self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
     }
 
-    /// Whether this kernel runs tests on packets with so much metadata in front of them that there is no headroom; those
-    /// before 6.4 take 32 bytes.
+    /// Returns whether this kernel runs tests on packets with so much metadata in front of them that there is
+    /// no headroom; those before 6.4 take 32 bytes.
     pub fn crowds(&mut self) -> bool {
         self.run(&Packet { metadata: 200, ..Packet::new(vec![0; 60]) }).is_ok()
     }
 
-    /// What packets have left behind in those sets of flows that they have looked at on the host, and in the
-    /// cells of liveness.
+    /// Returns what packets have left behind in those sets of flows that they have looked at on the host, and
+    /// in the cells of liveness.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -139,7 +141,7 @@ impl Kernel {
         maps::state(&self.ebpf, sets, tables.sizes.nodes)
     }
 
-    /// What packets have left behind anywhere.
+    /// Returns what packets have left behind anywhere.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -147,12 +149,13 @@ impl Kernel {
         maps::state(&self.ebpf, 0..capacity::FLOW_SETS as u32, tables.sizes.nodes)
     }
 
-    /// Empties these sets of flows and the table of fragments, and writes the cells of liveness as `tables` has them.
+    /// Empties these sets of flows and the table of fragments, and writes the cells of liveness as `tables`
+    /// has them.
     ///
     /// # Errors
     /// When a map cannot be written.
-    pub fn begin_anew(&mut self, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
-        maps::begin_anew(&mut self.ebpf, tables, sets)
+    pub fn reset(&mut self, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+        maps::reset(&mut self.ebpf, tables, sets)
     }
 
     /// Everything that was counted so far.
@@ -164,8 +167,8 @@ impl Kernel {
     }
 }
 
-/// The `struct xdp_md` of a packet: where its data begins and its directly readable part ends, counted from
-/// the metadata, and its interface.
+/// Returns the `struct xdp_md` of a packet: where its data begins and its directly readable part ends,
+/// counted from the metadata, and its interface.
 fn context(packet: &Packet) -> [u8; 24] {
     let [data, end] = [packet.metadata, packet.metadata + packet.linear].map(|n| (n as u32).to_ne_bytes());
     let mut context = [0; 24];

@@ -60,7 +60,7 @@ fn define(cluster: &TestCluster) -> Result<()> {
     Ok(())
 }
 
-/// What the roles in a manifest grant.
+/// Returns what the roles in a manifest grant.
 fn grants(manifest: &str) -> Result<Vec<Grant>> {
     let path = deploy().join("manifests").join(manifest);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -131,7 +131,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
                        clusterIPs: [10.96.0.1], ports: [{port: 80}]}}";
 
 #[tokio::test]
-async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn a_controllers_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
@@ -173,8 +173,8 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
     fits(
         &cluster.store.accesses(),
         "controller-rbac.yaml",
-        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type.
+        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a
+        // certificate that is old, or of another type.
         &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
 }
@@ -193,7 +193,7 @@ fn secret(name: &str) -> String {
     )
 }
 
-/// The names of the Secrets that have been seen.
+/// Returns the names of the Secrets that have been seen.
 fn secrets(watching: &Watching) -> Vec<String> {
     let objects = watching.read().map(|snapshot| snapshot.objects).unwrap_or_default();
     let references = objects.iter().map(|it| it.value.reference());
@@ -201,7 +201,7 @@ fn secrets(watching: &Watching) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;

@@ -22,7 +22,7 @@ fn stored(cluster: &TestCluster, name: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Result<()> {
+async fn a_recreated_pool_restores_every_services_address() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("b", "192.0.2.0/28"))?;
     let names: Vec<String> = (0..8).map(|i| format!("s{i}")).collect();
@@ -49,8 +49,7 @@ async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Res
 }
 
 #[tokio::test]
-async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whatever_its_class_was() -> Result<()>
-{
+async fn a_service_of_another_type_loses_its_annotations_whatever_its_class() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/28"))?;
     cluster.apply(&service("web", "", ", loadBalancerClass: fairlead.io/lb"))?;
@@ -74,7 +73,7 @@ async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whateve
 }
 
 #[tokio::test]
-async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<()> {
+async fn addresses_of_nodes_and_peers_are_reported_and_never_allocated() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(
         "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n\
@@ -105,7 +104,7 @@ async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<
 }
 
 #[tokio::test]
-async fn addresses_stay_while_families_come_and_go() -> Result<()> {
+async fn addresses_are_kept_when_families_are_added_and_removed() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/29, '2001:db8::/125'"))?;
     let dual = |policy: &str, ips: &str, ingress: &str| {

@@ -41,7 +41,7 @@ struct Ports {
     webhook: SocketAddr,
 }
 
-/// A controller that leads, with a certificate that `authorities` are of.
+/// Returns a controller that leads, with a certificate that `authorities` are of.
 async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
@@ -62,7 +62,15 @@ async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector
         cluster.controller_with("one", &[&arguments[..], &[&ports.metrics.to_string()]].concat())?;
     eventually("it leads", WITHIN, || controller.log().contains("became leader")).await?;
     eventually("its webhook listens", WITHIN, || Blocking::connect(ports.webhook).is_ok()).await?;
-    Ok((controller, ports, connector(&certificate)?))
+    let connector = connector(&certificate)?;
+    // It listens before it has read its certificate.
+    let served = async {
+        while secured(&ports, &connector).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, served).await.context("its webhook serves no certificate")?;
+    Ok((controller, ports, connector))
 }
 
 fn connector(certificate: &Certificate) -> Result<TlsConnector> {
@@ -84,7 +92,7 @@ fn post(length: usize) -> String {
     format!("POST /convert HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// How long a small conversion takes.
+/// Returns how long a small conversion takes.
 async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> {
     let begun = Instant::now();
     let body = json!({"request": {"uid": "c", "desiredAPIVersion": "metallb.io/v1beta1", "objects": []}})
@@ -99,7 +107,7 @@ async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> 
     Ok(begun.elapsed())
 }
 
-/// How long health takes.
+/// Returns how long health takes.
 async fn healthy(ports: &Ports) -> Result<Duration> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(ports.metrics).await?;
@@ -116,14 +124,14 @@ fn resident(controller: &Controller) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-/// The one that leads has led since the start.
+/// Returns the one that leads has led since the start.
 fn leads_still(controller: &Controller) -> Result<()> {
     ensure!(!controller.log().contains("lost leadership"), "{}", controller.log());
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+async fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let most = usize::try_from(hard)?.saturating_sub(1000).min(HALF_OPEN);
@@ -159,7 +167,7 @@ fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small_ones() -> Result<()> {
+async fn long_or_unfinished_bodies_delay_neither_leadership_nor_other_requests() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;

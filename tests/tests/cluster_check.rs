@@ -87,7 +87,7 @@ async fn check(cluster: &TestCluster, arguments: &[&str]) -> Result<Output> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_cluster_has_is_told_and_nothing_is_written() -> Result<()> {
+async fn check_from_cluster_reports_objects_and_writes_nothing() -> Result<()> {
     let cluster = cluster().await?;
     let before = cluster.store.all("", "services");
     let output = check(&cluster, &[]).await?;
@@ -110,7 +110,7 @@ async fn what_a_cluster_has_is_told_and_nothing_is_written() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_place_here_is_named_and_fails() -> Result<()> {
+async fn check_from_cluster_fails_and_names_unsupported_objects() -> Result<()> {
     let cluster = cluster().await?;
     cluster.apply(EXTRAS)?;
     let output = check(&cluster, &["-o", "json"]).await?;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A Service with both cluster addresses.
+/// Returns a Service with both cluster addresses.
 fn service(name: &str, metadata: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{metadata}}}\n\
@@ -20,7 +20,7 @@ fn service(name: &str, metadata: &str, spec: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
+async fn the_flow_hash_key_is_created_once() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let key = || {
         let secret = cluster.store.get("", "secrets", NAMESPACE, "fairlead-hash-key")?;
@@ -45,7 +45,7 @@ async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn addresses_are_given_told_and_counted() -> Result<()> {
+async fn addresses_are_allocated_reported_and_counted() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/30, '2001:db8::/126'"))?;
     cluster.apply(&service("single", "", ""))?;
@@ -91,7 +91,7 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_freed_goes_to_who_waits_and_what_has_no_pool_moves() -> Result<()> {
+async fn a_freed_address_goes_to_a_waiting_service_and_a_service_without_a_pool_moves() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.1/32"))?;
     let controller = cluster.controller("one")?;
@@ -110,7 +110,7 @@ async fn what_is_freed_goes_to_who_waits_and_what_has_no_pool_moves() -> Result<
 }
 
 #[tokio::test]
-async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<()> {
+async fn a_restart_of_the_controller_or_the_api_server_moves_no_address() -> Result<()> {
     let mut cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     for i in 0..50 {
@@ -137,7 +137,7 @@ async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<
 }
 
 #[tokio::test]
-async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
+async fn one_of_two_controllers_leads_and_the_other_takes_over() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     let holder = || {

@@ -37,7 +37,7 @@ fn state(cluster: &TestCluster) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended() -> Result<()> {
+async fn an_invalid_object_gets_an_event_and_an_invalid_state_until_it_is_fixed() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(&pool("192.0.2.0/33"))?;
@@ -71,7 +71,7 @@ async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended
 }
 
 #[tokio::test]
-async fn thousands_that_get_nothing_are_told_a_few_at_a_time_and_keep_nobody_waiting() -> Result<()> {
+async fn allocation_failure_events_are_rate_limited_and_delay_no_allocation() -> Result<()> {
     let cluster = TestCluster::start().await?;
     for i in 0..3000 {
         cluster.store.put(&service(&format!("s{i:04}")))?;
@@ -119,7 +119,7 @@ async fn health_and_metrics_are_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
+async fn a_controller_without_its_api_server_is_healthy_but_not_ready() -> Result<()> {
     let mut cluster = TestCluster::start().await?;
     let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
     cluster.stop_server();
@@ -138,7 +138,7 @@ async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
     controller.kill()
 }
 
-/// What is answered to a GET, head and all.
+/// Returns what is answered to a GET, head and all.
 async fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

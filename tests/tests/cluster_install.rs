@@ -35,7 +35,7 @@ async fn works(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> 
     ensure!(waited.is_ok(), "{waited:?}\n{}", controller.log());
     // Nobody answers API servers any more: as when the pods are gone.
     drop(controller);
-    cluster.store.lead(NAMESPACE, "fairlead-webhook-service", None);
+    cluster.store.set_route(NAMESPACE, "fairlead-webhook-service", None);
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn address(pool: &str) -> &'static str {
     if pool == "first" { "192.0.2.1/32" } else { "192.0.2.2/32" }
 }
 
-/// What was taken away leaves pools that everybody can write, and Services with their addresses.
+/// Returns what was taken away leaves pools that everybody can write, and Services with their addresses.
 fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
     let left = shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;
@@ -60,8 +60,8 @@ fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
-    let name = "the_page_about_installation_leads_in_and_out_again";
+async fn the_installation_page_installs_and_removes_the_product() -> Result<()> {
+    let name = "the_installation_page_installs_and_removes_the_product";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;

@@ -14,7 +14,7 @@ const OPEN: [(&str, &str); 3] = [
 const FILTER: &str = "FAIRLEAD_REPLAY";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_answered_as_a_real_api_server_answers_them() -> Result<()> {
+async fn recorded_requests_get_the_answers_of_a_real_api_server() -> Result<()> {
     let outcomes = replay(&std::env::var(FILTER).unwrap_or_default()).await?;
     let (mut wrong, mut struck) = (Vec::new(), Vec::new());
     for outcome in &outcomes {

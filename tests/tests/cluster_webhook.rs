@@ -1,4 +1,5 @@
-//! The controller's webhook, asked as an API server would: over TLS, trusting only what the configuration says.
+//! The controller's webhook, asked as an API server would: over TLS, trusting only what the configuration
+//! says.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ use tokio_rustls::TlsConnector;
 const SOON: Duration = Duration::from_secs(20);
 const VALIDATE: &str = "/validate-metallb-io-v1beta1-ipaddresspool";
 
-/// What the chart installs, and a webhook of somebody else's.
+/// Returns what the chart installs, and a webhook of somebody else's.
 fn configuration() -> Value {
     let webhook = |service: &str| {
         json!({"name": format!("{service}.example.com"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
@@ -34,7 +35,7 @@ fn configuration() -> Value {
            "metadata": {"name": CONFIGURATION}, "webhooks": [webhook(SERVICE), webhook("other")]})
 }
 
-/// The definition of a kind, whose conversion a service does.
+/// Returns the definition of a kind, whose conversion a service does.
 fn definition(kind: &str, plural: &str, service: &str) -> Value {
     let version = |name: &str, stored: bool| {
         json!({"name": name, "served": true, "storage": stored, "schema": {"openAPIV3Schema": {
@@ -102,7 +103,7 @@ impl Client {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// The answer to a review of a change.
+    /// Returns the answer to a review of a change.
     async fn review(&self, path: &str, operation: &str, object: &Value) -> Result<Value> {
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "the-uid", "operation": operation, "kind": {"kind": object["kind"]}, "namespace": NAMESPACE,
@@ -125,7 +126,7 @@ fn pool(name: &str, addresses: &str) -> Value {
     object("v1beta1", "IPAddressPool", name, &json!({"addresses": [addresses]}))
 }
 
-/// A cluster as the chart leaves it, with a pool, a profile and a peer that uses it.
+/// Returns a cluster as the chart leaves it, with a pool, a profile and a peer that uses it.
 async fn cluster() -> Result<TestCluster> {
     let cluster = TestCluster::start().await?;
     cluster.store.put(&configuration())?;
@@ -138,14 +139,14 @@ async fn cluster() -> Result<TestCluster> {
     Ok(cluster)
 }
 
-/// A controller that answers on a free port.
+/// Returns a controller that answers on a free port.
 fn start(cluster: &TestCluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let arguments = ["--webhook-mode", mode, "--webhook-port", &port.to_string()];
     Ok((cluster.controller_with(identity, &arguments)?, port))
 }
 
-/// A client that trusts what the configuration says, as soon as it is answered.
+/// Returns a client that trusts what the configuration says, as soon as it is answered.
 async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
     eventually("the configuration has a bundle", SOON, || bundle(cluster, 0).is_some()).await?;
     let client = Client { port, trusts: bundle(cluster, 0).context("a bundle")? };
@@ -160,7 +161,7 @@ async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
 }
 
 #[tokio::test]
-async fn who_trusts_the_configuration_is_told_what_is_right() -> Result<()> {
+async fn the_webhook_validates_requests_of_clients_that_trust_the_ca_bundle() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
@@ -213,7 +214,7 @@ async fn peers_are_converted_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
+async fn malformed_requests_are_rejected_and_affect_no_other() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
@@ -243,7 +244,7 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
     controller.kill()
 }
 
-/// A certificate as it was made that long ago.
+/// Returns a certificate as it was made that long ago.
 fn issued(ago: Duration) -> Result<Certificate> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Certificate::issue(&dns_names(SERVICE, NAMESPACE), now - ago, None)?)
@@ -260,7 +261,7 @@ fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()> {
+async fn an_expiring_certificate_is_replaced_and_stays_trusted() -> Result<()> {
     let cluster = cluster().await?;
     let old = issued(LIFETIME - RENEW_BEFORE + Duration::from_secs(60))?;
     put(&cluster, &old)?;
@@ -296,7 +297,7 @@ async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> R
 }
 
 #[tokio::test]
-async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
+async fn a_running_webhook_replaces_its_certificate_without_failed_requests() -> Result<()> {
     let cluster = cluster().await?;
     // Good for a few seconds more.
     let old = issued(LIFETIME - RENEW_BEFORE - Duration::from_secs(5))?;
@@ -314,7 +315,7 @@ async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Res
 }
 
 #[tokio::test]
-async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() -> Result<()> {
+async fn controllers_share_a_valid_certificate_also_in_webhook_only_mode() -> Result<()> {
     let cluster = cluster().await?;
     let good = issued(Duration::from_secs(3600))?;
     put(&cluster, &good)?;

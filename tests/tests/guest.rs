@@ -18,7 +18,7 @@ use fairlead_tests::traffic::TcpLoad;
 const WITHIN: Duration = Duration::from_secs(90);
 const CONNECTIONS: usize = 20;
 
-/// The guest's interfaces.
+/// Returns the guest's interfaces.
 fn nics() -> Result<Vec<String>> {
     let names = env::var("FAIRLEAD_GUEST_NICS")
         .context("these tests take over the machine's interfaces: run them by `cargo xtask test kernels`")?;
@@ -60,8 +60,8 @@ fn move_nic(lab: &Lab, nic: &str, host: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// In both modes: connections by n1, of which n2 serves its share, while another agent on n1 takes over what the first
-/// has left.
+/// In both modes: connections by n1, of which n2 serves its share, while another agent on n1 takes over what
+/// the first has left.
 fn forwards_and_adopts(lab: &Lab) -> Result<()> {
     [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
     for mode in ["native", "generic"] {
@@ -123,7 +123,7 @@ fn forwards_and_adopts_on_virtio_net() -> Result<()> {
 }
 
 #[test]
-fn the_kernel_is_the_one_that_was_asked_for() -> Result<()> {
+fn the_guest_runs_the_requested_kernel() -> Result<()> {
     let series = env::var("FAIRLEAD_GUEST_KERNEL").context("run this by `cargo xtask test kernels`")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     ensure!(release.strip_prefix(&series).is_some_and(|rest| rest.starts_with('.')), "it is {release}");

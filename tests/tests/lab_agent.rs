@@ -82,7 +82,7 @@ const BAD_MANIFESTS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn a_bad_manifest_costs_only_itself_and_is_mended_in_place() -> Result<()> {
+fn an_invalid_manifest_affects_no_other_and_can_be_fixed_in_place() -> Result<()> {
     with_small_lab(|lab, node| {
         node.start_agent(&AgentOptions::default())?;
         wait_problems(node, <[String]>::is_empty)?;
@@ -102,7 +102,7 @@ fn a_bad_manifest_costs_only_itself_and_is_mended_in_place() -> Result<()> {
 }
 
 #[test]
-fn an_object_that_becomes_wrong_stays_as_it_was_last_right() -> Result<()> {
+fn an_invalid_object_keeps_its_last_known_good_configuration() -> Result<()> {
     with_small_lab(|lab, node| {
         node.start_agent(&AgentOptions::default())?;
         let before = node.status()?["services"].clone();
@@ -128,7 +128,7 @@ fn occupy(node: &LabNode<'_>) -> Result<Ebpf> {
 }
 
 /// Runs the agent with these arguments in place of the usual ones; it must end at once with one sentence.
-fn refuses(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
+fn expect_error(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
     let binary = find_binary()?.to_string_lossy().into_owned();
     let mut words_of_command = wrapper.to_vec();
     words_of_command.extend([binary.as_str(), "agent"]);
@@ -148,7 +148,7 @@ fn refuses(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&s
 }
 
 #[test]
-fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
+fn an_agent_on_an_unsuitable_machine_fails_with_one_line() -> Result<()> {
     with_small_lab(|lab, node| {
         let source = lab.manifests_directory().to_string_lossy().into_owned();
         let bpffs = node.bpffs().to_string_lossy().into_owned();
@@ -169,7 +169,7 @@ fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
             .map(str::to_owned)
         };
         let refuse = |wrapper: &[&str], arguments: [String; 10], words: &[&str]| {
-            refuses(node, wrapper, &arguments.each_ref().map(String::as_str), words)
+            expect_error(node, wrapper, &arguments.each_ref().map(String::as_str), words)
         };
         refuse(&[], arguments("nope", &source, &bpffs), &["no interface", "nope"])?;
         refuse(&[], arguments("eth0", "/nowhere", &bpffs), &["/nowhere", "--source"])?;

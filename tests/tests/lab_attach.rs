@@ -1,5 +1,5 @@
-//! What becomes of uplinks, pins and the program while an agent runs: served again within two seconds, or withdrawn
-//! within one, and never said to be what it is not.
+//! What becomes of uplinks, pins and the program while an agent runs: served again within two seconds, or
+//! withdrawn within one, and never said to be what it is not.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -99,9 +99,9 @@ fn ip(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn an_uplink_that_changes_is_served_again() -> Result<()> {
+fn a_changed_uplink_is_attached_again() -> Result<()> {
     with_connections("native", |lab, node| {
-        outage(lab, node, "deleted and made again", || node.remake_uplink())?;
+        outage(lab, node, "deleted and made again", || node.recreate_uplink())?;
         outage(lab, node, "down and up", || {
             ip(node, &["link set eth0 down"])?;
             ip(node, &["link set eth0 up"])?;
@@ -122,7 +122,7 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
     })
 }
 
-/// An interface is renamed while it is down, which costs it its routes.
+/// Returns an interface is renamed while it is down, which costs it its routes.
 fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
     ip(node, &[&format!("link set {from} down"), &format!("link set {from} name {to}")])?;
     ip(node, &[&format!("link set {to} up")])?;
@@ -130,7 +130,7 @@ fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
 }
 
 #[test]
-fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
+fn removed_pins_are_restored_without_packet_loss() -> Result<()> {
     with_connections("native", |lab, node| {
         let is_pinned = || {
             let pins = node.pins();
@@ -164,10 +164,10 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
     })
 }
 
-/// An agent of another version has left its link elsewhere, with maps that this one cannot read: its program goes on
-/// until this one's maps are written.
+/// Returns an agent of another version has left its link elsewhere, with maps that this one cannot read: its
+/// program goes on until this one's maps are written.
 #[test]
-fn an_agent_with_another_layout_of_maps_is_taken_over_from() -> Result<()> {
+fn the_link_of_another_map_layout_is_taken_over() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         agents::start(&lab.nodes()?, &options("native"))?;
@@ -189,7 +189,7 @@ fn an_agent_with_another_layout_of_maps_is_taken_over_from() -> Result<()> {
     })
 }
 
-/// The program that does nothing, as another process has loaded it.
+/// Returns the program that does nothing, as another process has loaded it.
 fn others_program() -> Result<Ebpf> {
     let mut object = Ebpf::load(OBJECT)?;
     others(&mut object)?.load()?;
@@ -206,9 +206,10 @@ fn detach_link(node: &LabNode<'_>) -> Result<()> {
     node.command("bpftool").args(["link", "detach", "pinned"]).arg(pin).text().map(drop)
 }
 
-/// New flows only: while the program is off, the stack of n1 resets connections of other nodes that come by n1.
+/// New flows only: while the program is off, the stack of n1 resets connections of other nodes that come by
+/// n1.
 #[test]
-fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
+fn a_replaced_or_detached_program_is_attached_again() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         let node = &lab.node("n1")?;
@@ -226,20 +227,20 @@ fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
     })
 }
 
-/// The other ends of a veth need a program for what a native program sends; in the stack, none.
+/// Returns the other ends of a veth need a program for what a native program sends; in the stack, none.
 #[test]
-fn a_veth_is_served_in_the_stack_unless_told_otherwise() -> Result<()> {
+fn a_veth_uses_generic_mode_by_default() -> Result<()> {
     with_connections("auto", |lab, node| {
         ensure!(node.status()?["interfaces"][0]["mode"] == "generic", "{}", node.status()?["interfaces"]);
-        outage(lab, node, "deleted and made again", || node.remake_uplink())?;
+        outage(lab, node, "deleted and made again", || node.recreate_uplink())?;
         Ok(())
     })
 }
 
-/// Without connections: the kernel runs one mode at a time, so for a moment there is no program, and a packet of another
-/// node's flow that comes then is reset.
+/// Without connections: the kernel runs one mode at a time, so for a moment there is no program, and a packet
+/// of another node's flow that comes then is reset.
 #[test]
-fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Result<()> {
+fn an_agent_with_another_mode_reattaches_the_program() -> Result<()> {
     cluster().run(|lab| {
         [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
         agents::start(&lab.nodes()?, &options("auto"))?;
@@ -254,19 +255,19 @@ fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Resul
 }
 
 #[test]
-fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
+fn an_uplink_without_a_program_is_withdrawn_and_reported() -> Result<()> {
     cluster().run(|lab| {
-        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
+        let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
         agents::start(&lab.nodes()?, &options("native"))?;
         let all = ["n1", "n2", "n3"];
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN)?;
         let node = lab.node("n1")?;
         // The sessions with the router stay: only the agent can know that packets go past it.
         let mut object = others_program()?;
         let occupied = occupy(&node, &mut object)?;
         let began = Instant::now();
         wait_problem(&node, "already has an XDP program", true, WITHDRAWN_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &["n2", "n3"], WITHDRAWN_WITHIN + BLUR)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &["n2", "n3"], WITHDRAWN_WITHIN + BLUR)?;
         println!("withdrawn after {:.3?}", began.elapsed());
         let status = node.status()?;
         ensure!(status["ready"] == false && readyz(&node)? == "503", "{}", status["ready"]);
@@ -277,7 +278,7 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
         load.wait_open(CONNECTIONS as u64, OPEN_WITHIN)?;
         others(&mut object)?.detach(occupied)?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, SERVED_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, SERVED_WITHIN)?;
         ensure!(
             readyz(&node)? == "200" && node.status()?["interfaces"][0]["mode"] == "native",
             "served again"
@@ -286,10 +287,10 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
         node.delete_uplink()?;
         node.wait_status("is not ready", WITHDRAWN_WITHIN, |status| Ok(status["ready"] == false))?;
         wait_problem(&node, "uplink eth0 does not exist", true, BLUR)?;
-        node.make_uplink("eth0")?;
+        node.create_uplink("eth0")?;
         node.configure_uplink("eth0")?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN * 2)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN * 2)?;
         let report = load.finish()?;
         let (all, live) = (report.failed(), report.failed_elsewhere(lab, "n1"));
         println!("{report}; {all} broken, {live} of them on other nodes");
@@ -317,7 +318,7 @@ fn metric(node: &LabNode<'_>, line: &str) -> Result<bool> {
     Ok(text.lines().any(|it| it == line))
 }
 
-/// An agent that runs lets go, and does not attach again by itself.
+/// Returns an agent that runs lets go, and does not attach again by itself.
 #[test]
 fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     cluster().run(|lab| {
@@ -336,9 +337,9 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     })
 }
 
-/// Both uplinks hear every request; who asks must get one answer, always with the same MAC.
+/// Returns both uplinks hear every request; who asks must get one answer, always with the same MAC.
 #[test]
-fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
+fn two_uplinks_on_one_lan_send_one_arp_reply() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4, inside], TrafficPolicy::Local).run(|lab| {

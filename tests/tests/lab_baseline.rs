@@ -11,7 +11,7 @@ use fairlead_tests::traffic::{TcpLoad, UdpLoad};
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
-fn services_answer_on_both_families() -> Result<()> {
+fn services_answer_over_both_families() -> Result<()> {
     let begun = Instant::now();
     standard(|lab| {
         println!("the lab stands after {:?}", begun.elapsed());
@@ -28,7 +28,7 @@ fn services_answer_on_both_families() -> Result<()> {
 }
 
 #[test]
-fn connections_live_and_spread() -> Result<()> {
+fn connections_survive_and_are_spread_over_nodes() -> Result<()> {
     standard(|lab| {
         for vip in [WEB_V4, WEB_V6] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(200).start(lab.client()?)?;
@@ -47,7 +47,7 @@ fn connections_live_and_spread() -> Result<()> {
 
 /// As many as the promises are tested with.
 #[test]
-fn two_thousand_connections_live_side_by_side() -> Result<()> {
+fn two_thousand_concurrent_connections_survive() -> Result<()> {
     standard(|lab| {
         let target = SocketAddr::new(WEB_V4, ECHO_PORT);
         let load = TcpLoad::to(target).connections(2000).rest(Duration::from_secs(1)).start(lab.client()?)?;
@@ -76,7 +76,8 @@ fn datagrams_are_answered() -> Result<()> {
     })
 }
 
-/// The tests of the promises can fail: without Fairlead, a router that changes its mind breaks connections.
+/// Returns the tests of the promises can fail: without Fairlead, a router that changes its mind breaks
+/// connections.
 #[test]
 fn a_rehash_breaks_connections() -> Result<()> {
     standard(|lab| {
@@ -96,7 +97,7 @@ fn a_rehash_breaks_connections() -> Result<()> {
 
 /// Without a pod of its own a node drops what it gets under policy Local, and a cut link takes all with it.
 #[test]
-fn a_node_without_pods_or_link_is_a_hole() -> Result<()> {
+fn a_node_without_pods_or_link_drops_packets() -> Result<()> {
     standard(|lab| {
         let router = lab.router()?;
         router.set_next_hops(WEB_V4, &["n4"])?;
@@ -116,7 +117,7 @@ fn a_node_without_pods_or_link_is_a_hole() -> Result<()> {
     })
 }
 
-/// The standard lab, every VIP spread over the nodes that serve it.
+/// Returns the standard lab, every VIP spread over the nodes that serve it.
 fn standard(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         let router = lab.router()?;

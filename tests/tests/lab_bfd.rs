@@ -19,9 +19,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 const ECHOES: u64 = 20;
 
 #[test]
-fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Result<()> {
+fn missing_echoes_end_a_session_despite_control_packets() -> Result<()> {
     run(false, |lab, node, frr| {
-        give(lab, |profile| {
+        write_objects(lab, |profile| {
             profile["echoMode"] = json!(true);
             profile["echoInterval"] = json!(50);
         })?;
@@ -46,9 +46,9 @@ fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Re
 }
 
 #[test]
-fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
+fn echoes_of_a_router_are_returned() -> Result<()> {
     run(true, |lab, node, frr| {
-        give(lab, |_| ())?;
+        write_objects(lab, |_| ())?;
         node.start_agent(&AgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         let returned = || -> Result<u64> {
@@ -71,9 +71,9 @@ fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
 
 /// They come from two hops away, some in the router's name and some with what a session would take.
 #[test]
-fn strangers_cost_the_agent_nothing_and_change_no_state() -> Result<()> {
+fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
     run(false, |lab, node, frr| {
-        give(lab, |_| ())?;
+        write_objects(lab, |_| ())?;
         node.start_agent(&AgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         frr.wait_established(&here(node).to_string(), WITHIN)?;
@@ -103,7 +103,8 @@ fn strangers_cost_the_agent_nothing_and_change_no_state() -> Result<()> {
     })
 }
 
-/// A packet of a session with this discriminator, and one that asks for a new one, and noise, all to the port of BFD.
+/// Returns a packet of a session with this discriminator, and one that asks for a new one, and noise, all to
+/// the port of BFD.
 fn forged(to: Ipv4Addr, discriminator: u32, number: u8) -> [Vec<u8>; 4] {
     let control = |state: u8, yours: u32| -> Vec<u8> {
         let words = [7, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
@@ -129,7 +130,8 @@ fn outcome(node: &LabNode<'_>, name: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// A node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its own.
+/// Returns a node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its
+/// own.
 fn run(echo: bool, test: impl FnOnce(&Lab, &LabNode<'_>, &Frr) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
@@ -151,7 +153,7 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// What the agent says of its session.
+/// Returns what the agent says of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
@@ -170,7 +172,7 @@ fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
 }
 
 /// Writes the objects that make the agent a neighbour of the router.
-fn give(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
+fn write_objects(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
     let peer = json!({
         "myASN": AGENTS_AS,
         "peerASN": ROUTERS_AS,

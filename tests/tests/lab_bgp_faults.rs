@@ -1,5 +1,5 @@
-//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right one
-//! is not disturbed.
+//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right
+//! one is not disturbed.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,7 +23,7 @@ const EMPTY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
 const WITHIN: Duration = Duration::from_secs(40);
 
 #[test]
-fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
+fn each_peer_fault_is_reported_and_disturbs_no_other_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
     let topology = topology.service("empty", "nobody", &[EMPTY], TrafficPolicy::Cluster);
@@ -32,8 +32,12 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let right = start(lab, "router", |peer| peer)?;
         let _stranger = start(lab, "r1", |peer| peer)?;
         let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        let _babbler =
-            FakeRouter::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, FakeBehavior::Babbles)?;
+        let _babbler = FakeRouter::start(
+            lab.host("r3")?,
+            ROUTERS_AS,
+            address(lab, "r3")?,
+            FakeBehavior::AnswersGarbage,
+        )?;
         let frozen = start(lab, "r4", |peer| peer)?;
         let peers = [
             peer(lab, "right", "router", |_| ())?,
@@ -42,7 +46,7 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
             peer(lab, "babbler", "r3", |_| ())?,
             peer(lab, "frozen", "r4", |_| ())?,
         ];
-        give(lab, &peers)?;
+        write_objects(lab, &peers)?;
         node.launch_agent(&AgentOptions::default())?;
         node.wait_agent_ready(WITHIN)?;
         let here = node.spec().addresses().of(IpFamily::V4);
@@ -53,11 +57,11 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let flaps = sessions(&node)?["right"]["counters"]["flaps"].clone();
         frozen.signal(Signal::SIGSTOP)?;
 
-        let told = |peer: &str, words: &[&str]| fault(&node, peer, words);
-        told("stranger", &["4200000000", "4200000009"])?;
-        told("secretive", &["no answer", "password"])?;
-        told("babbler", &["message"])?;
-        told("frozen", &["hold timer"])?;
+        let reported = |peer: &str, words: &[&str]| fault(&node, peer, words);
+        reported("stranger", &["4200000000", "4200000009"])?;
+        reported("secretive", &["no answer", "password"])?;
+        reported("babbler", &["message"])?;
+        reported("frozen", &["hold timer"])?;
         frozen.signal(Signal::SIGCONT)?;
 
         // What goes wrong is tried again, each time later; what goes right has gone on.
@@ -69,14 +73,15 @@ fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
         let session = &sessions["right"];
         ensure!(session["state"] == "established" && session["counters"]["flaps"] == flaps, "{session}");
         ensure!(kernel_next_hops(right.host(), WEB_V4.into())? == [here]);
-        silence_is_told(&node)?;
+        unadvertised_service_is_reported(&node)?;
         frozen.wait_established(&here.to_string(), WITHIN)?;
         Ok(())
     })
 }
 
-/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
-fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
+/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is
+/// told.
+fn unadvertised_service_is_reported(node: &LabNode<'_>) -> Result<()> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let services = status["services"].as_array().context("no Services")?;
     let find =
@@ -92,10 +97,10 @@ fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
 }
 
 /// FRR in a host, with a session to the node.
-fn start(lab: &Lab, host: &str, shape: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
+fn start(lab: &Lab, host: &str, edit: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
     let own = address(lab, host)?;
     let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
-    let config = RouterConfig::new(ROUTERS_AS, own).peer(shape(RouterPeer::at(node, AGENTS_AS).source(own)));
+    let config = RouterConfig::new(ROUTERS_AS, own).peer(edit(RouterPeer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
 }
 
@@ -116,14 +121,14 @@ fn peer(lab: &Lab, name: &str, host: &str, change: fn(&mut Value)) -> Result<Val
     Ok(metallb("v1beta2", "BGPPeer", name, &spec))
 }
 
-fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
+fn write_objects(lab: &Lab, peers: &[Value]) -> Result<()> {
     let advertisement = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let all = peers.iter().chain([&advertisement]);
     let text: String = all.map(|object| format!("---\n{object}\n")).collect();
     Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)
 }
 
-/// What the agent says of its sessions, by the names of the peers.
+/// Returns what the agent says of its sessions, by the names of the peers.
 fn sessions(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
@@ -139,8 +144,8 @@ fn fault(node: &LabNode<'_>, peer: &str, words: &[&str]) -> Result<()> {
         let session = sessions(node)?[peer].clone();
         let text = |field: &str| session[field].as_str().unwrap_or_default().to_owned();
         let error = format!("{}; {}", text("last_error"), text("advice"));
-        let is_told = session["state"] != "established" && words.iter().all(|word| error.contains(word));
-        ensure!(is_told, "{peer}: {session}");
+        let reports_all = session["state"] != "established" && words.iter().all(|word| error.contains(word));
+        ensure!(reports_all, "{peer}: {session}");
         println!("{peer}: {error}");
         Ok(())
     })

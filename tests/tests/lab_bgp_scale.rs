@@ -1,4 +1,5 @@
-//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing to say.
+//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing
+//! to say.
 
 use std::fmt::Write;
 use std::fs;
@@ -18,28 +19,28 @@ const WITHIN: Duration = Duration::from_secs(60);
 const ROUTERS: [&str; 4] = ["router", "r1", "r2", "r3"];
 
 #[test]
-fn a_thousand_services_are_told_to_four_routers() -> Result<()> {
+fn a_thousand_services_are_advertised_to_four_routers() -> Result<()> {
     (1..=3).fold(Topology::empty().node('a', 1), |topology, number| topology.router('a', number)).run(|lab| {
         let routers = start(lab, &ROUTERS)?;
         services(lab, "many", 0..1000)?;
-        let told = launch(lab, &routers, 1000)?;
-        println!("1,000 Services: known to four routers {told:.0?} after the first session was up");
+        let took = launch(lab, &routers, 1000)?;
+        println!("1,000 Services: known to four routers {took:.0?} after the first session was up");
         Ok(())
     })
 }
 
 #[test]
-fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence() -> Result<()> {
+fn one_of_ten_thousand_services_is_advertised_at_once_with_one_update() -> Result<()> {
     Topology::empty().node('a', 1).router('a', 1).run(|lab| {
         let host = lab.host("r1")?;
         let address = lab.topology().find_router("r1").context("no r1")?.addresses().v4;
-        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::NotesUpdates)?;
+        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::RecordsUpdates)?;
         put(lab, "witness", &object("witness", address))?;
         let routers = start(lab, &["router"])?;
         services(lab, "many", 0..10_000)?;
-        let told = launch(lab, &routers, 10_000)?;
-        quiet(&witness)?;
-        println!("10,000 Services: known to FRR {told:.0?} after the session was up");
+        let took = launch(lab, &routers, 10_000)?;
+        wait_quiet(&witness)?;
+        println!("10,000 Services: known to FRR {took:.0?} after the session was up");
         let mut times = Vec::new();
         for more in 0..10 {
             let before = witness.updates().len();
@@ -61,7 +62,7 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
 }
 
 /// Waits until the witness knows all, too: nothing more comes.
-fn quiet(witness: &FakeRouter) -> Result<()> {
+fn wait_quiet(witness: &FakeRouter) -> Result<()> {
     wait(WITHIN, || {
         let before = witness.updates().len();
         std::thread::sleep(Duration::from_secs(1));
@@ -140,7 +141,7 @@ fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Whether a router has taken in so many prefixes.
+/// Returns whether a router has taken in so many prefixes.
 fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     let summary: Value = serde_json::from_str(&router.vtysh("show bgp ipv4 unicast summary json")?)?;
     let peers = summary["peers"].as_object().context("no peers")?;

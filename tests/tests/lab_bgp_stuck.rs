@@ -1,5 +1,5 @@
-//! Routers that do not go on: one that reads nothing, one that hangs up, one that is replaced in mid-session by
-//! another without memory. Each has its name, and the router beside it notices nothing.
+//! Routers that do not go on: one that reads nothing, one that hangs up, one that is replaced in mid-session
+//! by another without memory. Each has its name, and the router beside it notices nothing.
 
 use std::fmt::Write;
 use std::fs;
@@ -24,14 +24,14 @@ const CHANGES: u32 = 60;
 const METRICS: &str = "127.0.0.1:9120";
 
 #[test]
-fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()> {
+fn a_router_that_reads_nothing_is_reported_and_blocks_no_other_session() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
         let stuck =
             FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::ReadsNothing)?;
         put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "stuck", "r1")?))?;
         services(lab)?;
-        announce(lab, 1)?;
+        originate(lab, 1)?;
         node.launch_agent(&options())?;
         wait(WITHIN, || knows(&right, 1))?;
 
@@ -42,7 +42,7 @@ fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()>
         while !is_stuck()? {
             change += 1;
             ensure!(change < CHANGES, "the kernel takes it all: {}", session(node, "stuck")?);
-            announce(lab, change)?;
+            originate(lab, change)?;
             wait(WITHIN, || knows(&right, change))?;
         }
         println!("after {change} changes: {}", session(node, "stuck")?);
@@ -54,7 +54,7 @@ fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()>
         ensure!(metric(node, "fairlead_bgp_unread_seconds", &[&peer])? > 0.0);
 
         // Without KEEPALIVEs it is no riddle any more.
-        stuck.fall_silent();
+        stuck.stop_sending();
         wait(WITHIN, || {
             let session = session(node, "stuck")?;
             let error = session["last_error"].as_str().unwrap_or_default().to_owned();
@@ -62,18 +62,17 @@ fn a_router_that_reads_nothing_is_told_apart_and_holds_nobody_up() -> Result<()>
             ensure!(session["counters"]["flaps"] == 1, "{session}");
             Ok(())
         })?;
-        announce(lab, CHANGES)?;
+        originate(lab, CHANGES)?;
         wait(WITHIN, || knows(&right, CHANGES))?;
         is_undisturbed(node)
     })
 }
 
 #[test]
-fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
+fn failed_connection_attempts_back_off() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
-        let fake =
-            FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::HangsUp)?;
+        let fake = FakeRouter::start(lab.host("r1")?, ROUTERS_AS, address(lab, "r1")?, FakeBehavior::Closes)?;
         put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "rude", "r1")?))?;
         node.launch_agent(&options())?;
         right.wait_established(&here(node).to_string(), WITHIN)?;
@@ -93,12 +92,12 @@ fn attempts_that_fail_come_further_and_further_apart() -> Result<()> {
 }
 
 #[test]
-fn a_router_that_is_replaced_in_mid_session_by_one_without_memory_is_spoken_to_again() -> Result<()> {
+fn a_router_replaced_during_a_session_is_connected_again() -> Result<()> {
     run(|lab, node| {
         let right = frr(lab, "router", "router")?;
         let former = frr(lab, "r1", "r1")?;
         services(lab)?;
-        announce(lab, 1)?;
+        originate(lab, 1)?;
         put(lab, "peers", &(peer(lab, "right", "router")? + &peer(lab, "replaced", "r1")?))?;
         node.launch_agent(&options())?;
         wait(WITHIN, || knows(&right, 1).and_then(|()| knows(&former, 1)))?;
@@ -117,7 +116,7 @@ fn a_router_that_is_replaced_in_mid_session_by_one_without_memory_is_spoken_to_a
     })
 }
 
-/// A node, the lab's router, and two routers beside it.
+/// Returns a node, the lab's router, and two routers beside it.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).router('a', 1).router('a', 2);
     topology.run(|lab| test(lab, &lab.node("n1")?))
@@ -156,8 +155,8 @@ fn peer(lab: &Lab, name: &str, host: &str) -> Result<String> {
     ))
 }
 
-/// All routes with a community of their own.
-fn announce(lab: &Lab, change: u32) -> Result<()> {
+/// Returns all routes with a community of their own.
+fn originate(lab: &Lab, change: u32) -> Result<()> {
     let text = format!(
         "---\n{{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {{name: all}}, \
          spec: {{communities: ['64512:{change}']}}}}\n"
@@ -165,7 +164,7 @@ fn announce(lab: &Lab, change: u32) -> Result<()> {
     put(lab, "advertisement", &text)
 }
 
-/// Whether a router knows the last route as it was announced.
+/// Returns whether a router knows the last route as it was announced.
 fn knows(router: &Frr, change: u32) -> Result<()> {
     let last: IpNet = format!("{}/32", Ipv4Addr::from_bits(first().to_bits() + SERVICES - 1)).parse()?;
     let routes = router.routes(last)?;
@@ -206,7 +205,7 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
     Ok(fs::rename(draft, directory.join(format!("{file}.yaml")))?)
 }
 
-/// What the agent says of a session.
+/// Returns what the agent says of a session.
 fn session(node: &LabNode<'_>, peer: &str) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
@@ -214,7 +213,7 @@ fn session(node: &LabNode<'_>, peer: &str) -> Result<Value> {
     session.cloned().with_context(|| format!("no {peer} in {status}"))
 }
 
-/// The right router's session has gone on.
+/// Returns the right router's session has gone on.
 fn is_undisturbed(node: &LabNode<'_>) -> Result<()> {
     let session = session(node, "right")?;
     let is_well = session["state"] == "established" && session["counters"]["flaps"] == 0;
@@ -222,7 +221,7 @@ fn is_undisturbed(node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The value of the metric with these labels.
+/// Returns the value of the metric with these labels.
 fn metric(node: &LabNode<'_>, name: &str, labels: &[&str]) -> Result<f64> {
     let text = node.command("curl").args(["-sS", "-m", "5", &format!("http://{METRICS}/metrics")]).text()?;
     let is_it = |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));

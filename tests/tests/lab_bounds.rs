@@ -43,12 +43,12 @@ fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Resul
         let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
         node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
         router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-        router.wait_watched(&["n1"], WITHIN)?;
+        router.wait_bfd_up(&["n1"], WITHIN)?;
         test(lab, &node, &router)
     })
 }
 
-/// The answer of the metrics port, and the status code on its last line.
+/// Returns the answer of the metrics port, and the status code on its last line.
 fn health(node: &LabNode<'_>, path: &str) -> Result<String> {
     let url = format!("http://127.0.0.1:{METRICS}{path}");
     node.command("curl").args(["-sS", "-m", "5", "-w", "\n%{http_code}", &url]).text()
@@ -69,7 +69,7 @@ fn usage(node: &LabNode<'_>) -> Result<(u64, usize)> {
     Ok((resident, fs::read_dir(format!("{process}/fd"))?.count()))
 }
 
-/// What would be another number if a session had been lost.
+/// Returns what would be another number if a session had been lost.
 fn sessions(node: &LabNode<'_>) -> Result<[Value; 2]> {
     let ask = |what: &str| -> Result<Value> {
         Ok(serde_json::from_str(&node.fairlead(&["status", what, "-o", "json"])?)?)
@@ -86,7 +86,8 @@ fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value[key].as_array().with_context(|| format!("no {key}: {value}"))
 }
 
-/// A connection that begins a request and does not go on; some say nothing at all. One that is refused is as good.
+/// Returns a connection that begins a request and does not go on; some say nothing at all. One that is
+/// refused is as good.
 fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     if number.is_multiple_of(2) {
@@ -96,7 +97,7 @@ fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
 }
 
 /// That the agent does as before.
-fn does_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<()> {
+fn works_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<()> {
     let begun = Instant::now();
     is_healthy(node)?;
     ensure!(node.status()?["ready"] == true);
@@ -108,7 +109,7 @@ fn does_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<
 }
 
 #[test]
-fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<()> {
     run(|lab, node, _| {
         let before = sessions(node)?;
         let (resident, open) = usage(node)?;
@@ -120,14 +121,14 @@ fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothin
                 lab.client()?.run(|| Ok((0..HALF_OPEN).map(|n| half_open(target, n)).collect::<Vec<_>>()))?;
             ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to port {port}");
             bounded(node, &format!("port {port}"), resident, open)?;
-            does_as_before(lab, node, &before)?;
-            learns(lab, node, &format!("192.0.2.{}", port % 200))?;
+            works_as_before(lab, node, &before)?;
+            reads_a_new_object(lab, node, &format!("192.0.2.{}", port % 200))?;
         }
         let socket = lab.outside(&node.socket());
         let held: Vec<_> = (0..HALF_OPEN).map(|_| UnixStream::connect(&socket)).collect();
         ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to the socket");
         bounded(node, "the status socket", resident, open)?;
-        does_as_before(lab, node, &before)
+        works_as_before(lab, node, &before)
     })
 }
 
@@ -140,7 +141,7 @@ fn bounded(node: &LabNode<'_>, to: &str, before: u64, open_before: usize) -> Res
 }
 
 /// That the agent opens files as ever: it takes in an object.
-fn learns(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
+fn reads_a_new_object(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
     let service = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: x, namespace: default}}, spec: {{type: LoadBalancer, ports: \
          [{{port: 7000}}]}}, status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}}}"
@@ -180,7 +181,7 @@ impl Drop for Stopped {
 }
 
 #[test]
-fn health_names_a_loop_that_is_stuck_until_it_goes_on() -> Result<()> {
+fn health_names_a_stuck_loop_until_it_recovers() -> Result<()> {
     run(|_, node, _| {
         is_healthy(node)?;
         for name in ["liveness", "bfd"] {

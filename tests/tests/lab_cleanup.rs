@@ -168,7 +168,7 @@ impl<'witness> Traces<'witness> {
     }
 }
 
-/// The directories of a process's threads; none when it is gone meanwhile.
+/// Returns the directories of a process's threads; none when it is gone meanwhile.
 fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten();
     tasks.filter_map(Result::ok).map(|task| task.path())

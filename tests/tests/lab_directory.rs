@@ -1,4 +1,5 @@
-//! A directory of objects whose files are written slowly, and one that is damaged in every way, under connections.
+//! A directory of objects whose files are written slowly, and one that is damaged in every way, under
+//! connections.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -25,7 +26,7 @@ const SEED: u64 = 0xfa1e_1ead;
 
 /// As `cp` of a large file, `scp` and a redirect do. Each file, and all of them at once.
 #[test]
-fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
+fn a_file_written_in_two_parts_breaks_no_connection() -> Result<()> {
     let mut topology = Topology::empty();
     for (number, node) in (1..).zip(NODES) {
         topology = topology.node('a', number).pods(node, "web", 1);
@@ -80,7 +81,7 @@ fn serves(status: &Value, vips: usize) -> Result<()> {
 
 /// `FAIRLEAD_SEED` gives another sequence, and `FAIRLEAD_DAMAGE_SECONDS` another duration.
 #[test]
-fn no_damage_to_the_directory_stops_an_agent_or_costs_what_is_right() -> Result<()> {
+fn damage_to_the_directory_stops_no_agent_and_affects_no_valid_object() -> Result<()> {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("FAIRLEAD_SEED").unwrap_or(SEED);
     println!("seed {seed}");

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::events::{ALL_NODES, Carrier, EventScenario, INITIAL_NODES, JOINING_NODE, cluster};
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{Lab, WEB_V4};
-use fairlead_tests::stress::drop_strangers;
+use fairlead_tests::stress::drop_flood;
 use fairlead_tests::traffic::{TcpLoad, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
@@ -24,12 +24,12 @@ const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
 /// program's table are then asked for by a node that joins: it knows none of them, and sends them to the node
 /// that must still own them.
 #[test]
-fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
+fn a_syn_flood_evicts_no_connection() -> Result<()> {
     let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         for node in lab.nodes()? {
-            drop_strangers(&node)?;
+            drop_flood(&node)?;
         }
         let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("an IPv4 VIP") };
         let client = lab.client()?;
@@ -45,8 +45,8 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
         let rate = flood.sent as f64 / flood.took.as_secs_f64();
         println!("{} SYNs in {:.1?}, {rate:.0} a second; {arrived} packets arrived", flood.sent, flood.took);
         ensure!(arrived >= count, "only {arrived} packets of {count} SYNs arrived");
-        stage.join(JOINING_NODE)?;
-        stage.route(&ALL_NODES)?;
+        scenario.join(JOINING_NODE)?;
+        scenario.route(&ALL_NODES)?;
         sleep(Duration::from_secs(2));
         for load in loads {
             let report = load.finish()?;

@@ -1,4 +1,5 @@
-//! Who is no node of the cluster speaks for none, though it is two hops away and knows everything but the key.
+//! Who is no node of the cluster speaks for none, though it is two hops away and knows everything but the
+//! key.
 
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -52,7 +53,7 @@ impl Known {
         })
     }
 
-    /// An S-BFD answer for a node in this state, as right as can be without the key.
+    /// Returns an S-BFD answer for a node in this state, as right as can be without the key.
     fn answer(&self, node: usize, state: u8, tag: u64) -> Vec<u8> {
         let (_, from, discriminator) = self.others[node];
         let words = [0x0102_0304, discriminator, 50_000, 0, 0].into_iter().flat_map(u32::to_be_bytes);
@@ -62,7 +63,8 @@ impl Known {
         Frame::v4(from, self.own).ttl(255).datagram(7784, 50_000, &payload).ip()
     }
 
-    /// A segment of a client's connection in GUE of a node, which says that this one has been asked by all others.
+    /// Returns a segment of a client's connection in GUE of a node, which says that this one has been asked
+    /// by all others.
     fn gue(&self, node: usize, port: u16, tag: u32) -> Vec<u8> {
         let IpAddr::V4(vip) = WEB_V4 else { return Vec::new() };
         let inner = Frame::v4([192, 0, 2, 77], vip.octets()).tcp(port, ECHO_PORT).ip();
@@ -126,10 +128,10 @@ const UP: u8 = 0xc0;
 const ADMIN_DOWN: u8 = 0;
 
 #[test]
-fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
+fn forged_probe_answers_and_gue_packets_are_dropped_and_counted() -> Result<()> {
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
-        let crowd = EventLoad::gather(lab)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
+        let load = EventLoad::start(lab)?;
         let known = Known::of(lab)?;
         let all_alive = || {
             for (node, (_, name)) in OTHERS.into_iter().enumerate() {
@@ -149,15 +151,15 @@ fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
             println!("{sent} forged packets ({name}): {bad} counted as bad_tag");
             ensure!(bad == sent && sent >= u64::from(RATE), "{name}: {sent} sent, {bad} counted");
         }
-        let toll = crowd.disperse()?;
-        println!("{toll}");
-        ensure!(toll.broken() == 0, "{toll}");
-        a_dead_node_stays_dead(lab, &stage, &known)
+        let report = load.finish()?;
+        println!("{report}");
+        ensure!(report.broken() == 0, "{report}");
+        a_dead_node_stays_dead(lab, &scenario, &known)
     })
 }
 
-fn a_dead_node_stays_dead(lab: &Lab, stage: &EventScenario<'_>, known: &Known) -> Result<()> {
-    stage.route(&[VICTIM])?;
+fn a_dead_node_stays_dead(lab: &Lab, scenario: &EventScenario<'_>, known: &Known) -> Result<()> {
+    scenario.route(&[VICTIM])?;
     lab.node("n2")?.cut_link()?;
     sleep(Duration::from_secs(1));
     let still_dead = || {

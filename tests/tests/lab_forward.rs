@@ -53,7 +53,7 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
 }
 
 #[test]
-fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Result<()> {
+fn connections_reach_their_nodes_and_preserve_the_client_address() -> Result<()> {
     with_agents(|lab| {
         for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(400).start(lab.client()?)?;
@@ -74,7 +74,8 @@ fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Resu
 }
 
 /// Everything in IP, also where a MAC rewrite would do; the kernel here has no tunnels of its own to help.
-/// Each packet that is encapsulated ends in a stack; so do those that a node has asked others for, which are not forwarded.
+/// Each packet that is encapsulated ends in a stack; so do those that a node has asked others for, which are
+/// not forwarded.
 fn what_is_encapsulated_arrives(lab: &Lab) -> Result<()> {
     let sum = |names: &[&str]| names.iter().map(|name| counted(lab, name)).sum::<Result<u64>>();
     let forwarded = sum(&["forwarded_gue", "forwarded_ipip"])?;
@@ -126,7 +127,7 @@ fn datagrams_of_a_flow_stay_on_one_pod() -> Result<()> {
     })
 }
 
-/// The other side of `lab_baseline::a_rehash_breaks_connections`.
+/// Returns the other side of `lab_baseline::a_rehash_breaks_connections`.
 #[test]
 fn a_rehash_breaks_nothing() -> Result<()> {
     with_agents(|lab| {
@@ -145,9 +146,9 @@ fn a_rehash_breaks_nothing() -> Result<()> {
     })
 }
 
-/// What is in the kernel does not depend on the agent, and the next agent takes it over.
+/// Returns what is in the kernel does not depend on the agent, and the next agent takes it over.
 #[test]
-fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
+fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
     with_agents(|lab| {
         let tcp = TcpLoad::to(SocketAddr::new(FAR_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
         let udp = UdpLoad::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).flows(20).start(lab.client()?)?;
@@ -174,7 +175,7 @@ fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
 
 /// Layer 2: the router finds a VIP by ARP, at one node, which carries packets to all.
 #[test]
-fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
+fn a_vip_answers_arp_and_ping() -> Result<()> {
     with_agents(|lab| {
         let router = lab.router()?;
         router.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
@@ -184,8 +185,8 @@ fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
         println!("by ARP: {report}; {:?}", report.by_node(lab));
         ensure!(report.failed() == 0 && report.by_node(lab).len() == 3, "{report}");
         ensure!(counted(lab, "arp_answered")? > 0, "nobody answered");
-        let neighbours = router.command("ip").args(["neigh", "show", &WEB_V4.to_string()]).text()?;
-        ensure!(neighbours.lines().count() == 1, "one node answers: {neighbours}");
+        let neighbors = router.command("ip").args(["neigh", "show", &WEB_V4.to_string()]).text()?;
+        ensure!(neighbors.lines().count() == 1, "one node answers: {neighbors}");
         for vip in [WEB_V4, WEB_V6] {
             let ping = ["-c", "3", "-i", "0.2", "-W", "2", &vip.to_string()].map(str::to_owned);
             let text = lab.client()?.command("ping").args(&ping).text().context("ping")?;

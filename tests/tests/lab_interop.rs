@@ -10,8 +10,8 @@ use fairlead_tests::lab::addresses::IpFamily;
 use fairlead_tests::lab::{Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb};
 use fairlead_tests::peers::{
-    AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, both, hops, node_addresses,
-    start_agents,
+    AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, all_next_hops, both,
+    node_addresses, start_agents,
 };
 use fairlead_tests::routers::{
     BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, RouteOrigin, RouteView,
@@ -62,7 +62,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
                 ensure!(session.detection == Duration::from_millis(300), "{session:?}");
             }
             for vip in [WEB_V4, WEB_V6] {
-                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+                wait_kernel_next_hops(router.host(), vip.into(), &all_next_hops(lab, vip)?, WITHIN)?;
             }
         }
         for node in lab.nodes()? {
@@ -106,10 +106,10 @@ fn sessions_come_up_with_every_option() -> Result<()> {
             advertisement("all", |_| ()),
         ];
         let mut routers = Vec::new();
-        for (name, change, shape) in options {
+        for (name, change, edit) in options {
             let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
-            routers.push(Frr::start(&place.host, &place.config(lab, &shape)?)?);
+            routers.push(Frr::start(&place.host, &place.config(lab, &edit)?)?);
         }
         start_agents(lab, &objects)?;
         for router in &routers {
@@ -117,7 +117,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
                 router.wait_established(&address.to_string(), WITHIN)?;
             }
             for vip in [WEB_V4, WEB_V6] {
-                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+                wait_kernel_next_hops(router.host(), vip.into(), &all_next_hops(lab, vip)?, WITHIN)?;
             }
         }
         for address in node_addresses(lab)?.into_iter().flat_map(both) {
@@ -135,9 +135,9 @@ fn sessions_come_up_with_every_option() -> Result<()> {
     })
 }
 
-/// The wrong secret on one side: TCP never connects, and the other router's session does not care.
+/// Returns the wrong secret on one side: TCP never connects, and the other router's session does not care.
 #[test]
-fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
+fn a_wrong_password_keeps_only_its_own_session_down() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let places = [PeerHost::of(lab, "r1")?, PeerHost::of(lab, "r2")?];
@@ -161,7 +161,7 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
 
 /// Internal sessions carry the local preference, and prefixes are as long as the advertisement says.
 #[test]
-fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
+fn internal_peers_receive_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
         let place = PeerHost::of(lab, "r1")?;
         let internal = |peer: RouterPeer| RouterPeer { asn: ROUTERS_AS, ..peer };
@@ -204,7 +204,7 @@ fn replace_pool(lab: &Lab) -> Result<()> {
     Ok(fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?)
 }
 
-/// The program has seen each router say that the session is up.
+/// Returns the program has seen each router say that the session is up.
 fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
     let notes = BfdMaps::open(&node.pins())?;
     let known = notes.discriminators()?;
@@ -229,7 +229,7 @@ fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     }
     for vip in [WEB_V4, WEB_V6] {
         let routes = router.wait_routes(vip.into(), WITHIN, &|routes| routes.len() == NODES.len())?;
-        for hop in hops(lab, vip)? {
+        for hop in all_next_hops(lab, vip)? {
             let route =
                 routes.iter().find(|it| it.from == Some(hop)).with_context(|| format!("{routes:#?}"))?;
             ensure!(route.next_hops.first() == Some(&hop), "{route:?}");
@@ -255,7 +255,7 @@ fn clients_are_served(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The routes of a node that drains, and no others, carry RFC 8326's community.
+/// Returns the routes of a node that drains, and no others, carry RFC 8326's community.
 fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
     lab.node(NODES[0])?.fairlead(&["drain", "--no-wait"])?;
     let drained = lab.node(NODES[0])?.spec().addresses();
@@ -269,7 +269,7 @@ fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn RouterDaemon>]
     Ok(())
 }
 
-/// The one address of a Service in a prefix of this test.
+/// Returns the one address of a Service in a prefix of this test.
 fn host_prefix(prefix: IpNet) -> IpNet {
     if prefix.addr().is_ipv4() { WEB_V4.into() } else { WEB_V6.into() }
 }

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use fairlead_tests::lab::{Lab, Topology, TrafficPolicy, WEB_V4, WEB_V6};
 use fairlead_tests::objects::bfd_profile;
 use fairlead_tests::peers::{
-    AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, both, hops, node_addresses, start_agents,
+    AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, all_next_hops, both, node_addresses,
+    start_agents,
 };
 use fairlead_tests::routers::{
     BfdTimers, Bird, Exabgp, Gobgp, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer,
@@ -39,7 +40,7 @@ const WATCHED: Row = (
 );
 
 #[test]
-fn bird_takes_every_option() -> Result<()> {
+fn bird_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, WATCHED, RESTART],
         |place, config| Bird::start(&place.host, config),
@@ -54,7 +55,7 @@ fn bird_takes_every_option() -> Result<()> {
 }
 
 #[test]
-fn gobgp_takes_every_option() -> Result<()> {
+fn gobgp_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, MULTIHOP, RESTART],
         |place, config| Gobgp::start(&place.host, config),
@@ -64,7 +65,7 @@ fn gobgp_takes_every_option() -> Result<()> {
 
 /// Agents open the sessions: it listens, and does not connect.
 #[test]
-fn exabgp_takes_every_option() -> Result<()> {
+fn exabgp_supports_every_session_option() -> Result<()> {
     let start = |place: &PeerHost, config: &RouterConfig| {
         let mut listening = config.clone();
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
@@ -73,7 +74,8 @@ fn exabgp_takes_every_option() -> Result<()> {
     with_each(&[SECRET, TTL, MULTIHOP], start, |_, _| Ok(()))
 }
 
-/// A router of this kind for each option, all at once: sessions of both families come up, and the routes are there.
+/// Returns a router of this kind for each option, all at once: sessions of both families come up, and the
+/// routes are there.
 fn with_each<R: RouterDaemon>(
     rows: &[Row],
     start: impl Fn(&PeerHost, &RouterConfig) -> Result<R>,
@@ -87,10 +89,10 @@ fn with_each<R: RouterDaemon>(
         watched["spec"]["minimumTtl"] = json!(64);
         let mut objects = vec![watched, advertisement("all", |_| ())];
         let mut routers = Vec::new();
-        for (name, change, shape) in rows {
+        for (name, change, edit) in rows {
             let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
-            routers.push(start(&place, &place.config(lab, shape)?)?);
+            routers.push(start(&place, &place.config(lab, edit)?)?);
         }
         start_agents(lab, &objects)?;
         for router in &routers {
@@ -98,9 +100,9 @@ fn with_each<R: RouterDaemon>(
                 router.wait_established(&address.to_string(), WITHIN)?;
             }
             for vip in [WEB_V4, WEB_V6] {
-                let hops = hops(lab, vip)?;
+                let all_next_hops = all_next_hops(lab, vip)?;
                 router.wait_routes(vip.into(), WITHIN, &|routes| {
-                    routes.iter().filter_map(|route| route.from).eq(hops.iter().copied())
+                    routes.iter().filter_map(|route| route.from).eq(all_next_hops.iter().copied())
                 })?;
             }
         }

@@ -1,8 +1,9 @@
-//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with FRR and
-//! with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without capabilities beside them.
+//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with
+//! FRR and with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without
+//! capabilities beside them.
 //!
-//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a node
-//! its peers by theirs.
+//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a
+//! node its peers by theirs.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -92,13 +93,13 @@ fn waits(peer: RouterPeer) -> RouterPeer {
 }
 
 #[test]
-fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Result<()> {
+fn every_setting_works_with_frr_and_bird_and_wrong_ones_are_reported() -> Result<()> {
     topology(2).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().chain(WRONG).chain(OTHERS).collect();
-        let places = [PeerHost::of(lab, 1, "frr")?, PeerHost::of(lab, 2, "bird")?];
+        let places = [RouterHost::of(lab, 1, "frr")?, RouterHost::of(lab, 2, "bird")?];
         let frr = Frr::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let bird = Bird::start(lab.host("r2")?, &places[1].router(lab, &rows, &[])?)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
         let mut objects = vec![
             secret("kept", "theirs"),
             secret("rotated", "ours"),
@@ -106,10 +107,10 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
         ];
         for place in &places {
             objects.extend(place.peers(&rows));
-            objects.push(place.stranger(rows.len()));
+            objects.push(place.unknown_peer(rows.len()));
         }
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
+        write_objects(lab, "bgp.yaml", &objects)?;
         node.start_agent(&AgentOptions::default())?;
         for (place, router) in routers {
             settings_are_used(place, router, &node)?;
@@ -130,15 +131,15 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
 
 /// GoBGP and ExaBGP say it in other ways than FRR and BIRD.
 #[test]
-fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
+fn wrong_as_numbers_of_gobgp_and_exabgp_are_reported() -> Result<()> {
     topology(4).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().take(1).chain(WRONG).collect();
-        let places = [PeerHost::of(lab, 1, "gobgp")?, PeerHost::of(lab, 2, "exabgp")?];
+        let places = [RouterHost::of(lab, 1, "gobgp")?, RouterHost::of(lab, 2, "exabgp")?];
         let gobgp = Gobgp::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let mut listening = places[1].router(lab, &rows, &[])?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let exabgp = Exabgp::start(lab.host("r2")?, &listening)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
         let old = old_routers(lab)?;
         let mut objects: Vec<Value> = places.iter().flat_map(|place| place.peers(&rows)).collect();
         objects.extend(old.iter().map(|(name, address, _)| {
@@ -148,7 +149,7 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
             metallb("v1beta2", "BGPPeer", name, &spec)
         }));
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
+        write_objects(lab, "bgp.yaml", &objects)?;
         node.start_agent(&AgentOptions::default())?;
         for (place, router) in routers {
             router.wait_established(&place.ours(0).to_string(), WITHIN)?;
@@ -158,8 +159,8 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
     })
 }
 
-/// The router sees of each session what was set.
-fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
+/// Returns the router sees of each session what was set.
+fn settings_are_used(place: &RouterHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
     let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
     let as_path = |number: usize| -> Result<Vec<u32>> {
         let from = place.ours(number).into();
@@ -194,7 +195,7 @@ fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode
 }
 
 /// Whatever the router does on later attempts, the first reason stands.
-fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
+fn wrong_numbers_are_named(place: &RouterHost, node: &LabNode<'_>) -> Result<()> {
     let wanted = [
         ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
@@ -224,8 +225,8 @@ fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The log says the same, once for every kind of failure.
-fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result<()> {
+/// Returns the log says the same, once for every kind of failure.
+fn the_log_explains_each_once(node: &LabNode<'_>, places: &[RouterHost]) -> Result<()> {
     let log = node.agent_log();
     for place in places {
         for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
@@ -239,9 +240,10 @@ fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result
     Ok(())
 }
 
-/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
+/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no
+/// such peer.
 fn a_stranger_is_tried_as_often_as_connect_time_says(
-    place: &PeerHost,
+    place: &RouterHost,
     number: usize,
     node: &LabNode<'_>,
 ) -> Result<()> {
@@ -263,11 +265,12 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
     Ok(())
 }
 
-/// The session with the wrong password comes up with the right one, in the same agent; its neighbors do not notice.
+/// Returns the session with the wrong password comes up with the right one, in the same agent; its neighbors
+/// do not notice.
 fn a_secret_is_rotated(
     lab: &Lab,
     node: &LabNode<'_>,
-    routers: &[(&PeerHost, &dyn RouterDaemon); 2],
+    routers: &[(&RouterHost, &dyn RouterDaemon); 2],
     objects: &mut [Value],
 ) -> Result<()> {
     let number = UP.len() + WRONG.len();
@@ -280,7 +283,7 @@ fn a_secret_is_rotated(
         })?;
     }
     objects[1] = secret("rotated", "theirs");
-    give(lab, "bgp.yaml", objects)?;
+    write_objects(lab, "bgp.yaml", objects)?;
     for (place, router) in routers {
         router.wait_established(&place.ours(number).to_string(), WITHIN)?;
         for (name, ..) in UP {
@@ -294,12 +297,12 @@ fn a_secret_is_rotated(
 /// Routers that know no capabilities, or not all.
 fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, FakeRouter)>> {
     let manners = [
-        ("without-capabilities", "r3", FakeBehavior::TakesNoParameters),
-        ("without-extended-message", "r4", FakeBehavior::TakesNoExtendedMessages),
+        ("without-capabilities", "r3", FakeBehavior::RejectsParameters),
+        ("without-extended-message", "r4", FakeBehavior::RejectsExtendedMessages),
     ];
-    let start = |(name, host, manner)| -> Result<_> {
+    let start = |(name, host, behavior)| -> Result<_> {
         let address = lab.topology().find_router(host)?.addresses().v4;
-        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, manner)?))
+        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, behavior)?))
     };
     manners.into_iter().map(start).collect()
 }
@@ -332,13 +335,13 @@ fn routers_that_refuse_capabilities_are_spoken_to(
 }
 
 /// A router, and where its sessions with the node end.
-struct PeerHost {
+struct RouterHost {
     kind: &'static str,
     number: u8,
     router_id: Ipv4Addr,
 }
 
-impl PeerHost {
+impl RouterHost {
     /// That of `r<number>`, with an address a session on both sides.
     fn of(lab: &Lab, number: u8, kind: &'static str) -> Result<Self> {
         let host = format!("r{number}");
@@ -351,34 +354,34 @@ impl PeerHost {
         Ok(place)
     }
 
-    /// The node's end of a session.
+    /// Returns the node's end of a session.
     fn ours(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 20 + 20 * self.number + session as u8)
     }
 
-    /// The router's end.
+    /// Returns the router's end.
     fn theirs(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 80 + 20 * self.number + session as u8)
     }
 
-    /// The name of a BGPPeer.
+    /// Returns the name of a BGPPeer.
     fn name(&self, row: &str) -> String {
         format!("{}-{row}", self.kind)
     }
 
-    /// The router's side.
+    /// Returns the router's side.
     fn router(&self, lab: &Lab, rows: &[Row], more: &[RouterPeer]) -> Result<RouterConfig> {
         ensure!(lab.nodes()?.len() == 1, "each session has one node");
         let mut config = RouterConfig::new(ROUTERS_AS, self.router_id);
-        for (number, (_, _, shape)) in rows.iter().enumerate() {
+        for (number, (_, _, edit)) in rows.iter().enumerate() {
             let peer = RouterPeer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
-            config = config.peer(shape(peer));
+            config = config.peer(edit(peer));
         }
         config.peers.extend(more.iter().cloned());
         Ok(config)
     }
 
-    /// The node's side.
+    /// Returns the node's side.
     fn peers(&self, rows: &[Row]) -> Vec<Value> {
         let peer = |(number, (name, change, _)): (usize, &Row)| {
             let mut spec = spec(self.ours(number), self.theirs(number));
@@ -388,8 +391,8 @@ impl PeerHost {
         rows.iter().enumerate().map(peer).collect()
     }
 
-    /// A peer whose router does not have this node's address as a neighbor.
-    fn stranger(&self, session: usize) -> Value {
+    /// Returns a peer whose router does not have this node's address as a neighbor.
+    fn unknown_peer(&self, session: usize) -> Value {
         let mut spec = spec(self.ours(session), self.theirs(session));
         spec["connectTime"] = json!("2s");
         metallb("v1beta2", "BGPPeer", &self.name("stranger"), &spec)
@@ -417,7 +420,7 @@ fn secret(name: &str, password: &str) -> Value {
     })
 }
 
-fn give(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
+fn write_objects(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
     let all = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let text = yaml(objects) + &yaml(&[all]);
     Ok(fs::write(lab.outside(&lab.manifests_directory().join(file)), text)?)
@@ -440,7 +443,7 @@ impl Sessions for LabNode<'_> {
     }
 }
 
-/// A node with a pod of the Service `web`, and routers beside it.
+/// Returns a node with a pod of the Service `web`, and routers beside it.
 fn topology(routers: u8) -> Topology {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));

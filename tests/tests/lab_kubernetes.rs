@@ -1,4 +1,5 @@
-//! The whole of it on an API server: objects go in, a controller gives addresses, agents announce, connections live.
+//! The whole of it on an API server: objects go in, a controller gives addresses, agents announce,
+//! connections live.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,10 +12,10 @@ use fairlead_tests::kubernetes::{
 use fairlead_tests::traffic::UdpReport;
 
 #[test]
-fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Result<()> {
+fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Result<()> {
     topology().run(|lab| {
         let mut cluster = KubernetesLab::start(lab)?;
-        cluster.is_told_what_it_got()?;
+        cluster.check_assignments()?;
 
         let load = ServiceLoad::start(&cluster, |_| true)?;
         cluster.scale(&["n1-3", "n3-3"], true)?;
@@ -23,13 +24,13 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
         cluster.wait_served_by(&["n1-2", "n1-3", "n3-2", "n3-3"])?;
         cluster.scale(&["n2-2"], true)?;
         cluster.wait_served_by(&["n1-2", "n1-3", "n2-2", "n3-2", "n3-3"])?;
-        load.stands("endpoints came and went")?;
+        load.check_alive("endpoints came and went")?;
 
         cluster.restart_controller()?;
-        load.stands("another controller leads")?;
+        load.check_alive("another controller leads")?;
         for node in NODES {
             cluster.restart_agent(node)?;
-            load.stands(&format!("another agent runs on {node}"))?;
+            load.check_alive(&format!("another agent runs on {node}"))?;
         }
 
         // A pod that is gone takes its own connections along, and no others.
@@ -43,7 +44,7 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
 }
 
 #[test]
-fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
+fn a_deleted_service_withdraws_only_its_own_routes() -> Result<()> {
     topology().run(|lab| {
         let cluster = KubernetesLab::start(lab)?;
         let gone = cluster.addresses_of("goes")?;
@@ -51,7 +52,7 @@ fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
         let before = cluster.routes(|name| name != "goes")?;
         cluster.plane.delete_service("goes")?;
         for address in gone {
-            cluster.upstream.wait_next_hops(&[address], &[], WITHIN)?;
+            cluster.frr_router.wait_next_hops(&[address], &[], WITHIN)?;
         }
         sleep(A_WHILE);
         ensure!(cluster.routes(|name| name != "goes")? == before);
@@ -59,9 +60,10 @@ fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
     })
 }
 
-/// The loss of a run is what the machine's load makes of it: the same run without restarts is what it is held against.
+/// Returns the loss of a run is what the machine's load makes of it: the same run without restarts is what it
+/// is held against.
 #[test]
-fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
+fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> Result<()> {
     const RESTARTS: u32 = 20;
     const AWAY: Duration = Duration::from_millis(300);
     const BACK: Duration = Duration::from_millis(700);
@@ -72,12 +74,12 @@ fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
                 let load = ServiceLoad::start(cluster, |_| true)?;
                 // What ends the first table of a session may still be on its way.
                 sleep(A_WHILE);
-                let before = cluster.told()?;
+                let before = cluster.bgp_counters()?;
                 for _ in 0..RESTARTS {
                     step(&mut cluster.plane)?;
                     sleep(BACK);
                 }
-                let after = cluster.told()?;
+                let after = cluster.bgp_counters()?;
                 ensure!(after == before, "the router was told something: {before:?}, then {after:?}");
                 let (tcp, udp) = load.end()?;
                 ensure!(tcp.iter().all(|report| report.failed() == 0), "{}", words(&tcp));
@@ -95,9 +97,9 @@ fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
         ensure!(restarted <= calm, "{restarted} datagrams lost, and {calm} without restarts");
         ensure!(cluster.writes() == written, "maps were written");
         // All have found the server again: a Service that comes now is served.
-        let late = cluster.late_service("late")?;
+        let late = cluster.create_service("late")?;
         let late_comes = Instant::now();
-        cluster.upstream.wait_next_hops(&[late], &NODES, WATCHED_AGAIN_WITHIN)?;
+        cluster.frr_router.wait_next_hops(&[late], &NODES, WATCHED_AGAIN_WITHIN)?;
         println!(
             "{}: a Service made after it all was announced {:.1?} later",
             cluster.plane,

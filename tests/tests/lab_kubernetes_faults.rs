@@ -6,6 +6,6 @@ use anyhow::Result;
 use fairlead_tests::kubernetes::{KubernetesLab, topology};
 
 #[test]
-fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection() -> Result<()> {
-    topology().run(|lab| KubernetesLab::start(lab)?.bear_with_the_server(Duration::ZERO))
+fn no_server_fault_changes_a_route_or_breaks_a_connection() -> Result<()> {
+    topology().run(|lab| KubernetesLab::start(lab)?.endure_server_faults(Duration::ZERO))
 }

@@ -25,13 +25,13 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Agents that stand still stop the clock by which nodes die, and take nothing else with them.
 #[test]
-fn agents_that_stand_still_change_nothing() -> Result<()> {
+fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
-        let crowd = EventLoad::gather(lab)?;
-        stage.drain("n2", false)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
+        let load = EventLoad::start(lab)?;
+        scenario.drain("n2", false)?;
         sleep(Duration::from_millis(500));
         // A next hop that drains takes new flows no more than others do.
         new_flows_avoid(lab, "n2")?;
@@ -40,7 +40,7 @@ fn agents_that_stand_still_change_nothing() -> Result<()> {
         let before = views(lab)?;
         ensure!(before.iter().all(View::is_as_it_should_be), "{before:?}");
         sleep(Duration::from_secs(seconds) / 2);
-        stage.route(&["n3", "n1"])?;
+        scenario.route(&["n3", "n1"])?;
         new_flows_avoid(lab, "n2")?;
         sleep(Duration::from_secs(seconds) / 2);
         ensure!(views(lab)? == before, "while agents stood still: {before:?} became {:?}", views(lab)?);
@@ -54,21 +54,21 @@ fn agents_that_stand_still_change_nothing() -> Result<()> {
         }
         ensure!(lab.node("n2")?.status()?["draining"] == true, "n2 has forgotten that it drains");
         new_flows_avoid(lab, "n2")?;
-        let toll = crowd.disperse()?;
-        println!("all agents stood still for {seconds} s: {toll}");
-        ensure!(toll.broken() == 0, "{toll}");
+        let report = load.finish()?;
+        println!("all agents stood still for {seconds} s: {report}");
+        ensure!(report.broken() == 0, "{report}");
         Ok(())
     })
 }
 
-/// A drain is not over because its agent is: it is in what the program answers to probes.
+/// Returns a drain is not over because its agent is: it is in what the program answers to probes.
 #[test]
-fn a_drain_outlives_its_agent() -> Result<()> {
+fn a_drain_survives_the_agents_end() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         let node = lab.node("n2")?;
-        stage.drain("n2", false)?;
+        scenario.drain("n2", false)?;
         sleep(Duration::from_millis(300));
         node.kill_agent()?;
         new_flows_avoid(lab, "n2")?;
@@ -141,12 +141,13 @@ const SETTINGS: [Setting; 4] = [
 const TRIES: usize = 7;
 /// The clock ticks in fifths of an interval, so a death is seen up to one tick late.
 const TICK: Duration = Duration::from_millis(10);
-/// Threads of three agents, a client and three servers on two cores: how late one of them may come to its turn.
+/// Threads of three agents, a client and three servers on two cores: how late one of them may come to its
+/// turn.
 const CORES: Duration = Duration::from_millis(30);
 
 /// Nothing is written for a node's death, so it costs the same whatever there is.
 #[test]
-fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
+fn a_dead_node_is_detected_within_the_probe_timeout() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -177,7 +178,7 @@ fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
     Ok(())
 }
 
-/// The outages of all tries, shortest first.
+/// Returns the outages of all tries, shortest first.
 fn measure(setting: Setting) -> Result<Vec<Outage>> {
     let mut topology = Topology::empty();
     for number in 1..=3 {

@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// How often BFD packets are sent.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The capabilities that the manifest of the agent grants, as `setpriv` names them.
+/// Returns the capabilities that the manifest of the agent grants, as `setpriv` names them.
 fn granted() -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/agent.yaml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -71,7 +71,7 @@ fn answers(lab: &Lab) -> Result<()> {
 }
 
 #[test]
-fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
+fn an_agent_runs_with_only_the_capabilities_of_its_manifest() -> Result<()> {
     with_one_node(|lab, node| {
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         let options = AgentOptions {
@@ -83,7 +83,7 @@ fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
         for _ in 0..2 {
             node.start_agent(&options)?;
             router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-            router.wait_watched(&["n1"], WITHIN)?;
+            router.wait_bfd_up(&["n1"], WITHIN)?;
             answers(lab)?;
             node.stop_agent(WITHIN)?;
         }
@@ -95,7 +95,7 @@ fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
 }
 
 #[test]
-fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
+fn a_missing_capability_is_reported_by_name() -> Result<()> {
     with_one_node(|lab, node| {
         let source = lab.manifests_directory().to_string_lossy().into_owned();
         let bpffs = node.bpffs().to_string_lossy().into_owned();
@@ -117,7 +117,7 @@ fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
 }
 
 #[test]
-fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
+fn a_missing_optional_capability_is_logged_and_the_agent_runs() -> Result<()> {
     with_one_node(|lab, node| {
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         for (capability, words) in [("net_bind_service", "CAP_NET_BIND_SERVICE"), ("sys_nice", NO_PRECEDENCE)]
@@ -135,7 +135,7 @@ fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
 
 /// Of what takes CAP_NET_RAW nothing fails with it, and all is told without it.
 #[test]
-fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Result<()> {
+fn bfd_echoes_and_unnumbered_peers_report_the_missing_capability() -> Result<()> {
     with_one_node(|lab, node| {
         let gateway = node.spec().segment().gateway().v4.to_string();
         let peer = |name: &str, key: &str, value: &str| {
@@ -148,19 +148,19 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
             peer("unnumbered", "interface", "eth0"),
         ];
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
-        let told = [
+        let reported = [
             "cannot open BFD echo socket, which requires CAP_NET_RAW",
             "cannot discover routers, which requires CAP_NET_RAW",
         ];
         node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
         node.stop_agent(WITHIN)?;
         let log = node.agent_log();
-        ensure!(!told.iter().any(|words| log.contains(words)), "{log}");
+        ensure!(!reported.iter().any(|words| log.contains(words)), "{log}");
 
         node.start_agent(&AgentOptions { wrapper: without("net_raw")?, ..AgentOptions::default() })?;
         wait(WITHIN, || {
             let log = node.agent_log();
-            ensure!(told.iter().all(|words| log.contains(words)), "{log}");
+            ensure!(reported.iter().all(|words| log.contains(words)), "{log}");
             Ok(())
         })
     })

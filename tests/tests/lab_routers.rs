@@ -1,5 +1,5 @@
-//! The lab's routers without Fairlead: FRR, BIRD, GoBGP and ExaBGP understand each other, and what the harness
-//! reads from them is what they were told.
+//! The lab's routers without Fairlead: FRR, BIRD, GoBGP and ExaBGP understand each other, and what the
+//! harness reads from them is what they were told.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 const ROUTER_AS: u32 = 4_200_000_000;
 
 #[test]
-fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
+fn frr_spreads_clients_over_advertising_nodes() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -50,7 +50,7 @@ fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
 }
 
 #[test]
-fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
+fn bird_spreads_clients_over_nodes_and_detects_a_dead_one() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -77,7 +77,7 @@ fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
 
 /// Four routers side by side in a rack, in session with the lab's own FRR, which passes on what each says.
 #[test]
-fn four_kinds_of_routers_exchange_routes() -> Result<()> {
+fn four_router_implementations_exchange_routes() -> Result<()> {
     let topology = (1..=4).fold(Topology::empty(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let members = members(lab, &["r1", "r2", "r3", "r4"])?;
@@ -91,7 +91,7 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
             Box::new(Exabgp::start(members[3].host, &listening)?),
         ];
         let router = lab.router()?;
-        let frr = Frr::start(&router, &router_config(&members, None).announce(far_announcement()?))?;
+        let frr = Frr::start(&router, &router_config(&members, None).originate(far_announcement()?))?;
         for (member, other) in members.iter().zip(&others) {
             for family in IpFamily::BOTH {
                 frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
@@ -186,15 +186,15 @@ fn traces() -> BTreeSet<String> {
     places.flatten().flatten().map(|entry| entry.path().display().to_string()).collect()
 }
 
-/// For each member what FRR is told of it, and it of FRR: a secret; hops by TTL; multihop with BFD; a range and
-/// graceful restart; an interface; and two secrets that differ.
+/// For each member what FRR is told of it, and it of FRR: a secret; hops by TTL; multihop with BFD; a range
+/// and graceful restart; an interface; and two secrets that differ.
 fn options(members: &[Member<'_>]) -> [(RouterPeer, RouterPeer); 6] {
     let ours = |place: usize| RouterPeer::at(members[place].addresses.v4, members[place].asn);
     let theirs = RouterPeer::at(members[0].gateway.v4, ROUTER_AS);
     let range = IpNet::from(IpAddr::V4(members[3].addresses.v4));
     let secure = |peer: RouterPeer| RouterPeer { ttl_security: Some(1), ..peer };
-    // BIRD sends multihop BFD packets with the TTL that any packet has, 64. FRR counts back from 255, by the hops
-    // of the BGP session and whatever the profile says: fewer than 192 hops, and it hears nothing.
+    // BIRD sends multihop BFD packets with the TTL that any packet has, 64. FRR counts back from 255, by the
+    // hops of the BGP session and whatever the profile says: fewer than 192 hops, and it hears nothing.
     let multihop = |peer: RouterPeer| RouterPeer { multihop: Some(255), ..peer };
     let slow = BfdTimers::every(Duration::from_millis(100));
     let restarting = RouterPeer { graceful_restart: GracefulRestartMode::Full(7), ..theirs.clone() };
@@ -243,7 +243,7 @@ fn members<'lab>(lab: &'lab Lab, names: &[&str]) -> Result<Vec<Member<'lab>>> {
     Ok(members)
 }
 
-/// A member's side: sessions of both families, and the Service's addresses.
+/// Returns a member's side: sessions of both families, and the Service's addresses.
 fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(member.asn, member.addresses.v4);
     for family in IpFamily::BOTH {
@@ -251,7 +251,7 @@ fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
         config = config.peer(RouterPeer { bfd, ..peer });
     }
     for vip in [WEB_V4, WEB_V6] {
-        config = config.announce(OriginatedRoute {
+        config = config.originate(OriginatedRoute {
             communities: vec![(64512, member.number), (64512, 100)],
             large_communities: vec![(ROUTER_AS, 1, member.number.into())],
             med: Some(10),
@@ -261,7 +261,7 @@ fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
     config
 }
 
-/// The lab's router: sessions of both families with all members.
+/// Returns the lab's router: sessions of both families with all members.
 fn router_config(members: &[Member<'_>], bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
     for member in members {
@@ -294,7 +294,7 @@ fn has_attributes(route: &RouteView, member: &Member<'_>, as_path: &[u32]) -> Re
     Ok(())
 }
 
-/// The router's kernel sends both addresses of the Service to all members, and clients are answered.
+/// Returns the router's kernel sends both addresses of the Service to all members, and clients are answered.
 fn spreads(lab: &Lab, router: &LabHost, members: &[Member<'_>]) -> Result<()> {
     for vip in [WEB_V4, WEB_V6] {
         let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();

@@ -15,7 +15,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const AFTER_A_CHANGE: Duration = Duration::from_secs(2);
 
 #[test]
-fn associations_outlive_a_change_of_routes() -> Result<()> {
+fn associations_survive_a_route_change() -> Result<()> {
     with_sctp(|lab| {
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
         for (vip, pods) in [(WEB_V4, 6), (SHARED_V4, 6), (FAR_V4, 4)] {
@@ -28,9 +28,9 @@ fn associations_outlive_a_change_of_routes() -> Result<()> {
     })
 }
 
-/// The test above can fail.
+/// Returns the test above can fail.
 #[test]
-fn without_fairlead_a_change_of_routes_ends_associations() -> Result<()> {
+fn without_fairlead_a_route_change_ends_associations() -> Result<()> {
     with_sctp(|lab| {
         let report = through_a_change(lab, WEB_V4)?;
         println!("{report:?}");

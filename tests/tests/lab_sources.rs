@@ -1,5 +1,5 @@
-//! Source ranges of a Service with real clients: who is outside gets nothing, and who is inside notices nothing, whatever
-//! becomes of the ranges meanwhile.
+//! Source ranges of a Service with real clients: who is outside gets nothing, and who is inside notices
+//! nothing, whatever becomes of the ranges meanwhile.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Lab, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_dataplane::pins::Pins;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -39,7 +39,8 @@ fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     })
 }
 
-/// Writes the ranges of `web`, and waits until every node has the number of them that is `each` of its addresses'.
+/// Writes the ranges of `web`, and waits until every node has the number of them that is `each` of its
+/// addresses'.
 fn restrict(lab: &Lab, ranges: &[&str], each: [Option<u64>; 2]) -> Result<()> {
     lab.update(|topology| {
         topology.service_mut("web")?.source_ranges = ranges.iter().map(|range| (*range).to_owned()).collect();
@@ -68,7 +69,7 @@ fn vips<'a>(
     Ok(agents::list(service, "vips")?.iter())
 }
 
-/// Whether a host is answered by TCP, by UDP, and by ICMP.
+/// Returns whether a host is answered by TCP, by UDP, and by ICMP.
 fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     let tcp = host.run(|| Ok(connects(vip, PATIENCE)))?;
     let udp = host.run(|| Ok(datagram(vip).is_ok()))?;
@@ -76,7 +77,7 @@ fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     Ok([tcp, udp, host.command("ping").args(ping).output()?.status.success()])
 }
 
-/// A connection with the greeting of a pod.
+/// Returns a connection with the greeting of a pod.
 fn connects(vip: IpAddr, patience: Duration) -> bool {
     let greeted =
         TcpStream::connect_timeout(&SocketAddr::new(vip, ECHO_PORT), patience).and_then(|mut stream| {
@@ -128,7 +129,7 @@ fn refused(lab: &Lab, service: &str) -> Result<u64> {
 }
 
 #[test]
-fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
+fn clients_outside_the_source_ranges_are_dropped_and_counted() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let all = |host, expected: [bool; 3]| -> Result<()> {
@@ -165,7 +166,7 @@ fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
 }
 
 #[test]
-fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Result<()> {
+fn changes_of_ranges_and_agents_break_no_client_inside_and_admit_none_outside() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let load = |vip| {
@@ -179,8 +180,8 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
-            let changed = change_again_and_again(lab);
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
+            let changed = change_repeatedly(lab);
             stop.store(true, Ordering::Relaxed);
             let entered = intruder.join().map_err(|_| anyhow::anyhow!("the intruder panicked"))??;
             changed.map(|()| entered)
@@ -198,7 +199,7 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
 }
 
 /// Connects until it is told to stop; how often it was let in.
-fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
+fn try_to_connect(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     let mut entered = 0;
     while !stop.load(Ordering::Relaxed) {
         for vip in [WEB_V4, WEB_V6] {
@@ -209,7 +210,7 @@ fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     entered
 }
 
-fn change_again_and_again(lab: &Lab) -> Result<()> {
+fn change_repeatedly(lab: &Lab) -> Result<()> {
     let counts = [[2, 1], [2, 1], [2, 2], [1, 1]];
     for _ in 0..5 {
         for (ranges, [v4, v6]) in OTHERS.into_iter().zip(counts) {
@@ -226,15 +227,15 @@ fn change_again_and_again(lab: &Lab) -> Result<()> {
     restrict(lab, &FIRST, [Some(1), Some(1)])
 }
 
-/// The second test can fail: somebody who is let in for a moment is seen.
+/// Returns the second test can fail: somebody who is let in for a moment is seen.
 #[test]
-fn an_intruder_that_is_let_in_is_seen() -> Result<()> {
+fn an_admitted_intruder_is_detected() -> Result<()> {
     with_agents(|lab| {
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let second = lab.host("client-2")?;
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
             let opened = restrict(lab, &[], [None, None]);
             thread::sleep(Duration::from_millis(500));
             stop.store(true, Ordering::Relaxed);

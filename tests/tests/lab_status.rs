@@ -20,20 +20,20 @@ const POOL: &str = "198.51.100.0/28";
 const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
 
 #[test]
-fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint() -> Result<()> {
+fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()> {
     let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
     topology.service("web", "web", &[], TrafficPolicy::Cluster).run(|lab| {
         let plane = ControlPlane::start(lab)?;
-        let upstream = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
-        plane.put(&upstream.objects())?;
+        let frr_router = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
+        plane.put(&frr_router.objects())?;
         plane.put(&[json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
             "metadata": {"name": "lab", "namespace": "metallb-system"}, "spec": {"addresses": [POOL]},
         })])?;
         plane.put(&lab.topology().observed()?)?;
         let _controller = plane.controller("controller-1")?;
-        let wish = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
-        plane.put(&[wish])?;
+        let service_request = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
+        plane.put(&[service_request])?;
         let vip = wait(WITHIN, || plane.addresses("web")?.first().copied().context("no address"))?;
         lab.update(|topology| {
             topology.service_mut("web")?.vips = vec![vip];
@@ -46,11 +46,11 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
             ..AgentOptions::default()
         };
         NODES.iter().try_for_each(|name| lab.node(name)?.start_agent(&options))?;
-        upstream.wait_next_hops(&[vip], &NODES, WITHIN)?;
-        wait(WITHIN, || is_told(&plane))?;
+        frr_router.wait_next_hops(&[vip], &NODES, WITHIN)?;
+        wait(WITHIN, || reports_all(&plane))?;
 
         taint(lab, &plane, "n2", &json!([{"key": "reboot", "effect": "NoExecute"}]))?;
-        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &["n2"]))?;
+        wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &["n2"]))?;
         for name in NODES {
             let drains = |node: &Value| node["name"] == "n2" && node["drain"] == "taint reboot";
             wait(WITHIN, || {
@@ -60,13 +60,13 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
             })?;
         }
         taint(lab, &plane, "n2", &json!([]))?;
-        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &[]))?;
-        is_told(&plane)
+        wait(WITHIN, || asks_for_other_ways(&frr_router, lab, vip, &[]))?;
+        reports_all(&plane)
     })
 }
 
-/// Each node tells of the Service, of all its sessions, and that nothing is wrong.
-fn is_told(plane: &ControlPlane) -> Result<()> {
+/// Returns each node tells of the Service, of all its sessions, and that nothing is wrong.
+fn reports_all(plane: &ControlPlane) -> Result<()> {
     let services = plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
     let of = |node: &str| services.iter().find(|it| it["status"]["node"] == node);
     for node in NODES {
@@ -95,8 +95,8 @@ fn is_told(plane: &ControlPlane) -> Result<()> {
 }
 
 /// These nodes' routes to an address carry the community that asks for other ways, and no others'.
-fn asks_for_other_ways(upstream: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
-    let routes = upstream.frr().routes(vip.into())?;
+fn asks_for_other_ways(frr_router: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
+    let routes = frr_router.frr().routes(vip.into())?;
     for name in NODES {
         let from = lab.node(name)?.spec().addresses().of(IpFamily::V4);
         let route = routes.iter().find(|route| route.from == Some(from));

@@ -19,7 +19,7 @@ const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// n3 is excluded, the pods of n2 are told to end, and a virtual machine of `far` has moved from n4 to n5.
 #[test]
-fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<()> {
+fn new_flows_go_only_to_targets_and_other_nodes_keep_their_flows() -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, FAR_V4, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
@@ -74,7 +74,8 @@ fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<(
     })
 }
 
-/// An EndpointSlice of `far` in which the address of a pod is on another node, too, that it is about to leave.
+/// Returns an EndpointSlice of `far` in which the address of a pod is on another node, too, that it is about
+/// to leave.
 fn moved(lab: &Lab, pod: &str, node: &str) -> Result<Value> {
     let topology = lab.topology();
     let pod = topology.pods.iter().find(|it| it.name == pod).context("no such pod")?;
@@ -110,20 +111,21 @@ fn ring(status: &Value, service: &str) -> Result<(Value, Value)> {
 /// The port that nodes listen at, as sshd would.
 const LOGIN: u16 = 2222;
 
-/// A pool has all addresses of the rack, and two Services say that they hold those of n1 and of the router.
+/// Returns a pool has all addresses of the rack, and two Services say that they hold those of n1 and of the
+/// router.
 #[test]
-fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Result<()> {
+fn a_machine_with_an_address_in_a_pool_stays_reachable() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
     let topology = topology.pods("n2", "web", 1).pods("n3", "web", 1);
     topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
         let [n1, n2] = [lab.node("n1")?, lab.node("n2")?];
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
-        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
-        let thieves = thieves(own, router);
-        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&thieves))?;
+        let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
+        let conflicting_objects = conflicting_objects(own, router);
+        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&conflicting_objects))?;
         agents::start(&lab.nodes()?, &AgentOptions::default())?;
-        upstream.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
         for node in lab.nodes()? {
             node.wait_status("reports reserved addresses", SETTLED_WITHIN, |status| {
                 let problems = status["problems"].to_string();
@@ -153,18 +155,19 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
         let mac = seen.split_whitespace().nth(4).context("n2 knows no MAC of n1")?;
         ensure!(link.contains(mac), "n1 answers for itself: {link}, and not {seen}");
         for address in [own, router] {
-            let hops = kernel_next_hops(upstream.frr().host(), IpAddr::from(address).into())?;
+            let hops = kernel_next_hops(frr_router.frr().host(), IpAddr::from(address).into())?;
             ensure!(hops.is_empty(), "a route to a machine's own address: {hops:?}");
         }
-        for (address, session) in upstream.frr().sessions()? {
+        for (address, session) in frr_router.frr().sessions()? {
             ensure!(session.established, "the session with {address} is down");
         }
         Ok(())
     })
 }
 
-/// A pool of the whole rack, announced in every way, and a Service on the address of n1 and on that of the router.
-fn thieves(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
+/// Returns a pool of the whole rack, announced in every way, and a Service on the address of n1 and on that
+/// of the router.
+fn conflicting_objects(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
     let [a, b, c, _] = own.octets();
     let mut objects = vec![
         metallb("v1beta1", "IPAddressPool", "rack", &json!({ "addresses": [format!("{a}.{b}.{c}.0/24")] })),

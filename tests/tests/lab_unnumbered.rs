@@ -1,5 +1,5 @@
-//! A router that is named by an interface: FRR's `neighbor IFACE interface`, both ends finding each other by Router
-//! Advertisements, and IPv4 routes that lead to an IPv6 address.
+//! A router that is named by an interface: FRR's `neighbor IFACE interface`, both ends finding each other by
+//! Router Advertisements, and IPv4 routes that lead to an IPv6 address.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -20,13 +20,13 @@ const WITHIN: Duration = Duration::from_secs(40);
 const INTERFACE: &str = "eth0";
 
 #[test]
-fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> {
+fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let link = node.spec().segment().name;
         let node_address = link_local(lab.host("n1")?, INTERFACE)?;
-        give(lab)?;
+        write_objects(lab)?;
         node.start_agent(&AgentOptions::default())?;
         wait(WITHIN, || {
             let problems = node.status()?["problems"].to_string();
@@ -72,7 +72,8 @@ fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> 
     })
 }
 
-/// The only session is with a link-local address, says on which interface, and nothing is wrong any more.
+/// Returns the only session is with a link-local address, says on which interface, and nothing is wrong any
+/// more.
 fn is_shown(node: &LabNode<'_>) -> Result<()> {
     let session = session(node)?;
     let address: IpAddr = session["address"].as_str().context("no address")?.parse()?;
@@ -91,7 +92,7 @@ fn session(node: &LabNode<'_>) -> Result<Value> {
     Ok(status["sessions"][0].clone())
 }
 
-/// The link-local address of a host's interface.
+/// Returns the link-local address of a host's interface.
 fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
     let printed =
         host.command("ip").args(["-j", "-6", "addr", "show", "dev", interface, "scope", "link"]).text()?;
@@ -102,7 +103,7 @@ fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
 }
 
 /// Writes the objects that make the agent a neighbour of whoever is on its uplink.
-fn give(lab: &Lab) -> Result<()> {
+fn write_objects(lab: &Lab) -> Result<()> {
     let profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
     let peer = json!({
         "myASN": AGENTS_AS,

@@ -28,7 +28,7 @@ fn refused(arguments: &[&str], bpffs: &Bpffs) -> Result<()> {
 }
 
 #[test]
-fn doctor_and_agent_say_that_the_kernel_is_too_old_before_they_load_anything() -> Result<()> {
+fn doctor_and_agent_reject_an_old_kernel_before_loading_programs() -> Result<()> {
     let bpffs = Bpffs::mount()?;
     refused(&["doctor"], &bpffs)?;
     let objects = TempDir::new()?;

@@ -1,4 +1,5 @@
-//! BFD for ten minutes, while the machine has other things to do. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! BFD for ten minutes, while the machine has other things to do. `FAIRLEAD_SOAK_SECONDS` says how long
+//! instead.
 
 use std::env;
 use std::fs;
@@ -19,7 +20,7 @@ const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const INTERVAL: Duration = Duration::from_millis(50);
 const WITHIN: Duration = Duration::from_secs(60);
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Thousandths of a processor.
 const SHARE: u64 = 100;
 /// Sessions of both families with both routers.
@@ -30,8 +31,8 @@ fn no_session_flaps_at_50_ms_beside_busy_loops_on_all_processors() -> Result<()>
     none(watch(INTERVAL, |_| Ok(None))?)
 }
 
-/// A process with real-time threads cannot be put into a group without a share for those, on some kernels; so this
-/// is without, as it is in a container that may not use them.
+/// Returns a process with real-time threads cannot be put into a group without a share for those, on some
+/// kernels; so this is without, as it is in a container that may not use them.
 #[test]
 fn no_session_flaps_at_50_ms_with_a_tenth_of_a_processor_and_no_priority() -> Result<()> {
     let burden = |agent| {
@@ -58,8 +59,8 @@ fn duration() -> Result<Duration> {
     Ok(Duration::from_secs(seconds.unwrap_or(600)))
 }
 
-/// Four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may make its life harder yet. Returns
-/// how often a router has seen a session go down.
+/// Four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may make its life harder yet.
+/// Returns how often a router has seen a session go down.
 fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Result<usize> {
     let mut flaps = 0;
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).router('a', 1);
@@ -73,7 +74,7 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
         let (before, begun) = (routers.flaps()?, Instant::now());
         let loops = BusyLoops::on_all_processors()?;
         while begun.elapsed() < duration()? {
-            sleep(TOLD_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
+            sleep(REPORT_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
             let [periods, short] = limit.as_ref().map_or(Ok([0; 2]), CpuLimit::periods)?;
             let (passed, flaps) = (begun.elapsed().as_secs(), routers.flaps()? - before);
             println!("{passed:>4} s: {flaps} flaps; short of its share in {short} of {periods} periods");
@@ -125,8 +126,8 @@ impl Routers {
         }
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
         // It is the agent that is tried: a real router does not share its processors with a cluster.
-        frr.prioritise()?;
-        bird.prioritise()?;
+        frr.prioritize()?;
+        bird.prioritize()?;
         Ok(Self { frr, bird, node: addresses })
     }
 
@@ -136,12 +137,12 @@ impl Routers {
             self.frr.wait_bfd_up(address, WITHIN)?;
             self.bird.wait_bfd_up(address, WITHIN)?;
         }
-        let told = node.fairlead(&["status", "bfd"])?;
-        ensure!(told.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{told}");
+        let status = node.fairlead(&["status", "bfd"])?;
+        ensure!(status.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{status}");
         Ok(())
     }
 
-    /// How often the routers have seen a session go down from up.
+    /// Returns how often the routers have seen a session go down from up.
     fn flaps(&self) -> Result<usize> {
         let lines = |log: PathBuf, words: &str| -> Result<usize> {
             Ok(fs::read_to_string(log)?.lines().filter(|line| line.contains(words)).count())

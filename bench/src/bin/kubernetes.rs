@@ -63,7 +63,7 @@ fn on_api_server(size: Size, changes: usize, place: &Path) -> Result<()> {
     for object in definitions().into_iter().chain(size.objects()) {
         store.put(&object)?;
     }
-    store.forget_log();
+    store.compact();
     let server = ApiServer::start(Arc::clone(&store), (Ipv4Addr::LOCALHOST, 0).into())?;
     let kubeconfig = place.join("kubeconfig");
     fs::write(&kubeconfig, server.kubeconfig())?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use lb_bgp::session::RemoteAs;
+use lb_bgp::session::PeerAs;
 use lb_ipam::Usage;
 use lb_model::{Model, NodeName, Peer, PeerLocation, PoolName, ServiceName};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
@@ -75,9 +75,9 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
                 PeerLocation::Interface(interface) => interface.clone(),
             },
             remote_as: match peer.remote {
-                RemoteAs::Exactly(asn) => asn.to_string(),
-                RemoteAs::Internal => "internal".to_owned(),
-                RemoteAs::External => "external".to_owned(),
+                PeerAs::Exactly(asn) => asn.to_string(),
+                PeerAs::Internal => "internal".to_owned(),
+                PeerAs::External => "external".to_owned(),
             },
             nodes: nodes.map(|(name, _)| name.clone()).collect(),
             bfd: peer.bfd.is_some(),

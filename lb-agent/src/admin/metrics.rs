@@ -247,7 +247,7 @@ mod tests {
     use std::time::Duration;
 
     use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile};
-    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerConfig, RemoteAs};
+    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerAs, PeerConfig};
     use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
     use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
@@ -323,7 +323,7 @@ mod tests {
         let config = PeerConfig {
             local_asn: asn,
             presented_asn: None,
-            remote: RemoteAs::Internal,
+            remote: PeerAs::Internal,
             router_id: RouterId::new(Ipv4Addr::LOCALHOST).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,

@@ -15,7 +15,7 @@ pub(crate) fn page() -> String {
     };
     let mut text = head(
         "Verdicts",
-        "Each packet gets one verdict, which is counted by its number in the map `lb_refusals` and by its name in\n\
+        "Each packet gets one verdict, which is counted by its number in the map `lb_verdicts` and by its name in\n\
          `fairlead status`.",
     );
     text += "\n## Forwarded, answered and passed\n\n";

@@ -12,7 +12,7 @@ use super::prefix;
 use super::reader::OctetReader;
 use super::rfc7606::CheckedAttributes;
 use crate::message::{ErrorHandling, Reach, Update};
-use crate::value::{Family, NextHop};
+use crate::value::{Family, RouteNextHop};
 
 /// Decodes the message body.
 pub(super) fn decode(mut body: OctetReader<'_>, context: &Decoding<'_>) -> Result<Update, MessageError> {
@@ -124,7 +124,7 @@ impl UpdateParts {
     /// Takes the advertised routes, each part with its own next hop.
     fn take_reaches(&mut self) -> Vec<Reach> {
         let plain =
-            self.checked.next_hop.map(|next_hop| (NextHop::V4(next_hop), mem::take(&mut self.prefixes)));
+            self.checked.next_hop.map(|next_hop| (RouteNextHop::V4(next_hop), mem::take(&mut self.prefixes)));
         let multiprotocol = self.checked.reach.take();
         let parts = plain.into_iter().chain(multiprotocol).filter(|(_, prefixes)| !prefixes.is_empty());
         let as_path = self.checked.as_path.asns();

@@ -10,7 +10,7 @@ use super::header::{kind, write_message};
 use super::multiprotocol::{family_head, reach_head};
 use super::prefix::{self, family_of, max_nlri_len, nlri_len};
 use crate::message::{HEADER_LEN, Reach, Update};
-use crate::value::{Asn, Attributes, Family, NextHop};
+use crate::value::{Asn, Attributes, Family, RouteNextHop};
 
 /// Length of an empty UPDATE: the header and two lengths.
 const EMPTY: usize = HEADER_LEN + 4;
@@ -49,7 +49,7 @@ impl UpdateWriter {
     /// If the attributes leave no room for a prefix of the family.
     pub fn advertise(
         family: Family,
-        next_hop: NextHop,
+        next_hop: RouteNextHop,
         as_path: &[Asn],
         attributes: &Attributes,
         context: &Encoding,
@@ -142,8 +142,8 @@ impl UpdateKind {
 }
 
 /// Returns whether the prefixes go into the NLRI field (RFC 4271).
-fn is_plain(family: Family, next_hop: NextHop) -> bool {
-    family == Family::Ipv4 && matches!(next_hop, NextHop::V4(_))
+fn is_plain(family: Family, next_hop: RouteNextHop) -> bool {
+    family == Family::Ipv4 && matches!(next_hop, RouteNextHop::V4(_))
 }
 
 /// Appends a whole UPDATE.
@@ -220,7 +220,7 @@ impl Sections {
 
 /// Encodes all attributes without prefixes, ordered by type code; NEXT_HOP only if given.
 fn attribute_list(
-    next_hop: Option<NextHop>,
+    next_hop: Option<RouteNextHop>,
     path: &[Asn],
     attributes: &Attributes,
     context: &Encoding,
@@ -231,7 +231,7 @@ fn attribute_list(
     let mut put = |flags, code, value: &[u8]| attribute::write(flags, code, value, &mut list);
     put(WELL_KNOWN, code::ORIGIN, &[ORIGIN_IGP]);
     put(WELL_KNOWN, code::AS_PATH, &as_path::value(path, context.four_octet_asn));
-    if let Some(NextHop::V4(address)) = next_hop {
+    if let Some(RouteNextHop::V4(address)) = next_hop {
         put(WELL_KNOWN, code::NEXT_HOP, &address.octets());
     }
     if context.internal {

@@ -5,7 +5,7 @@ mod messages;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::config::RemoteAs;
+use super::config::PeerAs;
 use super::negotiated::{MissingFamily, Negotiated};
 use super::shutdown::Shutdown;
 use super::state_table::BgpState;
@@ -53,9 +53,9 @@ pub enum CloseReason {
     /// The peer has another AS number than configured.
     WrongAsn {
         /// The peer's AS number.
-        says: Asn,
+        actual: Asn,
         /// The configured AS number.
-        expected: RemoteAs,
+        expected: PeerAs,
         /// The AS number presented to the peer.
         presented: Asn,
     },

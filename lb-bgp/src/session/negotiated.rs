@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use crate::value::{Asn, Family, HoldTime, RouteNextHop, RouterId};
 
 /// The negotiated parameters of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Negotiated {
     /// Both support IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// Negotiated families, each with the next hop of our routes.
-    pub next_hops: BTreeMap<Family, NextHop>,
+    pub next_hops: BTreeMap<Family, RouteNextHop>,
     /// Configured families that were not negotiated.
     pub missing: BTreeMap<Family, MissingFamily>,
     /// Graceful restart, if both support it.

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::close_reason::CloseReason;
-use super::config::{PeerConfig, RemoteAs};
+use super::config::{PeerAs, PeerConfig};
 use super::negotiated::{MissingFamily, Negotiated, NegotiatedRestart};
 use super::refused_capabilities::RefusedCapabilities;
 use crate::message::{Capabilities, GracefulRestartCapability, Open};
-use crate::value::{Asn, Family, HoldTime, NextHop};
+use crate::value::{Asn, Family, HoldTime, RouteNextHop};
 
 /// The context of an OPEN beyond the configuration: our address on the connection, and the past.
 #[derive(Clone, Copy, Debug)]
@@ -108,17 +108,17 @@ pub(super) fn negotiate(
     })
 }
 
-fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
-    let internal = says == config.presented_asn();
+fn is_internal(config: &PeerConfig, actual: Asn) -> Result<bool, CloseReason> {
+    let internal = actual == config.presented_asn();
     let suits = match config.remote {
-        RemoteAs::Exactly(asn) => says == asn,
-        RemoteAs::Internal => internal,
-        RemoteAs::External => !internal,
+        PeerAs::Exactly(asn) => actual == asn,
+        PeerAs::Internal => internal,
+        PeerAs::External => !internal,
     };
     if suits {
         Ok(internal)
     } else {
-        Err(CloseReason::WrongAsn { says, expected: config.remote, presented: config.presented_asn() })
+        Err(CloseReason::WrongAsn { actual, expected: config.remote, presented: config.presented_asn() })
     }
 }
 
@@ -130,7 +130,7 @@ fn next_hop(
     extended_next_hop: bool,
     ours: &Open,
     theirs: &Open,
-) -> Result<NextHop, MissingFamily> {
+) -> Result<RouteNextHop, MissingFamily> {
     if !has_next_hop(config, family, local) {
         return Err(MissingFamily::NoNextHop);
     }

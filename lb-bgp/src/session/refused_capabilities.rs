@@ -93,9 +93,9 @@ impl RefusedCapabilities {
                 _ => {}
             }
         }
-        let spoken = capabilities.offered_families().to_vec();
+        let offered = capabilities.offered_families().to_vec();
         if let Some(restart) = &mut capabilities.graceful_restart {
-            restart.families.retain(|(family, _)| spoken.contains(family));
+            restart.families.retain(|(family, _)| offered.contains(family));
         }
     }
 

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, Encoding, MessageTooLong, UpdateWriter, nlri_len};
 use lb_bgp::message::{MAX_MESSAGE, Message, Reach, Update};
-use lb_bgp::value::{Attributes, Community, Family, LargeCommunity, NextHop};
+use lb_bgp::value::{Attributes, Family, LargeCommunity, RouteNextHop, StandardCommunity};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, contexts};
 
-const V6: NextHop = NextHop::V6 {
+const V6: RouteNextHop = RouteNextHop::V6 {
     address: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
     link_local: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
 };
@@ -26,7 +26,7 @@ fn hosts(family: Family, count: u32) -> Vec<IpNet> {
 fn attributes() -> Attributes {
     Attributes {
         local_pref: None,
-        communities: BTreeSet::from([Community::GRACEFUL_SHUTDOWN, Community::new(1, 2)]),
+        communities: BTreeSet::from([StandardCommunity::GRACEFUL_SHUTDOWN, StandardCommunity::new(1, 2)]),
         large_communities: BTreeSet::from([LargeCommunity([1, 2, 3])]),
     }
 }
@@ -38,8 +38,8 @@ fn read(message: &[u8], context: &Decoding<'_>) -> Update {
     }
 }
 
-fn kinds() -> [(Family, NextHop); 3] {
-    [(Family::Ipv4, NextHop::V4(NEXT_HOP)), (Family::Ipv4, V6), (Family::Ipv6, V6)]
+fn kinds() -> [(Family, RouteNextHop); 3] {
+    [(Family::Ipv4, RouteNextHop::V4(NEXT_HOP)), (Family::Ipv4, V6), (Family::Ipv6, V6)]
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn withdrawals_fill_messages_without_attributes() {
 #[test]
 fn a_writer_is_reusable_and_returns_nothing_without_prefixes() {
     let path = [asn(1)];
-    let next_hop = NextHop::V4(NEXT_HOP);
+    let next_hop = RouteNextHop::V4(NEXT_HOP);
     let mut writer =
         UpdateWriter::advertise(Family::Ipv4, next_hop, &path, &Attributes::default(), &ENCODING).unwrap();
     assert_eq!(writer.take(), None);
@@ -108,9 +108,9 @@ fn a_prefix_of_another_family_is_not_added() {
 #[test]
 fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
     let advertise = |count: u16| {
-        let communities = (0..count).map(|low| Community::new(1, low)).collect();
+        let communities = (0..count).map(|low| StandardCommunity::new(1, low)).collect();
         let attributes = Attributes { communities, ..Attributes::default() };
-        UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
+        UpdateWriter::advertise(Family::Ipv4, RouteNextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
     };
     // 4096 less 23 for the message, 4 + 9 + 7 for other attributes, 4 before the value and 5 for a prefix:
     // 1011 communities.
@@ -124,7 +124,7 @@ fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
 fn an_update_that_is_too_long_appends_nothing() {
     let reach = |count| Reach {
         prefixes: hosts(Family::Ipv4, count),
-        next_hop: NextHop::V4(NEXT_HOP),
+        next_hop: RouteNextHop::V4(NEXT_HOP),
         as_path: vec![asn(1)],
         attributes: Attributes::default(),
     };
@@ -145,7 +145,7 @@ fn local_pref_is_sent_to_internal_peers_only() {
         let attributes = Attributes { local_pref: Some(7), ..Attributes::default() };
         let encoding = Encoding { internal, ..ENCODING };
         let writer =
-            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[], &attributes, &encoding)
+            UpdateWriter::advertise(Family::Ipv4, RouteNextHop::V4(NEXT_HOP), &[], &attributes, &encoding)
                 .unwrap();
         let message = writer.messages(hosts(Family::Ipv4, 1)).next().unwrap();
         // Decoded as internal, where LOCAL_PREF is not silently discarded.
@@ -164,7 +164,8 @@ fn a_two_octet_peer_gets_as4_path_only_if_needed() {
         let path: Vec<_> = path.iter().copied().map(asn).collect();
         let attributes = Attributes::default();
         let writer =
-            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &path, &attributes, &old).unwrap();
+            UpdateWriter::advertise(Family::Ipv4, RouteNextHop::V4(NEXT_HOP), &path, &attributes, &old)
+                .unwrap();
         writer.messages(hosts(Family::Ipv4, 1)).next().unwrap()
     };
     let has = |message: &[u8], octets: &[u8]| message.windows(octets.len()).any(|window| window == octets);

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, MessageError, UpdateFault, attribute_code as code};
 use lb_bgp::message::{ErrorHandling, Message, Update, UpdateFlaw};
-use lb_bgp::value::{Community, Family};
+use lb_bgp::value::{Family, StandardCommunity};
 
 use crate::wire::{DECODING, attribute, update};
 
@@ -141,7 +141,10 @@ impl Case {
         } else if !self.nlri.is_empty() {
             let reach = update.reach.as_ref().unwrap_or_else(|| panic!("{place}: {update:?}"));
             assert_eq!(reach.prefixes, [prefix], "{place}");
-            assert!(reach.attributes.communities.contains(&Community::new(0xfc00, 1)), "{place}: {reach:?}");
+            assert!(
+                reach.attributes.communities.contains(&StandardCommunity::new(0xfc00, 1)),
+                "{place}: {reach:?}"
+            );
         }
     }
 }

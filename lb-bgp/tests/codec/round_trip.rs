@@ -7,7 +7,9 @@ use lb_bgp::codec::{self, Encoding, MessageError};
 use lb_bgp::message::{
     Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open, Reach, Update,
 };
-use lb_bgp::value::{Asn, Attributes, Community, Family, HoldTime, LargeCommunity, NextHop, RouterId};
+use lb_bgp::value::{
+    Asn, Attributes, Family, HoldTime, LargeCommunity, RouteNextHop, RouterId, StandardCommunity,
+};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -76,24 +78,23 @@ fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
     })
 }
 
-fn next_hop(family: Family) -> impl Strategy<Value = NextHop> {
-    let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| NextHop::V6 {
+fn next_hop(family: Family) -> impl Strategy<Value = RouteNextHop> {
+    let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| RouteNextHop::V6 {
         address: Ipv6Addr::from_bits(1 << 125 | address >> 3),
         link_local: link_local.map(|bits| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(bits))),
     });
-    let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| NextHop::V4(Ipv4Addr::from_bits(bits)));
+    let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| RouteNextHop::V4(Ipv4Addr::from_bits(bits)));
     if family == Family::Ipv4 { prop_oneof![v4, v6].boxed() } else { v6.boxed() }
 }
 
 fn attributes() -> impl Strategy<Value = Attributes> {
     let large = any::<[u32; 3]>().prop_map(LargeCommunity);
-    (any::<u32>(), btree_set(any::<u32>().prop_map(Community), 0..100), btree_set(large, 0..50)).prop_map(
-        |(local_pref, communities, large_communities)| Attributes {
+    (any::<u32>(), btree_set(any::<u32>().prop_map(StandardCommunity), 0..100), btree_set(large, 0..50))
+        .prop_map(|(local_pref, communities, large_communities)| Attributes {
             local_pref: Some(local_pref),
             communities,
             large_communities,
-        },
-    )
+        })
 }
 
 pub(crate) fn reach() -> impl Strategy<Value = Reach> {

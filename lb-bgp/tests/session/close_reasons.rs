@@ -5,7 +5,7 @@ use std::time::Duration;
 use lb_bgp::message::{Message, Notification, Update};
 use lb_bgp::session::ClosedBy;
 use lb_bgp::session::{
-    AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerConfig, RemoteAs, Shutdown,
+    AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerAs, PeerConfig, Shutdown,
 };
 use lb_bgp::value::{Asn, Family, RouterId};
 use proptest::prelude::*;
@@ -190,8 +190,8 @@ fn bfd_closes_the_session_only_when_it_goes_down_after_having_been_up() {
 #[test]
 fn an_unacceptable_open_is_rejected_with_the_reason() {
     let asn = |number| Asn::new(number).unwrap();
-    let exactly = |number| PeerConfig { remote: RemoteAs::Exactly(asn(number)), ..config() };
-    let inside = PeerConfig { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
+    let exactly = |number| PeerConfig { remote: PeerAs::Exactly(asn(number)), ..config() };
+    let inside = PeerConfig { remote: PeerAs::Internal, router_id: open().router_id, ..config() };
     let mut of_ours = open();
     of_ours.asn = asn(65001);
     let mut only_v4 = open();

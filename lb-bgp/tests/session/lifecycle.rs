@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lb_bgp::message::{GracefulRestartCapability, Message, Update};
 use lb_bgp::session::{
-    BgpState, ConnectionDirection, MissingFamily, NextHops, PeerAction, PeerConfig, RemoteAs,
+    BgpState, ConnectionDirection, MissingFamily, NextHops, PeerAction, PeerAs, PeerConfig,
 };
-use lb_bgp::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use lb_bgp::value::{Asn, Family, HoldTime, RouteNextHop, RouterId};
 
 use crate::rib::{attributes, prefix};
 use crate::router::{Bench, config, graceful_open, open};
@@ -101,10 +101,10 @@ fn routes_are_advertised_followed_by_end_of_rib() {
     let (next_hop, path, _) = &rib.routes[&prefix(2)];
     assert_eq!(
         (next_hop, path.as_slice()),
-        (&NextHop::V4([192, 0, 2, 1].into()), &[Asn::new(65001).unwrap()][..])
+        (&RouteNextHop::V4([192, 0, 2, 1].into()), &[Asn::new(65001).unwrap()][..])
     );
     let (next_hop, _, _) = &rib.routes[&prefix(3)];
-    assert_eq!(*next_hop, NextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None });
+    assert_eq!(*next_hop, RouteNextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None });
     let view = bench.peer.view(bench.now);
     assert_eq!((view.families[&Family::Ipv4].advertised, view.families[&Family::Ipv4].pending), (1, 0));
     assert!(view.families[&Family::Ipv6].end_of_rib);
@@ -164,22 +164,22 @@ fn the_presented_as_number_is_used_in_open_and_as_path() {
 #[test]
 fn the_remote_as_may_be_internal_or_external() {
     let cases = [
-        (RemoteAs::External, None, 65002, Some(false)),
-        (RemoteAs::External, None, 65001, None),
-        (RemoteAs::Internal, None, 65001, Some(true)),
-        (RemoteAs::Internal, None, 65002, None),
+        (PeerAs::External, None, 65002, Some(false)),
+        (PeerAs::External, None, 65001, None),
+        (PeerAs::Internal, None, 65001, Some(true)),
+        (PeerAs::Internal, None, 65002, None),
         // The number presented to the router decides what is internal.
-        (RemoteAs::Internal, Asn::new(65002), 65002, Some(true)),
-        (RemoteAs::External, Asn::new(65002), 65002, None),
+        (PeerAs::Internal, Asn::new(65002), 65002, Some(true)),
+        (PeerAs::External, Asn::new(65002), 65002, None),
     ];
-    for (remote, presented_asn, says, internal) in cases {
+    for (remote, presented_asn, actual, internal) in cases {
         let mut bench = Bench::new(PeerConfig { remote, presented_asn, ..config() });
         bench.connect(ConnectionDirection::Outgoing);
         let mut theirs = open();
-        theirs.asn = Asn::new(says).unwrap();
+        theirs.asn = Asn::new(actual).unwrap();
         bench.say(ConnectionDirection::Outgoing, Message::Open(theirs));
         bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
-        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {says}");
+        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {actual}");
     }
 }
 
@@ -217,7 +217,7 @@ fn ipv4_routes_use_an_ipv6_next_hop_if_the_router_supports_it() {
         bench.say(ConnectionDirection::Outgoing, Message::Open(theirs));
         let negotiated = bench.peer.view(bench.now).negotiated.unwrap();
         let address =
-            next_hop.map(|address| NextHop::V6 { address: address.parse().unwrap(), link_local: None });
+            next_hop.map(|address| RouteNextHop::V6 { address: address.parse().unwrap(), link_local: None });
         assert_eq!(
             negotiated.next_hops.get(&Family::Ipv4).copied().ok_or(MissingFamily::NoExtendedNextHop),
             address
@@ -453,7 +453,7 @@ fn only_a_change_of_negotiated_parameters_resets_the_session() {
     bench.peer.set_config(PeerConfig { next_hops: moved, ..config() }, bench.now);
     bench.pump();
     assert_eq!(bench.peer.state(), BgpState::Established);
-    assert_eq!(bench.rib().routes[&prefix(2)].0, NextHop::V4([192, 0, 2, 77].into()));
+    assert_eq!(bench.rib().routes[&prefix(2)].0, RouteNextHop::V4([192, 0, 2, 77].into()));
     let hold_time = HoldTime::new(9).unwrap();
     bench.peer.set_config(PeerConfig { hold_time, ..config() }, bench.now);
     bench.pump();
@@ -464,8 +464,7 @@ fn only_a_change_of_negotiated_parameters_resets_the_session() {
 
 #[test]
 fn a_corrected_configuration_is_retried_at_once() {
-    let mut bench =
-        Bench::new(PeerConfig { remote: RemoteAs::Exactly(Asn::new(65010).unwrap()), ..config() });
+    let mut bench = Bench::new(PeerConfig { remote: PeerAs::Exactly(Asn::new(65010).unwrap()), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     assert!(!bench.connect(ConnectionDirection::Outgoing), "the peer is held down");

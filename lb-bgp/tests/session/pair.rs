@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, RemoteAs, Routes, Shutdown};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, Routes, Shutdown};
 use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ pub(crate) fn config(local: u32, remote: u32, id: u8) -> PeerConfig {
     PeerConfig {
         local_asn: Asn::new(local).unwrap(),
         presented_asn: None,
-        remote: RemoteAs::Exactly(Asn::new(remote).unwrap()),
+        remote: PeerAs::Exactly(Asn::new(remote).unwrap()),
         router_id: RouterId::new([10, 0, 0, id].into()).unwrap(),
         hold_time: HoldTime::DEFAULT,
         keepalive: None,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding};
 use lb_bgp::message::{Message, Update};
-use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
+use lb_bgp::value::{Asn, Attributes, Family, RouteNextHop, StandardCommunity};
 
 /// Next hop, path and attributes of a prefix.
-pub(crate) type Route = (NextHop, Vec<Asn>, Attributes);
+pub(crate) type Route = (RouteNextHop, Vec<Asn>, Attributes);
 
 /// Routes, and the End-of-RIB markers received.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ impl MessageStream {
 
 /// Returns attributes that differ by number.
 pub(crate) fn attributes(number: u32) -> Attributes {
-    Attributes { communities: [Community(number)].into(), ..Attributes::default() }
+    Attributes { communities: [StandardCommunity(number)].into(), ..Attributes::default() }
 }
 
 /// Returns a prefix by number: odd ones are IPv6.

@@ -48,12 +48,12 @@ pub fn stats() -> &'static ClientStats {
 
 impl ClientStats {
     /// Counts a successful event of a watch.
-    pub fn watch_succeeded(&self, kind: &'static str) {
+    pub(crate) fn watch_succeeded(&self, kind: &'static str) {
         lock(&self.watches).entry(kind).or_default().is_failing = false;
     }
 
     /// Counts a failed watch.
-    pub fn watch_failed(&self, kind: &'static str) {
+    pub(crate) fn watch_failed(&self, kind: &'static str) {
         let mut watches = lock(&self.watches);
         let watch = watches.entry(kind).or_default();
         watch.failures += 1;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use crate::name::PoolName;
 use crate::node::Node;
@@ -28,7 +28,7 @@ pub struct BgpAdvertisement {
     /// LOCAL_PREF; `None`: the BGP implementation's default.
     pub local_pref: Option<u32>,
     /// Communities.
-    pub communities: BTreeSet<Community>,
+    pub communities: BTreeSet<StandardCommunity>,
     /// Large communities.
     pub large_communities: BTreeSet<LargeCommunity>,
     pools: BTreeSet<String>,

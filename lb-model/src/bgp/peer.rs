@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use lb_bgp::session::RemoteAs;
+use lb_bgp::session::PeerAs;
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
 use super::check::{Names, ObjectCheck, takes_name};
@@ -38,7 +38,7 @@ pub struct Peer {
     /// The AS number that this peer sees instead of ours.
     pub local_asn: Option<Asn>,
     /// The peer's AS number.
-    pub remote: RemoteAs,
+    pub remote: PeerAs,
     /// The peer's address or interface.
     pub endpoint: PeerLocation,
     /// The peer's port.
@@ -200,7 +200,7 @@ impl PeerReader<'_> {
         })
     }
 
-    fn remote(&self, my_asn: Option<Asn>, check: &mut ObjectCheck<'_>) -> Option<RemoteAs> {
+    fn remote(&self, my_asn: Option<Asn>, check: &mut ObjectCheck<'_>) -> Option<PeerAs> {
         let dynamic = self.spec.dynamic_asn.as_deref().filter(|dynamic| !dynamic.is_empty());
         match (self.spec.peer_asn.filter(|number| *number != 0), dynamic) {
             (Some(_), Some(_)) => {
@@ -216,10 +216,10 @@ impl PeerReader<'_> {
                 if self.spec.ebgp_multi_hop && Some(number) == my_asn {
                     check.refuse("spec.ebgpMultiHop", BgpReason::MultihopInternal);
                 }
-                Some(RemoteAs::Exactly(number))
+                Some(PeerAs::Exactly(number))
             }
-            (None, Some("internal")) => Some(RemoteAs::Internal),
-            (None, Some("external")) => Some(RemoteAs::External),
+            (None, Some("internal")) => Some(PeerAs::Internal),
+            (None, Some("external")) => Some(PeerAs::External),
             (None, Some(written)) => {
                 let reason =
                     Reason::UnknownValue { written: written.to_owned(), allowed: "internal, external" };

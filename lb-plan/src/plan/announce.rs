@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{Announcer, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Announcer, capacity};
 use lb_common::ring::NodeIndex;
 
 use super::bounded_map::BoundedMap;

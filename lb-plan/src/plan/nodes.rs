@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::hash::FlowKeys;
+use lb_common::map_table::name;
 use lb_common::maps::{
     self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, MacFilter,
-    UPLINKS, capacity, name,
+    UPLINKS, capacity,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};

@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip, name};
+use lb_common::map_table::name;
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip};
 use lb_common::ring::{LEADERS_A_WORD, SlotLeader};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 
@@ -43,9 +44,9 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     Ok(())
 }
 
-/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes and the BFD sessions as
-/// `tables` has them.
-pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes and the BFD
+/// sessions as `tables` has them.
+pub(super) fn reset(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
@@ -83,7 +84,7 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
     Ok(state)
 }
 
-/// What stands in `lb_leaders`.
+/// Returns what stands in `lb_leaders`.
 fn leaders(tables: &HostTables) -> Vec<u64> {
     let mut words = vec![0; tables.slots.len().div_ceil(LEADERS_A_WORD)];
     for (number, slot) in (0..).zip(&tables.slots) {
@@ -134,7 +135,7 @@ fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
     Ok(())
 }
 
-/// All counters of `lb_verdicts`, summed over the CPUs.
+/// Returns all counters of `lb_verdicts`, summed over the CPUs.
 pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
     sums(ebpf, name::VERDICTS)
 }

@@ -1,4 +1,4 @@
-//! The cluster's objects as YAML, from the same description that kube-proxy's rules come from.
+//! The cluster's objects as YAML, from the same topology as kube-proxy's rules.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,8 @@ use super::topology::{
 };
 
 impl Topology {
-    /// Writes the cluster's objects into `directory`, one file a kind, each replaced as a whole. A lab does
-    /// so on its own, at its start and on every change.
+    /// Writes the cluster's objects into `directory`, one file per kind, each replaced atomically. A lab does
+    /// this itself, at its start and on every change.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -26,7 +26,8 @@ impl Topology {
         write_file(directory, "services", services)
     }
 
-    /// What a cluster says of itself: its Nodes, and the EndpointSlices of Services with addresses.
+    /// Returns the observed objects of a cluster: its Nodes, and the EndpointSlices of Services with
+    /// addresses.
     ///
     /// # Errors
     /// When a pod's node does not exist.
@@ -34,11 +35,11 @@ impl Topology {
         Ok(nodes(self).into_iter().chain(slices(self)?).collect())
     }
 
-    /// A Service as somebody writes it who asks for addresses of these families.
+    /// Returns a Service as a user writes it to request addresses of these families.
     ///
     /// # Errors
     /// When there is no such Service.
-    pub fn wish(&self, name: &str, families: &[IpFamily], family_policy: &str) -> Result<Value> {
+    pub fn service_request(&self, name: &str, families: &[IpFamily], family_policy: &str) -> Result<Value> {
         let mut places = self.services.iter().enumerate();
         let found = places.find(|(_, service)| service.name == name);
         let (place, service) = found.ok_or_else(|| anyhow!("no Service {name}"))?;
@@ -61,7 +62,7 @@ fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
         text += "---\n";
         text += &serde_saphyr::to_string(&object)?;
     }
-    // A reader never sees half a file: it is renamed into place, and its draft does not look like one.
+    // A reader never sees half a file: the draft, whose name readers ignore, is renamed into place.
     let draft = directory.join(format!(".{kind}.draft"));
     fs::write(&draft, text)?;
     Ok(fs::rename(draft, directory.join(format!("{kind}.yaml")))?)
@@ -194,7 +195,7 @@ fn endpoint(pod: &PodSpec, address: &str) -> Value {
     })
 }
 
-/// A pool of just the addresses in use.
+/// Returns a pool of exactly the addresses in use.
 fn pool(topology: &Topology) -> Value {
     let vips = topology.services.iter().flat_map(|service| &service.vips);
     let mut prefixes: Vec<String> =
@@ -218,7 +219,7 @@ fn advertisement() -> Value {
     })
 }
 
-/// The families of a Service: those of its addresses.
+/// Returns the families of a Service's addresses.
 fn families(service: &LabServiceSpec) -> Vec<IpFamily> {
     let has = |family: &IpFamily| service.vips.iter().any(|vip| IpFamily::of(*vip) == *family);
     IpFamily::BOTH.into_iter().filter(has).collect()

@@ -1,4 +1,4 @@
-//! A node of the cluster: its uplink, its agent, its command line.
+//! A node of the lab: its uplink, its agent, its command line.
 
 use std::ffi::OsStr;
 use std::ops::Deref;
@@ -18,27 +18,26 @@ use super::host::LabHost;
 use super::topology::LabNodeSpec;
 use super::wiring::{self, UPLINK};
 
-/// A node's own bpffs, below its directory.
+/// The node's bpffs, relative to its directory.
 const BPFFS: &str = "bpf";
 
-/// How an agent is started.
+/// Options of an agent.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// Program and arguments that start it; empty: nobody between.
+    /// A wrapper program and its arguments; empty: none.
     pub wrapper: Vec<String>,
-    /// Whether it is to find its uplink by itself.
+    /// Whether the agent detects its uplink.
     pub finds_uplink: bool,
-    /// How its program runs: the far ends of a lab's uplinks have a program, so `native` does, which is what machines
-    /// have.
+    /// The XDP mode: `native`, as on machines, works because the far ends of a lab's uplinks have a program.
     pub xdp_mode: &'static str,
-    /// Arguments after the ones that every agent of a lab gets.
+    /// Additional arguments.
     pub arguments: Vec<String>,
-    /// The cluster that its objects come from, as the node's programs see the file; without it, they come from
-    /// the lab's manifests.
+    /// The kubeconfig of the cluster that its objects come from, as the node's programs see the file; without
+    /// it, they come from the lab's manifests.
     pub kubeconfig: Option<PathBuf>,
-    /// Additions to its environment.
+    /// Additional environment variables.
     pub environment: Vec<(String, String)>,
-    /// How long it may take until it says that it is ready.
+    /// How long it may take to become ready.
     pub ready_within: Duration,
 }
 
@@ -56,7 +55,7 @@ impl Default for AgentOptions {
     }
 }
 
-/// A handle to one node.
+/// A handle to a node.
 #[derive(Debug)]
 pub struct LabNode<'lab> {
     lab: &'lab Lab,
@@ -69,25 +68,25 @@ impl<'lab> LabNode<'lab> {
         Ok(Self { lab, host: lab.host(&spec.name)?, spec })
     }
 
-    /// Its description.
+    /// Returns its description.
     #[must_use]
     pub fn spec(&self) -> &LabNodeSpec {
         &self.spec
     }
 
-    /// Its own bpffs, as its programs see it.
+    /// Returns its bpffs as its programs see it.
     #[must_use]
     pub fn bpffs(&self) -> PathBuf {
         self.host.directory().join(BPFFS)
     }
 
-    /// Its agent's socket, as its programs see it.
+    /// Returns its agent's socket as its programs see it.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.host.directory().join("agent.sock")
     }
 
-    /// What its agents have logged so far.
+    /// Returns the log of its agents.
     #[must_use]
     pub fn agent_log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
@@ -96,21 +95,21 @@ impl<'lab> LabNode<'lab> {
     /// Starts `fairlead agent` and waits until it is ready.
     ///
     /// # Errors
-    /// When it runs already, ends, or is not ready in time.
+    /// When one is running already, exits, or is not ready in time.
     pub fn start_agent(&self, options: &AgentOptions) -> Result<()> {
         self.launch_agent(options)?;
         self.wait_agent_ready(options.ready_within)
     }
 
-    /// Starts `fairlead agent` and does not wait, so that several can start side by side.
+    /// Starts `fairlead agent` and does not wait, so that several can start in parallel.
     ///
     /// # Errors
-    /// When it runs already or cannot be started.
+    /// When one is running already, or cannot be started.
     pub fn launch_agent(&self, options: &AgentOptions) -> Result<()> {
         let name = self.host.name();
         let mut agents = self.lab.agents();
         if agents.contains_key(name) {
-            bail!("an agent runs on {name} already");
+            bail!("an agent is already running on {name}");
         }
         let binary = find_binary()?.to_string_lossy().into_owned();
         let mut words = options.wrapper.iter().map(String::as_str).chain([binary.as_str(), "agent"]);
@@ -136,15 +135,15 @@ impl<'lab> LabNode<'lab> {
     /// Waits until the agent's status says `"ready": true`.
     ///
     /// # Errors
-    /// When the agent ends or is not ready in time.
+    /// When the agent exits, or is not ready in time.
     pub fn wait_agent_ready(&self, within: Duration) -> Result<()> {
         self.wait_status("is ready", within, |status| Ok(status["ready"] == true))
     }
 
-    /// Waits until the agent says of itself what is `wanted`, which is called `what`.
+    /// Waits until the agent's status satisfies `wanted`, which `what` describes.
     ///
     /// # Errors
-    /// When the agent ends, or does not say so in time.
+    /// When the agent exits, or its status does not satisfy it in time.
     pub fn wait_status(
         &self,
         what: &str,
@@ -161,19 +160,16 @@ impl<'lab> LabNode<'lab> {
             }
             let name = self.host.name();
             if let Some(end) = self.with_agent(Process::ended)? {
-                bail!("{name}: the agent ended: {end}\n{}", self.agent_log());
+                bail!("{name}: the agent exited: {end}\n{}", self.agent_log());
             }
             if Instant::now() > until {
-                bail!(
-                    "{name}: after {within:?} it is not so that it {what}: {status:?}\n{}",
-                    self.agent_log()
-                );
+                bail!("{name}: not within {within:?}: {what}: {status:?}\n{}", self.agent_log());
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The agent's status.
+    /// Returns the agent's status.
     ///
     /// # Errors
     /// When the agent does not answer.
@@ -181,8 +177,8 @@ impl<'lab> LabNode<'lab> {
         Ok(serde_json::from_str(&self.fairlead(&["status", "-o", "json"])?)?)
     }
 
-    /// Runs a subcommand of `fairlead` against this node's agent and returns what it printed. `--socket`
-    /// follows the subcommand's name.
+    /// Runs a subcommand of `fairlead` against this node's agent and returns its output. `--socket` follows
+    /// the subcommand's name.
     ///
     /// # Errors
     /// When it fails.
@@ -193,7 +189,7 @@ impl<'lab> LabNode<'lab> {
         command.arg(self.socket()).args(rest).text()
     }
 
-    /// Sends the agent a signal: `SIGSTOP` starves it, `SIGCONT` lets it go on.
+    /// Sends a signal to the agent: `SIGSTOP` suspends it, `SIGCONT` resumes it.
     ///
     /// # Errors
     /// When no agent runs.
@@ -201,7 +197,7 @@ impl<'lab> LabNode<'lab> {
         self.with_agent(|agent| agent.signal(signal))
     }
 
-    /// The agent's process.
+    /// Returns the agent's process ID.
     ///
     /// # Errors
     /// When no agent runs.
@@ -209,15 +205,15 @@ impl<'lab> LabNode<'lab> {
         self.with_agent(|agent| Ok(agent.id()))
     }
 
-    /// Asks the agent to end and waits until it has.
+    /// Stops the agent by SIGTERM and waits until it has exited.
     ///
     /// # Errors
-    /// When no agent runs, or it does not end in time.
+    /// When no agent runs, or it does not exit in time.
     pub fn stop_agent(&self, within: Duration) -> Result<()> {
         self.end_agent(Signal::SIGTERM, within)
     }
 
-    /// Kills the agent: it gets no chance to say anything.
+    /// Kills the agent by SIGKILL, so that it cannot close its sessions.
     ///
     /// # Errors
     /// When no agent runs.
@@ -225,7 +221,7 @@ impl<'lab> LabNode<'lab> {
         self.end_agent(Signal::SIGKILL, Duration::from_secs(5))
     }
 
-    /// Takes everything out of the kernel that agents have put there.
+    /// Runs `fairlead detach`, which removes everything of agents from the kernel.
     ///
     /// # Errors
     /// When something cannot be removed.
@@ -235,14 +231,14 @@ impl<'lab> LabNode<'lab> {
         command.arg(self.bpffs()).text().map(drop)
     }
 
-    /// What the program of this node has pinned, as the test process sees it: it can be read while the agent
-    /// stands still.
+    /// Returns the pins of this node as the test process sees them: they can be read while the agent is
+    /// stopped.
     #[must_use]
     pub fn pins(&self) -> Pins {
         Pins::below(&self.host.directory_outside().join(BPFFS))
     }
 
-    /// Pulls the cable: both ends of the uplink lose their carrier.
+    /// Cuts the link: both ends of the uplink lose their carrier.
     ///
     /// # Errors
     /// When there is no such link.
@@ -250,7 +246,7 @@ impl<'lab> LabNode<'lab> {
         self.set_switch_port("down")
     }
 
-    /// Plugs the cable in again.
+    /// Restores the link.
     ///
     /// # Errors
     /// When there is no such link.
@@ -258,14 +254,15 @@ impl<'lab> LabNode<'lab> {
         self.set_switch_port("up")
     }
 
-    /// Deletes the uplink and makes another one of the same name: a driver that is loaded again, a bond or VLAN that
-    /// the network's manager makes anew. Addresses and routes are as before, the index and the MAC are others.
+    /// Deletes the uplink and creates another of the same name, as a driver reload or a network manager that
+    /// recreates a bond or VLAN does. Addresses and routes are as before; interface index and MAC address
+    /// change.
     ///
     /// # Errors
-    /// When the kernel refuses.
-    pub fn remake_uplink(&self) -> Result<()> {
+    /// When the kernel rejects it.
+    pub fn recreate_uplink(&self) -> Result<()> {
         self.delete_uplink()?;
-        self.make_uplink(UPLINK)?;
+        self.create_uplink(UPLINK)?;
         self.configure_uplink(UPLINK)
     }
 
@@ -277,28 +274,29 @@ impl<'lab> LabNode<'lab> {
         self.host.ip(&[format!("link del {UPLINK}")])
     }
 
-    /// Makes an interface of this name that is wired as the uplink was, without addresses and down.
+    /// Creates an interface of this name, wired like the uplink, without addresses and down.
     ///
     /// # Errors
-    /// When the kernel refuses.
-    pub fn make_uplink(&self, name: &str) -> Result<()> {
+    /// When the kernel rejects it.
+    pub fn create_uplink(&self, name: &str) -> Result<()> {
         let switch = self.lab.host(&self.spec.segment().switch())?;
         self.lab.wire_port(self.host, name, switch, self.host.name())
     }
 
-    /// Gives an interface the uplink's addresses and routes, and has it up.
+    /// Sets an interface up with the uplink's addresses and routes.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel rejects it.
     pub fn configure_uplink(&self, name: &str) -> Result<()> {
         let topology = self.lab.topology();
         self.host.ip(&wiring::node_uplink(&topology, &self.spec, name))
     }
 
-    /// Gives the uplink its IPv6 address and its routes, which the kernel takes from an interface that is down.
+    /// Restores the uplink's IPv6 address and routes, which the kernel removes from an interface that goes
+    /// down.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel rejects it.
     pub fn configure_routes(&self) -> Result<()> {
         let topology = self.lab.topology();
         let name = self.uplink()?;
@@ -307,10 +305,10 @@ impl<'lab> LabNode<'lab> {
         self.host.ip(&lines)
     }
 
-    /// Adds a second port on the same switch: an interface without addresses, which is up.
+    /// Adds a second port on the same switch: an interface without addresses, set up.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel rejects it.
     pub fn add_port(&self, name: &str) -> Result<()> {
         let switch = self.lab.host(&self.spec.segment().switch())?;
         let far = format!("{}-{name}", self.host.name());
@@ -318,7 +316,7 @@ impl<'lab> LabNode<'lab> {
         self.host.ip(&[format!("link set {name} up")])
     }
 
-    /// What the interface with the node's address is called.
+    /// Returns the name of the interface with the node's address.
     fn uplink(&self) -> Result<String> {
         let address = self.spec.addresses().v4.to_string();
         let text = self.host.command("ip").args(["-brief", "address", "show", "to", &address]).text()?;
@@ -335,10 +333,10 @@ impl<'lab> LabNode<'lab> {
         self.host.run(|| umount2(&bpffs, flags).context("unmount the bpffs"))
     }
 
-    /// Mounts a new bpffs where the node's was.
+    /// Mounts a new bpffs in place of the node's.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel rejects it.
     pub fn mount_bpffs(&self) -> Result<()> {
         let bpffs = self.bpffs();
         self.host.run(|| {
@@ -381,7 +379,7 @@ impl Deref for LabNode<'_> {
     }
 }
 
-/// The product's binary: `FAIRLEAD_BIN`, or the one that cargo built beside this program.
+/// Finds the product's binary: `FAIRLEAD_BIN`, or the one that cargo built beside this program.
 ///
 /// # Errors
 /// When there is none.
@@ -390,7 +388,7 @@ pub fn find_binary() -> Result<PathBuf> {
         return Ok(binary.into());
     }
     let own = env::current_exe()?;
-    let mut directory = own.parent().context("this program is nowhere")?;
+    let mut directory = own.parent().context("this program has no directory")?;
     // Tests and examples lie one level below the binaries.
     if directory.file_name() == Some(OsStr::new("deps")) {
         directory = directory.parent().unwrap_or(Path::new("/"));

@@ -10,7 +10,7 @@ use super::addresses::IpFamily;
 use super::host::LabHost;
 use super::wiring::ROUTER;
 
-/// The router. It spreads by the hash of addresses and ports over the next hops of a route (ECMP).
+/// The router. It spreads flows over a route's next hops by a hash of addresses and ports (ECMP).
 #[derive(Debug)]
 pub struct LabRouter<'lab> {
     lab: &'lab Lab,
@@ -22,7 +22,7 @@ impl<'lab> LabRouter<'lab> {
         Ok(Self { lab, host: lab.host(ROUTER)? })
     }
 
-    /// Spreads `vip` over these nodes from now on, over none when there are none.
+    /// Routes `vip` to these nodes; without any, the route is a blackhole.
     ///
     /// # Errors
     /// When a node does not exist.

@@ -5,8 +5,8 @@ use crate::routers::config::{
     BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
 };
 
-/// The whole file.
-pub(super) fn whole(config: &RouterConfig, log: &str) -> String {
+/// Returns the whole file.
+pub(super) fn config_file(config: &RouterConfig, log: &str) -> String {
     let mut text =
         format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
     text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
@@ -25,7 +25,8 @@ pub(super) fn whole(config: &RouterConfig, log: &str) -> String {
     text
 }
 
-/// Router advertisements, by which an FRR finds its neighbour on a link; nobody is to route by them.
+/// Returns router advertisements, by which FRR discovers an unnumbered peer; with lifetime 0 they add no
+/// route.
 fn advertised(interface: &str) -> String {
     format!(
         "protocol radv {{\n  interface \"{interface}\" {{ max ra interval 5; default lifetime 0; }};\n}}\n"
@@ -39,27 +40,26 @@ fn word(family: IpFamily) -> &'static str {
     }
 }
 
-/// Routes to announce, and the filter that gives them their attributes: BIRD takes a MED that was set earlier
-/// away when it tells an external neighbour.
+/// Returns the originated routes, and the export filter that sets their attributes: BIRD removes an earlier
+/// MED when it advertises to an external peer.
 fn announced(config: &RouterConfig, family: IpFamily) -> String {
     let word = word(family);
-    let mine: Vec<&OriginatedRoute> =
-        config.announcements.iter().filter(|it| it.family() == family).collect();
+    let mine: Vec<&OriginatedRoute> = config.originated.iter().filter(|it| it.family() == family).collect();
     let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
     let cases: String =
         mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
     format!("protocol static {{\n  {word};\n{routes}}}\nfilter announced_{word} {{\n{cases}  reject;\n}}\n")
 }
 
-fn actions(announcement: &OriginatedRoute) -> String {
+fn actions(route: &OriginatedRoute) -> String {
     let mut text = String::new();
-    for (high, low) in &announcement.communities {
+    for (high, low) in &route.communities {
         text += &format!("bgp_community.add(({high},{low})); ");
     }
-    for (a, b, c) in &announcement.large_communities {
+    for (a, b, c) in &route.large_communities {
         text += &format!("bgp_large_community.add(({a},{b},{c})); ");
     }
-    if let Some(med) = announcement.med {
+    if let Some(med) = route.med {
         text += &format!("bgp_med = {med}; ");
     }
     text + "accept; "
@@ -82,7 +82,7 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
             lines.push(format!("neighbor range {range} as {}", peer.asn));
             lines.push(format!("dynamic name \"d{number}_\""));
         }
-        // BIRD does not look for its neighbour, but lets it come.
+        // BIRD does not connect to an unnumbered peer, but accepts its connection.
         PeerEndpoint::Interface(interface) => {
             lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
             lines.push(format!("interface \"{interface}\""));
@@ -93,7 +93,7 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     lines.extend(peer.multihop.map(|hops| format!("multihop {hops}")));
     if let Some(hops) = peer.ttl_security {
         lines.push("ttl security on".into());
-        // For BIRD one hop is a neighbour of the link, and more a multihop session.
+        // For BIRD one hop is a directly connected peer, and more is a multihop session.
         if hops > 1 {
             lines.push(format!("multihop {hops}"));
         }

@@ -5,21 +5,21 @@ use anyhow::Result;
 use crate::lab::addresses::IpFamily;
 use crate::routers::config::{GracefulRestartMode, PeerEndpoint, RouterConfig, RouterPeer};
 
-/// The whole file.
-pub(super) fn whole(config: &RouterConfig) -> Result<String> {
+/// Returns the whole file.
+pub(super) fn config_file(config: &RouterConfig) -> Result<String> {
     let mut text = format!(
         "[global.config]\nas = {}\nrouter-id = \"{}\"\n[global.use-multiple-paths.config]\nenabled = true\n",
         config.asn, config.router_id
     );
     for (number, peer) in config.peers.iter().enumerate() {
-        text += &neighbour(number, peer)?;
+        text += &peer_section(number, peer)?;
     }
     Ok(text)
 }
 
-/// A neighbour, or the group and the range of dynamic ones.
-fn neighbour(number: usize, peer: &RouterPeer) -> Result<String> {
-    peer.refuse_bfd("GoBGP")?;
+/// Returns a peer, or the group and the range of dynamic peers.
+fn peer_section(number: usize, peer: &RouterPeer) -> Result<String> {
+    peer.reject_bfd("GoBGP")?;
     if let PeerEndpoint::Range(range) = &peer.endpoint {
         let group = format!("peer-group-name = \"g{number}\"");
         let dynamic = format!(

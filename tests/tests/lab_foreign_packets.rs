@@ -1,5 +1,5 @@
-//! Other people's packets: what is for no port of a VIP is refused, what only looks like the cluster's is left alone, and
-//! what anybody can send stops nothing.
+//! Other people's packets: what is for no port of a VIP is refused, what only looks like the cluster's is
+//! left alone, and what anybody can send stops nothing.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -39,7 +39,8 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// How many more packets there are of an outcome once `act` has been done and this many are there, or time is over.
+/// Returns how many more packets there are of an outcome once `act` has been done and this many are there, or
+/// time is over.
 fn counts(lab: &Lab, outcome: &str, wanted: u64, act: impl FnOnce() -> Result<()>) -> Result<u64> {
     let before = counted(lab, outcome)?;
     act()?;
@@ -70,7 +71,7 @@ fn ten_datagrams() -> Result<()> {
 }
 
 #[test]
-fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Result<()> {
+fn undeclared_ports_are_rejected_at_once_without_a_routing_loop() -> Result<()> {
     with_agents(&[], |lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4] {
             lab.client()?.run(|| refused_by_udp(vip).with_context(|| format!("UDP to {vip}")))?;
@@ -84,9 +85,9 @@ fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Resu
     })
 }
 
-/// What the refusal is for.
+/// Returns what the refusal is for.
 #[test]
-fn a_port_that_is_passed_goes_round() -> Result<()> {
+fn a_passed_undeclared_port_causes_a_routing_loop() -> Result<()> {
     with_agents(&["--undeclared-ports", "pass"], |lab| {
         let received = counts(lab, "not_ours", 300, || lab.client()?.run(ten_datagrams))?;
         ensure!(received > 300, "10 datagrams were received {received} times");
@@ -110,8 +111,8 @@ fn refused_by_tcp(vip: IpAddr) -> Result<()> {
     let begun = Instant::now();
     match TcpStream::connect_timeout(&SocketAddr::new(vip, UNDECLARED), WITHIN) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            // All of the lab is one machine: an error that comes before `connect` has let go of its socket is forgotten,
-            // and the next SYN is sent a second later.
+            // All of the lab is one machine: an error that comes before `connect` has let go of its socket is
+            // forgotten, and the next SYN is sent a second later.
             ensure!(begun.elapsed() < 5 * AT_ONCE, "refused after {:?}", begun.elapsed());
             Ok(())
         }
@@ -120,7 +121,7 @@ fn refused_by_tcp(vip: IpAddr) -> Result<()> {
 }
 
 #[test]
-fn packets_of_others_are_left_alone() -> Result<()> {
+fn foreign_packets_pass_unmodified() -> Result<()> {
     with_agents(&[], |lab| {
         query_from_the_port_of_gue(lab)?;
         let n1 = lab.node("n1")?.spec().addresses().v4.octets();
@@ -167,7 +168,7 @@ fn query_from_the_port_of_gue(lab: &Lab) -> Result<()> {
     server.join().ok().context("the server panicked")?.map(drop)
 }
 
-/// An ICMP error to a node about a packet that a VIP is said to have sent.
+/// Returns an ICMP error to a node about a packet that a VIP is said to have sent.
 fn foreign_error(to: [u8; 4], number: u16) -> Result<Vec<u8>> {
     let quoted = Frame::v4(octets(WEB_V4)?, CLIENT).tcp(ECHO_PORT, 20_000 + number).ip();
     Ok(Frame::v4(CLIENT, to).message(3, 1, &[&[0; 4], &quoted[..28]].concat()).ip())
@@ -186,7 +187,7 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
             RawSocket::open()?.send_for(&[ping], 4400, Duration::from_secs(30), ends)
         })?;
         sleep(Duration::from_secs(1));
-        let told = counts(lab, "too_big_sent", 20, || {
+        let reported = counts(lab, "too_big_sent", 20, || {
             lab.client()?.run(|| {
                 let socket = RawSocket::open()?;
                 for port in 3000..3020 {
@@ -203,8 +204,8 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
         println!("{pings} pings, {unanswered} of them over the rate");
         ensure!(unanswered > 100, "the budget of pings was not used up: {unanswered} of {pings}");
         ensure!(unanswered < pings, "pings over the rate go round: {unanswered} of {pings}");
-        let told = told?;
-        ensure!(told == 20, "{told} of 20 senders were told that their packet is too big");
+        let reported = reported?;
+        ensure!(reported == 20, "{reported} of 20 senders were told that their packet is too big");
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! What is known of one kind in one version: how bodies are read, what is filled in, and what is refused.
+//! The strategy of a kind in one version: how bodies are read, defaulted and validated.
 
 use std::sync::Arc;
 
@@ -6,17 +6,18 @@ use serde_json::{Map, Value, json};
 
 use super::builtin;
 use super::merge::FieldSet;
-use super::refusal::{Cause, Refusal};
+use super::negotiate::BodyEncoding;
 use super::schema::{Schema, unknown_metadata};
+use super::status_error::{StatusCause, StatusError};
 use super::text;
 use super::types::Type;
 
-/// A kind in one version.
+/// The strategy of a kind in one version.
 #[derive(Clone, Debug)]
-pub(super) struct Form(Arc<Inner>);
+pub(super) struct Strategy(Arc<StoreState>);
 
 #[derive(Debug)]
-struct Inner {
+struct StoreState {
     group: String,
     version: String,
     kind: String,
@@ -30,36 +31,29 @@ enum Source {
     Custom { schema: Schema, has_status: bool },
 }
 
-/// How a body is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notation {
-    Json,
-    Yaml,
-}
-
-/// What becomes of fields that nobody knows or that come twice.
+/// The treatment of unknown and duplicate fields (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// The request is refused.
+    /// The request is rejected.
     Strict,
     /// The client is warned.
     Warn,
-    /// Nothing.
+    /// They are ignored.
     Ignore,
 }
 
-/// An object that was read, and what the client is warned of.
-pub(super) type Read = (Value, Vec<String>);
+/// An object that was read, and warnings for the client.
+pub(super) type ReadObject = (Value, Vec<String>);
 
-impl Form {
-    /// A version of a kind that a CustomResourceDefinition defines.
+impl Strategy {
+    /// Creates the strategy of a version of a CustomResourceDefinition.
     pub(super) fn custom(definition: &Value, version: &str) -> Option<Self> {
         let spec = definition.get("spec")?;
         let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let of_version = spec.get("versions")?.as_array()?.iter().find(|other| other["name"] == version)?;
         let schema = Schema::new(of_version);
         let has_status = of_version.pointer("/subresources/status").is_some();
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(StoreState {
             group: text("/group")?,
             version: version.to_owned(),
             kind: text("/names/kind")?,
@@ -68,9 +62,9 @@ impl Form {
         })))
     }
 
-    /// A kind that is always there.
+    /// Creates the strategy of a built-in kind.
     pub(super) fn built_in(group: &str, version: &str, kind: &str) -> Option<Self> {
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(StoreState {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: kind.to_owned(),
@@ -79,12 +73,12 @@ impl Form {
         })))
     }
 
-    /// What its fields are.
+    /// Returns the types of its fields.
     pub(super) fn types(&self) -> &Type {
         &self.0.types
     }
 
-    /// Its version, with its group.
+    /// Returns its version with its group.
     pub(super) fn api_version(&self) -> String {
         match self.0.group.as_str() {
             "" => self.0.version.clone(),
@@ -92,7 +86,7 @@ impl Form {
         }
     }
 
-    /// An object without anything, as the fields of a new one are compared with.
+    /// Returns an empty object, the baseline for the fields of a new one.
     pub(super) fn blank(&self) -> Value {
         let mut blank = json!({"apiVersion": self.api_version(), "kind": self.0.kind});
         if matches!(self.0.source, Source::BuiltIn) {
@@ -101,7 +95,7 @@ impl Form {
         blank
     }
 
-    /// Fields that a path leaves as they are, and that nobody owns by a write there.
+    /// Returns the fields that a write to a subresource neither changes nor owns.
     pub(super) fn reset(&self, subresource: Option<&str>) -> FieldSet {
         match (&self.0.source, subresource) {
             (Source::Custom { has_status: true, .. }, None) => FieldSet::of(&[&["status"]]),
@@ -114,25 +108,25 @@ impl Form {
     /// Reads the body of a create or a replacement.
     ///
     /// # Errors
-    /// When it is no object of the kind.
+    /// When it is not an object of the kind.
     pub(super) fn read(
         &self,
         body: &str,
-        notation: Notation,
+        encoding: BodyEncoding,
         strictness: Strictness,
-    ) -> Result<Read, Refusal> {
-        let mut read = match notation {
-            Notation::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
-            Notation::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
+    ) -> Result<ReadObject, StatusError> {
+        let mut read = match encoding {
+            BodyEncoding::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
+            BodyEncoding::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
         };
-        let twice = |path: &String| match notation {
-            Notation::Json => format!("duplicate field \"{path}\""),
-            Notation::Yaml => text::yaml_duplicate(body, path),
+        let twice = |path: &String| match encoding {
+            BodyEncoding::Json => format!("duplicate field \"{path}\""),
+            BodyEncoding::Yaml => text::yaml_duplicate(body, path),
         };
         let mut complaints: Vec<String> = read.duplicates.iter().map(twice).collect();
         let mut unknown = self.fit(&mut read.value).map_err(|words| self.unread(&words))?;
         if matches!(self.0.source, Source::BuiltIn) {
-            // The real server meets them in the order of the body.
+            // The real server finds them in the order of the body.
             unknown.sort_by_key(|path| place_in(body, path));
         }
         complaints.extend(unknown.iter().map(|path| unknown_field(path)));
@@ -142,11 +136,15 @@ impl Form {
         Ok((read.value, warned(complaints, strictness)))
     }
 
-    /// Reads what a patch has made of an object.
+    /// Reads the result of a patch.
     ///
     /// # Errors
-    /// When it is no object of the kind any more.
-    pub(super) fn read_patched(&self, mut object: Value, strictness: Strictness) -> Result<Read, Refusal> {
+    /// When it is no longer an object of the kind.
+    pub(super) fn read_patched(
+        &self,
+        mut object: Value,
+        strictness: Strictness,
+    ) -> Result<ReadObject, StatusError> {
         let patched = object.clone();
         let unknown = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
         let complaints: Vec<String> = unknown.iter().map(|path| unknown_field(path)).collect();
@@ -157,12 +155,12 @@ impl Form {
         Ok((object, warned(complaints, strictness)))
     }
 
-    /// Reads the body of an apply, which is taken as it is.
+    /// Reads the body of an apply without changes.
     ///
     /// # Errors
-    /// When it is no object.
-    pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<Read, Refusal> {
-        let refuse = |words: &str| Refusal::bad_request(format!("error decoding YAML: {words}"));
+    /// When it is not an object.
+    pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<ReadObject, StatusError> {
+        let refuse = |words: &str| StatusError::bad_request(format!("error decoding YAML: {words}"));
         let read = text::yaml(body).map_err(|error| {
             refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error)))
         })?;
@@ -184,7 +182,7 @@ impl Form {
         let complaints: Vec<String> =
             read.duplicates.iter().map(|path| text::yaml_duplicate(body, path)).collect();
         if strictness == Strictness::Strict && !complaints.is_empty() {
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
                 complaints.join("\n  ")
             )));
@@ -192,14 +190,15 @@ impl Form {
         Ok((value, warned(complaints, strictness)))
     }
 
-    fn unread(&self, words: &str) -> Refusal {
-        let Inner { version, kind, .. } = &*self.0;
-        Refusal::bad_request(format!(
+    fn unread(&self, words: &str) -> StatusError {
+        let StoreState { version, kind, .. } = &*self.0;
+        StatusError::bad_request(format!(
             "{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"
         ))
     }
 
-    /// Makes an object one of the kind: what nobody knows goes, defaults come. The paths of what went.
+    /// Converts an object to the kind: drops unknown fields, sets defaults. Returns the paths of dropped
+    /// fields.
     fn fit(&self, object: &mut Value) -> Result<Vec<String>, String> {
         let unknown = match &self.0.source {
             Source::BuiltIn => {
@@ -223,7 +222,7 @@ impl Form {
             builtin::read(&Type::Named("meta.ObjectMeta"), metadata, "metadata")?;
             builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
         }
-        // Of another kind or version nothing is known here.
+        // Fields of another kind or version are not known here.
         if object["apiVersion"] == self.api_version() {
             unknown.extend(schema.prune(object));
             schema.drop_nulls(object);
@@ -235,7 +234,7 @@ impl Form {
         Ok(unknown)
     }
 
-    /// Puts in what is not there and has a default; an object of a built-in kind is then as it is written.
+    /// Sets defaults; an object of a built-in kind gets its stored form.
     pub(super) fn default(&self, object: &mut Value) {
         match &self.0.source {
             Source::BuiltIn => {
@@ -251,7 +250,7 @@ impl Form {
         }
     }
 
-    /// Makes what is stored what is shown.
+    /// Converts a stored object for a response.
     pub(super) fn show(&self, object: &mut Value) {
         if let Source::Custom { schema, .. } = &self.0.source {
             schema.prune(object);
@@ -259,7 +258,7 @@ impl Form {
         }
     }
 
-    /// Does what the kind does with each write before it is looked at.
+    /// Prepares an object for a write, before validation.
     pub(super) fn prepare(&self, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
         match &self.0.source {
             Source::BuiltIn => builtin::prepare(&self.0.kind, new, old, subresource),
@@ -267,28 +266,33 @@ impl Form {
         }
     }
 
-    /// What is wrong with an object.
-    pub(super) fn validate(&self, new: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<Cause> {
-        let Inner { group, kind, .. } = &*self.0;
+    /// Validates an object.
+    pub(super) fn validate(
+        &self,
+        new: &Value,
+        old: Option<&Value>,
+        subresource: Option<&str>,
+    ) -> Vec<StatusCause> {
+        let StoreState { group, kind, .. } = &*self.0;
         let mut causes = builtin::check_metadata(group, kind, new, old);
         match &self.0.source {
             Source::BuiltIn => causes.extend(builtin::check(group, kind, new, old, subresource)),
             Source::Custom { schema, .. } => {
-                causes.extend(schema.mistakes(new, old, subresource == Some("status")));
+                causes.extend(schema.violations(new, old, subresource == Some("status")));
             }
         }
         causes
     }
 
-    /// The refusal of an object with these mistakes.
-    pub(super) fn invalid(&self, name: &str, causes: &[Cause]) -> Refusal {
-        let Inner { group, kind, .. } = &*self.0;
-        // Events have been of the core, and the real server still says so.
+    /// Returns the error for an object with these causes.
+    pub(super) fn invalid(&self, name: &str, causes: &[StatusCause]) -> StatusError {
+        let StoreState { group, kind, .. } = &*self.0;
+        // Events were in the core group, which the real server still names.
         let group = if group == "events.k8s.io" { "" } else { group };
-        Refusal::invalid(group, kind, name, causes)
+        StatusError::invalid(group, kind, name, causes)
     }
 
-    /// What the client is warned of in an object that is taken.
+    /// Returns warnings about an accepted object.
     pub(super) fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         match &self.0.source {
             Source::BuiltIn => builtin::warnings(&self.0.kind, new, old),
@@ -301,7 +305,7 @@ fn unknown_field(path: &str) -> String {
     format!("unknown field \"{path}\"")
 }
 
-/// Where the last key of a path is first met in a body.
+/// Returns the first position of the last key of a path in a body.
 fn place_in(body: &str, path: &str) -> Option<usize> {
     let key = path.rsplit('.').next()?;
     let quoted = format!("\"{key}\"");
@@ -314,7 +318,7 @@ fn warned(complaints: Vec<String>, strictness: Strictness) -> Vec<String> {
     if strictness == Strictness::Ignore { Vec::new() } else { complaints }
 }
 
-/// The words of the real server's reader of YAML, for the mistakes that we know of.
+/// Returns the message of the real server's YAML parser, for known errors.
 fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
     let lines = body.trim_end().lines().count().max(1);
     let line = error.location().map_or(1, |location| location.line() as usize).min(lines);
@@ -325,12 +329,12 @@ fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
     }
 }
 
-fn invalid_patch(patched: &Value, words: &str) -> Refusal {
-    let cause = Cause::invalid("patch", &json!(patched.to_string()), words);
-    Refusal::invalid("", "", "", &[cause])
+fn invalid_patch(patched: &Value, words: &str) -> StatusError {
+    let cause = StatusCause::invalid("patch", &json!(patched.to_string()), words);
+    StatusError::invalid("", "", "", &[cause])
 }
 
-/// Writes numbers without a fraction as whole ones.
+/// Converts numbers without a fraction to integers.
 fn whole_numbers(value: &mut Value) {
     const MOST: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -388,7 +392,7 @@ fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subres
     }
 }
 
-/// Sets a field, or takes it away.
+/// Sets or removes a field.
 pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
     match value {
         Some(value) => {

@@ -1,4 +1,5 @@
-//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it had them.
+//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it
+//! had them.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,67 +28,67 @@ const WATCHED_FOR: Duration = Duration::from_secs(4);
 const STAYS: &str = "its last-known-good configuration stays in force";
 
 #[test]
-fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+fn invalid_files_at_an_agents_start_keep_their_last_known_good_objects() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::directory(lab, node)?;
+        let lab_state = LastGoodLab::directory(lab, node)?;
         let unread = |name, spec: &str| {
             json!({"apiVersion": "metallb.io/v1beta1", "kind": name, "spec": spec,
                 "metadata": {"name": "lab", "namespace": "metallb-system"}})
         };
-        scene.stays_over_a_restart(
+        lab_state.survives_a_restart(
             || {
-                scene.put_pool(&unread("IPAddressPool", "nothing"))?;
-                scene.put_peer(&unread("BGPPeer", "nothing"))
+                lab_state.put_pool(&unread("IPAddressPool", "nothing"))?;
+                lab_state.put_peer(&unread("BGPPeer", "nothing"))
             },
             &["IPAddressPool metallb-system/lab: spec", "BGPPeer metallb-system/lab: spec"],
         )?;
-        scene.stays_over_a_restart(
-            || scene.put_file("pool", "---\n{"),
+        lab_state.survives_a_restart(
+            || lab_state.put_file("pool", "---\n{"),
             &[
                 "cannot parse this document",
                 "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )?;
-        scene.judged_wrong_stays_over_a_restart()?;
-        scene.gone_is_gone()
+        lab_state.invalid_survives_a_restart()?;
+        lab_state.deleted_stays_deleted()
     })
 }
 
 #[test]
-fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+fn invalid_cluster_objects_at_an_agents_start_keep_their_last_known_good_state() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::cluster(lab, node)?;
-        scene.judged_wrong_stays_over_a_restart()?;
-        scene.gone_is_gone()
+        let lab_state = LastGoodLab::cluster(lab, node)?;
+        lab_state.invalid_survives_a_restart()?;
+        lab_state.deleted_stays_deleted()
     })
 }
 
-/// What the two tests above are held against.
+/// Returns what the two tests above are held against.
 #[test]
-fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() -> Result<()> {
+fn without_the_last_good_file_an_invalid_object_is_ignored() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::directory(lab, node)?;
+        let lab_state = LastGoodLab::directory(lab, node)?;
         for content in [None, Some("{\"format\":1,\"obj")] {
-            scene.put_pool(&pool(&["203.0.113.10/33"]))?;
-            scene.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
+            lab_state.put_pool(&pool(&["203.0.113.10/33"]))?;
+            lab_state.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
             node.kill_agent()?;
             match content {
-                None => fs::remove_file(scene.file())?,
-                Some(content) => fs::write(scene.file(), content)?,
+                None => fs::remove_file(lab_state.file())?,
+                Some(content) => fs::write(lab_state.file(), content)?,
             }
-            node.start_agent(&scene.options)?;
-            wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &[], WITHIN)?;
+            node.start_agent(&lab_state.options)?;
+            wait_kernel_next_hops(lab_state.frr.host(), WEB_V4.into(), &[], WITHIN)?;
             let log = node.agent_log();
             ensure!(log.contains("cannot read what was accepted before"), "{log}");
-            ensure!(!scene.problems()?.iter().any(|problem| problem.contains(STAYS)));
-            scene.mend("64512:1")?;
+            ensure!(!lab_state.problems()?.iter().any(|problem| problem.contains(STAYS)));
+            lab_state.fix("64512:1")?;
         }
         Ok(())
     })
 }
 
 /// A node that announces an address to a router, and where its objects are written.
-struct RoutedScenario<'lab> {
+struct LastGoodLab<'lab> {
     lab: &'lab Lab,
     node: &'lab LabNode<'lab>,
     frr: Frr,
@@ -95,7 +96,7 @@ struct RoutedScenario<'lab> {
     options: AgentOptions,
 }
 
-impl<'lab> RoutedScenario<'lab> {
+impl<'lab> LastGoodLab<'lab> {
     fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         Self::start(lab, node, None, AgentOptions::default())
     }
@@ -104,7 +105,7 @@ impl<'lab> RoutedScenario<'lab> {
         let plane = ControlPlane::start(lab)?;
         let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
+        let mut service = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -119,17 +120,17 @@ impl<'lab> RoutedScenario<'lab> {
         let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
         let peer = RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer };
         let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(peer))?;
-        let scene = Self { lab, node, frr, plane, options };
+        let lab_state = Self { lab, node, frr, plane, options };
         // The lab's own pool would be the same one twice.
         fs::remove_file(lab.outside(&lab.manifests_directory()).join("metallb.yaml"))?;
-        scene.put_right("64512:0")?;
-        node.start_agent(&scene.options)?;
-        scene.wait_community("64512:0")?;
-        wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &scene.hops(), WITHIN)?;
-        Ok(scene)
+        lab_state.put_valid("64512:0")?;
+        node.start_agent(&lab_state.options)?;
+        lab_state.wait_community("64512:0")?;
+        wait_kernel_next_hops(lab_state.frr.host(), WEB_V4.into(), &lab_state.hops(), WITHIN)?;
+        Ok(lab_state)
     }
 
-    /// What was accepted, as this process sees the file.
+    /// Returns what was accepted, as this process sees the file.
     fn file(&self) -> PathBuf {
         self.lab.outside(&self.node.socket().with_extension("accepted.json"))
     }
@@ -138,7 +139,7 @@ impl<'lab> RoutedScenario<'lab> {
         [self.node.spec().addresses().of(IpFamily::V4)]
     }
 
-    fn put_right(&self, community: &str) -> Result<()> {
+    fn put_valid(&self, community: &str) -> Result<()> {
         self.put_pool(&pool(&["203.0.113.10/32"]))?;
         self.put_peer(&self.peer("9s"))?;
         let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
@@ -179,8 +180,8 @@ impl<'lab> RoutedScenario<'lab> {
         Ok(fs::rename(directory.join(".draft"), directory.join(format!("{file}.yaml")))?)
     }
 
-    fn judged_wrong_stays_over_a_restart(&self) -> Result<()> {
-        self.stays_over_a_restart(
+    fn invalid_survives_a_restart(&self) -> Result<()> {
+        self.survives_a_restart(
             || {
                 self.put_pool(&pool(&["203.0.113.10/33"]))?;
                 self.put_peer(&self.peer("1s"))
@@ -194,11 +195,12 @@ impl<'lab> RoutedScenario<'lab> {
         )
     }
 
-    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never gone.
-    fn stays_over_a_restart(&self, wrong: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
+    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never
+    /// gone.
+    fn survives_a_restart(&self, invalidate: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
         let mode = fs::metadata(self.file())?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "others may read passwords: {mode:o}");
-        wrong()?;
+        invalidate()?;
         self.wait_problems(&problems[..1])?;
         for _ in 0..2 {
             let before = self.established()?;
@@ -214,13 +216,13 @@ impl<'lab> RoutedScenario<'lab> {
             // What the agent tells first would by now have replaced what the router had kept.
             self.watch_route()?;
         }
-        self.mend("64512:1")?;
+        self.fix("64512:1")?;
         self.watch_route()?;
-        self.mend("64512:0")
+        self.fix("64512:0")
     }
 
-    fn mend(&self, community: &str) -> Result<()> {
-        self.put_right(community)?;
+    fn fix(&self, community: &str) -> Result<()> {
+        self.put_valid(community)?;
         self.wait_community(community)?;
         wait(WITHIN, || {
             let problems = self.problems()?;
@@ -229,8 +231,8 @@ impl<'lab> RoutedScenario<'lab> {
         })
     }
 
-    /// The pool goes while no agent runs, and comes back wrong.
-    fn gone_is_gone(&self) -> Result<()> {
+    /// Returns the pool goes while no agent runs, and comes back wrong.
+    fn deleted_stays_deleted(&self) -> Result<()> {
         self.node.kill_agent()?;
         match &self.plane {
             Some(plane) => plane.delete("metallb.io/v1beta1", "IPAddressPool", "lab")?,
@@ -277,12 +279,12 @@ impl<'lab> RoutedScenario<'lab> {
         self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
     }
 
-    /// How many sessions the router has had with the node.
+    /// Returns how many sessions the router has had with the node.
     fn established(&self) -> Result<u64> {
         let address = self.hops()[0].to_string();
         let text = self.frr.vtysh(&format!("show bgp neighbors {address} json"))?;
-        let told: Value = serde_json::from_str(&text)?;
-        Ok(told[&address]["connectionsEstablished"].as_u64().unwrap_or_default())
+        let printed: Value = serde_json::from_str(&text)?;
+        Ok(printed[&address]["connectionsEstablished"].as_u64().unwrap_or_default())
     }
 }
 
@@ -294,7 +296,7 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// A node with a pod, in a lab of its own.
+/// Returns a node with a pod, in a lab of its own.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
