@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::request::IpFamily;
+use super::request::AddressFamily;
 use lb_model::{Owner, PoolName};
 
 /// The decision about a Service's request.
@@ -134,20 +134,20 @@ pub enum AllocationError {
         /// The pool.
         pool: PoolName,
         /// The missing family; `None`: both.
-        family: Option<IpFamily>,
+        family: Option<AddressFamily>,
     },
     /// No usable pool has a free address.
     #[error("no pool that this Service may use has a free {} address", family_words(*family))]
     AllFull {
         /// The missing family; `None`: both.
-        family: Option<IpFamily>,
+        family: Option<AddressFamily>,
     },
 }
 
-fn family_words(family: Option<IpFamily>) -> &'static str {
+fn family_words(family: Option<AddressFamily>) -> &'static str {
     match family {
-        Some(IpFamily::V4) => "IPv4",
-        Some(IpFamily::V6) => "IPv6",
+        Some(AddressFamily::V4) => "IPv4",
+        Some(AddressFamily::V6) => "IPv6",
         None => "IPv4 and IPv6",
     }
 }
