@@ -90,14 +90,14 @@ impl HoldTime {
 
 /// Address family (RFC 4760); always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
+pub enum AddressFamily {
     /// AFI 1, SAFI 1.
     Ipv4,
     /// AFI 2, SAFI 1.
     Ipv6,
 }
 
-impl Family {
+impl AddressFamily {
     /// Unicast.
     pub(crate) const SAFI: u8 = 1;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::decision::{AllocationError, Assignment, Decision};
 use super::ledger::{Ledger, Place};
-use super::request::{AddressFamily, FamilyPolicy, Request};
+use super::request::{FamilyPolicy, IpFamily, Request};
 use lb_model::{Namespaces, PoolAllocation, Pools, ServiceName};
 
 /// One pass over all Services, with the addresses that are taken so far.
@@ -63,7 +63,7 @@ impl<'a> AllocationPass<'a> {
         // Addresses that its policy or families no longer call for are released; missing ones are added
         // later.
         let mut kept = in_order(&request.held);
-        kept.retain(|address| request.wanted().contains(&AddressFamily::of(*address)));
+        kept.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
         // Removing a range of a pool takes one of two addresses, but not the other.
         let is_there = |address: &IpAddr| self.pools.of(*address).is_some();
         if kept.iter().any(is_there) {
@@ -89,7 +89,7 @@ impl<'a> AllocationPass<'a> {
         let Some(missing) = missing(request, kept) else { return true };
         let of_pool = self.pools.iter().find(|(name, _)| **name == kept.pool);
         let mut ranges = of_pool.into_iter().flat_map(|(_, pool)| &pool.ranges);
-        request.addresses.is_empty() && ranges.any(|range| AddressFamily::of(range.start()) == missing)
+        request.addresses.is_empty() && ranges.any(|range| IpFamily::of(range.start()) == missing)
     }
 
     fn can_have_any(&self, request: &Request) -> Result<(), AllocationError> {
@@ -146,7 +146,7 @@ impl<'a> AllocationPass<'a> {
         request: &Request,
     ) -> Result<Assignment, AllocationError> {
         let mut last = in_order(&request.last);
-        last.retain(|address| request.wanted().contains(&AddressFamily::of(*address)));
+        last.retain(|address| request.wanted().contains(&IpFamily::of(*address)));
         if families(&last) == sorted(request.wanted())
             && let Ok(assignment) = self.exactly(name, request, last)
             && groups.iter().flatten().any(|(pool, _)| **pool == assignment.pool)
@@ -167,7 +167,7 @@ impl<'a> AllocationPass<'a> {
     /// Returns the addresses that the Service asks for, all of them or none.
     fn asked_for(&self, name: &ServiceName, request: &Request) -> Result<Assignment, AllocationError> {
         let wanted = in_order(&request.addresses);
-        if let Some(address) = wanted.iter().find(|a| !request.families.contains(&AddressFamily::of(**a))) {
+        if let Some(address) = wanted.iter().find(|a| !request.families.contains(&IpFamily::of(**a))) {
             return Err(AllocationError::Family { address: *address });
         }
         if families(&wanted) != sorted(request.wanted()) {
@@ -263,7 +263,7 @@ impl<'a> AllocationPass<'a> {
 }
 
 /// Returns the family that a Service requests and has no address of.
-fn missing(request: &Request, kept: &Assignment) -> Option<AddressFamily> {
+fn missing(request: &Request, kept: &Assignment) -> Option<IpFamily> {
     let has = families(&kept.addresses);
     request.wanted().iter().copied().find(|family| !has.contains(family))
 }
@@ -271,16 +271,16 @@ fn missing(request: &Request, kept: &Assignment) -> Option<AddressFamily> {
 /// Orders IPv4 first.
 fn in_order(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut addresses = addresses.to_vec();
-    addresses.sort_unstable_by_key(|address| (AddressFamily::of(*address), *address));
+    addresses.sort_unstable_by_key(|address| (IpFamily::of(*address), *address));
     addresses.dedup();
     addresses
 }
 
-fn families(addresses: &[IpAddr]) -> Vec<AddressFamily> {
-    addresses.iter().map(|address| AddressFamily::of(*address)).collect()
+fn families(addresses: &[IpAddr]) -> Vec<IpFamily> {
+    addresses.iter().map(|address| IpFamily::of(*address)).collect()
 }
 
-fn sorted(families: &[AddressFamily]) -> Vec<AddressFamily> {
+fn sorted(families: &[IpFamily]) -> Vec<IpFamily> {
     let mut families = families.to_vec();
     families.sort_unstable();
     families

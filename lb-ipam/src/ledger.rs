@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::decision::AllocationError;
-use super::request::{AddressFamily, Conflict, Sharing};
+use super::request::{Conflict, IpFamily, Sharing};
 use lb_model::{AddressRange, Pool, PoolName, Reserved, ServiceName};
 
 /// The holders of addresses. Addresses are never released: every pass begins with an empty ledger.
@@ -58,10 +58,10 @@ impl Ledger {
         &mut self,
         pool: &Pool,
         reserved: &Reserved,
-        family: AddressFamily,
+        family: IpFamily,
         sharing: &Sharing,
     ) -> Option<IpAddr> {
-        let ranges = pool.ranges.iter().filter(|range| AddressFamily::of(range.start()) == family);
+        let ranges = pool.ranges.iter().filter(|range| IpFamily::of(range.start()) == family);
         ranges.into_iter().find_map(|range| {
             let shared = self.first_shared(*range, pool, sharing);
             let free = self.first_free(*range, pool, reserved);

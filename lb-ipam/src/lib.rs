@@ -20,7 +20,7 @@ mod usage;
 
 pub use change::{ServiceChange, changes};
 pub use decision::{AllocationError, Assignment, Decision};
-pub use request::{AddressFamily, FamilyPolicy, Request, Sharing};
+pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
 pub use requests::{ServiceRequests, requests};
 pub use usage::Usage;
 

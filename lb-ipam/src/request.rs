@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 /// An IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AddressFamily {
+pub enum IpFamily {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl AddressFamily {
+impl IpFamily {
     /// Returns the family of an address.
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
@@ -39,7 +39,7 @@ pub struct Request {
     /// Labels, which pools select by.
     pub labels: BTreeMap<String, String>,
     /// Families of its cluster addresses, the primary first; empty without a cluster address.
-    pub families: Vec<AddressFamily>,
+    pub families: Vec<IpFamily>,
     /// How many of them it requests.
     pub policy: FamilyPolicy,
     /// Requested addresses.
@@ -98,7 +98,7 @@ impl Request {
     }
 
     /// Returns the families to allocate: both, or the primary.
-    pub(super) fn wanted(&self) -> &[AddressFamily] {
+    pub(super) fn wanted(&self) -> &[IpFamily] {
         match self.policy {
             FamilyPolicy::Single => self.families.get(..1).unwrap_or_default(),
             FamilyPolicy::Prefer | FamilyPolicy::Require => &self.families,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::ServiceChange;
-use super::request::{AddressFamily, FamilyPolicy, Request, Sharing};
+use super::request::{FamilyPolicy, IpFamily, Request, Sharing};
 use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 use lb_model::{Namespaces, ServiceName};
@@ -114,9 +114,9 @@ impl RequestReader<'_> {
         Some((whole, value))
     }
 
-    fn families(&self) -> Vec<AddressFamily> {
+    fn families(&self) -> Vec<IpFamily> {
         let addresses = self.written.spec.cluster_ips.iter().filter_map(|written| written.parse().ok());
-        addresses.map(AddressFamily::of).collect()
+        addresses.map(IpFamily::of).collect()
     }
 
     fn policy(&mut self) -> FamilyPolicy {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::ledger::Ledger;
-use super::request::AddressFamily;
+use super::request::IpFamily;
 use lb_model::{AddressRange, Pool, Reserved};
 
 /// The usage of a pool, as in its status. Numbers saturate.
@@ -27,9 +27,9 @@ impl Usage {
             let reserved = reserved.within(range.start(), range.end());
             let reserved = count(reserved.filter(|(address, _)| !pool.avoids(*address)).count());
             let available = size(*range, pool).saturating_sub(assigned).saturating_sub(reserved);
-            let (assigned_sum, available_sum) = match AddressFamily::of(range.start()) {
-                AddressFamily::V4 => (&mut usage.assigned_ipv4, &mut usage.available_ipv4),
-                AddressFamily::V6 => (&mut usage.assigned_ipv6, &mut usage.available_ipv6),
+            let (assigned_sum, available_sum) = match IpFamily::of(range.start()) {
+                IpFamily::V4 => (&mut usage.assigned_ipv4, &mut usage.available_ipv4),
+                IpFamily::V6 => (&mut usage.assigned_ipv6, &mut usage.available_ipv6),
             };
             *assigned_sum = assigned_sum.saturating_add(assigned);
             *available_sum = available_sum.saturating_add(available);

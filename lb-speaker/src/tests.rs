@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, PeerView, Routes};
-use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
+use lb_bgp::value::{AddressFamily, Asn, Attributes, HoldTime, RouterId};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -97,7 +97,7 @@ fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
             router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
-            families: vec![Family::Ipv4],
+            families: vec![AddressFamily::Ipv4],
             // Routes with a loopback next hop would be rejected as malformed.
             next_hops: NextHops { v4: Some(Ipv4Addr::new(192, 0, 2, 1)), ..NextHops::default() },
             graceful_restart: None,

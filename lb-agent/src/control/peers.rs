@@ -8,7 +8,7 @@ use lb_api::problem::Problem;
 use lb_bfd::session::{Hops, SessionProfile};
 use lb_bgp::session::{BackOff, NextHops, PeerConfig, Routes};
 use lb_bgp::value::RouterId;
-use lb_bgp::value::{Family, HoldTime};
+use lb_bgp::value::{AddressFamily, HoldTime};
 use lb_model::{Model, NodeName, Peer, PeerLocation};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
@@ -168,7 +168,7 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
 
 fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
     let Context { identity, restarted, .. } = *context;
-    let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
+    let families = [(AddressFamily::Ipv4, true), (AddressFamily::Ipv6, false)];
     let negotiated = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
     PeerConfig {
         local_asn: peer.my_asn,

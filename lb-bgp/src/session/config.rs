@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::value::{Asn, Family, HoldTime, RouteNextHop, RouterId};
+use crate::value::{AddressFamily, Asn, HoldTime, RouteNextHop, RouterId};
 
 /// Configuration of a peer. The address belongs to the driver: another address is another
 /// [`Peer`](super::Peer).
@@ -23,7 +23,7 @@ pub struct PeerConfig {
     /// Keepalive interval; a third of the negotiated hold time if `None` or longer than that.
     pub keepalive: Option<Duration>,
     /// Families to offer.
-    pub families: Vec<Family>,
+    pub families: Vec<AddressFamily>,
     /// Next hops other than the connection's local address.
     pub next_hops: NextHops,
     /// Offers graceful restart (RFC 4724): seconds for which the peer is to keep our routes, at most 4095.
@@ -87,10 +87,10 @@ impl PeerConfig {
 
 impl NextHops {
     /// Returns a next hop of the family itself, on a connection with this local address.
-    pub(super) fn native(&self, family: Family, local: IpAddr) -> Option<RouteNextHop> {
+    pub(super) fn native(&self, family: AddressFamily, local: IpAddr) -> Option<RouteNextHop> {
         match family {
-            Family::Ipv4 => self.v4.or(v4(local)).map(RouteNextHop::V4),
-            Family::Ipv6 => self.over_v6(local),
+            AddressFamily::Ipv4 => self.v4.or(v4(local)).map(RouteNextHop::V4),
+            AddressFamily::Ipv6 => self.over_v6(local),
         }
     }
 

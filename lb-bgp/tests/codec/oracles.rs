@@ -53,7 +53,7 @@ fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> RouteNextHop {
 /// rustbgpd's codec, which implements RFC 7606.
 pub(crate) mod rustbgpd {
     use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
-    use lb_bgp::value::{Asn, Family, HoldTime, LargeCommunity, RouterId, StandardCommunity};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, LargeCommunity, RouterId, StandardCommunity};
     use rustbgpd_wire::attribute::PathAttribute;
     use rustbgpd_wire::nlri::Prefix;
     use rustbgpd_wire::validate::{
@@ -89,7 +89,7 @@ pub(crate) mod rustbgpd {
     }
 
     fn add(capability: &Capability, to: &mut Capabilities) {
-        let spoken = |afi: Afi, safi: Safi| Family::new(afi as u16, safi as u8);
+        let spoken = |afi: Afi, safi: Safi| AddressFamily::new(afi as u16, safi as u8);
         match capability {
             Capability::MultiProtocol { afi, safi } => to.families.extend(spoken(*afi, *safi)),
             Capability::RouteRefresh => to.route_refresh = true,
@@ -97,7 +97,7 @@ pub(crate) mod rustbgpd {
             Capability::FourOctetAs { .. } => to.four_octet_asn = true,
             Capability::ExtendedNextHop(families) => {
                 to.extended_next_hop = families.iter().any(|family| {
-                    spoken(family.nlri_afi, family.nlri_safi) == Some(Family::Ipv4)
+                    spoken(family.nlri_afi, family.nlri_safi) == Some(AddressFamily::Ipv4)
                         && family.next_hop_afi == Afi::Ipv6
                 });
             }
@@ -183,7 +183,7 @@ pub(crate) mod netgauze {
     use std::collections::HashMap;
 
     use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
-    use lb_bgp::value::{Asn, Family, HoldTime, LargeCommunity, RouterId, StandardCommunity};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, LargeCommunity, RouterId, StandardCommunity};
     use netgauze_bgp_pkt::BgpMessage;
     use netgauze_bgp_pkt::capabilities::BgpCapability;
     use netgauze_bgp_pkt::nlri::{Ipv4UnicastAddress, Ipv6UnicastAddress};
@@ -220,7 +220,7 @@ pub(crate) mod netgauze {
             BgpCapability::MultiProtocolExtensions(one) => {
                 let family = one.address_type();
                 let (afi, safi) = (family.address_family(), family.subsequent_address_family());
-                to.families.extend(Family::new(afi as u16, safi as u8));
+                to.families.extend(AddressFamily::new(afi as u16, safi as u8));
             }
             BgpCapability::RouteRefresh => to.route_refresh = true,
             BgpCapability::ExtendedMessage => to.extended_message = true,
@@ -237,7 +237,7 @@ pub(crate) mod netgauze {
                 let families = restart.address_families().iter().filter_map(|one| {
                     let family = one.address_type();
                     let (afi, safi) = (family.address_family(), family.subsequent_address_family());
-                    Some((Family::new(afi as u16, safi as u8)?, one.forwarding_state()))
+                    Some((AddressFamily::new(afi as u16, safi as u8)?, one.forwarding_state()))
                 });
                 to.graceful_restart = Some(GracefulRestartCapability {
                     restarted: restart.restart(),

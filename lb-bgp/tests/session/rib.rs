@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding};
 use lb_bgp::message::{Message, Update};
-use lb_bgp::value::{Asn, Attributes, Family, RouteNextHop, StandardCommunity};
+use lb_bgp::value::{AddressFamily, Asn, Attributes, RouteNextHop, StandardCommunity};
 
 /// Next hop, path and attributes of a prefix.
 pub(crate) type Route = (RouteNextHop, Vec<Asn>, Attributes);
@@ -14,7 +14,7 @@ pub(crate) type Route = (RouteNextHop, Vec<Asn>, Attributes);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rib {
     pub(crate) routes: BTreeMap<IpNet, Route>,
-    pub(crate) ends: Vec<Family>,
+    pub(crate) ends: Vec<AddressFamily>,
     pub(crate) updates: usize,
 }
 
@@ -58,7 +58,7 @@ impl MessageStream {
                 internal,
                 four_octet_asn: !self.two_octet_asn,
                 extended_next_hop: true,
-                families: &[Family::Ipv4, Family::Ipv6],
+                families: &[AddressFamily::Ipv4, AddressFamily::Ipv6],
                 max_length: 65_535,
             };
             let message = codec::decode(&message, &context).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{AddressFamily, Decision, FamilyPolicy, Namespaces, Request};
+use crate::{Decision, FamilyPolicy, IpFamily, Namespaces, Request};
 use lb_api::objects;
 use lb_api::problem::Severity;
 use lb_model::{Model, Pools, ServiceName};
@@ -109,13 +109,13 @@ fn port(written: &str) -> (String, u16) {
     }
 }
 
-fn families(written: &str) -> Vec<AddressFamily> {
+fn families(written: &str) -> Vec<IpFamily> {
     match written {
         "none" => Vec::new(),
-        "v4" => vec![AddressFamily::V4],
-        "v6" => vec![AddressFamily::V6],
-        "v4v6" => vec![AddressFamily::V4, AddressFamily::V6],
-        "v6v4" => vec![AddressFamily::V6, AddressFamily::V4],
+        "v4" => vec![IpFamily::V4],
+        "v6" => vec![IpFamily::V6],
+        "v4v6" => vec![IpFamily::V4, IpFamily::V6],
+        "v6v4" => vec![IpFamily::V6, IpFamily::V4],
         _ => panic!("{written}"),
     }
 }

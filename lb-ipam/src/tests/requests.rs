@@ -1,6 +1,6 @@
 //! The requests of Services, read from their objects.
 
-use crate::{AddressFamily, FamilyPolicy, ServiceRequests, requests};
+use crate::{FamilyPolicy, IpFamily, ServiceRequests, requests};
 use lb_api::objects;
 
 fn read(metadata: &str, spec: &str, status: &str) -> ServiceRequests {
@@ -30,7 +30,7 @@ fn everything_is_read() {
     let request = requests.requests.values().next().unwrap();
     assert_eq!(request.created, "2026-01-01T00:00:00Z");
     assert_eq!(request.labels["app"], "web");
-    assert_eq!(request.families, [AddressFamily::V6, AddressFamily::V4]);
+    assert_eq!(request.families, [IpFamily::V6, IpFamily::V4]);
     assert_eq!(request.policy, FamilyPolicy::Prefer);
     assert_eq!(request.addresses.len(), 2);
     assert_eq!(request.pool.as_deref(), Some("a"));

@@ -147,7 +147,7 @@ fn without_effect(spec: &BgpPeerSpec, peer: &Peer, check: &mut ObjectCheck<'_>) 
     }
     let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, PeerLocation::Address(IpAddr::V4(_)));
     if peer.bfd.is_some_and(|bfd| bfd.echo.is_some()) && !is_one_ipv4_hop {
-        let why = "the profile's echoMode is for IPv4 over one hop; this session sends no echoes. Use a profile without it";
+        let why = "echoMode of the profile works with IPv4 over one hop only, so this session sends no echo packets; use a profile without it";
         check.warn("spec.bfdProfile", Reason::NoEffect { why });
     }
 }
