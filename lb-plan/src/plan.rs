@@ -19,7 +19,7 @@ mod vip_entries;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, LivenessSettings, NextHop, Settings, UndeclaredPorts, Uplink};
+pub use settings::{Facts, Forwarding, LivenessSettings, ResolvedNextHop, Settings, UndeclaredPorts, Uplink};
 pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;

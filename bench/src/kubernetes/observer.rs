@@ -11,7 +11,7 @@ use lb_kube::source::{Source, SourceOptions};
 use lb_model::{IncrementalModel, Model, NodeName};
 use lb_plan::contents::{Contents, diff};
 use lb_plan::plan::{
-    Facts, Forwarding, LivenessSettings, NextHop, Planner, Settings, UndeclaredPorts, Uplink,
+    Facts, Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
 };
 use lb_plan::speaker::{self, SpeakerSettings};
 use nix::time::{ClockId, clock_gettime};
@@ -196,7 +196,8 @@ fn memory(key: &str) -> Result<u64> {
 fn facts(model: &Model, own: &NodeName) -> Facts {
     let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
     let source = model.nodes.get(own).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |node| node.primary());
-    let way = NextHop { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
+    let way =
+        ResolvedNextHop { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
     let next_hops =
         model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();
     Facts { uplinks: [(2, uplink)].into(), next_hops, ..Facts::default() }
