@@ -22,7 +22,7 @@ use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
-use lb_kube::source::Source;
+use lb_kube::source::ObjectSource;
 use lb_plan::plan::{LivenessSettings, Settings};
 use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::watchdog::{self, Watchdog};
@@ -54,7 +54,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         options.interfaces = default_uplinks().await?;
     }
     preflight::check(&options.interfaces, &pins)?;
-    let source = Source::open(&options.source).await?;
+    let source = ObjectSource::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
     let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
     let prepared = kernel_lookup::prepare(options.ask_kernel);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use lb_agent::last_good::LastGoodFile;
 use lb_kube::snapshot::Snapshot;
-use lb_kube::source::{Source, SourceOptions};
+use lb_kube::source::{ObjectSource, SourceOptions};
 use lb_model::Model;
 use serde_json::{Value, json};
 
@@ -133,14 +133,14 @@ async fn cluster() -> Result<TestCluster> {
     Ok(cluster)
 }
 
-async fn open(cluster: &TestCluster) -> Result<Source> {
+async fn open(cluster: &TestCluster) -> Result<ObjectSource> {
     let kubeconfig: PathBuf = cluster.kubeconfig();
     let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
-    Ok(Source::open(&options).await?)
+    Ok(ObjectSource::open(&options).await?)
 }
 
 /// Waits until every kind has been listed.
-async fn read(source: &mut Source) -> Result<Snapshot> {
+async fn read(source: &mut ObjectSource) -> Result<Snapshot> {
     let all = async {
         loop {
             if let Some(snapshot) = source.read() {
@@ -153,7 +153,7 @@ async fn read(source: &mut Source) -> Result<Snapshot> {
 }
 
 /// Waits for a change, and for what comes with it.
-async fn changed(source: &mut Source) -> Result<Snapshot> {
+async fn changed(source: &mut ObjectSource) -> Result<Snapshot> {
     tokio::time::timeout(SOON, source.changed()).await.context("no change")?;
     while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
     source.read().context("the objects cannot be read")

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::hash::HashKey;
-use lb_kube::source::{Source, SourceOptions};
+use lb_kube::source::{ObjectSource, SourceOptions};
 use lb_model::{IncrementalModel, Model, NodeName};
 use lb_plan::contents::{Contents, diff};
 use lb_plan::plan::{
@@ -111,7 +111,7 @@ impl Drop for Observer {
 /// # Errors
 /// When the source cannot be used.
 pub async fn observe(options: &SourceOptions) -> Result<()> {
-    let mut source = Source::open(options).await?;
+    let mut source = ObjectSource::open(options).await?;
     let node = NodeName::from(node_name(0).as_str());
     let mut state = State::default();
     loop {
