@@ -185,11 +185,7 @@ enum XdpModeArg {
     Generic,
 }
 
-<<<<<<< HEAD
-/// Returns the parser of the forwarding modes.
-=======
 /// Returns the parser of `--forwarding`, from the names that the modes have.
->>>>>>> dataplane
 fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
     let about = |mode: ForwardingMode| match mode {
         ForwardingMode::L2 => "MAC rewrite only",
