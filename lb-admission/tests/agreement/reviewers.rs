@@ -1,8 +1,8 @@
 //! The reviewers of objects, and the rules of their agreement.
 //!
 //! For objects without problems, and one more readable object:
-//! - the webhook rejects it if and only if `check` then reports an error in the configuration, given the Secrets
-//!   that peers refer to;
+//! - the webhook rejects it if and only if `check` then reports an error in the configuration, given the
+//!   Secrets that peers refer to;
 //! - an agent that starts has the objects without problems in force, and no others;
 //! - agents serve a Service at the addresses that it gets from the controller;
 //! - an agent has nothing more to do once it has applied its plan.
