@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
-use lb_common::maps::CONFIG_TOLD_TO_DRAIN;
+use lb_common::maps::CONFIG_DRAIN_REQUESTED;
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
@@ -22,7 +22,7 @@ use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
-use lb_kube::source::Source;
+use lb_kube::source::ObjectSource;
 use lb_plan::plan::{LivenessSettings, Settings};
 use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::watchdog::{self, Watchdog};
@@ -54,7 +54,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         options.interfaces = default_uplinks().await?;
     }
     preflight::check(&options.interfaces, &pins)?;
-    let source = Source::open(&options.source).await?;
+    let source = ObjectSource::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
     let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
     let prepared = kernel_lookup::prepare(options.ask_kernel);
@@ -208,7 +208,7 @@ fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings,
         flow_sets: maps.flow_sets(),
         liveness: liveness(options, nonce),
         // A drain that an earlier agent was asked for lasts until it is ended.
-        draining: flags & CONFIG_TOLD_TO_DRAIN != 0,
+        draining: flags & CONFIG_DRAIN_REQUESTED != 0,
         ignore_exclude_label: options.ignore_exclude_label,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,

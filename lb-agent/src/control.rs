@@ -27,7 +27,7 @@ use lb_dataplane::liveness::{NotAccepting, Prober};
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::maps::Maps;
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
-use lb_kube::source::Source;
+use lb_kube::source::ObjectSource;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
 use lb_plan::plan::Settings;
 use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
@@ -48,7 +48,7 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 /// Everything that the loop observes and writes.
 pub struct ControlLoop {
     /// Where objects come from.
-    pub source: Source,
+    pub source: ObjectSource,
     /// The last-known-good configuration.
     pub last_good: LastGoodFile,
     /// The host's network.

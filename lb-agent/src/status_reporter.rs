@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::AgentState;
-use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::client::{self, ClientRole, KubeClientError};
 use lb_kube::config_errors::ConfigErrors;
 use lb_kube::source::SourceOptions;
 use lb_kube::status::{
@@ -61,7 +61,7 @@ impl StatusReporter {
         self,
         source: &SourceOptions,
         options: &ReporterOptions,
-    ) -> Result<JoinSet<()>, ClientError> {
+    ) -> Result<JoinSet<()>, KubeClientError> {
         let mut tasks = JoinSet::new();
         let SourceOptions::Kubernetes { kubeconfig, namespace } = source else { return Ok(tasks) };
         if options.rate == 0 {

@@ -137,7 +137,7 @@ const TYPOS: &[(&str, &str, &str, &str)] = &[
     ("BGPPeer", "myASN: 1, peerASN: 2, peerAddress: 'fe80::1'", "spec.peerAddress", "write the interface"),
     ("IPAddressPool", "addresses: [198.51.100.0/24], autoassign: false", "spec.autoassign", "autoAssign?"),
     ("IPAddressPool", "addresses: [198.51.100.010/32]", "spec.addresses[0]", "is neither a CIDR nor a range"),
-    ("IPAddressPool", "addresses: [127.0.0.0/30]", "spec.addresses[0]", "127.0.0.0 is for loopback"),
+    ("IPAddressPool", "addresses: [127.0.0.0/30]", "spec.addresses[0]", "127.0.0.0 is a loopback address"),
     ("IPAddressPool", "addresses: ['::ffff:10.78.0.3/128']", "spec.addresses[0]", "IPv4-mapped"),
     ("BGPAdvertisement", "ipAddressPool: [p]", "spec.ipAddressPool", "ipAddressPools?"),
     ("BGPAdvertisement", "nodeselectors: [{matchLabels: {rack: a}}]", "spec.nodeselectors", "nodeSelectors?"),

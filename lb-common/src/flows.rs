@@ -1,18 +1,18 @@
 //! The table of flows that a node owns or has delegated: eight ways a set, a set a cache line.
 //!
 //! ```text
-//! way  | tag 32 | node 16 | standing 3 | age 13 |     all zero: empty
+//! way  | tag 32 | node 16 | state 3 | age 13 |     all zero: empty
 //! ```
 //!
-//! The table is a cache: the owner rule finds a flow without its entry, by a detour. So an entry
-//! is worth what that detour costs, and the shares of a set follow from it: what only a stranger could have made
-//! ([`Standing::is_unproven`]) has [`UNPROVEN_WAYS`] ways and never pushes out anything else; UDP has at most
-//! [`UDP_WAYS`] of the rest, and gives them up for TCP; among confirmed TCP flows, those that another node would have
-//! to be asked for ([`Standing::Moved`]) go last. What has been silent for [`STALE`] units makes room for anything.
+//! The table is a cache: without its entry, the owner rule finds a flow by a detour. So an entry is worth the cost of that
+//! detour, and this decides the shares of a set: entries that a stranger can create ([`FlowState::is_unproven`]) have
+//! [`UNPROVEN_WAYS`] ways and never evict others; UDP has at most [`UDP_WAYS`] of the rest and yields to TCP; of confirmed
+//! TCP flows, those that only other nodes could find ([`FlowState::Moved`]) are evicted last. An entry that has been idle
+//! for [`STALE`] units may be evicted by any other.
 //!
-//! Two flows that share set and tag share a way; that is one in 2^32 for each pair in a set, and its price is
-//! one flow that takes a detour. Ways are plain 64-bit loads and stores without a lock: two CPUs that write
-//! one set at the same time lose one of the writes, which the next packet of that flow makes up for.
+//! Two flows with the same set and tag share a way. This happens once in 2^32 pairs of a set and costs one flow a detour.
+//! Ways are plain 64-bit loads and stores without a lock: if two CPUs write a set at the same time, one write is lost,
+//! and the next packet of that flow repeats it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,38 +20,38 @@ use crate::ring::{NO_NODE, NodeIndex};
 
 /// Ways of a set.
 pub const WAYS: usize = 8;
-/// Ways that unproven flows hold at most; nothing else takes them.
+/// Ways reserved for unproven flows, which get no others.
 pub const UNPROVEN_WAYS: usize = 2;
-/// Ways of the rest that UDP flows hold at most.
+/// Maximum of the other ways that UDP flows hold.
 pub const UDP_WAYS: usize = 2;
-/// Bits of [`Entry::age`].
+/// Bits of [`FlowEntry::age`].
 pub const AGE_BITS: u32 = 13;
-/// Units of the clock of ages after which a silent flow makes room for any other: two hours and a quarter of
-/// 17.2 s each, a little more than the two hours after which TCP asks whether the other end is still there.
+/// Idle time after which any flow may evict an entry, in units of 17.2 s: two hours and a quarter, slightly more than the
+/// two hours of TCP keepalive.
 pub const STALE: u16 = 472;
 const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 
-/// What is known of a flow's life, and from whom.
+/// The state of a flow, by the evidence for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Standing {
-    /// A SYN has been seen, and nothing after it.
+pub enum FlowState {
+    /// A SYN, and nothing since.
     HalfOpen = 1,
-    /// Something has been seen that a stranger could have sent, and nothing has confirmed it: a segment of an unknown
-    /// flow, the first datagram, a node that has been asked and has not answered yet.
+    /// Only packets that a stranger could have sent: a segment of an unknown flow, the first datagram, or a flow
+    /// delegated to a node that has not confirmed it.
     Unconfirmed = 2,
     /// A UDP flow of more than one datagram.
     Udp = 3,
-    /// A confirmed TCP flow at the node that leads its slot, where it is found again without an entry.
+    /// A confirmed TCP flow at the leader of its slot, where it is found without an entry.
     Open = 4,
-    /// A confirmed TCP flow away from the leader: without this entry others have to be asked for it.
+    /// A confirmed TCP flow at another node than the leader: without this entry, others must be asked.
     Moved = 5,
-    /// A FIN or RST has been seen.
+    /// A FIN or RST was seen.
     Closed = 6,
 }
 
-impl Standing {
-    /// Whether a stranger who only sends could have brought a flow this far.
+impl FlowState {
+    /// Returns whether a stranger who only sends can bring a flow into this state.
     #[inline(always)]
     pub const fn is_unproven(self) -> bool {
         matches!(self, Self::HalfOpen | Self::Unconfirmed)
@@ -76,45 +76,45 @@ impl Standing {
     }
 }
 
-/// What is known of a flow.
+/// An entry of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Who has it: this node's own index for a flow that it owns, another's for one that it has delegated.
+pub struct FlowEntry {
+    /// The holder: this node for a flow that it owns, another one for a flow that it has delegated.
     pub node: NodeIndex,
-    /// How far it has come.
-    pub standing: Standing,
-    /// When it last sent something, in units of the caller's coarse clock; only the lowest 13 bits are kept.
+    /// The state of the flow.
+    pub state: FlowState,
+    /// When the flow was last seen, in units of a coarse clock; only the lowest 13 bits are kept.
     pub age: u16,
 }
 
-/// Where a flow is looked for.
+/// The place of a flow in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
-    /// Set number before the table's mask.
+    /// Set number, before the mask of the table.
     pub set: u32,
     /// Tag within the set.
     pub tag: u32,
 }
 
 impl FlowKey {
-    /// The key of a flow hash. A ring takes the lowest bits, the set others, the tag the upper half.
+    /// Returns the key of a flow hash. Rings use the lowest bits, the set others, the tag the upper half.
     #[inline(always)]
     pub const fn of(hash: u64) -> Self {
         Self { set: (hash >> 12) as u32, tag: (hash >> 32) as u32 }
     }
 }
 
-/// 64 bits that others read and write at the same time, each time as a whole.
+/// A 64-bit word that others read and write at the same time.
 ///
-/// In user space an atomic. The BPF target has no atomic loads, only loads that happen to be; so the program
-/// brings its own.
+/// In user space, an atomic. The BPF target has no atomic loads, only loads that are atomic in effect, so the program has a
+/// type of its own.
 pub trait Word {
-    /// What it holds.
+    /// Loads the word.
     fn load(&self) -> u64;
-    /// Makes it hold something else.
+    /// Stores the word.
     fn store(&self, value: u64);
-    /// The same number, of which the compiler does not know where it comes from: so it cannot make a branch
-    /// of what is meant as arithmetic.
+    /// Returns the same number, but hides its origin from the compiler, which could otherwise turn arithmetic into
+    /// branches.
     #[inline(always)]
     fn opaque(value: u64) -> u64 {
         value
@@ -131,7 +131,7 @@ impl Word for AtomicU64 {
     }
 }
 
-/// One set: 64 bytes, a cache line.
+/// A set: 64 bytes, one cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowSet<W = AtomicU64> {
@@ -142,20 +142,18 @@ pub struct FlowSet<W = AtomicU64> {
 const _: () = assert!(size_of::<FlowSet>() == 64);
 
 impl<W: Word> FlowSet<W> {
-    /// What is known of the flow with this tag.
+    /// Returns the entry of the flow with this tag.
     #[inline(always)]
-    pub fn get(&self, tag: u32) -> Option<Entry> {
-        Entry::from_bits(self.get_bits(tag))
+    pub fn get(&self, tag: u32) -> Option<FlowEntry> {
+        FlowEntry::from_bits(self.get_bits(tag))
     }
 
-    /// The same, packed as by [`Entry::to_bits`]; 0 for nothing. [`holder`] and [`standing`] read it.
+    /// Returns the entry as [`FlowEntry::to_bits`] packs it, or 0; read it with [`holder`] and [`state`].
     ///
-    /// An optional structure leaves its content open where there is none, and the verifier forbids to so
-    /// much as move that about.
+    /// An `Option` leaves its content undefined for `None`, and the verifier rejects even a copy of that.
     #[inline(always)]
     pub fn get_bits(&self, tag: u32) -> u32 {
-        // Without a branch: which way it is cannot be predicted, and while the set is still on its way from
-        // memory the processor goes on with what can.
+        // Without a branch: the way cannot be predicted, and a wrong guess stalls until the set has arrived from memory.
         let mut bits = 0;
         for way in &self.ways {
             let word = way.load();
@@ -166,10 +164,10 @@ impl<W: Word> FlowSet<W> {
         bits as u32
     }
 
-    /// Notes a flow: in its own way where its class has room there, else in a free way, else in the way of whoever
-    /// has to go. Where nobody has to go for it, everything stays as it is.
+    /// Records a flow: in its own way if its class has room, else in a free way, else in the way of the entry to evict. If
+    /// no entry may be evicted for it, nothing changes.
     #[inline(always)]
-    pub fn put(&self, tag: u32, entry: Entry) {
+    pub fn put(&self, tag: u32, entry: FlowEntry) {
         let mut census = Census::default();
         let mut own_at = 0;
         let mut place = 0;
@@ -179,7 +177,7 @@ impl<W: Word> FlowSet<W> {
             own_at |= held.own * (place + 1);
             place = W::opaque(place + 1);
         }
-        let ranks = census.ranks(entry.standing);
+        let ranks = census.ranks(entry.state);
         let mut best = 0;
         place = 0;
         while place < WAYS as u64 {
@@ -196,24 +194,24 @@ impl<W: Word> FlowSet<W> {
         self.way(best).store(pack(tag, entry));
     }
 
-    /// The way with the number in the lowest three bits.
+    /// Returns the way with the number in the lowest three bits.
     #[inline(always)]
     const fn way(&self, place: u64) -> &W {
         &self.ways[(place & (WAYS as u64 - 1)) as usize]
     }
 }
 
-/// A way of a set, as it looks to a flow that is to be noted.
+/// A way of a set, as seen by the flow to record.
 ///
-/// Everything here is arithmetic: the verifier follows every branch with all that could be remembered, and eight ways
-/// have too many of them. A number that is 0 or 1 stands for a truth.
+/// Everything here is arithmetic: the verifier follows each branch with all register states, and eight ways have too many
+/// of them. Truth values are the numbers 0 and 1.
 #[derive(Clone, Copy)]
 struct Held {
-    /// 1: it is the flow's own way.
+    /// 1 if it is the flow's own way.
     own: u64,
-    /// The number of its standing, 0 for an empty one, [`Standing::Closed`] for one that has been silent for too long.
-    standing: u64,
-    /// For how long it has been silent.
+    /// The number of its state; 0 if it is empty, [`FlowState::Closed`] if it is stale.
+    state: u64,
+    /// Its idle time.
     silence: u64,
 }
 
@@ -222,18 +220,18 @@ const OWN_WAY: u64 = 7;
 
 impl Held {
     #[inline(always)]
-    fn of<W: Word>(word: u64, tag: u32, entry: Entry) -> Self {
-        let is_held = (standing_bits(word) + 7) >> 3;
+    fn of<W: Word>(word: u64, tag: u32, entry: FlowEntry) -> Self {
+        let is_held = (state_bits(word) + 7) >> 3;
         let own = (W::opaque((word >> 32) ^ u64::from(tag)).wrapping_sub(1) >> 63) & is_held;
         let silence = u64::from(entry.age.wrapping_sub(word as u16)) & AGE_MASK;
         let stale = W::opaque(u64::from(STALE).wrapping_sub(silence)) >> 63;
-        Self { own, standing: select(stale, Standing::Closed.bits(), standing_bits(word)), silence }
+        Self { own, state: select(stale, FlowState::Closed.bits(), state_bits(word)), silence }
     }
 
-    /// How much sooner than others it goes: by rank, then by silence. 0: not at all.
+    /// Returns its score for eviction: by rank, then by idle time; 0 if it may not be evicted.
     #[inline(always)]
     const fn score(self, ranks: Ranks) -> u64 {
-        let rank = (ranks >> (4 * select(self.own, OWN_WAY, self.standing))) & 0xf;
+        let rank = (ranks >> (4 * select(self.own, OWN_WAY, self.state))) & 0xf;
         let goes = (rank + 0xf) >> 4;
         (rank << AGE_BITS | self.silence) * goes
     }
@@ -251,13 +249,13 @@ fn greater<W: Word>(a: u64, b: u64) -> u64 {
     a ^ ((a ^ b) & less)
 }
 
-/// How many ways of a set flows other than the one to be noted hold, by classes: four bits each.
+/// The number of ways that other flows hold in a set, by class: four bits each.
 #[derive(Default)]
 struct Census {
     counts: u64,
 }
 
-/// Rank of a way by the standing of what holds it, four bits each; 0: it does not go.
+/// Eviction ranks of ways by their state, four bits each; 0: not evicted.
 type Ranks = u64;
 
 /// Rank of the flow's own way, above all others.
@@ -267,22 +265,22 @@ const EMPTY: u64 = 0;
 const UNPROVEN: u64 = 4;
 const UDP: u64 = 8;
 const CONFIRMED: u64 = 12;
-/// By standing, four bits each: where [`Census::counts`] count it. What is free is counted where nobody looks.
-const CLASSES: u64 = CONFIRMED << (4 * Standing::Open.bits())
-    | CONFIRMED << (4 * Standing::Moved.bits())
-    | UDP << (4 * Standing::Udp.bits())
-    | UNPROVEN << (4 * Standing::HalfOpen.bits())
-    | UNPROVEN << (4 * Standing::Unconfirmed.bits());
+/// The place of each state in [`Census::counts`], four bits each. Free ways are counted in an unused place.
+const CLASSES: u64 = CONFIRMED << (4 * FlowState::Open.bits())
+    | CONFIRMED << (4 * FlowState::Moved.bits())
+    | UDP << (4 * FlowState::Udp.bits())
+    | UNPROVEN << (4 * FlowState::HalfOpen.bits())
+    | UNPROVEN << (4 * FlowState::Unconfirmed.bits());
 
 #[inline(always)]
-const fn rank(standing: u64, rank: u64) -> Ranks {
-    rank << (4 * standing)
+const fn rank(state: u64, rank: u64) -> Ranks {
+    rank << (4 * state)
 }
 
 impl Census {
     #[inline(always)]
     const fn count(&mut self, held: Held) {
-        let class = (CLASSES >> (4 * held.standing)) & 0xf;
+        let class = (CLASSES >> (4 * held.state)) & 0xf;
         self.counts += (1 - held.own) << class;
     }
 
@@ -291,95 +289,95 @@ impl Census {
         (self.counts >> class) & 0xf
     }
 
-    /// Which ways may go for a flow of this standing, and in which order.
+    /// Returns the ways that a flow in this state may evict, as ranks.
     #[inline(always)]
-    const fn ranks(&self, standing: Standing) -> Ranks {
+    const fn ranks(&self, state: FlowState) -> Ranks {
         let rest = self.of(UDP) + self.of(CONFIRMED);
-        let has_room = match standing {
-            Standing::HalfOpen | Standing::Unconfirmed => self.of(UNPROVEN) < UNPROVEN_WAYS as u64,
-            Standing::Udp => self.of(UDP) < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
-            Standing::Open | Standing::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
-            Standing::Closed => true,
+        let has_room = match state {
+            FlowState::HalfOpen | FlowState::Unconfirmed => self.of(UNPROVEN) < UNPROVEN_WAYS as u64,
+            FlowState::Udp => self.of(UDP) < UDP_WAYS as u64 && rest < (WAYS - UNPROVEN_WAYS) as u64,
+            FlowState::Open | FlowState::Moved => rest < (WAYS - UNPROVEN_WAYS) as u64,
+            FlowState::Closed => true,
         };
         if has_room {
-            return rank(EMPTY, 7) | rank(Standing::Closed.bits(), 6) | rank(OWN_WAY, OWN);
+            return rank(EMPTY, 7) | rank(FlowState::Closed.bits(), 6) | rank(OWN_WAY, OWN);
         }
-        match standing {
-            Standing::HalfOpen | Standing::Unconfirmed => {
-                rank(Standing::HalfOpen.bits(), 1) | rank(Standing::Unconfirmed.bits(), 1)
+        match state {
+            FlowState::HalfOpen | FlowState::Unconfirmed => {
+                rank(FlowState::HalfOpen.bits(), 1) | rank(FlowState::Unconfirmed.bits(), 1)
             }
-            Standing::Udp => rank(Standing::Udp.bits(), 1),
-            Standing::Open => rank(Standing::Udp.bits(), 3) | rank(Standing::Open.bits(), 2),
-            Standing::Moved | Standing::Closed => {
-                rank(Standing::Udp.bits(), 3)
-                    | rank(Standing::Open.bits(), 2)
-                    | rank(Standing::Moved.bits(), 1)
+            FlowState::Udp => rank(FlowState::Udp.bits(), 1),
+            FlowState::Open => rank(FlowState::Udp.bits(), 3) | rank(FlowState::Open.bits(), 2),
+            FlowState::Moved | FlowState::Closed => {
+                rank(FlowState::Udp.bits(), 3)
+                    | rank(FlowState::Open.bits(), 2)
+                    | rank(FlowState::Moved.bits(), 1)
             }
         }
     }
 }
 
 #[inline(always)]
-const fn standing_bits(word: u64) -> u64 {
+const fn state_bits(word: u64) -> u64 {
     (word >> AGE_BITS) & 7
 }
 
-impl Entry {
-    /// As the lower half of a way.
+impl FlowEntry {
+    /// Returns the lower half of a way.
     #[inline(always)]
     pub fn to_bits(self) -> u32 {
         pack(0, self) as u32
     }
 
-    /// Of the lower half of a way; `None` for an empty one.
+    /// Returns the entry in the lower half of a way; `None` if it is empty.
     #[inline(always)]
     pub fn from_bits(bits: u32) -> Option<Self> {
         unpack(u64::from(bits))
     }
 }
 
-/// Who has the flow of a packed entry, or [`NO_NODE`].
+/// Returns the holder of a packed entry, or [`NO_NODE`].
 #[inline(always)]
 pub const fn holder(bits: u32) -> NodeIndex {
     if bits == 0 { NO_NODE } else { (bits >> 16) as NodeIndex }
 }
 
-/// How far the flow of a packed entry has come, as the number of a [`Standing`]; 0 for nothing.
+/// Returns the number of the [`FlowState`] of a packed entry; 0 if there is none.
 #[inline(always)]
-pub const fn standing(packed: u32) -> u32 {
-    standing_bits(packed as u64) as u32
+pub const fn state(packed: u32) -> u32 {
+    state_bits(packed as u64) as u32
 }
 
-/// When the flow of a packed entry was last noted.
+/// Returns the age field of a packed entry.
 #[inline(always)]
 pub const fn age(packed: u32) -> u16 {
     (packed as u64 & AGE_MASK) as u16
 }
 
-/// Whether the flow of a packed entry is over.
+/// Returns whether the flow of a packed entry is closed.
 #[inline(always)]
 pub const fn is_closed(packed: u32) -> bool {
-    standing(packed) == Standing::Closed as u32
+    state(packed) == FlowState::Closed as u32
 }
 
-/// Whether a packed entry is of a flow that has been confirmed, over or not.
+/// Returns whether the flow of a packed entry is confirmed, closed or not.
 #[inline(always)]
 pub const fn is_confirmed(packed: u32) -> bool {
-    standing(packed) > Standing::Unconfirmed as u32
+    state(packed) > FlowState::Unconfirmed as u32
 }
 
 #[inline(always)]
-fn pack(tag: u32, entry: Entry) -> u64 {
+fn pack(tag: u32, entry: FlowEntry) -> u64 {
     u64::from(tag) << 32
         | u64::from(entry.node) << 16
-        | entry.standing.bits() << AGE_BITS
+        | entry.state.bits() << AGE_BITS
         | u64::from(entry.age) & AGE_MASK
 }
 
 #[inline(always)]
-fn unpack(word: u64) -> Option<Entry> {
-    let standing = Standing::of(standing_bits(word))?;
-    Some(Entry { node: (word >> 16) as u16, standing, age: (word & AGE_MASK) as u16 })
+fn unpack(word: u64) -> Option<FlowEntry> {
+    let state = FlowState::of(state_bits(word))?;
+    Some(FlowEntry { node: (word >> 16) as u16, state, age: (word & AGE_MASK) as u16 })
 }
 
 #[cfg(test)]

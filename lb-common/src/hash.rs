@@ -1,14 +1,14 @@
-//! The keyed flow hash: a universal hash of the words that name a flow, then a keyed mix.
+//! The keyed flow hash: a universal hash of the words that identify a flow, then a keyed mix.
 //!
 //! The first half multiplies sums of words and secret words in pairs and adds up the products (NH, RFC 4418 section
-//! 5.2): for whoever does not know the key, two flows collide with a probability of 2^-32. The second half is a
+//! 5.2): without the key, two flows collide with a probability of 2^-32. The second half is a
 //! bijection that makes every bit of the result depend on every bit of that sum, with another secret between its two
 //! multiplications. BPF multiplies in one instruction and has none to rotate, so this costs a fifth of SipHash.
 //!
-//! Who knows no key cannot choose addresses and ports that fall on one slot or one node. Somebody who sees which node
-//! answers can pick flows by trial, under any hash; what is left to learn from that is less than what SipHash
-//! would guarantee, and worth little: the table of flows is a cache with shares of its own for what strangers send.
-//! What must not be forged has a tag, and tags are SipHash ([`crate::tag`]).
+//! Without the key, an attacker cannot choose addresses and ports that fall on one slot or node. Seeing which node answers
+//! allows trial and error under any hash. This hash guarantees less against that than SipHash would, but there is little
+//! to gain: the flow table is a cache with separate shares for what strangers send. Packets that must not be forged carry
+//! a tag, and tags use SipHash ([`crate::tag`]).
 
 use crate::sip::Sip;
 
@@ -22,7 +22,7 @@ pub struct HashKey {
     pub k1: u64,
 }
 
-/// What the flow hash is computed with, made from the cluster's secret.
+/// The keys of the flow hash, derived from the cluster's secret.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKeys {
@@ -35,7 +35,7 @@ pub struct FlowKeys {
 const _: () = assert!(size_of::<FlowKeys>() == 56);
 
 impl HashKey {
-    /// A name of the secret, from which nothing of it can be told.
+    /// Returns a fingerprint that does not reveal the secret.
     pub const fn fingerprint(&self) -> u64 {
         let mut sip = Sip::new(self.k0, self.k1);
         sip.word(0);
@@ -45,10 +45,10 @@ impl HashKey {
 }
 
 impl FlowKeys {
-    /// None: before the agent has written its configuration.
+    /// No keys: the agent has not written its configuration.
     pub const NONE: Self = Self { words: [0; 10], mix: [0; 2] };
 
-    /// The words of this secret.
+    /// Derives the keys from a secret.
     pub const fn of(key: &HashKey) -> Self {
         let mut words = [0; 10];
         let mut mix = [0; 2];
@@ -74,8 +74,8 @@ const fn derived(key: &HashKey, number: u8) -> u64 {
     sip.finish()
 }
 
-/// What of a packet names its flow beside the addresses: both ports as they lie in the header, and the
-/// protocol. All zero where a Service wants all flows of a client on one node (session affinity).
+/// What identifies a flow besides its addresses: both ports as in the header, and the protocol. All zero for a Service with
+/// session affinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowPorts {
     /// Source port, then destination port, in wire order.
@@ -85,26 +85,26 @@ pub struct FlowPorts {
 }
 
 impl FlowPorts {
-    /// The ports of a Service with session affinity: they do not count.
+    /// Session affinity: ports and protocol do not count.
     pub const AFFINITY: Self = Self { ports: [0; 4], protocol: 0 };
 
-    /// The ports as a word, and the protocol as one; `family` keeps IPv4 and IPv6 flows apart.
+    /// Returns the ports and the protocol as words; `family` separates IPv4 and IPv6 flows.
     #[inline(always)]
     const fn words(self, family: u8) -> [u32; 2] {
         [u32::from_le_bytes(self.ports), u32::from_le_bytes([self.protocol, family, 0, 0])]
     }
 }
 
-/// Product of two words, each with a secret word added.
+/// Multiplies two words, each with a key word added.
 #[inline(always)]
 const fn pair(keys: &FlowKeys, at: usize, first: u32, second: u32) -> u64 {
     first.wrapping_add(keys.words[at]) as u64 * second.wrapping_add(keys.words[at + 1]) as u64
 }
 
-/// The second half: every bit of the sum on every bit of the result.
+/// Mixes every bit of the sum into every bit of the result.
 #[inline(always)]
 const fn finish(keys: &FlowKeys, sum: u64) -> u64 {
-    // Multipliers and shifts whose avalanche was searched for ("Moremur").
+    // The constants of "Moremur", which were searched for avalanche.
     let mut hash = sum ^ keys.mix[0];
     hash ^= hash >> 27;
     hash = hash.wrapping_mul(0x3c79_ac49_2ba7_b653) ^ keys.mix[1];
@@ -113,7 +113,7 @@ const fn finish(keys: &FlowKeys, sum: u64) -> u64 {
     hash ^ hash >> 27
 }
 
-/// Hash of an IPv4 flow.
+/// Returns the hash of an IPv4 flow.
 #[inline(always)]
 pub const fn flow_hash_v4(keys: &FlowKeys, source: [u8; 4], destination: [u8; 4], flow: FlowPorts) -> u64 {
     let [ports, protocol] = flow.words(4);
@@ -127,7 +127,7 @@ pub const fn flow_hash_v4(keys: &FlowKeys, source: [u8; 4], destination: [u8; 4]
     finish(keys, sum)
 }
 
-/// Hash of an IPv6 flow.
+/// Returns the hash of an IPv6 flow.
 #[inline(always)]
 pub const fn flow_hash_v6(
     keys: &FlowKeys,

@@ -1,47 +1,47 @@
-//! The question to the node's own kernel: does it have a TCP connection?
+//! The lookup of a TCP connection in the node's own kernel.
 //!
-//! The answer comes from the kernel's tables of sockets and of tracked connections. How these can be asked differs
-//! between kernels, so the program is compiled with gaps, the [`marker`]s, which the agent fills when it loads it. A
-//! program whose gaps are left as they are asks nothing and works everywhere.
+//! It searches the kernel's sockets and its conntrack table. The interfaces differ between kernels, so the program is
+//! compiled with gaps, the [`marker`]s, which the agent fills when it loads the program. With its gaps unfilled, the program
+//! looks up nothing and works everywhere.
 
-/// What the node's own kernel says of a TCP connection.
+/// What the node's own kernel knows of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum KernelAnswer {
-    /// It was not asked, or not every table could be: nothing follows.
-    CannotTell = 0,
-    /// It has neither a socket nor a tracked connection that is alive. That is no proof: what takes packets to their
-    /// pods past the kernel's tables (an eBPF replacement of kube-proxy) is not seen.
-    No = 1,
-    /// It has a socket or a tracked connection, past its handshake and not yet over.
-    Has = 2,
+    /// Not all tables could be searched.
+    Unknown = 0,
+    /// Neither a live socket nor a live tracked connection. This is no proof: an eBPF replacement of kube-proxy carries
+    /// packets to pods past the kernel's tables.
+    Absent = 1,
+    /// A socket or tracked connection past its handshake and not closed.
+    Present = 2,
 }
 
 impl KernelAnswer {
     /// Every answer, by its number.
-    pub const ALL: [Self; 3] = [Self::CannotTell, Self::No, Self::Has];
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Absent, Self::Present];
 }
 
-/// Addresses and ports of a TCP connection, seen from its client, as they lie on the wire: the kernel's
-/// `struct bpf_sock_tuple`. IPv4 takes the first [`Connection::V4_BYTES`]. Aligned, so that two words can be
+/// Addresses and ports of a TCP connection in the direction of its client, in wire order: the kernel's
+/// `struct bpf_sock_tuple`. IPv4 takes the first [`TcpConnection::V4_BYTES`]. Aligned, so that two words can be
 /// written at once.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Connection {
-    /// Source, destination, both ports. Words, because the BPF compiler copies bytes one by one.
+pub struct TcpConnection {
+    /// Source, destination, both ports; in words, because the BPF compiler copies bytes one by one.
     pub words: [u32; 9],
 }
 
-impl Connection {
+impl TcpConnection {
     /// Bytes of an IPv4 connection.
     pub const V4_BYTES: u32 = 12;
     /// Bytes of an IPv6 connection.
     pub const V6_BYTES: u32 = 36;
 
-    /// Nothing, to be filled.
+    /// All zero, to be filled.
     pub const EMPTY: Self = Self { words: [0; 9] };
 
-    /// An IPv4 connection; `ports` are those of source and destination in wire order.
+    /// Returns an IPv4 connection; `ports` are the source and destination port in wire order.
     pub const fn v4(source: [u8; 4], destination: [u8; 4], ports: [u8; 4]) -> Self {
         let [source, destination, ports] =
             [u32::from_ne_bytes(source), u32::from_ne_bytes(destination), u32::from_ne_bytes(ports)];
@@ -49,15 +49,15 @@ impl Connection {
     }
 }
 
-const _: () = assert!(size_of::<Connection>() == 40);
+const _: () = assert!(size_of::<TcpConnection>() == 40);
 
 /// States of the kernel's sockets (`TCP_*` in `net/tcp_states.h`).
 pub mod socket {
-    /// The states in which a connection is alive: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING. Not
-    /// SYN_SENT, SYN_RECV, NEW_SYN_RECV: a stranger's SYN makes these. Not LISTEN. Not TIME_WAIT, CLOSE: it is over.
+    /// The states of a live connection: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING. Not SYN_SENT,
+    /// SYN_RECV, NEW_SYN_RECV, which a stranger's SYN creates; not LISTEN; not TIME_WAIT and CLOSE, which are closed.
     const ALIVE: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
 
-    /// Whether a connection in this state is alive.
+    /// Returns whether a connection in this state is alive.
     #[inline(always)]
     pub const fn is_alive(state: u32) -> bool {
         state < 32 && ALIVE >> state & 1 != 0
@@ -66,23 +66,23 @@ pub mod socket {
 
 /// States of the kernel's tracked connections (`enum tcp_conntrack`, `enum ip_conntrack_status`).
 pub mod conntrack {
-    /// ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK; SYN_SENT and SYN_RECV are before, TIME_WAIT and CLOSE behind.
+    /// ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK; not SYN_SENT, SYN_RECV, TIME_WAIT and CLOSE.
     const ALIVE: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6;
-    /// Both sides have spoken. Without it, what is tracked may be what a single forged ACK has left: by default the kernel
-    /// takes connections up in the middle.
+    /// Both sides have sent packets. Without it, a single forged ACK may have created the entry: by default, the kernel
+    /// picks up connections in the middle.
     const ASSURED: u64 = 1 << 2;
 
-    /// Whether a tracked TCP connection in this state, with this status, is alive.
+    /// Returns whether a tracked TCP connection in this state, with this status, is alive.
     #[inline(always)]
     pub const fn is_alive(state: u64, status: u64) -> bool {
         state < 64 && ALIVE >> state & 1 != 0 && status & ASSURED != 0
     }
 }
 
-/// Gaps in the program's code. Each is a move of one of these numbers into a register, and behind it the instruction that
-/// the agent replaces. As they are compiled, the instructions behind say that nothing can be asked.
+/// Gaps in the program's code. Each is a move of one of these numbers into a register, followed by the instruction that the
+/// agent replaces. As compiled, the instructions report that nothing can be looked up.
 pub mod marker {
-    /// `r0 = 0` → `r0 = 1`: the kernel may be asked.
+    /// `r0 = 0` → `r0 = 1`: lookups are allowed.
     pub const ALLOWED: i32 = 0x6c62_6101;
     /// `r0 = 0` → call of the kernel's function `bpf_xdp_ct_lookup`.
     pub const CT_LOOKUP: i32 = 0x6c62_6102;

@@ -19,6 +19,30 @@
 //! | [`kernel`] | the question to the node's own kernel, and its answer |
 //! | [`tag`] | the keyed tags of packets between nodes |
 //! | [`wire`] | headers as byte arrays, checksums |
+//!
+//! A flow is hashed with keys of the cluster; its hash selects a slot of the VIP's ring, and the slot names the nodes:
+//!
+//! ```
+//! use lb_common::flows::FlowKey;
+//! use lb_common::hash::{FlowKeys, FlowPorts, HashKey, flow_hash_v4};
+//! use lb_common::ring::Slot;
+//!
+//! let keys = FlowKeys::of(&HashKey { k0: 1, k1: 2 });
+//! let mut ports = [0; 4];
+//! ports[..2].copy_from_slice(&40_000u16.to_be_bytes());
+//! ports[2..].copy_from_slice(&443u16.to_be_bytes());
+//! let hash = flow_hash_v4(&keys, [192, 0, 2, 1], [203, 0, 113, 10], FlowPorts { ports, protocol: 6 });
+//!
+//! // A ring of four slots: nodes 0 and 1 lead two each, and succeed each other.
+//! let slot = |leader, other| Slot { leader, successors: [other, u16::MAX, u16::MAX], ..Slot::EMPTY };
+//! let ring = [slot(0, 1), slot(1, 0), slot(0, 1), slot(1, 0)];
+//! let slot = ring[hash as usize & (ring.len() - 1)];
+//! assert!(slot.leader < 2 && slot.successors[0] == 1 - slot.leader);
+//!
+//! // The leader looks up its flow table in this set, under this tag.
+//! let key = FlowKey::of(hash);
+//! assert_eq!(key.tag, (hash >> 32) as u32);
+//! ```
 
 #![no_std]
 

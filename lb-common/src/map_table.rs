@@ -115,7 +115,7 @@ pub struct MapSpec {
     pub option: MapOption,
 }
 
-/// Checks a name: the kernel keeps 15 bytes and cuts the rest silently, and `lb_` tells our maps from others'.
+/// Checks a name: the kernel keeps 15 bytes and cuts the rest silently, and `lb_` marks our maps.
 const fn checked(name: &'static str) -> &'static str {
     assert!(name.len() <= 15 && matches!(name.as_bytes(), [b'l', b'b', b'_', ..]));
     name

@@ -1,7 +1,7 @@
 //! Keys and values of the maps that the XDP program and the agent share, as they lie in memory.
 //!
-//! Wire data is kept in wire order as byte arrays; numbers are native. There is no implicit padding and no
-//! `bool`, `enum` or `Option`, because the other side of the border could hold any bit pattern.
+//! Wire data are byte arrays in wire order; numbers are native. There is no padding and no `bool`, `enum` or `Option`,
+//! because the other side can write any bit pattern.
 
 mod bfd;
 mod budget;
@@ -23,13 +23,13 @@ use crate::ring::{NO_NODE, NodeIndex};
 pub mod capacity {
     /// IPv4 and IPv6 VIP entries each: one a Service port, one a VIP address.
     pub const VIPS: usize = 32_768;
-    /// Buckets of IPv4 VIPs, a power of two; 64 bytes and four VIPs each.
+    /// Buckets of IPv4 VIPs, a power of two; each has 64 bytes and holds four VIPs.
     pub const VIP4_BUCKETS: usize = 1 << 14;
-    /// Buckets of IPv6 VIPs, a power of two; 64 bytes and two VIPs each.
+    /// Buckets of IPv6 VIPs, a power of two; each has 64 bytes and holds two VIPs.
     pub const VIP6_BUCKETS: usize = 1 << 15;
-    /// VIPs that found their buckets full: if need be, all.
+    /// VIPs whose buckets are full: in the worst case, all.
     pub const VIPS_MORE: usize = 2 * VIPS;
-    /// Slots of all rings together; 32 bytes each.
+    /// Slots of all rings together; each has 32 bytes.
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
     pub const NODES: usize = 1_024;
@@ -43,23 +43,23 @@ pub mod capacity {
     pub const VIP_STATS: usize = VIPS;
     /// Numbers of [`crate::verdict::Outcome`] and [`crate::verdict::Refusal`], with room; a power of two.
     pub const VERDICTS: usize = 64;
-    /// Sets of flows, a power of two; 64 bytes and eight flows each. The agent may choose another number.
+    /// Sets of flows, a power of two; each has 64 bytes and holds eight flows. The agent may choose another number.
     pub const FLOW_SETS: usize = 1 << 17;
-    /// Fragmented packets under way.
+    /// Fragmented packets in transit.
     pub const FRAGMENTS: usize = 8_192;
     /// BFD sessions.
     pub const BFD: usize = 1_024;
-    /// Both addresses of each.
+    /// The two addresses of each session.
     pub const BFD_ADDRESSES: usize = 2 * BFD;
-    /// Source ranges of all VIPs. They take up memory only while they are there, some 200 bytes each.
+    /// Source ranges of all VIPs. Each takes some 200 bytes, only while it exists.
     pub const SOURCES: usize = 131_072;
-    /// Cells of `lb_liveness`: the nodes, and the probe clock.
+    /// Cells of `lb_liveness`: one for each node, and the probe clock.
     pub const LIVENESS: usize = NODES + 1;
-    /// The probe clock's cell.
+    /// Index of the cell of the probe clock.
     pub const CLOCK: u32 = NODES as u32;
 }
 
-/// An IPv4 VIP with a port, or with `port` and `protocol` zero the address itself.
+/// An IPv4 VIP with a port; with `port` and `protocol` zero, the address itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Vip4Key {
@@ -73,7 +73,7 @@ pub struct Vip4Key {
     pub pad: u8,
 }
 
-/// An IPv6 VIP with a port, or with `port` and `protocol` zero the address itself.
+/// An IPv6 VIP with a port; with `port` and `protocol` zero, the address itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Vip6Key {
@@ -90,13 +90,13 @@ pub struct Vip6Key {
 const _: () = assert!(size_of::<Vip4Key>() == 8 && size_of::<Vip6Key>() == 20);
 
 impl Vip4Key {
-    /// The key of a port.
+    /// Returns the key of a port.
     #[inline(always)]
     pub const fn port(address: [u8; 4], port: [u8; 2], protocol: u8) -> Self {
         Self { address, port, protocol, pad: 0 }
     }
 
-    /// The key of the address itself.
+    /// Returns the key of the address itself.
     #[inline(always)]
     pub const fn address(address: [u8; 4]) -> Self {
         Self::port(address, [0; 2], 0)
@@ -104,20 +104,20 @@ impl Vip4Key {
 }
 
 impl Vip6Key {
-    /// The key of a port.
+    /// Returns the key of a port.
     #[inline(always)]
     pub const fn port(address: [u8; 16], port: [u8; 2], protocol: u8) -> Self {
         Self { address, port, protocol, pad: 0 }
     }
 
-    /// The key of the address itself.
+    /// Returns the key of the address itself.
     #[inline(always)]
     pub const fn address(address: [u8; 16]) -> Self {
         Self::port(address, [0; 2], 0)
     }
 }
 
-/// What is known of a VIP: its ring and its number.
+/// A VIP: its ring, number and flags.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Vip {
@@ -133,20 +133,20 @@ pub struct Vip {
 
 const _: () = assert!(size_of::<Vip>() == 16);
 
-/// [`Vip::flags`]: the Service wants all flows of a client on one node.
+/// [`Vip::flags`]: the Service has session affinity: all flows of a client go to one node.
 pub const VIP_AFFINITY: u32 = 1;
 /// [`Vip::flags`] of an address: answer ICMP echo requests.
 pub const VIP_ECHO: u32 = 2;
-/// [`Vip::flags`]: this node has come to lead slots of the ring so recently that UDP flows may still live
+/// [`Vip::flags`]: this node became leader of slots of the ring so recently that UDP flows may still be owned
 /// elsewhere.
-pub const VIP_YOUNG: u32 = 4;
+pub const VIP_NEW_LEADER: u32 = 4;
 
-/// [`Vip::flags`] of an address: what comes to another port of TCP or UDP than those of its Services is refused.
+/// [`Vip::flags`] of an address: packets to TCP and UDP ports that no Service declares are refused.
 pub const VIP_CLOSED: u32 = 8;
-/// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: no Service on it admits others.
+/// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: this holds for all of its Services.
 pub const VIP_SOURCES: u32 = 16;
 
-/// A node of the cluster, with everything that is needed to send a packet there.
+/// A node of the cluster, with all that sending a packet to it needs.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -154,30 +154,30 @@ pub struct Node {
     pub mode: u8,
     /// IP version of the outer addresses, 4 or 6; 0 where there are none.
     pub outer_family: u8,
-    /// Largest IP packet, outer header included, on the way there; bytes.
+    /// MTU of the path to the node, outer header included, in bytes.
     pub mtu: u16,
-    /// Interface that leads there.
+    /// Egress interface.
     pub ifindex: u32,
     /// MAC of the next hop: the node itself for [`ForwardingMode::L2`].
     pub next_hop_mac: [u8; 6],
-    /// MAC of the interface that leads there.
+    /// MAC of the egress interface.
     pub source_mac: [u8; 6],
-    /// One's complement sum of the constant parts of GUE's outer IPv4 header, with both addresses.
+    /// One's complement sum of the constant parts of GUE's outer IPv4 header, addresses included.
     pub outer_sum: u32,
     /// Outer source: IPv6, or IPv4 in the first four bytes.
     pub outer_source: [u8; 16],
     /// Outer destination: IPv6, or IPv4 in the first four bytes.
     pub outer_destination: [u8; 16],
-    /// Who it is on the wire: the same on every node, made from its name; never zero.
+    /// Wire ID: made from the name of the node and the same on every node; never zero.
     pub id: u32,
-    /// This node's discriminator in S-BFD towards it: [`crate::tag::discriminator`].
+    /// This node's S-BFD discriminator towards it: [`crate::tag::discriminator`].
     pub discriminator: u32,
 }
 
 const _: () = assert!(size_of::<Node>() == 64);
 
 impl Node {
-    /// An entry that leads nowhere.
+    /// An unused entry.
     pub const NONE: Self = Self {
         mode: 0,
         outer_family: 0,
@@ -192,81 +192,81 @@ impl Node {
         discriminator: 0,
     };
 
-    /// How packets are carried to the node; `None` where there is no next hop.
+    /// Returns the forwarding mode; `None` if there is no next hop.
     #[inline(always)]
     pub const fn forwarding_mode(&self) -> Option<ForwardingMode> {
         ForwardingMode::from_number(self.mode)
     }
 }
 
-/// Who answers ARP for a VIP, best first; filled up with [`NO_NODE`].
+/// The nodes that answer ARP for a VIP, in order of preference; padded with [`NO_NODE`].
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Announcer {
-    /// Node indices in order of rank.
+    /// Node indices by rank.
     pub ranks: [NodeIndex; 4],
-    /// The uplinks of this node on which it answers, a bit for each [`Link::number`]: of several on one LAN only one.
+    /// Uplinks on which this node answers, a bit for each [`Link::number`]: only one of several on a LAN.
     pub uplinks: u64,
 }
 
 impl Announcer {
-    /// One node on all its uplinks, and nobody behind it.
+    /// Returns one node, on all of its uplinks, without a second rank.
     pub const fn only(node: NodeIndex) -> Self {
         Self::on(node, u64::MAX)
     }
 
-    /// One node on these of its uplinks, and nobody behind it.
+    /// Returns one node, on these of its uplinks, without a second rank.
     pub const fn on(node: NodeIndex, uplinks: u64) -> Self {
         Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE], uplinks }
     }
 
-    /// Whether an uplink is one of those that answer.
+    /// Returns whether the node answers on an uplink.
     #[inline(always)]
     pub const fn answers_on(&self, link: &Link) -> bool {
-        // What is masked cannot be shifted out, which the verifier wants to see.
+        // The mask bounds the shift, as the verifier demands.
         self.uplinks >> (link.number & 63) & 1 != 0
     }
 }
 
-/// A packet that comes in fragments.
+/// A fragmented packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FragmentKey {
-    /// Source and destination as they lie in the header; IPv4 in the first eight bytes.
+    /// Source and destination as in the header; IPv4 in the first eight bytes.
     pub addresses: [u64; 4],
-    /// Its identification.
+    /// Identification.
     pub id: u32,
-    /// IP protocol number of the whole.
+    /// IP protocol number of the whole packet.
     pub protocol: u32,
 }
 
-/// Where it goes.
+/// The flow of a fragmented packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FragmentFlow {
-    /// The slot.
+    /// Its slot.
     pub slot: u32,
-    /// Number of the VIP of its first fragment.
+    /// Number of its VIP.
     pub vip: u32,
-    /// That VIP's `VIP_*` bits.
+    /// `VIP_*` bits of its VIP.
     pub flags: u32,
     /// Zero.
     pub pad: u32,
-    /// The hash that chooses the slot.
+    /// Hash that selects the slot.
     pub hash: u64,
-    /// The hash that names the flow.
+    /// Hash that identifies the flow.
     pub flow: u64,
 }
 
 const _: () = assert!(size_of::<FragmentKey>() == 40 && size_of::<FragmentFlow>() == 32);
 
-/// An interface that the program is attached to.
+/// An interface with the program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     /// Its MAC address.
     pub mac: [u8; 6],
-    /// Number of the uplink, below 64; the members of a bond have its number.
+    /// Number of the uplink, below 64; members of a bond share its number.
     pub number: u16,
 }
 
@@ -276,7 +276,7 @@ impl Link {
     /// No interface.
     pub const NONE: Self = Self { mac: [0; 6], number: 0 };
 
-    /// The MAC address as a number, its first byte the lowest.
+    /// Returns the MAC address as a number, the first byte lowest.
     #[inline(always)]
     pub const fn mac_word(&self) -> u64 {
         let [a, b, c, d, e, f] = self.mac;
@@ -284,49 +284,49 @@ impl Link {
     }
 }
 
-/// What holds for the whole node.
+/// The configuration of the node.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What the flow hash is computed with, made from the cluster's secret.
+    /// Keys of the flow hash, derived from the cluster's secret.
     pub flow_keys: FlowKeys,
-    /// Keys of the tags on what nodes say to each other: the first makes them, both are valid. Without a second one,
-    /// the first twice.
+    /// Keys of the tags on packets between nodes: the first one signs, both verify. Without a second key, the first
+    /// one twice.
     pub tag_keys: [HashKey; 2],
-    /// What this node's discriminators are made with. Nothing in the program asks; the next agent does.
+    /// Nonce of this node's discriminators. Only the next agent reads it.
     pub probe_nonce: u64,
-    /// This node's IPv4 address for encapsulated packets; zero for none.
+    /// This node's IPv4 address for encapsulated packets; zero if it has none.
     pub address4: [u8; 4],
     /// Index of this node in `lb_nodes`, or [`NO_NODE`] before the agent has written it.
     pub self_node: NodeIndex,
     /// `CONFIG_*` bits.
     pub flags: u16,
-    /// This node's IPv6 address for encapsulated packets; zero for none.
+    /// This node's IPv6 address for encapsulated packets; zero if it has none.
     pub address6: [u8; 16],
-    /// ICMP echo answers a second and CPU; zero answers none.
+    /// ICMP echo replies per second and CPU; zero: none.
     pub echo_rate: u32,
-    /// Who this node is on the wire, and the discriminator of its S-BFD reflector; see [`Node::id`].
+    /// Wire ID of this node ([`Node::id`]), and discriminator of its S-BFD reflector.
     pub id: u32,
-    /// Ticks of the probe clock without an answer after which a node is dead; zero: none ever is.
+    /// Ticks of the probe clock without a reply after which a node is dead; zero: never.
     pub liveness_limit: u32,
-    /// Ticks after that for which flows that nobody knows wait, in case it comes back.
+    /// Ticks after that in which packets of unknown flows are dropped, because the node may come back.
     pub hold_ticks: u32,
-    /// Numbers of the keys of tags.
+    /// IDs of the tag keys.
     pub tag_key_ids: [u8; 2],
     /// Zero.
     pub pad: [u8; 6],
-    /// Indices of the first interfaces with the program; zero for none. Their entries of `lb_links` are here too, where
-    /// they are at hand for every packet.
+    /// Indices of the first interfaces with the program; zero: none. Their entries of `lb_links` are copied here, where
+    /// every packet finds them without a look-up.
     pub uplinks: [u32; UPLINKS],
     /// Those entries.
     pub uplink_links: [Link; UPLINKS],
-    /// ICMP errors a second and CPU, of each [`Budget`] of errors; zero sends none.
+    /// ICMP errors per second and CPU, in each [`Budget`] of errors; zero: none.
     pub icmp_error_rate: u32,
     /// Sets of `lb_flows` minus one; their number is a power of two.
     pub flow_mask: u32,
     /// The addresses of all VIPs.
     pub vips: AddressFilter,
-    /// The MAC addresses of `lb_node_macs`.
+    /// The keys of `lb_node_macs`.
     pub node_macs: MacFilter,
 }
 
@@ -359,7 +359,7 @@ impl Config {
         node_macs: MacFilter::EMPTY,
     };
 
-    /// The MAC address, as a number, of an interface with the program, if it is one of the first.
+    /// Returns the MAC address of an interface as a number, if it is one of [`Config::uplinks`].
     #[inline(always)]
     pub fn uplink_mac(&self, ifindex: u32) -> Option<u64> {
         for (uplink, link) in self.uplinks.iter().zip(&self.uplink_links) {
@@ -370,7 +370,7 @@ impl Config {
         None
     }
 
-    /// The key of tags with this number. By value: of two places in memory the verifier would follow each to the end.
+    /// Returns the tag key with this ID. By value: the verifier would follow a pointer to each of the two to the end.
     #[inline(always)]
     pub const fn tag_key(&self, id: u8) -> Option<HashKey> {
         let ([first, second], [a, b]) = (self.tag_keys, self.tag_key_ids);
@@ -384,15 +384,14 @@ impl Config {
     }
 }
 
-/// [`Config::flags`]: this node drains: its reflector answers AdminDown.
+/// [`Config::flags`]: this node drains; its reflector replies AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
-/// [`Config::flags`]: it does so because it has been told to, whatever its Node object says. Nothing in the
-/// program asks; the next agent does.
-pub const CONFIG_TOLD_TO_DRAIN: u16 = 2;
-/// [`Config::flags`]: IP in IP is taken from nodes of the cluster.
+/// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent reads it.
+pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
+/// [`Config::flags`]: IP in IP from nodes of the cluster is accepted.
 pub const CONFIG_IPIP: u16 = 8;
 
-/// [`Config::flags`]: who sends to a port that is refused is answered by port unreachable.
+/// [`Config::flags`]: packets to undeclared ports are answered with port unreachable.
 pub const CONFIG_UNREACHABLE: u16 = 4;
 
 /// Packets and bytes.
@@ -401,6 +400,6 @@ pub const CONFIG_UNREACHABLE: u16 = 4;
 pub struct Traffic {
     /// Packets.
     pub packets: u64,
-    /// Bytes of IP packets, encapsulation not counted.
+    /// Bytes of IP packets, without encapsulation.
     pub bytes: u64,
 }

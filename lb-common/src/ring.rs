@@ -1,59 +1,59 @@
-//! A slot of a ring.
+//! Slots of rings.
 
-/// No node: the filler of a [`Slot`].
+/// No node: the padding of a [`Slot`].
 pub const NO_NODE: u16 = u16::MAX;
 
-/// Index of a node in the `lb_nodes` map of one agent. It never leaves the machine: two nodes may number
-/// the cluster differently, so what is put on a wire is an address.
+/// Index of a node in the `lb_nodes` map of one agent. It never leaves the machine: nodes may number the cluster
+/// differently, so packets carry wire IDs.
 pub type NodeIndex = u16;
 
-/// Former leaders that a slot remembers.
+/// Former leaders in a slot.
 pub const FORMER: usize = 12;
 /// 64-bit words of a slot.
 pub const WORDS: usize = 1 + FORMER / 4;
 
-/// One slot of a ring: who gets its flows.
+/// A slot of a ring: the nodes that get its flows.
 ///
-/// It is read and written as [`WORDS`] 64-bit words, each of them at once, so a reader sees a word from before
-/// or from after a change and never a mixture. A packet that is forwarded needs the first word alone.
+/// It is read and written as [`WORDS`] 64-bit words, so a reader sees each word from before or after a change, never a
+/// mixture. Forwarding a packet needs the first word only.
 #[repr(C, align(32))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
-    /// Word 0, first part: the node that new flows go to, or [`NO_NODE`].
+    /// Word 0, first part: the leader, which gets new flows, or [`NO_NODE`].
     pub leader: NodeIndex,
-    /// Word 0, rest: who takes over when the leader is dead, in this order; filled up with [`NO_NODE`].
+    /// Word 0, rest: the successors of a dead leader, in this order; padded with [`NO_NODE`].
     pub successors: [NodeIndex; 3],
-    /// Words 1 to 3: who led before, newest first: older flows may still live there; filled up with [`NO_NODE`].
+    /// Words 1 to 3: former leaders, newest first, which may own older flows; padded with [`NO_NODE`].
     pub former: [NodeIndex; FORMER],
 }
 
 const _: () = assert!(size_of::<Slot>() == 8 * WORDS && align_of::<Slot>() == 32);
 
 impl Slot {
-    /// A slot that names nobody.
+    /// A slot without nodes.
     pub const EMPTY: Self = Self { leader: NO_NODE, successors: [NO_NODE; 3], former: [NO_NODE; FORMER] };
 
-    /// Word 0 as it lies in memory: leader and successors.
+    /// Returns word 0 as in memory: leader and successors.
     #[inline(always)]
     pub const fn order_word(self) -> u64 {
         pack([self.leader, self.successors[0], self.successors[1], self.successors[2]])
     }
 
-    /// Whether a node is one of the former leaders.
+    /// Returns whether a node is a former leader.
     #[inline(always)]
     pub const fn has_led(self, node: NodeIndex) -> bool {
         let [_, a, b, c] = self.to_words();
         word_has(a, node) || word_has(b, node) || word_has(c, node)
     }
 
-    /// All words as they lie in memory: the order word, then the former leaders.
+    /// Returns all words as in memory: the order word, then the former leaders.
     #[inline(always)]
     pub const fn to_words(self) -> [u64; WORDS] {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = self.former;
         [self.order_word(), pack([a, b, c, d]), pack([e, f, g, h]), pack([i, j, k, l])]
     }
 
-    /// The slot of its words as they lie in memory.
+    /// Returns the slot of its words as in memory.
     #[inline(always)]
     pub const fn from_words(words: [u64; WORDS]) -> Self {
         let [order, first, second, third] = words;
@@ -63,8 +63,8 @@ impl Slot {
     }
 }
 
-/// The leader of a slot and whether this node led it before, in 16 bits: all that most packets need. A separate map of
-/// these fits sixteen times as many slots into the data cache and the TLB.
+/// The leader of a slot, and whether this node is a former leader, in 16 bits: all that most packets need. A map of these
+/// fits sixteen times as many slots into the data cache and the TLB as the rings themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLeader(u16);
 
@@ -72,61 +72,61 @@ pub struct SlotLeader(u16);
 pub const LEADERS_A_WORD: usize = 4;
 
 impl SlotLeader {
-    /// No node has this index or one above.
+    /// All node indices are below.
     pub const LIMIT: NodeIndex = 0x7fff;
-    /// This node led the slot: flows of it may live here.
+    /// This node is a former leader and may own flows of the slot.
     const HAS_LED: u16 = 0x8000;
 
-    /// Of a slot, seen from the node `own`.
+    /// Returns the entry of a slot for the node `own`.
     #[inline(always)]
     pub const fn of(slot: Slot, own: NodeIndex) -> Self {
         let leader = if slot.leader < Self::LIMIT { slot.leader } else { Self::LIMIT };
         Self(leader | if slot.has_led(own) { Self::HAS_LED } else { 0 })
     }
 
-    /// Of the word of its slot.
+    /// Returns the entry of a slot from its word.
     #[inline(always)]
     pub const fn get(word: u64, slot: u32) -> Self {
         Self((word >> (16 * (slot & 3))) as u16)
     }
 
-    /// The word of its slot with it.
+    /// Returns the word of a slot with this entry in it.
     pub const fn put(self, word: u64, slot: u32) -> u64 {
         let shift = 16 * (slot & 3);
         word & !(0xffff << shift) | (self.0 as u64) << shift
     }
 
-    /// The leader; [`SlotLeader::LIMIT`] for nobody.
+    /// Returns the leader; [`SlotLeader::LIMIT`] if there is none.
     #[inline(always)]
     pub const fn leader(self) -> NodeIndex {
         self.0 & Self::LIMIT
     }
 
-    /// Whether this node is one of the former leaders.
+    /// Returns whether this node is a former leader.
     #[inline(always)]
     pub const fn has_led(self) -> bool {
         self.0 & Self::HAS_LED != 0
     }
 }
 
-/// The leader in word 0 of a slot.
+/// Returns the leader in word 0 of a slot.
 #[inline(always)]
 pub const fn leader_of(order: u64) -> NodeIndex {
     unpack(order)[0]
 }
 
-/// The four nodes of a word of a slot.
+/// Returns the four nodes of a word of a slot.
 #[inline(always)]
 pub const fn nodes_of(word: u64) -> [NodeIndex; 4] {
     unpack(word)
 }
 
-/// Whether one of the four nodes of a word is this one, found in all of them at once.
+/// Returns whether a node is one of the four in a word, which are compared at once.
 #[inline(always)]
 pub const fn word_has(word: u64, node: NodeIndex) -> bool {
     const ONES: u64 = 0x0001_0001_0001_0001;
     const TOPS: u64 = 0x8000_8000_8000_8000;
-    // Where they are equal nothing is left, and to take one from nothing borrows from the top.
+    // A field that is equal becomes zero, and subtracting one from zero sets its top bit.
     let differs = word ^ (node as u64 * ONES);
     differs.wrapping_sub(ONES) & !differs & TOPS != 0
 }
@@ -163,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn what_most_packets_need_survives_its_word(
+        fn a_slot_leader_survives_its_word(
             slots in proptest::array::uniform4((0u16..9, proptest::collection::vec(0u16..9, 0..4))),
             mut word: u64,
         ) {
@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn a_node_is_found_wherever_it_stands(word: [NodeIndex; 4], node in 0u16..4, narrow: bool) {
+        fn a_node_is_found_in_every_place(word: [NodeIndex; 4], node in 0u16..4, narrow: bool) {
             // Few numbers meet often, and those next to zero are where arithmetic on four at once goes wrong.
             let word = if narrow { word.map(|index| index % 5) } else { word };
             prop_assert_eq!(word_has(pack(word), node), word.contains(&node));

@@ -1,6 +1,6 @@
-//! SipHash-1-3 over words: the keyed hash of everything that must withstand whoever sees its results.
+//! SipHash-1-3 over words: the keyed hash for values that an attacker may see.
 
-/// SipHash-1-3 under way, fed with words.
+/// The state of SipHash-1-3.
 pub(crate) struct Sip {
     v0: u64,
     v1: u64,

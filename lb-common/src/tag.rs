@@ -1,47 +1,46 @@
-//! The keyed tag of what nodes say to each other: S-BFD in both directions, and GUE.
+//! The keyed tags of packets between nodes: S-BFD in both directions, and GUE.
 //!
-//! SipHash-1-3 under a key of the cluster that is not the key of the flow hash, so that it can be replaced while
-//! flows stay where they are. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
+//! SipHash-1-3 with a key of the cluster. It is not the key of the flow hash, so it can be replaced without moving flows. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
 
 use crate::hash::HashKey;
 use crate::sip::Sip;
 use crate::wire::gue::MAX_ASKED;
 
-/// A key of tags, and the number by which a packet names it.
+/// A tag key and its ID in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TagKey {
-    /// Its number on the wire.
+    /// Its ID on the wire.
     pub id: u8,
     /// The secret.
     pub key: HashKey,
 }
 
-/// The keys that are valid at the moment.
+/// The keys that are valid now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagKeys {
-    /// Tags are made with this one.
+    /// The key that signs.
     pub current: TagKey,
-    /// Tags made with this one are valid too: the next key before it is in use everywhere, or the last one after it.
+    /// Another key that verifies: the next one before all nodes use it, or the previous one after that.
     pub other: Option<TagKey>,
 }
 
 impl TagKeys {
-    /// One key and no other.
+    /// Returns one key alone.
     pub const fn only(current: TagKey) -> Self {
         Self { current, other: None }
     }
 
-    /// The key of a cluster that was given none.
+    /// Derives the key of a cluster without tag keys.
     pub const fn derived(hash_key: &HashKey) -> Self {
         Self::only(TagKey { id: DERIVED_ID, key: derive(hash_key) })
     }
 }
 
-/// Number of the key that is made from the key of the flow hash.
+/// ID of the key that is derived from the key of the flow hash.
 pub const DERIVED_ID: u8 = 0;
 
-/// The key of tags of a cluster that was given none: two outputs of SipHash under the key of the flow hash. No
-/// flow's words look like these, so the flow hash gives nothing of it away.
+/// Derives the tag key of a cluster without tag keys: two outputs of SipHash with the key of the flow hash. No flow has
+/// these words, so the flow hash does not reveal it.
 pub const fn derive(hash_key: &HashKey) -> HashKey {
     HashKey { k0: derived_word(hash_key, 0), k1: derived_word(hash_key, 1) }
 }
@@ -54,7 +53,7 @@ const fn derived_word(hash_key: &HashKey, number: u8) -> u64 {
     sip.finish()
 }
 
-/// This node's discriminator towards the node of an index, not to be guessed without `nonce`. Never zero, which is no
+/// Returns this node's discriminator towards a node, which cannot be guessed without `nonce`. Never zero, which is no
 /// discriminator (RFC 5880 section 6.8.1).
 pub const fn discriminator(nonce: u64, node: u16) -> u32 {
     let mut sip = Sip::new(nonce, 0);
@@ -65,10 +64,10 @@ pub const fn discriminator(nonce: u64, node: u16) -> u32 {
     }
 }
 
-/// What of an S-BFD packet the tag covers.
+/// The fields of an S-BFD packet that the tag covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeWords {
-    /// Version, state and flags, multiplier and length, as they lie in the packet.
+    /// Version, state and flags, multiplier and length, as in the packet.
     pub head: [u8; 4],
     /// The first four bytes of the authentication section.
     pub section: [u8; 4],
@@ -80,7 +79,7 @@ pub struct ProbeWords {
     pub sequence: u32,
 }
 
-/// The tag of an S-BFD packet. The intervals, which nobody reads, are not covered.
+/// Returns the tag of an S-BFD packet. It does not cover the intervals, which are never read.
 #[inline(always)]
 pub const fn probe_tag(key: &HashKey, words: ProbeWords) -> u64 {
     let ([s0, s1, s2, s3], [h0, h1, h2, h3]) = (words.section, words.head);
@@ -91,25 +90,25 @@ pub const fn probe_tag(key: &HashKey, words: ProbeWords) -> u64 {
     sip.finish()
 }
 
-/// What of a packet in GUE the tag covers.
+/// The fields of a packet in GUE that the tag covers.
 #[derive(Clone, Copy, Debug)]
 pub struct GueWords<'a> {
     /// The first word of the private data: [`crate::wire::gue`].
     pub head: [u8; 4],
-    /// Wire identity of the node that it goes to, so that it is of no use to another.
+    /// Wire ID of the receiver, so that the packet is invalid elsewhere.
     pub receiver: u32,
-    /// Names the flow by the packet inside alone.
+    /// Identifies the flow by the inner packet alone.
     pub name: u64,
-    /// Those who have been asked, and how many of them there are.
+    /// Wire IDs of the nodes asked.
     pub asked: &'a [u32; MAX_ASKED - 1],
-    /// How many of them there are.
+    /// Number of the nodes asked.
     pub count: usize,
 }
 
-/// Tells a GUE tag's first word from an S-BFD tag's, whose byte at this place is zero.
+/// Separates the first word of a GUE tag from that of an S-BFD tag, where this byte is zero.
 const GUE: u8 = 0x80;
 
-/// The tag of a packet in GUE.
+/// Returns the tag of a packet in GUE.
 #[inline(always)]
 pub fn gue_tag(key: &HashKey, words: &GueWords<'_>) -> u32 {
     let mut sip = Sip::new(key.k0, key.k1);

@@ -1,24 +1,23 @@
-//! What can come of a packet. Each outcome has a number, a name and a fate, so nothing is done to a packet
-//! without being counted by name.
+//! The outcomes and refusals of packets. Each has a number, a name and a fate, so every packet is counted by name.
 
 use crate::maps::capacity;
 
-/// What happens to a packet that was refused.
+/// What happens to a refused packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It goes to this node's stack as it came: it is not certain to be ours.
+    /// It goes to this node's stack unmodified: it may not be for a VIP.
     Pass,
-    /// It is dropped: it is ours, and can do no good.
+    /// It is dropped.
     Drop,
 }
 
-/// Defines both enums from one list, so that a number, a name and a fate cannot be forgotten or disagree.
+/// Defines both enums and their tables from one list.
 macro_rules! outcomes {
     (
         outcomes { $($(#[doc = $odoc:literal])* $outcome:ident = $onum:literal, $oname:literal;)* }
         refusals { $($(#[doc = $rdoc:literal])* $refusal:ident = $rnum:literal, $rname:literal, $fate:ident;)* }
     ) => {
-        /// How a packet that goes on is counted: the index in `lb_verdicts`.
+        /// How a packet that is not refused is counted: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Outcome { $($(#[doc = $odoc])* $outcome = $onum,)* }
@@ -34,17 +33,17 @@ macro_rules! outcomes {
                 &{ outcomes }
             };
 
-            /// The outcome with this number.
+            /// Returns the outcome with this number.
             #[inline(always)]
             pub const fn from_number(number: u64) -> Option<Self> {
-                // A look-up in memory: the verifier would follow every arm of a `match`. Masked, not
-                // compared: the compiler may compare another register than the one that it adds, which the
-                // verifier does not accept.
+                // A table: the verifier would follow every arm of a `match`. The index is masked: after a
+                // comparison the compiler may add another register than the one compared, which the verifier
+                // rejects.
                 Self::BY_NUMBER[number as usize % capacity::VERDICTS]
             }
         }
 
-        /// Why a packet was refused: the index in `lb_verdicts`.
+        /// Why a packet is refused: the index in `lb_verdicts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum Refusal { $($(#[doc = $rdoc])* $refusal = $rnum,)* }
@@ -60,13 +59,13 @@ macro_rules! outcomes {
                 &{ refusals }
             };
 
-            /// The refusal with this number.
+            /// Returns the refusal with this number.
             #[inline(always)]
             pub const fn from_number(number: u64) -> Option<Self> {
                 Self::BY_NUMBER[number as usize % capacity::VERDICTS]
             }
 
-            /// What happens to the packet.
+            /// Returns what happens to the packet.
             #[inline(always)]
             pub const fn fate(self) -> Fate {
                 match self { $(Self::$refusal => Fate::$fate,)* }
@@ -91,7 +90,7 @@ outcomes! {
         /// For a VIP, and this node owns the flow.
         Local = 1, "local";
         /// For a VIP, forwarded to this node by a MAC rewrite, and this node owns the flow.
-        LocalFromPeer = 2, "local_from_peer";
+        LocalFromNode = 2, "local_from_peer";
         /// For a VIP, forwarded to this node in GUE or in IP and decapsulated; this node owns the flow.
         Decapsulated = 3, "decapsulated";
         /// Forwarded to a node by a MAC rewrite.
@@ -148,7 +147,7 @@ outcomes! {
         /// For a VIP, but no live node serves it.
         NoLiveNode = 34, "no_live_node", Drop;
         /// For a VIP, but the next hop to its node is not resolved.
-        NoWay = 35, "no_way", Drop;
+        NoNextHop = 35, "no_way", Drop;
         /// TTL or hop limit expired on the way to a node, and no ICMP error is due.
         TtlExpired = 36, "ttl_expired", Drop;
         /// Too large for the path to its node once encapsulated, and no ICMP error is due.
@@ -162,7 +161,7 @@ outcomes! {
         /// ARP request for a VIP that another node answers.
         ArpNotAnswered = 42, "arp_not_answered", Drop;
         /// No node knows the flow, and a node of its slot died recently: held until its successors are known.
-        Orphaned = 43, "orphaned", Drop;
+        Hold = 43, "orphaned", Drop;
         /// S-BFD from a node that is no valid probe and answers none of this node's.
         BadProbe = 44, "bad_probe", Drop;
         /// S-BFD or GUE from a node's address without a valid tag of the cluster.
@@ -172,7 +171,7 @@ outcomes! {
         /// For a VIP, but for no port of its Services.
         UndeclaredPort = 50, "undeclared_port", Drop;
         /// BFD to a port of the agent, from no peer of its sessions, or from farther away than that peer.
-        BfdStranger = 51, "bfd_stranger", Drop;
+        BfdUnknownPeer = 51, "bfd_stranger", Drop;
         /// ICMP echo request to a VIP that exceeds the rate or cannot be answered; the stack would only
         /// forward it again.
         EchoDropped = 52, "echo_dropped", Drop;
@@ -191,18 +190,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_have_their_own_numbers_and_names_and_fit_the_map() {
+    fn numbers_and_names_are_unique_and_fit_the_map() {
         for (i, (number, name, _)) in COUNTERS.iter().enumerate() {
             assert!((*number as usize) < capacity::VERDICTS, "{name}");
             for (other, other_name, _) in &COUNTERS[..i] {
-                assert!(other < number, "{name} is out of order or not alone with its number");
+                assert!(other < number, "{name} is out of order or shares its number");
                 assert_ne!(name, other_name);
             }
         }
     }
 
     #[test]
-    fn a_refusal_is_its_row() {
+    fn each_refusal_has_the_fate_of_its_row() {
         for refusal in Refusal::ALL {
             let row = COUNTERS.iter().find(|(n, ..)| *n == *refusal as u32).unwrap();
             assert_eq!(row.2, refusal.fate());

@@ -71,7 +71,7 @@ pub struct PackedVip {
 }
 
 impl PackedVip {
-    /// What it stands for.
+    /// Returns the VIP.
     pub const fn unpacked(self) -> Vip {
         let ([a, b, c, d], [e, f]) = (self.ring.to_le_bytes(), self.number.to_le_bytes());
         Vip::from_word(u64::from_le_bytes([a, b, c, d, e, f, self.slots_log2, self.flags]))
@@ -97,7 +97,7 @@ pub struct Vip6Bucket {
 const _: () = assert!(size_of::<Vip4Bucket>() == 64 && size_of::<Vip6Bucket>() == 64);
 
 impl Vip {
-    /// In one word, in use.
+    /// Returns the VIP as one word, in use.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {
         let bits = self.mask.trailing_ones() as u64;
@@ -108,7 +108,7 @@ impl Vip {
             | PRESENT
     }
 
-    /// As it lies in memory.
+    /// Returns the VIP as it lies in memory.
     pub const fn packed(self) -> PackedVip {
         let [a, b, c, d, e, f, slots_log2, flags] = self.to_word().to_le_bytes();
         PackedVip {
@@ -119,7 +119,7 @@ impl Vip {
         }
     }
 
-    /// Of a word.
+    /// Returns the VIP of a word.
     #[inline(always)]
     pub const fn from_word(word: u64) -> Self {
         Self {
@@ -135,21 +135,21 @@ impl Vip {
 pub trait BucketKey: Copy {
     /// 64-bit words of a key.
     const WIDTH: usize;
-    /// So many words.
+    /// An array of that many words.
     type Words: AsRef<[u64]> + Copy;
-    /// As words, as they lie in memory.
+    /// Returns its words, as they lie in memory.
     fn to_words(self) -> Self::Words;
-    /// Of its words.
+    /// Returns the key of its words.
     fn from_words(words: &[u64]) -> Option<Self>;
-    /// The number of its bucket.
+    /// Returns the number of its bucket.
     fn bucket(self) -> u32;
-    /// Its name in `lb_vips_more`.
+    /// Returns its key in `lb_vips_more`.
     fn spilled(self) -> Vip6Key;
-    /// The key of this name, if it is of this family.
+    /// Returns the key of a key in `lb_vips_more`, if it is of this family.
     fn of_spilled(name: Vip6Key) -> Option<Self>;
 }
 
-/// What numbers are multiplied with so that their upper bits depend on all of them.
+/// Multipliers that make the upper bits depend on all others.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const OTHER: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
@@ -231,7 +231,7 @@ impl BucketKey for Vip6Key {
     }
 }
 
-/// The word of a key's VIP in its bucket. Without [`PRESENT`] the bucket does not hold the key; with [`SPILLED`] alone,
+/// Returns the word of a key's VIP in its bucket. Without [`PRESENT`] the bucket does not hold the key; with [`SPILLED`] alone,
 /// `lb_vips_more` may hold it.
 #[inline(always)]
 pub fn look_up<W: Word, const WIDTH: usize>(bucket: &Bucket<W>, key: [u64; WIDTH]) -> u64 {
@@ -282,12 +282,12 @@ pub fn note_spilled<W: Word, K: BucketKey>(bucket: &Bucket<W>, is_spilled: bool)
     vip.store(if is_spilled { rest | SPILLED } else { rest });
 }
 
-/// Whether keys of this bucket are in `lb_vips_more`.
+/// Returns whether keys of this bucket are in `lb_vips_more`.
 pub fn is_spilled<W: Word, K: BucketKey>(bucket: &Bucket<W>) -> bool {
     bucket[K::WIDTH].load() & SPILLED != 0
 }
 
-/// The VIPs of a bucket.
+/// Returns the VIPs of a bucket.
 pub fn entries<W: Word, K: BucketKey>(bucket: &Bucket<W>) -> impl Iterator<Item = (K, Vip)> {
     bucket.chunks_exact(K::WIDTH + 1).filter_map(|entry| {
         let (vip, key) = entry.split_last()?;

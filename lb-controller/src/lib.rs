@@ -5,7 +5,7 @@
 
 mod config_check;
 pub mod hash_key;
-mod metrics;
+pub mod metrics;
 mod plan;
 mod preconditions;
 mod service_events;
@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use config_check::ConfigCheck;
-use lb_kube::client::{ApiServer, ClientError, ClientRole};
+use lb_kube::client::{ApiServer, ClientRole, KubeClientError};
 use lb_kube::cluster::Cluster;
 use lb_kube::events::{EventLimits, EventQueue};
 use lb_kube::kinds::ALLOCATION_KINDS;
@@ -72,7 +72,7 @@ pub struct ControllerOptions {
 pub enum ControllerError {
     /// There is no client for the API server.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] KubeClientError),
     /// Signal handlers cannot be installed.
     #[error("cannot install signal handlers: {0}")]
     Signals(#[source] std::io::Error),

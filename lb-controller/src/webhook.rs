@@ -24,12 +24,12 @@ use server::WebhookServer;
 /// Whether a controller serves the webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WebhookMode {
-    /// It serves the webhook and runs the controller.
+    /// Serve the webhook and run the controller.
     #[default]
     Enabled,
-    /// It only runs the controller.
+    /// Only run the controller.
     Disabled,
-    /// It only serves the webhook.
+    /// Only serve the webhook.
     #[value(name = "onlywebhook")]
     OnlyWebhook,
 }

@@ -5,17 +5,17 @@
 #![allow(unsafe_code, reason = "a global function keeps its name, by which the verifier and bpftool know it")]
 
 use aya_ebpf::bindings::xdp_md;
-use lb_common::flows::{Entry, FlowKey};
+use lb_common::flows::{FlowEntry, FlowKey};
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::verdict::Refusal;
 use lb_common::wire::ethernet;
 use lb_pipeline::bits::Bits;
-use lb_pipeline::owner::{LivenessState, Part};
+use lb_pipeline::owner::{LivenessState, SlotRange};
 use lb_pipeline::subprograms::{Subprograms, TableSubprograms};
 use lb_pipeline::tables::Tables;
-use lb_pipeline::verdict::{Forward, Step, Verdict};
-use lb_pipeline::{Found, Packet};
+use lb_pipeline::verdict::{Forward, NextStep, Verdict};
+use lb_pipeline::{PacketClass, PacketInfo};
 
 use crate::frame::XdpFrame;
 use crate::kernel;
@@ -53,7 +53,7 @@ impl TableSubprograms for Maps {
     }
 
     #[inline(always)]
-    fn note_flow(&self, key: FlowKey, entry: Entry) {
+    fn note_flow(&self, key: FlowKey, entry: FlowEntry) {
         lb_note_flow(key.set, key.tag, entry.to_bits());
     }
 }
@@ -83,7 +83,7 @@ pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_note_flow(set: u32, tag: u32, entry: u32) -> u32 {
-    match (Maps.flow_set(set), Entry::from_bits(entry)) {
+    match (Maps.flow_set(set), FlowEntry::from_bits(entry)) {
         (Some(set), Some(entry)) => {
             set.put(tag, entry);
             1
@@ -102,9 +102,9 @@ impl Subprograms for XdpFrame {
     fn read<T: TableSubprograms>(
         &self,
         tables: &T,
-        packet: &mut Packet,
+        packet: &mut PacketInfo,
         ether_type: [u8; 2],
-    ) -> Result<Found, Refusal> {
+    ) -> Result<PacketClass, Refusal> {
         if ether_type == ethernet::IPV4 {
             result(lb_read_v4(self.context))
         } else {
@@ -113,12 +113,16 @@ impl Subprograms for XdpFrame {
     }
 
     #[inline(always)]
-    fn walk_v6(&self, _packet: &mut Packet) -> Result<Found, Refusal> {
+    fn walk_v6(&self, _packet: &mut PacketInfo) -> Result<PacketClass, Refusal> {
         result(lb_walk_v6(self.context))
     }
 
     #[inline(always)]
-    fn find_v6<T: TableSubprograms>(&self, _tables: &T, _packet: &mut Packet) -> Result<Found, Refusal> {
+    fn find_v6<T: TableSubprograms>(
+        &self,
+        _tables: &T,
+        _packet: &mut PacketInfo,
+    ) -> Result<PacketClass, Refusal> {
         result(lb_find_v6(self.context))
     }
 
@@ -126,50 +130,54 @@ impl Subprograms for XdpFrame {
     fn read_icmp_quote<T: TableSubprograms>(
         &self,
         _tables: &T,
-        _packet: &mut Packet,
+        _packet: &mut PacketInfo,
     ) -> Result<bool, Refusal> {
         result(lb_icmp_quote(self.context))
     }
 
     #[inline(always)]
-    fn is_undeclared<T: TableSubprograms>(&self, _tables: &T, _packet: &mut Packet) -> bool {
+    fn is_undeclared<T: TableSubprograms>(&self, _tables: &T, _packet: &mut PacketInfo) -> bool {
         lb_is_undeclared(self.context) != 0
     }
 
     #[inline(always)]
-    fn is_source_refused<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet) -> bool {
+    fn is_source_refused<T: TableSubprograms>(&self, _tables: &T, _packet: &PacketInfo) -> bool {
         lb_is_src_refused(self.context) != 0
     }
 
     #[inline(always)]
-    fn authenticate<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet) -> bool {
+    fn authenticate<T: TableSubprograms>(&self, _tables: &T, _packet: &PacketInfo) -> bool {
         lb_authenticate(self.context) != 0
     }
 
     #[inline(always)]
-    fn note_fragment<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet) {
+    fn note_fragment<T: TableSubprograms>(&self, _tables: &T, _packet: &PacketInfo) {
         lb_note_frag(self.context);
     }
 
     #[inline(always)]
-    fn follow_fragment<T: TableSubprograms>(&self, _tables: &T, _packet: &mut Packet) -> bool {
+    fn follow_fragment<T: TableSubprograms>(&self, _tables: &T, _packet: &mut PacketInfo) -> bool {
         lb_follow_frag(self.context) != 0
     }
 
     #[inline(always)]
-    fn can_ask<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet, node: NodeIndex) -> bool {
+    fn can_ask<T: TableSubprograms>(&self, _tables: &T, _packet: &PacketInfo, node: NodeIndex) -> bool {
         lb_can_ask(node.into()) != 0
     }
 
     #[inline(always)]
-    fn find_to_ask<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet, part: Part) -> NodeIndex {
+    fn find_to_ask<T: TableSubprograms>(
+        &self,
+        _tables: &T,
+        _packet: &PacketInfo,
+        part: SlotRange,
+    ) -> NodeIndex {
         lb_find_to_ask(part.first, part.only_former.into()) as NodeIndex
     }
 
     #[inline(always)]
-    fn ask_kernel<T: TableSubprograms>(&self, _tables: &T, _packet: &Packet) -> KernelAnswer {
-        KernelAnswer::from_bits(kernel::lb_ask_kernel(self.context).into())
-            .unwrap_or(KernelAnswer::CannotTell)
+    fn ask_kernel<T: TableSubprograms>(&self, _tables: &T, _packet: &PacketInfo) -> KernelAnswer {
+        KernelAnswer::from_bits(kernel::lb_ask_kernel(self.context).into()).unwrap_or(KernelAnswer::Unknown)
     }
 
     #[inline(always)]
@@ -177,40 +185,45 @@ impl Subprograms for XdpFrame {
         &mut self,
         _tables: &T,
         node: NodeIndex,
-        _packet: &mut Packet,
+        _packet: &mut PacketInfo,
     ) -> Result<(), Refusal> {
         lb_sign(node.into());
         result(lb_encapsulate(self.context, node.into()))
     }
 
     #[inline(always)]
-    fn serve<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut Packet) -> Verdict {
-        Ok(Forward::Next(Step::Serve))
+    fn serve<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::Serve))
     }
 
     #[inline(always)]
     fn send_icmp_error<T: TableSubprograms>(
         &mut self,
         _tables: &T,
-        _packet: &Packet,
+        _packet: &PacketInfo,
         refusal: Refusal,
     ) -> Verdict {
-        Ok(Forward::Next(Step::IcmpError(refusal)))
+        Ok(Forward::Next(NextStep::IcmpError(refusal)))
     }
 
     #[inline(always)]
-    fn judge_echo<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut Packet) -> Verdict {
-        Ok(Forward::Next(Step::Echo))
+    fn judge_echo<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::Echo))
     }
 
     #[inline(always)]
-    fn judge_probe<T: TableSubprograms>(&mut self, _tables: &T, _packet: &Packet, is_reply: bool) -> Verdict {
-        Ok(Forward::Next(if is_reply { Step::ProbeReply } else { Step::Probe }))
+    fn judge_probe<T: TableSubprograms>(
+        &mut self,
+        _tables: &T,
+        _packet: &PacketInfo,
+        is_reply: bool,
+    ) -> Verdict {
+        Ok(Forward::Next(if is_reply { NextStep::ProbeReply } else { NextStep::Probe }))
     }
 
     #[inline(always)]
-    fn judge_bfd<T: TableSubprograms>(&mut self, _tables: &T, _packet: &Packet) -> Verdict {
-        Ok(Forward::Next(Step::Bfd))
+    fn judge_bfd<T: TableSubprograms>(&mut self, _tables: &T, _packet: &PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::Bfd))
     }
 }
 
@@ -224,15 +237,15 @@ impl Subprograms for XdpFrame {
 #[inline(always)]
 pub(crate) fn judge_slow(context: *mut xdp_md) -> Verdict {
     let mut bits = lb_judge(context);
-    if bits == Forward::Next(Step::Serve).to_bits() {
+    if bits == Forward::Next(NextStep::Serve).to_bits() {
         bits = lb_serve(context);
     }
     match result(bits) {
-        Ok(Forward::Next(Step::Echo)) => result(lb_judge_echo(context)),
-        Ok(Forward::Next(Step::Probe)) => result(lb_judge_probe(context, 0)),
-        Ok(Forward::Next(Step::ProbeReply)) => result(lb_judge_probe(context, 1)),
-        Ok(Forward::Next(Step::Bfd)) => result(lb_judge_bfd(context)),
-        Ok(Forward::Next(Step::IcmpError(refusal))) => result(lb_icmp_error(context, refusal as u32)),
+        Ok(Forward::Next(NextStep::Echo)) => result(lb_judge_echo(context)),
+        Ok(Forward::Next(NextStep::Probe)) => result(lb_judge_probe(context, 0)),
+        Ok(Forward::Next(NextStep::ProbeReply)) => result(lb_judge_probe(context, 1)),
+        Ok(Forward::Next(NextStep::Bfd)) => result(lb_judge_bfd(context)),
+        Ok(Forward::Next(NextStep::IcmpError(refusal))) => result(lb_icmp_error(context, refusal as u32)),
         other => other,
     }
 }
@@ -300,7 +313,7 @@ pub extern "C" fn lb_can_ask(node: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn lb_find_to_ask(first: u32, only_former: u32) -> u32 {
-    let part = Part { first, only_former: only_former != 0 };
+    let part = SlotRange { first, only_former: only_former != 0 };
     let can_ask = |node: NodeIndex| lb_can_ask(node.into()) != 0;
     let Some(packet) = maps::packet() else { return NO_NODE.into() };
     lb_pipeline::find_to_ask(&Maps, packet, part, can_ask).into()

@@ -12,15 +12,15 @@ use core::arch::asm;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_sk_release, bpf_skc_lookup_tcp};
-use lb_common::kernel::{Connection, KernelAnswer, conntrack, marker, socket};
+use lb_common::kernel::{KernelAnswer, TcpConnection, conntrack, marker, socket};
 use lb_common::wire::ip::protocol;
 
 use crate::frame::XdpFrame;
 use crate::maps;
 
-const CANNOT_TELL: u32 = KernelAnswer::CannotTell as u32;
-const NO: u32 = KernelAnswer::No as u32;
-const HAS: u32 = KernelAnswer::Has as u32;
+const CANNOT_TELL: u32 = KernelAnswer::Unknown as u32;
+const NO: u32 = KernelAnswer::Absent as u32;
+const HAS: u32 = KernelAnswer::Present as u32;
 
 /// `BPF_F_CURRENT_NETNS`: the network namespace of the interface that the packet came in by.
 const THIS_NAMESPACE: i32 = -1;
@@ -52,7 +52,7 @@ pub extern "C" fn lb_ask_kernel(context: *mut xdp_md) -> u32 {
         return CANNOT_TELL;
     }
     let Some(packet) = maps::packet() else { return CANNOT_TELL };
-    let mut connection = Connection::EMPTY;
+    let mut connection = TcpConnection::EMPTY;
     let bytes = lb_pipeline::read_connection(&XdpFrame::new(context), packet, &mut connection);
     if bytes == 0 {
         return CANNOT_TELL;
@@ -74,7 +74,7 @@ fn is_allowed() -> bool {
 
 /// Whether a socket of this node has the connection.
 #[inline(always)]
-fn has_socket(context: *mut xdp_md, connection: &mut Connection, bytes: u32) -> bool {
+fn has_socket(context: *mut xdp_md, connection: &mut TcpConnection, bytes: u32) -> bool {
     let tuple = (&raw mut *connection).cast();
     // SAFETY: the context is valid; the tuple holds as many bytes; a negative namespace is this one.
     let socket = unsafe { bpf_skc_lookup_tcp(context.cast(), tuple, bytes, THIS_NAMESPACE as u64, 0) };
@@ -92,7 +92,7 @@ fn has_socket(context: *mut xdp_md, connection: &mut Connection, bytes: u32) -> 
 
 /// What the kernel's table of tracked connections says.
 #[inline(always)]
-fn tracked(context: *mut xdp_md, connection: &Connection, bytes: u32) -> u32 {
+fn tracked(context: *mut xdp_md, connection: &TcpConnection, bytes: u32) -> u32 {
     let mut options = Options {
         namespace: THIS_NAMESPACE,
         error: 0,
@@ -112,7 +112,7 @@ fn tracked(context: *mut xdp_md, connection: &Connection, bytes: u32) -> u32 {
 
 /// A tracked connection, with a reference to it; zero for none.
 #[inline(always)]
-fn look_up(context: *mut xdp_md, connection: &Connection, bytes: u32, options: &mut Options) -> u64 {
+fn look_up(context: *mut xdp_md, connection: &TcpConnection, bytes: u32, options: &mut Options) -> u64 {
     let found: u64;
     // SAFETY: as it is, two moves into a register. Filled in, `bpf_xdp_ct_lookup(context, tuple, tuple's size, options,
     // options' size)`, which the verifier checks; a call leaves nothing in r1 to r5.

@@ -16,7 +16,7 @@ use lb_common::maps::{
 use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
 use lb_common::shared_maps;
 use lb_common::vips::{self, Bucket, BucketKey};
-use lb_pipeline::Packet;
+use lb_pipeline::PacketInfo;
 use lb_pipeline::tables::Tables;
 
 use crate::frame::opaque;
@@ -48,7 +48,7 @@ shared_maps!(maps);
 
 /// The description of the packet under way: scratch, of which the agent knows nothing.
 #[btf_map(name = "lb_packet")]
-static PACKET: PerCpuArray<Packet, 1> = PerCpuArray::new();
+static PACKET: PerCpuArray<PacketInfo, 1> = PerCpuArray::new();
 
 /// 64 bits of a map that the agent or other CPUs read and write at the same time.
 #[repr(transparent)]
@@ -136,15 +136,15 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
+    fn node_by_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
         // SAFETY: the agent replaces a value as a whole and deletes it only after nothing leads to it; a
         // value that is reused under a running program is one packet to another live node.
         unsafe { NODE_ADDRESSES.get(address) }.map(|index| *index as NodeIndex)
     }
 
     #[inline(always)]
-    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
-        // SAFETY: as for `peer_address`.
+    fn node_by_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
+        // SAFETY: as for `node_by_address`.
         unsafe { NODE_MACS.get(mac) }.map(|index| *index as NodeIndex)
     }
 
@@ -190,7 +190,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress> {
-        // SAFETY: as for `peer_address`.
+        // SAFETY: as for `node_by_address`.
         unsafe { BFD_ADDRESSES.get(address) }.copied()
     }
 
@@ -234,13 +234,13 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {
-        // SAFETY: as for `peer_address`.
+        // SAFETY: as for `node_by_address`.
         unsafe { ARP.get(vip) }
     }
 
     #[inline(always)]
     fn link(&self, ifindex: u32) -> Option<&Link> {
-        // SAFETY: as for `peer_address`.
+        // SAFETY: as for `node_by_address`.
         unsafe { LINKS.get(ifindex) }
     }
 
@@ -335,7 +335,7 @@ fn add(traffic: Option<*mut Traffic>, bytes: u32) {
 
 /// Where the description of the packet under way is kept, for both halves of its way.
 #[inline(always)]
-pub(crate) fn packet<'a>() -> Option<&'a mut Packet> {
+pub(crate) fn packet<'a>() -> Option<&'a mut PacketInfo> {
     let packet = PACKET.get_ptr_mut(0)?;
     // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one; the second half
     // takes it when the first no longer looks at it.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::decision::{AllocationError, Assignment, Decision};
 use super::ledger::{Ledger, Place};
 use super::request::{FamilyPolicy, IpFamily, Request};
-use lb_model::{Namespaces, Pools, ServiceAllocation, ServiceName};
+use lb_model::{Namespaces, PoolAllocation, Pools, ServiceName};
 
 /// One pass over all Services, with the addresses that are taken so far.
 pub(super) struct AllocationPass<'a> {
@@ -218,8 +218,7 @@ impl<'a> AllocationPass<'a> {
         name: &ServiceName,
         request: &Request,
     ) -> Result<(), AllocationError> {
-        let admits =
-            |rule: &ServiceAllocation| rule.admits(&name.namespace, self.namespaces, &request.labels);
+        let admits = |rule: &PoolAllocation| rule.admits(&name.namespace, self.namespaces, &request.labels);
         if pool.allocation.as_ref().is_none_or(admits) {
             Ok(())
         } else {

@@ -31,31 +31,33 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
     /// There is no pool.
-    #[error("there is no IPAddressPool; make one")]
+    #[error("there is no IPAddressPool; create one")]
     NoPools,
     /// The Service has no cluster address.
-    #[error("the Service has no clusterIP yet")]
+    #[error("the Service has no clusterIP yet; the API server assigns it")]
     NoClusterAddress,
     /// RequireDualStack with one cluster address.
-    #[error("RequireDualStack needs two clusterIPs, and the Service has one")]
+    #[error("ipFamilyPolicy RequireDualStack needs two clusterIPs, and the Service has one")]
     NotEnoughClusterAddresses,
     /// An address of a family that the Service does not have.
-    #[error("{address} is not of a family of the Service's clusterIPs")]
+    #[error("{address} is not of a family of the Service's clusterIPs; request an address of these families")]
     Family {
         /// The address.
         address: IpAddr,
     },
     /// Addresses that do not match its policy.
     #[error(
-        "the addresses are not one of each family that ipFamilyPolicy asks for; ask for one of each, or set \
+        "the addresses are not one of each family that ipFamilyPolicy requires; request one of each, or set \
          ipFamilyPolicy SingleStack"
     )]
     Families,
     /// The Service asks for other addresses than it holds.
-    #[error("the Service asks for other addresses than it had")]
+    #[error("the Service requests other addresses than it had")]
     AsksForOthers,
     /// The Service asks for another pool than it holds addresses of.
-    #[error("the Service asks for pool {wanted}, and {address} is of pool {pool}")]
+    #[error(
+        "the Service requests pool {wanted}, but {address} is in pool {pool}; remove one of the annotations"
+    )]
     AsksForPool {
         /// The requested pool.
         wanted: String,
@@ -65,19 +67,21 @@ pub enum AllocationError {
         pool: PoolName,
     },
     /// No pool has this name.
-    #[error("there is no IPAddressPool {pool}; make it, or correct annotation metallb.io/address-pool")]
+    #[error("there is no IPAddressPool {pool}; create it, or correct annotation metallb.io/address-pool")]
     UnknownPool {
         /// The requested name.
         pool: String,
     },
     /// No pool contains the address.
-    #[error("{address} is in no IPAddressPool; add it to one, or ask for another")]
+    #[error("{address} is in no IPAddressPool; add it to one, or request another")]
     NotInPool {
         /// The address.
         address: IpAddr,
     },
     /// Two addresses from two pools.
-    #[error("the addresses are of pools {first} and {second}; a Service's addresses come from one pool")]
+    #[error(
+        "the addresses are in pools {first} and {second}, but a Service's addresses must come from one pool; request others"
+    )]
     TwoPools {
         /// The first address's.
         first: PoolName,
@@ -85,7 +89,7 @@ pub enum AllocationError {
         second: PoolName,
     },
     /// The pool leaves out the address.
-    #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}")]
+    #[error("pool {pool} has avoidBuggyIPs and so leaves out {address}; request another")]
     Avoided {
         /// The address.
         address: IpAddr,
@@ -93,7 +97,7 @@ pub enum AllocationError {
         pool: PoolName,
     },
     /// The address belongs to a Node or BGP peer.
-    #[error("{address} of pool {pool} is the address of {owner}, which no Service can have; ask for another")]
+    #[error("{address} of pool {pool} is the address of {owner}, which no Service can have; request another")]
     Reserved {
         /// The address.
         address: IpAddr,
@@ -103,13 +107,17 @@ pub enum AllocationError {
         owner: Owner,
     },
     /// The pool is reserved for other Services.
-    #[error("serviceAllocation of pool {pool} does not take this Service: see its namespaces and selectors")]
+    #[error(
+        "serviceAllocation of pool {pool} does not admit this Service; change its namespaces and selectors, or request another pool"
+    )]
     Forbidden {
         /// The pool.
         pool: PoolName,
     },
     /// Another Service has it, and does not share it with this one.
-    #[error("{address} belongs to Service {by}; both need the same metallb.io/allow-shared-ip to share it")]
+    #[error(
+        "{address} belongs to Service {by}; to share it, set the same metallb.io/allow-shared-ip on both"
+    )]
     Taken {
         /// The address.
         address: IpAddr,
@@ -117,7 +125,9 @@ pub enum AllocationError {
         by: String,
     },
     /// Another Service has a port of it.
-    #[error("{address} port {port}/{protocol} belongs to Service {by}, which shares the address")]
+    #[error(
+        "{address} port {port}/{protocol} belongs to Service {by}, which shares the address; choose another port"
+    )]
     PortTaken {
         /// The address.
         address: IpAddr,
@@ -129,7 +139,7 @@ pub enum AllocationError {
         by: String,
     },
     /// The pool has no free address.
-    #[error("pool {pool} has no free {} address for this Service", family_words(*family))]
+    #[error("pool {pool} has no free {} address for this Service; extend it", family_words(*family))]
     PoolFull {
         /// The pool.
         pool: PoolName,
@@ -137,7 +147,7 @@ pub enum AllocationError {
         family: Option<IpFamily>,
     },
     /// No usable pool has a free address.
-    #[error("no pool that this Service may use has a free {} address", family_words(*family))]
+    #[error("no pool that this Service may use has a free {} address; extend one", family_words(*family))]
     AllFull {
         /// The missing family; `None`: both.
         family: Option<IpFamily>,

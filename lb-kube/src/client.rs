@@ -69,7 +69,7 @@ impl ClientRole {
 
 /// A client cannot be created.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum KubeClientError {
     /// The kubeconfig cannot be read or used.
     #[error("cannot use kubeconfig {}: {source}", .path.display())]
     Kubeconfig {
@@ -106,18 +106,18 @@ impl ApiServer {
     /// Returns the server of a kubeconfig; without one, of `KUBECONFIG` or the pod's service account.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn find(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Self, ClientError> {
+    /// See [`KubeClientError`].
+    pub async fn find(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Self, KubeClientError> {
         let mut config = match kubeconfig {
             Some(path) => {
-                let error = |source| ClientError::Kubeconfig { path: path.to_path_buf(), source };
+                let error = |source| KubeClientError::Kubeconfig { path: path.to_path_buf(), source };
                 let file = Kubeconfig::read_from(path).map_err(error)?;
                 Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(error)?
             }
-            None => Config::infer().await.map_err(ClientError::NoCluster)?,
+            None => Config::infer().await.map_err(KubeClientError::NoCluster)?,
         };
         if let Some(proxy) = &config.proxy_url {
-            return Err(ClientError::Proxy(proxy.to_string()));
+            return Err(KubeClientError::Proxy(proxy.to_string()));
         }
         config.headers.push((USER_AGENT, role.user_agent()));
         Ok(Self { config })
@@ -126,24 +126,24 @@ impl ApiServer {
     /// Creates a client for reads, watches and writes that need no leadership: one connection over TLS.
     ///
     /// # Errors
-    /// See [`ClientError`]. It does not connect yet, so a server that does not answer is no error.
-    pub fn client(&self) -> Result<Client, ClientError> {
+    /// See [`KubeClientError`]. It does not connect yet, so a server that does not answer is no error.
+    pub fn client(&self) -> Result<Client, KubeClientError> {
         self.build(true, REQUEST_TIMEOUT, None)
     }
 
     /// Creates a client for the Lease: its own connection, so that other requests cannot delay a renewal.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub fn lease_client(&self) -> Result<Client, ClientError> {
+    /// See [`KubeClientError`].
+    pub fn lease_client(&self) -> Result<Client, KubeClientError> {
         self.build(false, LEADER_WRITE_TIMEOUT, None)
     }
 
     /// Creates a client that sends writes only while this process leads.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub fn leader_client(&self, leadership: &Leadership) -> Result<Client, ClientError> {
+    /// See [`KubeClientError`].
+    pub fn leader_client(&self, leadership: &Leadership) -> Result<Client, KubeClientError> {
         self.build(false, LEADER_WRITE_TIMEOUT, Some(leadership.clone()))
     }
 
@@ -156,8 +156,8 @@ impl ApiServer {
         http2: bool,
         timeout: Duration,
         leadership: Option<Leadership>,
-    ) -> Result<Client, ClientError> {
-        let error = |source| ClientError::Config { server: self.address(), source };
+    ) -> Result<Client, KubeClientError> {
+        let error = |source| KubeClientError::Config { server: self.address(), source };
         let config = &self.config;
         let mut http = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
         http.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(MAX_IDLE);
@@ -204,7 +204,7 @@ impl ApiServer {
 /// account.
 ///
 /// # Errors
-/// See [`ClientError`]. It does not connect yet, so a server that does not answer is no error.
-pub async fn connect(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Client, ClientError> {
+/// See [`KubeClientError`]. It does not connect yet, so a server that does not answer is no error.
+pub async fn connect(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Client, KubeClientError> {
     ApiServer::find(kubeconfig, role).await?.client()
 }

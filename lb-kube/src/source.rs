@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lb_common::hash::HashKey;
 use lb_model::AddressRule;
 
-use crate::client::{self, ClientError, ClientRole};
+use crate::client::{self, ClientRole, KubeClientError};
 use crate::cluster::Cluster;
 use crate::directory::{Directory, DirectoryError};
 use crate::kinds::agent_kinds;
@@ -34,11 +34,11 @@ pub enum SourceError {
     Directory(#[from] DirectoryError),
     /// There is no client for the API server.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] KubeClientError),
 }
 
 /// An open source.
-pub enum Source {
+pub enum ObjectSource {
     /// A directory of YAML files.
     Directory(Directory),
     /// An API server.
@@ -70,7 +70,7 @@ impl SourceOptions {
     }
 }
 
-impl Source {
+impl ObjectSource {
     /// Starts to watch the source.
     ///
     /// # Errors

@@ -6,18 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 type Block<A> = (A, A, &'static str);
 
 const V4: [Block<Ipv4Addr>; 4] = [
-    (Ipv4Addr::new(0, 0, 0, 0), Ipv4Addr::new(0, 255, 255, 255), "of this network (0.0.0.0/8)"),
+    (Ipv4Addr::new(0, 0, 0, 0), Ipv4Addr::new(0, 255, 255, 255), "in the reserved block 0.0.0.0/8"),
     (Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(127, 255, 255, 255), LOOPBACK),
     (Ipv4Addr::new(224, 0, 0, 0), Ipv4Addr::new(239, 255, 255, 255), MULTICAST),
-    (Ipv4Addr::BROADCAST, Ipv4Addr::BROADCAST, "for broadcast"),
+    (Ipv4Addr::BROADCAST, Ipv4Addr::BROADCAST, "the broadcast address"),
 ];
 const V6: [Block<Ipv6Addr>; 5] = [
-    (Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED, "unspecified"),
+    (Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED, "the unspecified address"),
     (Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST, LOOPBACK),
     (
         Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0),
         Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0xffff, 0xffff),
-        "IPv4-mapped: write it as IPv4",
+        "IPv4-mapped (write the IPv4 address itself)",
     ),
     (
         Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
@@ -30,9 +30,9 @@ const V6: [Block<Ipv6Addr>; 5] = [
         MULTICAST,
     ),
 ];
-pub(super) const LOOPBACK: &str = "for loopback";
+pub(super) const LOOPBACK: &str = "a loopback address";
 pub(super) const LINK_LOCAL: &str = "link-local";
-const MULTICAST: &str = "for multicast";
+const MULTICAST: &str = "a multicast address";
 
 /// Returns the first special-purpose address of a range, with the block's description.
 pub(super) fn special(start: IpAddr, end: IpAddr) -> Option<(IpAddr, &'static str)> {
@@ -67,19 +67,23 @@ mod tests {
         };
         for (start, end, expected) in [
             ("10.0.0.0", "10.255.255.255", None),
-            ("0.0.0.0", "255.255.255.255", Some("0.0.0.0 of this network (0.0.0.0/8)")),
-            ("126.0.0.0", "128.0.0.0", Some("127.0.0.0 for loopback")),
-            ("223.255.255.0", "224.0.0.0", Some("224.0.0.0 for multicast")),
-            ("239.255.255.255", "240.0.0.1", Some("239.255.255.255 for multicast")),
+            ("0.0.0.0", "255.255.255.255", Some("0.0.0.0 in the reserved block 0.0.0.0/8")),
+            ("126.0.0.0", "128.0.0.0", Some("127.0.0.0 a loopback address")),
+            ("223.255.255.0", "224.0.0.0", Some("224.0.0.0 a multicast address")),
+            ("239.255.255.255", "240.0.0.1", Some("239.255.255.255 a multicast address")),
             ("240.0.0.0", "255.255.255.254", None),
-            ("255.255.255.255", "255.255.255.255", Some("255.255.255.255 for broadcast")),
-            ("::", "::", Some(":: unspecified")),
-            ("::1", "::5", Some("::1 for loopback")),
+            ("255.255.255.255", "255.255.255.255", Some("255.255.255.255 the broadcast address")),
+            ("::", "::", Some(":: the unspecified address")),
+            ("::1", "::5", Some("::1 a loopback address")),
             ("2000::", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None),
             ("fd00::", "fdff::", None),
-            ("::ffff:a00:1", "::ffff:a00:1", Some("::ffff:10.0.0.1 IPv4-mapped: write it as IPv4")),
+            (
+                "::ffff:a00:1",
+                "::ffff:a00:1",
+                Some("::ffff:10.0.0.1 IPv4-mapped (write the IPv4 address itself)"),
+            ),
             ("fe80::1", "fe80::1", Some("fe80::1 link-local")),
-            ("ff02::1", "ff02::2", Some("ff02::1 for multicast")),
+            ("ff02::1", "ff02::2", Some("ff02::1 a multicast address")),
         ] {
             assert_eq!(found(start, end).as_deref(), expected, "{start}-{end}");
         }

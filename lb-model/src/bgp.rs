@@ -7,9 +7,9 @@ mod peer;
 mod profile;
 
 pub use advertisement::BgpAdvertisement;
-pub use peer::{Password, Peer, PeerEndpoint, RemoteAs};
+pub use peer::{Password, Peer, PeerLocation};
 pub use peer::{SECRET_KEY, SECRET_TYPE};
-pub use profile::BfdProfile;
+pub use profile::BfdParameters;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,5 @@
 //! Incremental building of models from objects of which few have changed.
 
-mod object_set;
-
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +10,12 @@ use lb_api::problem::Problem;
 use crate::bgp::Bgp;
 use crate::model::Model;
 use crate::name::NodeName;
+use crate::object_set::{ObjectChanges, ObjectSet};
 use crate::order::{self, ObjectHandle, Ranked};
 use crate::pool::{Namespaces, Pools};
 use crate::reserved::Reserved;
 use crate::service::{AddressRule, Context, ServiceIndex};
 use crate::{advertisement, node, pool};
-use object_set::ObjectSet;
-
-pub(super) use object_set::ObjectChanges;
 
 impl Model {
     /// Builds the model of all objects and lists their problems, without a last-known-good model. `class` is

@@ -3,7 +3,7 @@
 mod allocation;
 pub(crate) mod reserved;
 
-pub use allocation::{Namespaces, ServiceAllocation};
+pub use allocation::{Namespaces, PoolAllocation};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ pub struct Pool {
     /// Whether IPv4 addresses ending in .0 or .255 are left out.
     pub avoid_buggy_ips: bool,
     /// The Services that may use it; `None`: all.
-    pub allocation: Option<ServiceAllocation>,
+    pub allocation: Option<PoolAllocation>,
 }
 
 /// All valid pools. No address is in two of them.
@@ -200,7 +200,7 @@ fn pool(written: &IpAddressPool, ranges: Vec<AddressRange>) -> Pool {
         labels: written.metadata.labels.clone(),
         auto_assign: written.spec.auto_assign.unwrap_or(true),
         avoid_buggy_ips: written.spec.avoid_buggy_ips.unwrap_or(false),
-        allocation: written.spec.service_allocation.as_ref().map(ServiceAllocation::read),
+        allocation: written.spec.service_allocation.as_ref().map(PoolAllocation::read),
     }
 }
 

@@ -1,4 +1,4 @@
-//! ARP requests for a VIP, answered by the node that is its announcer.
+//! ARP requests for a VIP, which its announcer answers.
 
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::{arp, ethernet};
@@ -19,7 +19,7 @@ pub(crate) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -
     let mut asker = [0; 6];
     asker.copy_from_slice(&packet[8..14]);
     let Some(announcer) = tables.arp(&vip) else { return NOT_OURS };
-    // An announcement of the address by somebody else (sender is target) asks nothing.
+    // A gratuitous ARP (sender is target) needs no answer.
     if sender == vip {
         return NOT_OURS;
     }
@@ -29,7 +29,7 @@ pub(crate) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -
     if !ethernet::is_group(*first) && !is_addressed_here(frame, tables) {
         return NOT_OURS;
     }
-    // Of several uplinks on one LAN one answers: the asker would take the last of two answers.
+    // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
     if announcer.ranks[0] != config.self_node || !announcer.answers_on(link) {
         return Err(Refusal::ArpNotAnswered);
     }

@@ -1,13 +1,13 @@
-//! BFD (RFC 5880) of routers that this node has a session with: the agent speaks it, and the program helps.
+//! BFD packets (RFC 5880) of routers. The agent runs the sessions; the program assists it.
 //!
-//! Control packets are noted on their way to the agent, so that an agent that comes to read them late does not take a
-//! live router for dead. Echo packets (RFC 5880 section 5) are for the forwarding plane: they go straight back. Two
-//! forms are about: to the router's own address, which forwarding returns as it is, and to this node's, which the
-//! other end returns with addresses and ports turned round. Either way one hop is taken off, so nothing goes twice.
+//! Control packets are recorded on their way to the agent, so that a delayed agent does not declare a live
+//! router dead. Echo packets (RFC 5880 section 5) are returned here. They come in two forms: to the router's
+//! own address, which plain forwarding returns, and to this node's address, returned with addresses and ports
+//! exchanged. Both lose one hop, so no packet is returned twice.
 //!
-//! Control packets that only the agent could receive, and that it would refuse, end here: from no peer, or from farther
-//! away than the peer is. A stranger's packets would cost a thread that runs before all others. What goes to an address
-//! that the agent does not receive at passes: it may be a pod's, or another daemon's.
+//! Control packets that the agent would reject are dropped here: from an address that is no peer, or from
+//! farther away than the peer. They would cost time of a thread with real-time priority. Packets to an
+//! address where the agent does not listen pass: they may be for a pod or another daemon.
 
 use lb_common::maps::{
     BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
@@ -17,17 +17,17 @@ use lb_common::wire::ip::Family;
 use lb_common::wire::{bfd, ethernet, ip};
 
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::probe::{Probe, probe};
 use crate::tables::Tables;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
-/// Judges UDP to one of the ports of BFD.
+/// Processes UDP to one of the ports of BFD.
 ///
 /// # Errors
-/// [`Refusal::Truncated`], [`Refusal::BfdStranger`].
+/// [`Refusal::Truncated`], [`Refusal::BfdUnknownPeer`].
 #[inline(always)]
-pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet) -> Verdict {
+pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo) -> Verdict {
     let ports = *frame.view::<4>(packet.l4).ok_or(Refusal::Truncated)?;
     let port = [ports[2], ports[3]];
     let head = read(frame, packet)?;
@@ -45,7 +45,8 @@ pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet
     Ok(Forward::Pass(Outcome::BfdHeard))
 }
 
-/// A packet of no session that is up: the agent must see it if it may be of one that comes up.
+/// Processes a packet of no session that is up. The agent gets it if it may belong to a session that comes
+/// up.
 #[inline(always)]
 fn of_no_session<T: Tables>(tables: &T, head: &Head, port: [u8; 2]) -> Verdict {
     let flags = |found: Option<BfdAddress>| found.map_or(0, |address| address.flags);
@@ -60,15 +61,15 @@ fn of_no_session<T: Tables>(tables: &T, head: &Head, port: [u8; 2]) -> Verdict {
         _ => (BFD_PEER, bfd::TTL),
     };
     if flags(peer) & kind == 0 || head.ttl < minimum_ttl {
-        return Err(Refusal::BfdStranger);
+        return Err(Refusal::BfdUnknownPeer);
     }
     NOT_OURS
 }
 
-/// An address as in `lb_bfd`, in words: the verifier wants what is on the stack aligned.
+/// An address as in `lb_bfd`, in words: the verifier demands aligned accesses to the stack.
 type Words = [u64; 2];
 
-/// What of the IP header matters.
+/// The fields of the IP header that matter.
 struct Head {
     source: Words,
     destination: Words,
@@ -88,14 +89,14 @@ const fn words(address: &[u8; 16]) -> Words {
     [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
 }
 
-/// An IPv4 address as IPv6 writes it: `::ffff:a.b.c.d`.
+/// Returns the IPv4-mapped form of an address: `::ffff:a.b.c.d`.
 #[inline(always)]
 const fn mapped([a, b, c, d]: [u8; 4]) -> Words {
     [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
 }
 
 #[inline(always)]
-fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
+fn read<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<Head, Refusal> {
     match packet.family {
         Family::V4 => {
             let header = frame.view::<{ ip::V4_HEADER }>(packet.l3).ok_or(Refusal::Truncated)?;
@@ -118,10 +119,10 @@ fn read<F: Frame>(frame: &F, packet: &Packet) -> Result<Head, Refusal> {
     }
 }
 
-/// Sends an echo packet of a neighbour back to the MAC that it came from.
+/// Returns an echo packet to the MAC that it came from.
 #[inline(always)]
-fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, head: &Head) -> Verdict {
-    // What has been forwarded on its way is from no neighbour, or this node's own echo on its way back.
+fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo, head: &Head) -> Verdict {
+    // A forwarded packet is from no directly connected router, or it is this node's own echo on its way back.
     if head.ttl != bfd::TTL {
         return NOT_OURS;
     }
@@ -138,15 +139,15 @@ fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet, he
     Ok(Forward::Transmit(Outcome::BfdEchoReturned))
 }
 
-/// A session with the router of this address that is up.
+/// Returns the session with the router of this address, if it is up.
 #[inline(always)]
 fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a BfdSession> {
     tables.bfd_session(tables.bfd_address(address)?.discriminator)
 }
 
-/// Turns addresses and ports round, which no sum minds.
+/// Exchanges addresses and ports, which leaves all checksums valid.
 #[inline(always)]
-fn turn_round<F: Frame>(frame: &mut F, packet: &Packet, head: &Head) -> Result<(), Refusal> {
+fn turn_round<F: Frame>(frame: &mut F, packet: &PacketInfo, head: &Head) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             let addresses = frame.view_mut::<8>(packet.l3 + ip::v4::TTL + 4).ok_or(Refusal::Truncated)?;
@@ -172,7 +173,7 @@ fn write<F: Frame>(frame: &mut F, at: usize, [first, second]: Words) -> Result<(
 }
 
 #[inline(always)]
-fn take_off_hop<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+fn take_off_hop<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     const LEFT: u8 = bfd::TTL - 1;
     match packet.family {
         Family::V4 => {

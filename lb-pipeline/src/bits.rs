@@ -1,14 +1,14 @@
-//! Results of subprograms as numbers. A subprogram of the kernel is judged by the verifier on its own and can return
-//! nothing but a number, so each result has one encoding, which both sides of the call use.
+//! The encoding of subprogram results. A subprogram can return nothing but a number, so each result type has
+//! one encoding, which both sides of a call use.
 
 use lb_common::kernel::KernelAnswer;
 use lb_common::verdict::{Outcome, Refusal};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::owner::LivenessState;
-use crate::verdict::{Forward, Step};
+use crate::verdict::{Forward, NextStep};
 
-/// A value with an encoding in 64 bits, of which bit 30 is zero.
+/// A type with an encoding in 64 bits, of which bit 30 is zero.
 pub trait Bits: Sized {
     /// Encodes the value.
     fn to_bits(self) -> u64;
@@ -16,7 +16,8 @@ pub trait Bits: Sized {
     fn from_bits(bits: u64) -> Option<Self>;
 }
 
-/// The other bits are the number of a refusal. An immediate operand of BPF has 32 bits, the uppermost is its sign.
+/// The flag of a refusal, whose number is in the other bits. Immediate operands of BPF have 32 bits, with
+/// sign.
 const REFUSED: u64 = 1 << 30;
 
 impl<T: Bits> Bits for Result<T, Refusal> {
@@ -87,12 +88,12 @@ impl Bits for Forward {
             Self::Transmit(outcome) => (TRANSMIT, outcome.to_bits(), 0),
             Self::Redirect(outcome, ifindex) => (REDIRECT, outcome.to_bits(), ifindex),
             Self::Consume(outcome) => (CONSUME, outcome.to_bits(), 0),
-            Self::Next(Step::Serve) => (SERVE, 0, 0),
-            Self::Next(Step::Echo) => (ECHO, 0, 0),
-            Self::Next(Step::Probe) => (PROBE, 0, 0),
-            Self::Next(Step::ProbeReply) => (PROBE_REPLY, 0, 0),
-            Self::Next(Step::Bfd) => (BFD, 0, 0),
-            Self::Next(Step::IcmpError(refusal)) => (ICMP_ERROR, refusal.to_bits(), 0),
+            Self::Next(NextStep::Serve) => (SERVE, 0, 0),
+            Self::Next(NextStep::Echo) => (ECHO, 0, 0),
+            Self::Next(NextStep::Probe) => (PROBE, 0, 0),
+            Self::Next(NextStep::ProbeReply) => (PROBE_REPLY, 0, 0),
+            Self::Next(NextStep::Bfd) => (BFD, 0, 0),
+            Self::Next(NextStep::IcmpError(refusal)) => (ICMP_ERROR, refusal.to_bits(), 0),
         };
         u64::from(ifindex) << IFINDEX_SHIFT | kind << KIND_SHIFT | number
     }
@@ -105,18 +106,18 @@ impl Bits for Forward {
             TRANSMIT => Self::Transmit(Outcome::from_bits(number)?),
             REDIRECT => Self::Redirect(Outcome::from_bits(number)?, ifindex),
             CONSUME => Self::Consume(Outcome::from_bits(number)?),
-            SERVE => Self::Next(Step::Serve),
-            ECHO => Self::Next(Step::Echo),
-            PROBE => Self::Next(Step::Probe),
-            PROBE_REPLY => Self::Next(Step::ProbeReply),
-            BFD => Self::Next(Step::Bfd),
-            ICMP_ERROR => Self::Next(Step::IcmpError(Refusal::from_bits(number)?)),
+            SERVE => Self::Next(NextStep::Serve),
+            ECHO => Self::Next(NextStep::Echo),
+            PROBE => Self::Next(NextStep::Probe),
+            PROBE_REPLY => Self::Next(NextStep::ProbeReply),
+            BFD => Self::Next(NextStep::Bfd),
+            ICMP_ERROR => Self::Next(NextStep::IcmpError(Refusal::from_bits(number)?)),
             _ => return None,
         })
     }
 }
 
-impl Bits for Found {
+impl Bits for PacketClass {
     #[inline(always)]
     fn to_bits(self) -> u64 {
         self as u64

@@ -1,20 +1,20 @@
-//! The TCP connection of a packet, as the kernel's tables name it.
+//! The TCP connection of a packet, as a key of the kernel's tables.
 
-use lb_common::kernel::Connection;
+use lb_common::kernel::TcpConnection;
 use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::frame::Frame;
-use crate::owner::Kind;
-use crate::packet::Packet;
+use crate::owner::PacketKind;
+use crate::packet::PacketInfo;
 
-/// The place of the ports of an IPv6 connection, in words.
+/// Offset of the ports of an IPv6 connection, in words.
 const V6_PORTS: usize = 8;
 
-/// Reads addresses and ports of a packet's connection. Returns how many bytes of `connection` they take; zero for what is
-/// not TCP, for ICMP errors, later fragments, and IPv6 with extension headers.
+/// Reads addresses and ports of a packet's connection. Returns the number of bytes in `connection`; zero for
+/// other protocols than TCP, ICMP errors, later fragments, and IPv6 with extension headers.
 #[inline(always)]
-pub fn read_connection<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) -> u32 {
-    if packet.is_error || packet.kind == Kind::Udp {
+pub fn read_connection<F: Frame>(frame: &F, packet: &PacketInfo, connection: &mut TcpConnection) -> u32 {
+    if packet.is_error || packet.kind == PacketKind::Udp {
         return 0;
     }
     match packet.family {
@@ -24,7 +24,7 @@ pub fn read_connection<F: Frame>(frame: &F, packet: &Packet, connection: &mut Co
 }
 
 #[inline(always)]
-fn read_v4<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) -> u32 {
+fn read_v4<F: Frame>(frame: &F, packet: &PacketInfo, connection: &mut TcpConnection) -> u32 {
     let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else { return 0 };
     let is_later_fragment = header[6] & 0x1f != 0 || header[7] != 0;
     if header[9] != protocol::TCP || is_later_fragment {
@@ -32,12 +32,12 @@ fn read_v4<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) ->
     }
     let [_, _, _, _, _, _, _, _, _, _, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = *header;
     let Some(ports) = frame.view::<4>(packet.l4) else { return 0 };
-    *connection = Connection::v4([s0, s1, s2, s3], [d0, d1, d2, d3], *ports);
-    Connection::V4_BYTES
+    *connection = TcpConnection::v4([s0, s1, s2, s3], [d0, d1, d2, d3], *ports);
+    TcpConnection::V4_BYTES
 }
 
 #[inline(always)]
-fn read_v6<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) -> u32 {
+fn read_v6<F: Frame>(frame: &F, packet: &PacketInfo, connection: &mut TcpConnection) -> u32 {
     let Some(header) = frame.view::<{ ip::V6_HEADER }>(packet.l3) else { return 0 };
     if header[6] != protocol::TCP {
         return 0;
@@ -47,5 +47,5 @@ fn read_v6<F: Frame>(frame: &F, packet: &Packet, connection: &mut Connection) ->
     }
     let Some(ports) = frame.view::<4>(packet.l3 + ip::V6_HEADER) else { return 0 };
     connection.words[V6_PORTS] = u32::from_ne_bytes(*ports);
-    Connection::V6_BYTES
+    TcpConnection::V6_BYTES
 }

@@ -1,10 +1,11 @@
-//! GUE and IP in IP to this node: taken from nodes of the cluster only, and only with a packet for a VIP inside.
+//! Decapsulation of GUE and IP in IP: only from nodes of the cluster, and only with an inner packet for a
+//! VIP.
 //!
-//! GUE carries a tag that only they can make. IP in IP has nothing but the sender's address for that, so it is taken
-//! only where the cluster has been told to use it.
+//! GUE carries a tag that only nodes can make. IP in IP is only identified by its source address, so it is
+//! accepted only if configured.
 //!
-//! GUE of a node with anything else inside is dropped, because between nodes the port is the program's. IP in IP is not:
-//! the host may have tunnels of its own, also to other nodes of the cluster. What others send to the port passes.
+//! GUE of a node with any other inner packet is dropped, because the program owns that port between nodes. IP
+//! in IP passes: the host may have tunnels of its own, also to other nodes. GUE of other senders passes.
 
 use lb_common::hash::HashKey;
 use lb_common::maps::{CONFIG_IPIP, Config, v4_mapped};
@@ -15,42 +16,43 @@ use lb_common::wire::gue::MAX_ASKED;
 use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{ethernet, gue};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::fragment::note_fragment;
 use crate::frame::Frame;
 use crate::owner::MARK_LAST;
-use crate::packet::{Asked, Packet};
+use crate::packet::{AskedNodes, PacketInfo};
 use crate::tables::{Tables, configured};
 
-/// No EtherType: the packet is none of ours, and as it came.
+/// No EtherType: the packet passes unmodified.
 pub(crate) const NOT_OURS: [u8; 2] = [0; 2];
 
-/// Finds the packet inside: [`Packet::l3`] is its header's offset then. Nothing is changed yet: what is inside may not
-/// be ours. Returns its EtherType, or [`NOT_OURS`].
+/// Finds the inner packet and sets [`PacketInfo::l3`] to its header. The packet is not modified yet, because
+/// the inner packet may not be for a VIP. Returns its EtherType, or [`NOT_OURS`].
 #[inline(always)]
 pub(crate) fn find<F: Frame, T: Tables>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
-    tunnel: Found,
+    packet: &mut PacketInfo,
+    tunnel: PacketClass,
 ) -> Result<[u8; 2], Refusal> {
     let config = configured(tables)?;
-    if tunnel == Found::Ipip && config.flags & CONFIG_IPIP == 0 {
+    if tunnel == PacketClass::Ipip && config.flags & CONFIG_IPIP == 0 {
         return Ok(NOT_OURS);
     }
     match sender(frame, tables, config, packet) {
         Sender::Peer(_) => {}
-        // An answer to this node's own query may come to any port of its own, the port of GUE too.
+        // A reply to a query of this node may arrive at any local port, also that of GUE.
         Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
     }
     packet.asked.by_peer = true;
-    let inner = if tunnel == Found::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
+    let inner =
+        if tunnel == PacketClass::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
     packet.l3 += packet.outer;
     Ok(inner)
 }
 
 #[inline(always)]
-fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refusal> {
+fn find_in_gue<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<[u8; 2], Refusal> {
     let header = gue_header(frame, packet)?;
     let words = (header[0] & gue::OPTIONAL_WORDS) as usize;
     packet.outer = packet.l4 + ip::UDP_HEADER + gue::HEADER + words * 4 - packet.l3;
@@ -67,7 +69,7 @@ fn find_in_gue<F: Frame>(frame: &F, packet: &mut Packet) -> Result<[u8; 2], Refu
 }
 
 #[inline(always)]
-fn find_in_ip<F: Frame>(frame: &F, packet: &mut Packet) -> [u8; 2] {
+fn find_in_ip<F: Frame>(frame: &F, packet: &mut PacketInfo) -> [u8; 2] {
     packet.outer = packet.l4 - packet.l3;
     let sound = packet.outer as u32 <= packet.length && frame.holds(packet.l3, packet.length);
     if sound { ether_type(packet.protocol as u8) } else { NOT_OURS }
@@ -78,29 +80,34 @@ const fn ether_type(number: u8) -> [u8; 2] {
     if number == protocol::IPV4 { ethernet::IPV4 } else { ethernet::IPV6 }
 }
 
-/// Takes the packet out, once it is known to be for a VIP.
+/// Removes the outer headers, once the inner packet is known to be for a VIP.
 #[inline(always)]
-pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut Packet) -> Result<(), Refusal> {
+pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let by = packet.outer;
     packet.l3 -= by;
-    // Of a later fragment it is nowhere, and nobody asks.
+    // A later fragment has no transport header; its offset is never used.
     packet.l4 = packet.l4.wrapping_sub(by);
     cut(frame, packet, by, packet.family.ether_type())
 }
 
-/// Who sent a packet, as far as it matters.
+/// The sender of a packet.
 pub(crate) enum Sender {
     /// A node of the cluster, to this node.
     Peer(NodeIndex),
-    /// Somebody else, to this node.
+    /// Another host, to this node.
     Stranger,
-    /// It is not for this node's address.
+    /// The packet is not for this node's address.
     ToSomebodyElse,
 }
 
-/// Who sent an IP packet.
+/// Returns the sender of an IP packet.
 #[inline(always)]
-pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, packet: &Packet) -> Sender {
+pub(crate) fn sender<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    config: &Config,
+    packet: &PacketInfo,
+) -> Sender {
     let known = match packet.family {
         Family::V4 => {
             let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else {
@@ -111,7 +118,7 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
                 return Sender::ToSomebodyElse;
             }
             let source = [header[12], header[13], header[14], header[15]];
-            tables.peer_address(&v4_mapped(source))
+            tables.node_by_address(&v4_mapped(source))
         }
         Family::V6 => {
             let Some(to) = frame.view::<16>(packet.l3 + ip::v6::DESTINATION) else {
@@ -121,15 +128,15 @@ pub(crate) fn sender<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config
             if u128::from_ne_bytes(*to) != own || own == 0 {
                 return Sender::ToSomebodyElse;
             }
-            frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.peer_address(source))
+            frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.node_by_address(source))
         }
     };
     known.map_or(Sender::Stranger, Sender::Peer)
 }
 
-/// The four bytes of GUE, with an IP packet announced behind them.
+/// Returns the four bytes of GUE, if they announce an IP packet.
 #[inline(always)]
-fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER], Refusal> {
+fn gue_header<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<[u8; gue::HEADER], Refusal> {
     if !frame.holds(packet.l3, packet.length) {
         return Err(Refusal::BadGue);
     }
@@ -138,12 +145,12 @@ fn gue_header<F: Frame>(frame: &F, packet: &Packet) -> Result<[u8; gue::HEADER],
     if known && header[0] & gue::VERSION_AND_CONTROL == 0 { Ok(header) } else { Err(Refusal::BadGue) }
 }
 
-/// Reads what stands in front of the list of those asked.
+/// Reads the private data in front of the list of nodes asked.
 #[inline(always)]
-fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
+fn read_tag<F: Frame>(frame: &F, packet: &mut PacketInfo) -> Result<(), Refusal> {
     let at = packet.l4 + ip::UDP_HEADER + gue::HEADER;
     let [key, marks, home, zero, tag @ ..] = *frame.view::<8>(at).ok_or(Refusal::BadGue)?;
-    // What is for one node's own use is on no wire.
+    // Marks for local use never arrive.
     if zero != 0 || u32::from(marks) & MARK_LAST != 0 {
         return Err(Refusal::BadTag);
     }
@@ -154,10 +161,10 @@ fn read_tag<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the tag that a packet has come with in GUE is the cluster's. The packet inside has been read: the tag names
-/// its flow. A first fragment is noted only then.
+/// Returns whether the tag of a packet in GUE is valid. The inner packet has been read: the tag covers its
+/// flow. A first fragment is recorded only after this.
 #[inline(always)]
-pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> bool {
+pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) -> bool {
     let Some(config) = tables.config() else { return false };
     let Some(key) = config.tag_key(packet.tag_key as u8) else { return false };
     if packet.tag != tag_of(&key, packet, packet.tag_key as u8, config.id) {
@@ -169,16 +176,16 @@ pub fn authenticate<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet)
     true
 }
 
-/// The tag of a packet in GUE under the key of this number, for the node of this wire identity.
+/// Returns the tag of a packet in GUE with the key of this ID, for the node of this wire ID.
 #[inline(always)]
-pub(crate) fn tag_of(key: &HashKey, packet: &Packet, id: u8, receiver: u32) -> u32 {
-    let Asked { trail, count, ids, .. } = &packet.asked;
+pub(crate) fn tag_of(key: &HashKey, packet: &PacketInfo, id: u8, receiver: u32) -> u32 {
+    let AskedNodes { trail, count, ids, .. } = &packet.asked;
     let head = [id, trail.marks as u8, trail.home as u8, 0];
     tag::gue_tag(key, &GueWords { head, receiver, name: packet.name, asked: ids, count: *count })
 }
 
 #[inline(always)]
-fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<(), Refusal> {
+fn read_asked<F: Frame>(frame: &F, packet: &mut PacketInfo, words: usize) -> Result<(), Refusal> {
     let list = packet.l4 + ip::UDP_HEADER + gue::HEADER + gue::TAG_WORDS * 4;
     packet.asked.count = words;
     for (place, id) in packet.asked.ids.iter_mut().enumerate() {
@@ -189,7 +196,8 @@ fn read_asked<F: Frame>(frame: &F, packet: &mut Packet, words: usize) -> Result<
     Ok(())
 }
 
-/// A refusal that passes a packet would hand GUE of a peer, with something inside that nobody can read, to the stack.
+/// Turns a refusal that passes into one that drops: the stack must not get GUE of a node with an unreadable
+/// inner packet.
 #[inline(always)]
 pub(crate) fn drop_unreadable(refusal: Refusal) -> Refusal {
     match refusal.fate() {
@@ -198,10 +206,10 @@ pub(crate) fn drop_unreadable(refusal: Refusal) -> Refusal {
     }
 }
 
-/// Cuts `by` bytes behind the Ethernet header, which moves with its tags.
+/// Removes `by` bytes behind the Ethernet header, which moves with its tags.
 #[inline(always)]
-fn cut<F: Frame>(frame: &mut F, packet: &Packet, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
-    // Read, move, write: a copy inside the packet would be a memmove, which the verifier cannot follow.
+fn cut<F: Frame>(frame: &mut F, packet: &PacketInfo, by: usize, ether_type: [u8; 2]) -> Result<(), Refusal> {
+    // Read, move, write: a copy within the packet would be a memmove, which the verifier cannot follow.
     let head = *frame.view::<{ ethernet::MACS + 2 * ethernet::TAG }>(0).ok_or(Refusal::Truncated)?;
     if !frame.move_head(by as i32) {
         return Err(Refusal::NoHeadroom);

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 echo requests to a VIP, answered here by whichever node they reach: to clients that one of its Services
+//! ICMP and ICMPv6 echo requests to a VIP. The node that they reach answers clients that a Service of the VIP
 //! admits.
 
 use lb_common::maps::{Budget, VIP_CLOSED, VIP_ECHO, Vip, Vip4Key, Vip6Key};
@@ -6,12 +6,12 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::Family;
 use lb_common::wire::{checksum, ethernet, icmp, ip};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
-/// Judges ICMP right behind an IP header without options or extensions.
+/// Processes ICMP directly behind an IP header without options or extensions.
 ///
 /// # Errors
 /// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::SourceRefused`], [`Refusal::Truncated`].
@@ -19,7 +19,7 @@ use crate::verdict::{Forward, NOT_OURS, Verdict};
 pub fn judge_echo<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> Verdict {
     match packet.family {
         Family::V4 => judge_v4(frame, tables, packet),
@@ -27,9 +27,13 @@ pub fn judge_echo<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// Judges ICMP behind an IPv4 header without options.
+/// Processes ICMP behind an IPv4 header without options.
 #[inline(always)]
-fn judge_v4<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, packet: &mut Packet) -> Verdict {
+fn judge_v4<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut PacketInfo,
+) -> Verdict {
     let (l3, at) = (packet.l3, packet.l4);
     let header = *frame.view::<{ ip::V4_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let Some(message) = frame.view::<{ icmp::ECHO_HEADER }>(at) else { return NOT_OURS };
@@ -53,9 +57,13 @@ fn judge_v4<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
     answer(frame, at, icmp::ECHO_REQUEST, icmp::ECHO_REPLY)
 }
 
-/// Judges ICMPv6 right behind the IPv6 header.
+/// Processes ICMPv6 directly behind the IPv6 header.
 #[inline(always)]
-fn judge_v6<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, packet: &mut Packet) -> Verdict {
+fn judge_v6<F: Subprograms, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    packet: &mut PacketInfo,
+) -> Verdict {
     let (l3, at) = (packet.l3, packet.l4);
     let header = frame.view::<{ ip::V6_HEADER }>(l3).ok_or(Refusal::Truncated)?;
     let length = ip::V6_HEADER as u32 + u32::from(u16::from_be_bytes([header[4], header[5]]));
@@ -80,13 +88,13 @@ fn judge_v6<F: Subprograms, T: TableSubprograms>(frame: &mut F, tables: &T, pack
     answer(frame, at, icmp::ECHO_REQUEST_V6, icmp::ECHO_REPLY_V6)
 }
 
-/// A request for a VIP that is closed is for nobody else on this node.
+/// Returns the refusal of a request: to a closed VIP, it is for no other process on this node.
 #[inline(always)]
 const fn not_answered(vip: Vip) -> Refusal {
     if vip.flags & VIP_CLOSED == 0 { Refusal::EchoNotAnswered } else { Refusal::EchoDropped }
 }
 
-/// Within the rate: an answer is a packet of the sender's choice to an address of the sender's choice.
+/// Limits the rate: the sender chooses content and destination of a reply.
 #[inline(always)]
 fn may_answer<T: TableSubprograms>(tables: &T) -> bool {
     let Some(config) = tables.config() else { return false };

@@ -1,5 +1,6 @@
-//! GUE in front of a packet: outer IP, UDP 6080, four bytes of GUE, eight that say that a node of the cluster has sent
-//! it, four more for each node that has been asked; or outer IP alone, where that is the way to the node and nobody has been asked yet.
+//! Encapsulation in GUE: outer IP, UDP 6080, four bytes of GUE, eight that authenticate the sender, and four
+//! for each node asked. In mode `ipip`, packets for which no node has been asked get the outer IP header
+//! alone.
 //!
 //! ```text
 //! before    | MACs | tags | type | inner …
@@ -18,21 +19,21 @@ use crate::decapsulate::tag_of;
 use crate::frame::Frame;
 use crate::hop::{decrement_ttl, macs_to};
 use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::tables::Tables;
 
-/// Bytes of a node's wire identity in the list of those asked.
+/// Bytes of a wire ID in the list of nodes asked.
 const ID: usize = 4;
 
-/// Whether the packet goes to the node right in IP.
+/// Returns whether the packet gets an outer IP header alone.
 #[inline(always)]
-const fn is_bare(node: &Node, packet: &Packet) -> bool {
+const fn is_bare(node: &Node, packet: &PacketInfo) -> bool {
     node.mode == ForwardingMode::Ipip as u8 && packet.asked.count == 0
 }
 
-/// Bytes of UDP, GUE and the list.
+/// Returns the bytes of UDP, GUE and the list.
 #[inline(always)]
-const fn tunnel_bytes(node: &Node, packet: &Packet) -> usize {
+const fn tunnel_bytes(node: &Node, packet: &PacketInfo) -> usize {
     if is_bare(node, packet) { 0 } else { GUE + packet.asked.count * ID }
 }
 
@@ -41,29 +42,28 @@ const fn outer_header(node: &Node) -> usize {
     if node.outer_family == 4 { ip::V4_HEADER } else { ip::V6_HEADER }
 }
 
-/// Bytes of the whole encapsulation.
+/// Returns the bytes of the whole encapsulation.
 #[inline(always)]
-const fn overhead(node: &Node, packet: &Packet) -> usize {
+const fn overhead(node: &Node, packet: &PacketInfo) -> usize {
     outer_header(node) + tunnel_bytes(node, packet)
 }
 
-/// Whether the packet with its encapsulation fits the way to the node.
+/// Returns whether the encapsulated packet fits the MTU of the path.
 #[inline(always)]
-pub(crate) fn fits(node: &Node, packet: &Packet) -> bool {
+pub(crate) fn fits(node: &Node, packet: &PacketInfo) -> bool {
     packet.length + overhead(node, packet) as u32 <= u32::from(node.mtu)
 }
 
-/// The refusal of a packet that does not fit; what would have fitted is noted.
+/// Returns the refusal of a packet that does not fit, and records the MTU that it exceeds.
 #[inline(always)]
-pub(crate) fn too_big(node: &Node, packet: &mut Packet) -> Refusal {
+pub(crate) fn too_big(node: &Node, packet: &mut PacketInfo) -> Refusal {
     packet.path_mtu = u32::from(node.mtu).saturating_sub(overhead(node, packet) as u32);
     Refusal::TooBig
 }
 
-/// Makes the tag with which the packet goes to a node in GUE. Before [`encapsulate`] and not in it, whose stack would
-/// not have room for both.
+/// Makes the tag of a packet to a node in GUE. Not in [`encapsulate`], whose stack has no room for both.
 #[inline(always)]
-pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut Packet) {
+pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut PacketInfo) {
     let (Some(config), Some(node)) = (tables.config(), tables.node(node)) else { return };
     if is_bare(node, packet) {
         return;
@@ -73,19 +73,19 @@ pub fn sign<T: Tables>(tables: &T, node: NodeIndex, packet: &mut Packet) {
     packet.tag = tag_of(key, packet, key_id, node.id);
 }
 
-/// Encapsulates the packet on its way to a node. [`sign`] has been called for the same node.
+/// Encapsulates a packet to a node. [`sign`] has been called for the same node.
 ///
 /// # Errors
-/// [`Refusal::NoWay`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
+/// [`Refusal::NoNextHop`], [`Refusal::TooBig`], [`Refusal::TtlExpired`]: the packet is as it was.
 /// [`Refusal::NoHeadroom`], [`Refusal::Truncated`]: it is not.
 #[inline(always)]
 pub fn encapsulate<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
     node: NodeIndex,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> Result<(), Refusal> {
-    let node = tables.node(node).ok_or(Refusal::NoWay)?;
+    let node = tables.node(node).ok_or(Refusal::NoNextHop)?;
     if !fits(node, packet) {
         return Err(too_big(node, packet));
     }
@@ -93,7 +93,7 @@ pub fn encapsulate<F: Frame, T: Tables>(
     let class = traffic_class(frame, packet)?;
     let ether_type = if node.outer_family == 4 { ethernet::IPV4 } else { ethernet::IPV6 };
     let bytes = overhead(node, packet);
-    make_room(frame, packet, Room { macs: macs_to(node), ether_type, bytes })?;
+    make_headroom(frame, packet, Headroom { macs: macs_to(node), ether_type, bytes })?;
     let number = outer_protocol(node, packet);
     let outer = Outer { at: packet.l3, class, number, inner: packet.length, room: bytes, hash: packet.hash };
     let written =
@@ -105,15 +105,15 @@ pub fn encapsulate<F: Frame, T: Tables>(
     write_gue_and_asked(frame, packet, packet.l3 + outer_header(node), tunnel_bytes(node, packet))
 }
 
-/// Protocol number in the outer header.
+/// Returns the protocol number in the outer header.
 #[inline(always)]
-const fn outer_protocol(node: &Node, packet: &Packet) -> u8 {
+const fn outer_protocol(node: &Node, packet: &PacketInfo) -> u8 {
     if is_bare(node, packet) { packet.family.protocol() } else { protocol::UDP }
 }
 
-/// DSCP and ECN of the inner packet, which the outer one takes over (RFC 6040 section 4.1).
+/// Returns DSCP and ECN of the inner packet, which the outer one copies (RFC 6040 section 4.1).
 #[inline(always)]
-fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
+fn traffic_class<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<u8, Refusal> {
     let [first, second] = *frame.view::<2>(packet.l3).ok_or(Refusal::Truncated)?;
     Ok(match packet.family {
         Family::V4 => second,
@@ -121,25 +121,29 @@ fn traffic_class<F: Frame>(frame: &F, packet: &Packet) -> Result<u8, Refusal> {
     })
 }
 
-/// Room to be made behind an Ethernet header, and what is new in that.
-pub(crate) struct Room {
-    /// Destination and source.
+/// Headroom to make behind an Ethernet header, and the new fields of that header.
+pub(crate) struct Headroom {
+    /// Destination and source MAC.
     pub(crate) macs: [u8; 12],
-    /// What is to be in the room.
+    /// EtherType of the new packet.
     pub(crate) ether_type: [u8; 2],
-    /// How much there is to be.
+    /// Bytes of headroom.
     pub(crate) bytes: usize,
 }
 
 /// Moves the Ethernet header, with its tags, to the front.
 #[inline(always)]
-pub(crate) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) -> Result<(), Refusal> {
+pub(crate) fn make_headroom<F: Frame>(
+    frame: &mut F,
+    packet: &PacketInfo,
+    room: Headroom,
+) -> Result<(), Refusal> {
     let tags = *frame.view::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::Truncated)?;
     if !frame.move_head(-(room.bytes as i32)) {
         return Err(Refusal::NoHeadroom);
     }
     *frame.view_mut::<12>(0).ok_or(Refusal::NoHeadroom)? = room.macs;
-    // With fewer tags than two this writes too much; the type and what follows then go over it.
+    // With fewer than two tags this writes too much, which the EtherType and the next header overwrite.
     *frame.view_mut::<{ 2 * ethernet::TAG }>(ethernet::MACS).ok_or(Refusal::NoHeadroom)? = tags;
     *frame.view_mut::<2>(packet.type_at).ok_or(Refusal::NoHeadroom)? = room.ether_type;
     Ok(())
@@ -148,7 +152,7 @@ pub(crate) fn make_room<F: Frame>(frame: &mut F, packet: &Packet, room: Room) ->
 #[inline(always)]
 fn write_gue_and_asked<F: Frame>(
     frame: &mut F,
-    packet: &Packet,
+    packet: &PacketInfo,
     at: usize,
     bytes: usize,
 ) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@
 //! a subset of the slow path: each packet that it handles gets the same verdict, bytes and counters there. The host model
 //! checks this for every packet of every test.
 
-use lb_common::flows::{Entry, FlowKey, Standing};
+use lb_common::flows::{FlowEntry, FlowKey, FlowState};
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::{Config, Node, VIP_AFFINITY, VIP_SOURCES, Vip, Vip4Key, Vip6Key};
@@ -19,16 +19,16 @@ use lb_common::wire::ip::{self, protocol};
 use lb_common::wire::word::{get2, get4, get8, put4, put8};
 use lb_common::wire::{ethernet, gue};
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::frame::Frame;
 use crate::hop::out;
 use crate::liveness;
 use crate::outer::{GUE, Gue, Outer, write_gue, write_v4, write_v6};
-use crate::owner::{Kind, LivenessState};
+use crate::owner::{LivenessState, PacketKind};
 use crate::tables::Tables;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
-/// Bytes in front of the IP header at most.
+/// Maximum bytes in front of the IP header.
 const FRONT: usize = ethernet::HEADER + ethernet::TAG;
 const V4: usize = ip::V4_HEADER + ip::TCP_HEADER;
 const V6: usize = ip::V6_HEADER + ip::TCP_HEADER;
@@ -46,7 +46,7 @@ enum Exit {
 }
 
 /// A packet for a VIP.
-struct Seen {
+struct VipPacket {
     /// Its VIP.
     vip: Vip,
     /// Flow hash: identifies the flow and selects the slot.
@@ -59,10 +59,10 @@ struct Seen {
     ttl: u8,
     /// Traffic class.
     class: u8,
-    kind: Kind,
+    kind: PacketKind,
 }
 
-/// The Ethernet header, as far as it is kept.
+/// What remains of the Ethernet header.
 struct Place {
     /// Offset of the IP header.
     l3: usize,
@@ -97,8 +97,8 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
         Err(Exit::Declined) => return None,
     };
     let slot = seen.vip.ring.wrapping_add(seen.hash as u32 & seen.vip.mask);
-    let seat = tables.leader(slot)?;
-    let leader = seat.leader();
+    let slot_leader = tables.leader(slot)?;
+    let leader = slot_leader.leader();
     if leader == config.self_node {
         return own(tables, &seen, leader).then_some(Ok(Forward::Pass(Outcome::Local)));
     }
@@ -106,7 +106,7 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
     let front = frame.view::<FRONT>(0)?;
     let (source, tag) = (get8(front, 4) >> 16, get4(front, ethernet::MACS));
     if liveness::liveness_of(tables, leader) != LivenessState::Accepting
-        || seat.has_led()
+        || slot_leader.has_led()
         || config.node_macs.may_hold(source)
     {
         return None;
@@ -119,7 +119,12 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
 }
 
 #[inline(always)]
-fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usize) -> Result<Seen, Exit> {
+fn read_v4<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    config: &Config,
+    l3: usize,
+) -> Result<VipPacket, Exit> {
     let header = frame.view::<V4>(l3).ok_or(Exit::Declined)?;
     let (shape, part, life) = (get4(header, 0), get4(header, 4), get4(header, 8));
     let protocol = (life >> 8) as u8;
@@ -138,12 +143,17 @@ fn read_v4<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usiz
     let length = u32::from(((shape >> 16) as u16).swap_bytes());
     let kind = kind(protocol, header[ip::V4_HEADER + ip::TCP_FLAGS]);
     let class = (shape >> 8) as u8;
-    let seen = Seen { vip, hash, length, family: protocol::IPV4, ttl: life as u8, class, kind };
+    let seen = VipPacket { vip, hash, length, family: protocol::IPV4, ttl: life as u8, class, kind };
     checked(frame, seen, l3, ip::V4_HEADER as u32 + ip::transport_header(protocol))
 }
 
 #[inline(always)]
-fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usize) -> Result<Seen, Exit> {
+fn read_v6<F: Frame, T: Tables>(
+    frame: &F,
+    tables: &T,
+    config: &Config,
+    l3: usize,
+) -> Result<VipPacket, Exit> {
     let header = frame.view::<V6>(l3).ok_or(Exit::Declined)?;
     let (shape, life) = (get4(header, 0), get4(header, 4));
     let protocol = (life >> 16) as u8;
@@ -167,14 +177,14 @@ fn read_v6<F: Frame, T: Tables>(frame: &F, tables: &T, config: &Config, l3: usiz
     let kind = kind(protocol, header[ip::V6_HEADER + ip::TCP_FLAGS]);
     let [first, second, ..] = shape.to_le_bytes();
     let class = first << 4 | second >> 4;
-    let seen = Seen { vip, hash, length, family: protocol::IPV6, ttl: (life >> 24) as u8, class, kind };
+    let seen = VipPacket { vip, hash, length, family: protocol::IPV6, ttl: (life >> 24) as u8, class, kind };
     checked(frame, seen, l3, ip::V6_HEADER as u32 + ip::transport_header(protocol))
 }
 
 /// A packet whose destination is no VIP. Tunnels, S-BFD and BFD to this node take the slow path.
 #[inline(always)]
 fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
-    if protocol == protocol::UDP && Found::udp(ports) != Found::Nothing {
+    if protocol == protocol::UDP && PacketClass::udp(ports) != PacketClass::Nothing {
         Exit::Declined
     } else {
         Exit::NotOurs
@@ -183,7 +193,7 @@ fn missed(protocol: u8, ports: [u8; 4]) -> Exit {
 
 /// Declines a packet whose length is inconsistent, or whose VIP has session affinity or source ranges.
 #[inline(always)]
-fn checked<F: Frame>(frame: &F, seen: Seen, l3: usize, shortest: u32) -> Result<Seen, Exit> {
+fn checked<F: Frame>(frame: &F, seen: VipPacket, l3: usize, shortest: u32) -> Result<VipPacket, Exit> {
     let holds = l3 + seen.length as usize <= frame.linear_len();
     if holds && seen.length >= shortest && seen.vip.flags & (VIP_AFFINITY | VIP_SOURCES) == 0 {
         Ok(seen)
@@ -193,22 +203,22 @@ fn checked<F: Frame>(frame: &F, seen: Seen, l3: usize, shortest: u32) -> Result<
 }
 
 #[inline(always)]
-fn kind(protocol: u8, flags: u8) -> Kind {
-    if protocol == protocol::UDP { Kind::Udp } else { Kind::of_tcp_flags(flags) }
+fn kind(protocol: u8, flags: u8) -> PacketKind {
+    if protocol == protocol::UDP { PacketKind::Udp } else { PacketKind::of_tcp_flags(flags) }
 }
 
-/// Whether the flow table already holds the entry that this packet would write: owned by this node, which leads the slot,
-/// confirmed, and of the current age. Counts the packet if so.
+/// Returns whether the flow table already has the entry that this packet would write: owned by this node,
+/// which leads the slot, confirmed, and of the current age. Counts the packet if so.
 #[inline(always)]
-fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
-    let standing = match seen.kind {
-        Kind::Tcp => Standing::Open,
-        Kind::Udp => Standing::Udp,
-        Kind::Opening | Kind::Closing => return false,
+fn own<T: Tables>(tables: &T, seen: &VipPacket, own: u16) -> bool {
+    let state = match seen.kind {
+        PacketKind::Tcp => FlowState::Open,
+        PacketKind::Udp => FlowState::Udp,
+        PacketKind::Opening | PacketKind::Closing => return false,
     };
     let key = FlowKey::of(seen.hash);
     let Some(set) = tables.flow_set(key.set) else { return false };
-    let entry = Entry { node: own, standing, age: tables.flow_age() };
+    let entry = FlowEntry { node: own, state, age: tables.flow_age() };
     let is_known = set.get_bits(key.tag) == entry.to_bits();
     if is_known {
         tables.count_vip(seen.vip.number, seen.length);
@@ -216,9 +226,15 @@ fn own<T: Tables>(tables: &T, seen: &Seen, own: u16) -> bool {
     is_known
 }
 
-/// Rewrites the packet for its way to a node. `None` leaves it unmodified.
+/// Rewrites the packet for the next hop to a node. `None` leaves it unmodified.
 #[inline(always)]
-fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, place: Place) -> Option<Outcome> {
+fn send<F: Frame>(
+    frame: &mut F,
+    config: &Config,
+    node: &Node,
+    seen: &VipPacket,
+    place: Place,
+) -> Option<Outcome> {
     let is_v4 = node.outer_family == 4;
     let outer = if is_v4 { ip::V4_HEADER } else { ip::V6_HEADER };
     let (room, outcome) = match node.forwarding_mode()? {
@@ -238,9 +254,9 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     if room != 0 {
         let is_bare = matches!(outcome, Outcome::ForwardedIpip);
         let number = if is_bare { seen.family } else { protocol::UDP };
-        let Seen { length: inner, class, hash, .. } = *seen;
+        let VipPacket { length: inner, class, hash, .. } = *seen;
         let outer = Outer { at: l3, class, number, inner, room, hash };
-        // The room has just been made.
+        // The headroom has just been made.
         let _ = if is_v4 { write_v4(frame, node, &outer) } else { write_v6(frame, node, &outer) };
         if !is_bare {
             let _ = write_gue(frame, &first_gue(config, node, seen, l3 + room - GUE));
@@ -262,9 +278,9 @@ fn send<F: Frame>(frame: &mut F, config: &Config, node: &Node, seen: &Seen, plac
     Some(outcome)
 }
 
-/// UDP and GUE of a packet that nobody has been asked for.
+/// Returns UDP and GUE of a packet for which no node has been asked.
 #[inline(always)]
-fn first_gue(config: &Config, node: &Node, seen: &Seen, at: usize) -> Gue {
+fn first_gue(config: &Config, node: &Node, seen: &VipPacket, at: usize) -> Gue {
     let ([key, _], [id, _]) = (&config.tag_keys, config.tag_key_ids);
     let (head, receiver, flow) = ([id, 0, 0, 0], node.id, seen.hash);
     let tag = gue_tag(key, &GueWords { head, receiver, name: flow, asked: &[0; MAX_ASKED - 1], count: 0 });
@@ -273,7 +289,7 @@ fn first_gue(config: &Config, node: &Node, seen: &Seen, at: usize) -> Gue {
 }
 
 #[inline(always)]
-fn decrement_ttl<F: Frame>(frame: &mut F, seen: &Seen, l3: usize) {
+fn decrement_ttl<F: Frame>(frame: &mut F, seen: &VipPacket, l3: usize) {
     if seen.family == protocol::IPV4 {
         let Some(header) = frame.view_mut::<{ ip::V4_HEADER }>(l3) else { return };
         let life = ip::with_ttl(get4(header, ip::v4::TTL).to_le_bytes(), seen.ttl - 1);

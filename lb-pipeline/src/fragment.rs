@@ -1,33 +1,34 @@
-//! Fragments of packets for a VIP: only the first has ports, so it is noted where it goes, and the others follow.
+//! Fragments of packets for a VIP. Only the first has ports, so its destination is recorded, and the others
+//! follow it.
 //!
-//! One that comes before its first, or by another way, goes by its addresses and protocol alone: to a node that all
-//! such fragments of the pair come to.
+//! A fragment that arrives before the first, or at another node, is forwarded by addresses and protocol
+//! alone: all such fragments of a pair of hosts reach the same node.
 
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_common::maps::{FragmentFlow, FragmentKey, Vip4Key, Vip6Key};
 use lb_common::wire::ip::{self, Family, protocol};
 
 use crate::frame::Frame;
-use crate::owner::Kind;
-use crate::packet::Packet;
+use crate::owner::PacketKind;
+use crate::packet::PacketInfo;
 use crate::tables::Tables;
 
-/// Notes where a first fragment goes.
+/// Records the destination of a first fragment.
 #[inline(always)]
-pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) {
+pub fn note_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) {
     if let Some(key) = key(frame, packet) {
-        let Packet { slot, vip, flags, hash, flow, .. } = *packet;
+        let PacketInfo { slot, vip, flags, hash, flow, .. } = *packet;
         tables.note_fragment(&key, &FragmentFlow { slot, vip, flags, pad: 0, hash, flow });
     }
 }
 
-/// Finds out where a later fragment goes; false where it is for no VIP.
+/// Looks up the destination of a later fragment. Returns false if it is for no VIP.
 #[inline(always)]
-pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet) -> bool {
-    packet.kind = if packet.protocol == u32::from(protocol::UDP) { Kind::Udp } else { Kind::Tcp };
+pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut PacketInfo) -> bool {
+    packet.kind = if packet.protocol == u32::from(protocol::UDP) { PacketKind::Udp } else { PacketKind::Tcp };
     let Some(key) = key(frame, packet) else { return false };
     let Some(hash) = hash_of_addresses(frame, tables, packet) else { return false };
-    // Not every node that it comes to has seen the first.
+    // Not every node that it reaches has seen the first.
     packet.name = hash;
     if let Some(first) = tables.fragment(&key) {
         packet.slot = first.slot;
@@ -41,7 +42,7 @@ pub fn follow_fragment<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut 
 }
 
 #[inline(always)]
-fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
+fn key<F: Frame>(frame: &F, packet: &PacketInfo) -> Option<FragmentKey> {
     let word = |at: usize| frame.view::<8>(at).map(|bytes| u64::from_ne_bytes(*bytes));
     let addresses = match packet.family {
         Family::V4 => [word(packet.l3 + ip::v4::SOURCE)?, 0, 0, 0],
@@ -53,9 +54,9 @@ fn key<F: Frame>(frame: &F, packet: &Packet) -> Option<FragmentKey> {
     Some(FragmentKey { addresses, id: packet.fragment_id, protocol: packet.protocol })
 }
 
-/// The hash of addresses and protocol.
+/// Returns the hash of addresses and protocol.
 #[inline(always)]
-fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet) -> Option<u64> {
+fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &PacketInfo) -> Option<u64> {
     let secret = &tables.config()?.flow_keys;
     let flow = FlowPorts { ports: [0; 4], protocol: packet.protocol as u8 };
     Some(match packet.family {
@@ -72,7 +73,7 @@ fn hash_of_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &Packet
 }
 
 #[inline(always)]
-fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut Packet, hash: u64) -> bool {
+fn by_addresses<F: Frame, T: Tables>(frame: &F, tables: &T, packet: &mut PacketInfo, hash: u64) -> bool {
     let found = match packet.family {
         Family::V4 => {
             let Some(destination) = frame.view::<4>(packet.l3 + ip::v4::SOURCE + 4) else { return false };

@@ -6,10 +6,10 @@ use lb_common::wire::ethernet;
 use lb_common::wire::ip::{self, Family};
 
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::verdict::Forward;
 
-/// Out by the interface that leads to the node.
+/// Sends the packet out of the interface to the node.
 #[inline(always)]
 pub(crate) fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward {
     if node.ifindex == frame.ingress() {
@@ -19,17 +19,17 @@ pub(crate) fn out<F: Frame>(frame: &F, node: &Node, outcome: Outcome) -> Forward
     }
 }
 
-/// Destination and source MAC of a frame to the next hop of `node`.
+/// Returns destination and source MAC of a frame to the next hop of `node`.
 #[inline(always)]
 pub(crate) const fn macs_to(node: &Node) -> [u8; ethernet::MACS] {
     let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (node.next_hop_mac, node.source_mac);
     [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5]
 }
 
-/// Forwarding is a hop, so a packet that two nodes pass to each other dies (RFC 1812 section 5.3.1,
-/// RFC 8200 section 3).
+/// Decrements TTL or hop limit, so that a packet in a loop expires (RFC 1812 section 5.3.1, RFC 8200 section
+/// 3).
 #[inline(always)]
-pub(crate) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &Packet) -> Result<(), Refusal> {
+pub(crate) fn decrement_ttl<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             // TTL, protocol, header checksum.

@@ -1,8 +1,8 @@
-//! What cannot be forwarded is told to its sender: time exceeded, fragmentation needed or packet too big, and port
-//! unreachable for a port of a VIP that is none of its Services'.
+//! ICMP errors to the senders of packets: time exceeded, fragmentation needed or packet too big, and port
+//! unreachable for undeclared ports of a VIP.
 //!
-//! The message is made in place: room is made in front, and what is left of the packet is the quote, as much of it as
-//! the RFCs ask for and the directly readable part holds.
+//! The message is built in place: headers are added in front, and the packet is truncated to the quote, as
+//! far as the RFCs demand and the linear part reaches.
 //!
 //! ```text
 //! before | MACs | tags | type | IP | …
@@ -14,32 +14,32 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::{self, Family, protocol};
 use lb_common::wire::{checksum, ethernet, icmp};
 
-use crate::encapsulate::{Room, make_room};
-use crate::packet::Packet;
+use crate::encapsulate::{Headroom, make_headroom};
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::configured;
 use crate::verdict::{Forward, Verdict};
 
-/// Bytes of the transport header that are quoted at least: ports and a sequence number (RFC 792).
+/// Minimum bytes of the transport header in a quote: ports and a sequence number (RFC 792).
 const QUOTED: usize = 8;
 /// Bytes in front of an IPv4 quote.
 const FRONT_V4: usize = ip::V4_HEADER + icmp::HEADER;
 /// Bytes in front of an IPv6 quote.
 const FRONT_V6: usize = ip::V6_HEADER + icmp::HEADER;
-/// Bytes of an IPv4 packet that are quoted at most (RFC 1812 section 4.3.2.3).
+/// Maximum bytes of an IPv4 quote (RFC 1812 section 4.3.2.3).
 const MOST_V4: usize = 576 - FRONT_V4;
-/// Bytes of an IPv6 packet that are quoted at most (RFC 4443 section 2.4).
+/// Maximum bytes of an IPv6 quote (RFC 4443 section 2.4).
 const MOST_V6: usize = 1280 - FRONT_V6;
 
-/// Answers a packet that was refused for its TTL, its size or its port, which has not been touched yet.
+/// Answers a packet that is refused for its TTL, size or port and has not been modified.
 ///
 /// # Errors
-/// The refusal itself, where its sender cannot or may not be told.
+/// The refusal itself, if no error may be sent.
 #[inline(always)]
 pub fn send_icmp_error<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Verdict {
     let config = configured(tables)?;
@@ -59,16 +59,16 @@ pub fn send_icmp_error<F: Subprograms, T: TableSubprograms>(
     Ok(Forward::Transmit(told))
 }
 
-/// Of two refusals the sender can make something: it is told of them.
+/// Sends an ICMP error if the verdict is a refusal that the sender can act on.
 ///
 /// # Errors
-/// The refusal, where it is another or the sender cannot or may not be told.
+/// Any other refusal, or this one if no error may be sent.
 #[inline(always)]
 pub fn report_refusal<F: Subprograms, T: TableSubprograms>(
     verdict: Verdict,
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Verdict {
     match verdict {
         // Never an error about an error (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
@@ -79,11 +79,11 @@ pub fn report_refusal<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// MACs the other way round, room in front, and the rest cut off.
+/// Exchanges the MAC addresses, adds headroom and truncates the packet.
 #[inline(always)]
 fn turn_round<F: Subprograms>(
     frame: &mut F,
-    packet: &Packet,
+    packet: &PacketInfo,
     front: usize,
     quote: usize,
     ether_type: [u8; 2],
@@ -92,21 +92,21 @@ fn turn_round<F: Subprograms>(
     if !frame.cut_tail(packet.l3 + quote) {
         return Err(Refusal::NoHeadroom);
     }
-    make_room(frame, packet, Room { macs, ether_type, bytes: front })
+    make_headroom(frame, packet, Headroom { macs, ether_type, bytes: front })
 }
 
-/// Bytes of the packet that can be read here.
+/// Returns the bytes of the packet in the linear part.
 #[inline(always)]
-fn quotable<F: Subprograms>(frame: &F, packet: &Packet) -> usize {
+fn quotable<F: Subprograms>(frame: &F, packet: &PacketInfo) -> usize {
     frame.linear_len().saturating_sub(packet.l3).min(packet.length as usize)
 }
 
-/// Sum of the 16-bit words of `length` bytes from offset `at`, an odd last byte padded with zero, before it is folded:
-/// a part of an Internet checksum (RFC 1071). Bytes behind the directly readable part do not count.
+/// Returns the unfolded sum of the 16-bit words of `length` bytes from offset `at`, an odd last byte padded
+/// with zero: a part of an Internet checksum (RFC 1071). Bytes behind the linear part do not count.
 #[inline(always)]
 pub fn partial_checksum<F: Subprograms>(frame: &F, at: usize, length: usize) -> u32 {
-    // Large pieces first, and out of the function at the first piece that is not there: the verifier follows each exit
-    // of either loop.
+    // Large pieces first, and a return at the first missing piece: the verifier follows each exit of both
+    // loops.
     const LARGE: usize = 64;
     const SMALL: usize = 4;
     let (mut sum, mut done) = (0, 0);
@@ -141,16 +141,16 @@ pub fn partial_checksum<F: Subprograms>(frame: &F, at: usize, length: usize) -> 
 fn answer_v4<F: Subprograms>(
     frame: &mut F,
     config: &Config,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = *frame.view::<4>(packet.l3 + ip::v4::SOURCE).ok_or(refusal)?;
     let [first, _, _, _, _, _, f0, f1] = *frame.view::<8>(packet.l3).ok_or(refusal)?;
-    // With options the eight bytes would be options; and there are addresses that nothing may be sent to.
+    // With options, the eight bytes would be options. Some addresses must not be answered.
     let plain = first == 0x45 && ip::is_answerable_v4(to);
-    // Of a packet in fragments only the first is answered (RFC 1122 section 3.2.2).
+    // Of a fragmented packet, only the first fragment is answered (RFC 1122 section 3.2.2).
     let later_part = u16::from_be_bytes([f0, f1]) & ip::v4::FRAGMENT_OFFSET != 0;
-    // A host says of its own ports that they are closed, and here the VIP is the host (RFC 1122 section 3.2.2.1).
+    // The destination itself reports a closed port, and here that is the VIP (RFC 1122 section 3.2.2.1).
     let from = match refusal {
         Refusal::UndeclaredPort => *frame.view::<4>(packet.l3 + ip::v4::DESTINATION).ok_or(refusal)?,
         _ => config.address4,
@@ -186,7 +186,7 @@ fn answer_v4<F: Subprograms>(
 fn answer_v6<F: Subprograms>(
     frame: &mut F,
     config: &Config,
-    packet: &Packet,
+    packet: &PacketInfo,
     refusal: Refusal,
 ) -> Result<(), Refusal> {
     let to = u128::from_ne_bytes(*frame.view::<16>(packet.l3 + ip::v6::SOURCE).ok_or(refusal)?);
@@ -226,7 +226,7 @@ fn answer_v6<F: Subprograms>(
     write_message(frame, packet.l3 + ip::V6_HEADER, message, sum)
 }
 
-/// Writes the eight bytes of the message, with the sum over them and over what else it covers.
+/// Writes the eight bytes of the message, with the checksum over them and all else that it covers.
 #[inline(always)]
 fn write_message<F: Subprograms>(
     frame: &mut F,

@@ -1,15 +1,15 @@
-//! The subprograms run in place, as the host does.
+//! Subprograms that run in place, as on the host.
 
-use lb_common::flows::{Entry, FlowKey};
-use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::flows::{FlowEntry, FlowKey};
+use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
 
+use crate::class::PacketClass;
 use crate::encapsulate::{encapsulate, sign};
-use crate::found::Found;
 use crate::frame::Frame;
-use crate::owner::{LivenessState, Part};
-use crate::packet::Packet;
+use crate::owner::{LivenessState, SlotRange};
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::Tables;
 use crate::verdict::Verdict;
@@ -34,7 +34,7 @@ impl<T: Tables + Inline> TableSubprograms for T {
         slot::find_node(self, slot, id)
     }
 
-    fn note_flow(&self, key: FlowKey, entry: Entry) {
+    fn note_flow(&self, key: FlowKey, entry: FlowEntry) {
         if let Some(set) = self.flow_set(key.set) {
             set.put(key.tag, entry);
         }
@@ -49,56 +49,69 @@ impl<F: Frame + Inline> Subprograms for F {
     fn read<T: TableSubprograms>(
         &self,
         tables: &T,
-        packet: &mut Packet,
+        packet: &mut PacketInfo,
         ether_type: [u8; 2],
-    ) -> Result<Found, Refusal> {
+    ) -> Result<PacketClass, Refusal> {
         ip::read(self, tables, packet, ether_type)
     }
 
-    fn walk_v6(&self, packet: &mut Packet) -> Result<Found, Refusal> {
+    fn walk_v6(&self, packet: &mut PacketInfo) -> Result<PacketClass, Refusal> {
         ipv6::walk_v6(self, packet)
     }
 
-    fn find_v6<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<Found, Refusal> {
+    fn find_v6<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &mut PacketInfo,
+    ) -> Result<PacketClass, Refusal> {
         ipv6::find_v6(self, tables, packet)
     }
 
-    fn read_icmp_quote<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<bool, Refusal> {
+    fn read_icmp_quote<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &mut PacketInfo,
+    ) -> Result<bool, Refusal> {
         icmp_quote::read_icmp_quote(self, tables, packet)
     }
 
-    fn is_undeclared<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool {
+    fn is_undeclared<T: TableSubprograms>(&self, tables: &T, packet: &mut PacketInfo) -> bool {
         undeclared::is_undeclared(self, tables, packet)
     }
 
-    fn is_source_refused<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool {
+    fn is_source_refused<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> bool {
         sources::is_source_refused(self, tables, packet)
     }
 
-    fn authenticate<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool {
+    fn authenticate<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> bool {
         decapsulate::authenticate(self, tables, packet)
     }
 
-    fn note_fragment<T: TableSubprograms>(&self, tables: &T, packet: &Packet) {
+    fn note_fragment<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) {
         fragment::note_fragment(self, tables, packet);
     }
 
-    fn follow_fragment<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool {
+    fn follow_fragment<T: TableSubprograms>(&self, tables: &T, packet: &mut PacketInfo) -> bool {
         fragment::follow_fragment(self, tables, packet)
     }
 
-    fn can_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, node: NodeIndex) -> bool {
+    fn can_ask<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo, node: NodeIndex) -> bool {
         forward::can_ask(tables, packet, node)
     }
 
-    fn find_to_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, part: Part) -> NodeIndex {
+    fn find_to_ask<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &PacketInfo,
+        part: SlotRange,
+    ) -> NodeIndex {
         forward::find_to_ask(tables, packet, part, |node| self.can_ask(tables, packet, node))
     }
 
-    fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> KernelAnswer {
-        let mut connection = Connection::EMPTY;
+    fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> KernelAnswer {
+        let mut connection = TcpConnection::EMPTY;
         match connection::read_connection(self, packet, &mut connection) {
-            0 => KernelAnswer::CannotTell,
+            0 => KernelAnswer::Unknown,
             _ => tables.kernel_answer(&connection),
         }
     }
@@ -107,34 +120,39 @@ impl<F: Frame + Inline> Subprograms for F {
         &mut self,
         tables: &T,
         node: NodeIndex,
-        packet: &mut Packet,
+        packet: &mut PacketInfo,
     ) -> Result<(), Refusal> {
         sign(tables, node, packet);
         encapsulate(self, tables, node, packet)
     }
 
-    fn serve<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict {
+    fn serve<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict {
         forward::serve(self, tables, packet)
     }
 
     fn send_icmp_error<T: TableSubprograms>(
         &mut self,
         tables: &T,
-        packet: &Packet,
+        packet: &PacketInfo,
         refusal: Refusal,
     ) -> Verdict {
         icmp_error::send_icmp_error(self, tables, packet, refusal)
     }
 
-    fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict {
+    fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict {
         echo::judge_echo(self, tables, packet)
     }
 
-    fn judge_probe<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet, is_reply: bool) -> Verdict {
+    fn judge_probe<T: TableSubprograms>(
+        &mut self,
+        tables: &T,
+        packet: &PacketInfo,
+        is_reply: bool,
+    ) -> Verdict {
         probe::judge_probe(self, tables, packet, is_reply)
     }
 
-    fn judge_bfd<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet) -> Verdict {
+    fn judge_bfd<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict {
         bfd::judge_bfd(self, tables, packet)
     }
 }

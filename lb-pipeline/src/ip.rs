@@ -4,22 +4,22 @@ use lb_common::verdict::Refusal;
 use lb_common::wire::ip::Family;
 use lb_common::wire::{ethernet, icmp};
 
-use crate::found::Found;
-use crate::packet::Packet;
+use crate::class::PacketClass;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::{ipv4, ipv6};
 
-/// Reads the IP packet that comes next.
+/// Reads the next IP packet.
 ///
 /// # Errors
-/// That there is none that can be read, or none that its VIP takes.
+/// The packet is invalid, or its VIP refuses it.
 #[inline(always)]
 pub fn read<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
     ether_type: [u8; 2],
-) -> Result<Found, Refusal> {
+) -> Result<PacketClass, Refusal> {
     if ether_type == ethernet::IPV4 {
         packet.family = Family::V4;
         ipv4::read(frame, tables, packet)
@@ -29,9 +29,9 @@ pub fn read<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// Whether an ICMP message is an error.
+/// Returns whether an ICMP message is an error.
 #[inline(always)]
-pub(crate) fn is_icmp_error<F: Subprograms>(frame: &F, packet: &Packet) -> bool {
+pub(crate) fn is_icmp_error<F: Subprograms>(frame: &F, packet: &PacketInfo) -> bool {
     let Some([kind]) = frame.view::<1>(packet.l4) else { return false };
     match packet.family {
         Family::V4 => icmp::is_error(*kind),

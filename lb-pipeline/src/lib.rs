@@ -1,4 +1,5 @@
-//! The pipeline that every packet takes, in the kernel on a packet's memory and on the host on a byte slice.
+//! The packet pipeline, which runs in the kernel on a packet's memory and on the host on a byte slice, so
+//! that the two can be compared byte for byte.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -14,13 +15,13 @@
 mod arp;
 mod bfd;
 pub mod bits;
+mod class;
 mod connection;
 mod decapsulate;
 mod echo;
 mod encapsulate;
 mod fast_path;
 mod forward;
-mod found;
 mod fragment;
 pub mod frame;
 mod hop;
@@ -47,20 +48,20 @@ mod undeclared;
 pub mod verdict;
 
 pub use bfd::judge_bfd;
+pub use class::PacketClass;
 pub use connection::read_connection;
 pub use decapsulate::authenticate;
 pub use echo::judge_echo;
 pub use encapsulate::{encapsulate, sign};
 pub use fast_path::judge_fast;
 pub use forward::{can_ask, find_to_ask, serve};
-pub use found::Found;
 pub use fragment::{follow_fragment, note_fragment};
 pub use icmp_error::{partial_checksum, report_refusal, send_icmp_error};
 pub use icmp_quote::read_icmp_quote;
 pub use ip::read;
 pub use ipv6::{find_v6, walk_v6};
 pub use liveness::{has_recent_death, liveness_of};
-pub use packet::Packet;
+pub use packet::PacketInfo;
 pub use probe::judge_probe;
 pub use slot::find_node;
 pub use slow_path::judge_slow;

@@ -1,12 +1,12 @@
-//! The Ethernet header of a packet: what it carries, and whether it is for this node.
+//! The Ethernet header of a packet: its EtherType, and whether it is addressed to this node.
 
 use lb_common::wire::ethernet;
 
 use crate::frame::Frame;
 use crate::tables::Tables;
 
-/// EtherType and offset of what the Ethernet header and up to two tags carry; `None` where the frame ends
-/// before, or has more tags.
+/// Returns EtherType and offset of the network header behind up to two tags; `None` if the frame is too short
+/// or has more tags.
 #[inline(always)]
 pub(crate) fn network_header<F: Frame>(frame: &F) -> Option<([u8; 2], usize)> {
     let header = frame.view::<{ ethernet::HEADER }>(0)?;
@@ -23,8 +23,8 @@ pub(crate) fn network_header<F: Frame>(frame: &F) -> Option<([u8; 2], usize)> {
     Some((ether_type, at))
 }
 
-/// Whether the frame is addressed to the interface that it came in by. A switch that does not know a MAC floods its
-/// frames to all nodes, and each that took them for its own would forward them once more.
+/// Returns whether the frame is addressed to its ingress interface. A switch floods frames to an unknown MAC
+/// to all nodes, which would all forward them.
 #[inline(always)]
 pub(crate) fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> bool {
     // As numbers: arrays of bytes would take up the stack.
@@ -35,6 +35,6 @@ pub(crate) fn is_addressed_here<F: Frame, T: Tables>(frame: &F, tables: &T) -> b
     if let Some(mac) = config.uplink_mac(ingress) {
         return mac == destination;
     }
-    // Of an interface that the agent has not told of yet nothing is known.
+    // The agent may not have written the interface yet.
     tables.link(ingress).is_none_or(|link| link.mac_word() == destination)
 }

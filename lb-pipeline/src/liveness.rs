@@ -1,4 +1,4 @@
-//! Who is alive: the liveness cells against the probe clock.
+//! The liveness states of nodes: their cells against the probe clock.
 
 use lb_common::maps::{Config, LIVENESS_ADMIN_DOWN};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
@@ -6,7 +6,7 @@ use lb_common::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
 use crate::owner::LivenessState;
 use crate::tables::Tables;
 
-/// Whether a node answers, and whether it takes new flows.
+/// Returns the liveness state of a node.
 #[inline(always)]
 pub fn liveness_of<T: Tables>(tables: &T, node: NodeIndex) -> LivenessState {
     let Some(config) = tables.config() else { return LivenessState::Dead };
@@ -23,7 +23,7 @@ pub fn liveness_of<T: Tables>(tables: &T, node: NodeIndex) -> LivenessState {
     }
 }
 
-/// Whether a node of the slot has gone silent so recently that it may be back at once.
+/// Returns whether a node of the slot died so recently that it may come back.
 #[inline(always)]
 pub fn has_recent_death<T: Tables>(tables: &T, slot: Slot) -> bool {
     let Some(config) = tables.config() else { return false };
@@ -47,7 +47,7 @@ pub fn has_recent_death<T: Tables>(tables: &T, slot: Slot) -> bool {
 #[inline(always)]
 fn died_lately<T: Tables>(tables: &T, config: &Config, clock: u32, node: NodeIndex) -> bool {
     let Some(liveness) = tables.liveness(node) else { return false };
-    // Not dead at all wraps round, and is more than any grace.
+    // If the node is not dead, this wraps around and exceeds any hold time.
     let dead_for = liveness.silence(clock).wrapping_sub(config.liveness_limit);
     config.liveness_limit != 0 && dead_for < config.hold_ticks
 }

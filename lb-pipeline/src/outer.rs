@@ -7,14 +7,14 @@ use lb_common::wire::{checksum, gue};
 
 use crate::frame::Frame;
 
-/// UDP, GUE and a tag: all of GUE in front of the list of those asked.
+/// UDP, GUE and a tag: all of GUE in front of the list of nodes asked.
 pub(crate) const GUE: usize = ip::UDP_HEADER + gue::HEADER + 4 * gue::TAG_WORDS;
 
 /// An outer IP header.
 pub(crate) struct Outer {
     /// Its offset.
     pub(crate) at: usize,
-    /// Traffic class, taken over from the inner packet (RFC 6040 section 4.1).
+    /// Traffic class, copied from the inner packet (RFC 6040 section 4.1).
     pub(crate) class: u8,
     /// Protocol number of what follows.
     pub(crate) number: u8,
@@ -26,12 +26,12 @@ pub(crate) struct Outer {
     pub(crate) hash: u64,
 }
 
-/// Writes an outer IPv4 header. `None` if the frame has no room for it.
+/// Writes an outer IPv4 header. Returns `None` if the frame is too short.
 #[inline(always)]
 pub(crate) fn write_v4<F: Frame>(frame: &mut F, node: &Node, outer: &Outer) -> Option<()> {
     let header = frame.view_mut::<{ ip::V4_HEADER }>(outer.at)?;
     let total = outer.inner + outer.room as u32;
-    // The node's sum is with the number of UDP.
+    // The node's sum includes the protocol number of UDP.
     let sum = node.outer_sum.wrapping_sub(u32::from(protocol::UDP)).wrapping_add(u32::from(outer.number));
     let check = u16::from_le_bytes(checksum::finish(sum + u32::from(outer.class) + total));
     let [f0, f1] = gue::OUTER_V4_FRAGMENT;
@@ -44,7 +44,7 @@ pub(crate) fn write_v4<F: Frame>(frame: &mut F, node: &Node, outer: &Outer) -> O
     Some(())
 }
 
-/// Writes an outer IPv6 header. `None` if the frame has no room for it.
+/// Writes an outer IPv6 header. Returns `None` if the frame is too short.
 #[inline(always)]
 pub(crate) fn write_v6<F: Frame>(frame: &mut F, node: &Node, outer: &Outer) -> Option<()> {
     let header = frame.view_mut::<{ ip::V6_HEADER }>(outer.at)?;
@@ -61,7 +61,7 @@ pub(crate) fn write_v6<F: Frame>(frame: &mut F, node: &Node, outer: &Outer) -> O
     Some(())
 }
 
-/// UDP and GUE in front of the list of those asked.
+/// UDP and GUE in front of the list of nodes asked.
 pub(crate) struct Gue {
     /// Offset of the UDP header.
     pub(crate) at: usize,
@@ -73,13 +73,13 @@ pub(crate) struct Gue {
     pub(crate) words: usize,
     /// Protocol number of the inner packet.
     pub(crate) inner: u8,
-    /// The first word of the private data: number of the key, marks, home, zero.
+    /// The first word of the private data: key ID, marks, home, zero.
     pub(crate) head: [u8; 4],
     /// The tag.
     pub(crate) tag: u32,
 }
 
-/// Writes them. `None` if the frame has no room for them.
+/// Writes UDP and GUE. Returns `None` if the frame is too short.
 #[inline(always)]
 pub(crate) fn write_gue<F: Frame>(frame: &mut F, outer: &Gue) -> Option<()> {
     let header = frame.view_mut::<GUE>(outer.at)?;

@@ -1,9 +1,9 @@
-//! The owner rule: which node is a packet for, when rings change under the flows.
+//! The owner rule: the node of a packet while rings change.
 //!
-//! A **director** is the first node that a packet reaches. It keeps no state about flows that are not its
-//! own. A **candidate** is asked whether the flow is its own; if it is not, it asks another one that stands
-//! in the slot, and says whom it and those before it have asked. What nobody knows goes back to its **home**, the
-//! first of those asked that leads the slot, whose kernel has the last word.
+//! A **director** is the first node that a packet reaches. It keeps no state about flows of other nodes. A
+//! **candidate** is asked whether it owns the flow; if not, it asks another node of the slot and passes on
+//! the list of nodes asked. A packet of an unknown flow returns to its **home**, the first node asked that
+//! leads the slot, whose kernel decides.
 //!
 //! ```text
 //! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
@@ -11,51 +11,51 @@
 //!                          └───────────────────────────── nobody ─────────────────────────────────────┘
 //! ```
 //!
-//! So the table of flows is a cache: a flow that lives at its home needs no entry, and one that has moved is found by
-//! whoever of those asked has its entry or can ask its own kernel. A packet is asked of [`MAX_ASKED`] nodes at most,
-//! and of none twice, also while nodes disagree about the ring. A slot that has had more leaders than that is searched
-//! in windows of [`WINDOW`]: each packet of the flow that nobody knows makes home ask the next window.
+//! So the flow table is a cache: a flow at its home needs no entry, and one that has moved is found by a node
+//! with its entry or its connection. At most [`MAX_ASKED`] nodes are asked for a packet, and none twice, also
+//! while nodes disagree about the ring. A slot with more former leaders is searched in windows of [`WINDOW`]:
+//! with each packet of an unknown flow, home asks the next window.
 //!
-//! This module decides and touches nothing: what is known goes in as values, what is to be done comes out.
+//! This module only decides: it takes what is known as values, and returns what to do.
 
-use lb_common::flows::Standing;
+use lb_common::flows::FlowState;
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot, nodes_of};
 use lb_common::wire::gue::MAX_ASKED;
 
-/// Nodes of a slot that one packet is asked of beside its candidate.
+/// Nodes of a slot asked for one packet besides its candidate.
 pub const WINDOW: usize = MAX_ASKED - 1;
 
-/// [`Question::marks`]: nobody who was asked knows the flow; this node is its home and decides.
-pub const MARK_NOBODY: u32 = 1;
-/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether the flow is an older one of somebody else's.
+/// [`Question::marks`]: no node asked knows the flow; this node is its home and decides.
+pub const MARK_UNKNOWN: u32 = 1;
+/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether another node owns an older flow.
 pub const MARK_OPENING: u32 = 2;
-/// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first that was asked.
+/// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first node asked.
 pub const MARK_LED: u32 = 4;
-/// [`Question::marks`]: of those that were asked only the last is known, so that nobody else can be asked, and home
-/// cannot be told. Never on a wire.
+/// [`Question::marks`]: only the last of the nodes asked is known, so no other can be asked, and home cannot
+/// be reached. Never on the wire.
 pub const MARK_LAST: u32 = 8;
-/// [`Question::marks`]: nobody who was asked before led the slot, and this node does: it is home itself. Never on a
-/// wire, where marks have eight bits.
+/// [`Question::marks`]: this node leads the slot, and no node asked before does: it is home itself. Never on
+/// the wire, where marks have eight bits.
 pub const MARK_HERE: u32 = 0x100;
 /// Marks whose upper bits hold the number of the window that is searched.
 pub const MARK_WINDOW_SHIFT: u32 = 4;
 
-/// What a packet says of its flow's life.
+/// The kind of a packet: what it does to the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// TCP with SYN and without ACK, or SCTP with INIT: a new flow.
+pub enum PacketKind {
+    /// TCP with SYN and without ACK, or SCTP INIT: opens a flow.
     Opening,
-    /// TCP or SCTP in between.
+    /// TCP or SCTP of an open flow.
     Tcp,
-    /// TCP with FIN or RST, or SCTP that ends an association.
+    /// TCP with FIN or RST, or SCTP that ends an association: closes a flow.
     Closing,
-    /// UDP, which has neither beginning nor end.
+    /// UDP, which neither opens nor closes a flow.
     Udp,
 }
 
-impl Kind {
-    /// The kind of a TCP segment by its flags byte.
+impl PacketKind {
+    /// Returns the kind of a TCP segment by its flags.
     #[inline(always)]
     pub const fn of_tcp_flags(flags: u8) -> Self {
         const FIN: u8 = 1;
@@ -71,8 +71,9 @@ impl Kind {
         }
     }
 
-    /// The kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT and
-    /// SHUTDOWN COMPLETE are never bundled behind others but for an ABORT behind DATA, which costs an entry that ages.
+    /// Returns the kind of an SCTP packet by the type of its first chunk (RFC 9260 section 3.2). INIT, ABORT
+    /// and SHUTDOWN COMPLETE are never bundled behind others, except an ABORT behind DATA, which leaves an
+    /// entry to age.
     #[inline(always)]
     pub const fn of_sctp_chunk(kind: u8) -> Self {
         const INIT: u8 = 1;
@@ -87,14 +88,14 @@ impl Kind {
     }
 }
 
-/// Whether a node can be sent to.
+/// The liveness state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LivenessState {
-    /// It answers, and takes new flows.
+    /// Alive, and takes new flows.
     Accepting,
-    /// It answers, and wants no new flows.
+    /// Alive, but takes no new flows.
     Draining,
-    /// It has not answered for too long.
+    /// It has not answered within the limit.
     Dead,
 }
 
@@ -103,59 +104,60 @@ impl LivenessState {
     pub(crate) const ALL: [Self; 3] = [Self::Accepting, Self::Draining, Self::Dead];
 }
 
-/// What a director does.
+/// The decision of a director.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// This node is the candidate.
     Here,
-    /// That node is.
+    /// That node is the candidate.
     To(NodeIndex),
-    /// Nobody in the slot answers.
-    Nobody,
+    /// No node of the slot is alive.
+    NoNode,
 }
 
-/// What a candidate does. Everything in [`Step`] has a value whatever is done: what some path leaves open is what the
-/// verifier forbids to carry along.
+/// The action of a candidate. All fields of a [`Decision`] are set for every action: the verifier rejects
+/// copies of values that some path leaves undefined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Action {
-    /// The packet is for this node; the flow is noted as its own in [`Step::standing`].
+pub enum CandidateAction {
+    /// This node owns the flow and records it in [`Decision::state`].
     Own,
-    /// [`Step::node`] is sent the packet; the flow is noted as that node's in [`Step::standing`].
+    /// The packet goes to [`Decision::node`], and the flow is recorded as that node's in [`Decision::state`].
     Delegate,
-    /// [`Step::node`] is asked, and nothing is noted: it would be noted at home, or whose flow it is may be known only
-    /// to a node that has just gone silent.
+    /// [`Decision::node`] is asked, and nothing is recorded: home records it, or only a node that died
+    /// recently may know the owner.
     Ask,
-    /// Nobody that this node could ask is left: home gets the packet back, with [`MARK_NOBODY`].
+    /// No node is left to ask: the packet returns to home, with [`MARK_UNKNOWN`].
     Return,
-    /// Nobody in this window knows the flow. [`Step::node`], the first of the next, is noted and the packet dropped: the
-    /// client's next one asks there.
+    /// No node in this window knows the flow. [`Decision::node`], the first of the next window, is recorded,
+    /// and the packet is dropped: the next packet of the client asks there.
     Search,
-    /// The flow's owner may be a node that has just gone silent: the packet is dropped, in case it was a short absence.
+    /// The owner may be a node that died recently and may come back: the packet is dropped.
     Hold,
-    /// Nobody knows the flow, and home decides: its stack answers. It is noted, so that the next packet asks nobody.
+    /// No node knows the flow: the stack of home answers. It is recorded, so that the next packet asks no
+    /// node.
     Unknown,
 }
 
-/// What a candidate does, with whom, and what it notes.
+/// The decision of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What is done.
-    pub action: Action,
-    /// With whom; this node itself where nobody else is meant.
+pub struct Decision {
+    /// The action.
+    pub action: CandidateAction,
+    /// The node that it concerns, or this node.
     pub node: NodeIndex,
-    /// What is noted of the flow, where something is.
-    pub standing: Standing,
+    /// The state to record, if any.
+    pub state: FlowState,
 }
 
-/// What a director does with a packet that is not of a flow that it owns itself: the first node of word 0
-/// that takes new flows; if none does, the first that answers at all.
+/// Returns the node to which a director sends a packet of a flow that it does not own: the first node of word
+/// 0 that takes new flows; else the first one alive; else [`NO_NODE`].
 ///
-/// A draining node is passed over for every packet, not for SYNs alone: its old flows find it again through
-/// the candidate, which knows it as a former leader or successor. So two directors of which one has not yet
-/// heard of the drain come to the same owner.
+/// A draining node is skipped for every packet, not only for SYNs: the candidate knows it as a former leader
+/// or successor and finds its flows. So two directors find the same owner if only one of them knows of the
+/// drain.
 ///
-/// The answer is [`NO_NODE`] where nobody in the slot answers.
+/// Draining and dead nodes are skipped in the order of the word.
 #[inline(always)]
 pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> LivenessState) -> NodeIndex {
     let mut fallback = NO_NODE;
@@ -172,64 +174,64 @@ pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> Liveness
     fallback
 }
 
-/// [`candidate`], seen from the node `own`.
+/// Calls [`candidate`] for the node `own`.
 pub fn direct(slot: Slot, own: NodeIndex, liveness: impl Fn(NodeIndex) -> LivenessState) -> Direction {
     match candidate(nodes_of(slot.order_word()), liveness) {
-        NO_NODE => Direction::Nobody,
+        NO_NODE => Direction::NoNode,
         node if node == own => Direction::Here,
         node => Direction::To(node),
     }
 }
 
-/// What a candidate knows when a packet is asked of it.
+/// What a candidate knows when it is asked for a packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// The slot of the flow, as this node has it.
+    /// The slot of the flow, in the view of this node.
     pub slot: Slot,
     /// This node.
     pub own: NodeIndex,
-    /// What the packet says.
-    pub kind: Kind,
-    /// Who has the flow, as the table says, or [`NO_NODE`].
+    /// The kind of the packet.
+    pub kind: PacketKind,
+    /// The holder of the flow in the table, or [`NO_NODE`].
     pub holder: NodeIndex,
-    /// How far it has come, as the table says: the number of a [`Standing`], 0 where it says nothing.
-    pub standing: u32,
-    /// The table has said so for a while: if somebody had come to know better, it would say otherwise.
+    /// The number of the [`FlowState`] in the table; 0 if there is no entry.
+    pub state: u32,
+    /// The entry is older than one unit: another node that knew better would have changed it.
     pub settled: bool,
-    /// How many nodes have been asked before this one.
+    /// Number of nodes asked before this one.
     pub asked: usize,
-    /// `MARK_*` that came with the packet.
+    /// `MARK_*` of the packet.
     pub marks: u32,
-    /// This node has come to the head of this ring so recently that UDP flows may still live elsewhere.
-    pub young: bool,
+    /// This node became leader so recently that UDP flows may still be owned elsewhere.
+    pub new_leader: bool,
 }
 
-/// What a candidate can find out beyond that, at a price.
-pub trait World {
-    /// Whether a node answers and has not been asked. Never called for this node itself.
+/// Lookups that a candidate makes only if it needs them.
+pub trait Lookups {
+    /// Returns whether a node is alive and has not been asked. Never called for this node itself.
     fn can_ask(&self, node: NodeIndex) -> bool;
-    /// [`find`] in this slot.
-    fn find(&self, part: Part) -> NodeIndex;
-    /// Whether a node of this slot has gone silent so recently that it may be back at once.
+    /// Calls [`find`] in this slot.
+    fn find(&self, part: SlotRange) -> NodeIndex;
+    /// Returns whether a node of this slot died so recently that it may come back.
     fn has_recent_death(&self) -> bool;
-    /// What this node's own kernel says of the flow.
+    /// Returns what this node's kernel knows of the flow.
     fn kernel(&self) -> KernelAnswer;
 }
 
-/// Which nodes of a slot are looked through.
+/// A range of the nodes of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Position from which on: former leaders, newest first, then successors.
+pub struct SlotRange {
+    /// First position: former leaders, newest first, then successors.
     pub first: u32,
-    /// Not the successors.
+    /// Without the successors.
     pub only_former: bool,
 }
 
-impl Part {
-    /// Former leaders alone.
+impl SlotRange {
+    /// Only the former leaders.
     pub const FORMER: Self = Self { first: 0, only_former: true };
 
-    /// All from a position on.
+    /// Returns all nodes from a position on.
     #[inline(always)]
     pub const fn from(first: u32) -> Self {
         Self { first, only_former: false }
@@ -238,17 +240,17 @@ impl Part {
 
 /// What a candidate does.
 #[inline(always)]
-pub fn decide<W: World>(question: &Question, world: &W) -> Step {
+pub fn decide<W: Lookups>(question: &Question, world: &W) -> Decision {
     match question.kind {
-        Kind::Udp => decide_udp(question, world),
-        Kind::Opening | Kind::Tcp | Kind::Closing => decide_tcp(question, world),
+        PacketKind::Udp => decide_udp(question, world),
+        PacketKind::Opening | PacketKind::Tcp | PacketKind::Closing => decide_tcp(question, world),
     }
 }
 
 impl Question {
     #[inline(always)]
-    const fn is(&self, standing: Standing) -> bool {
-        self.standing == standing as u32
+    const fn is(&self, state: FlowState) -> bool {
+        self.state == state as u32
     }
 
     #[inline(always)]
@@ -256,78 +258,79 @@ impl Question {
         self.holder == self.own
     }
 
-    /// Whether the table says that another node has the flow.
+    /// Returns whether the table has another node as the holder.
     #[inline(always)]
     const fn is_elsewhere(&self) -> bool {
         self.holder != NO_NODE && !self.is_own()
     }
 
     #[inline(always)]
-    const fn is_nobodys(&self) -> bool {
-        self.marks & MARK_NOBODY != 0
+    const fn is_unknown(&self) -> bool {
+        self.marks & MARK_UNKNOWN != 0
     }
 
     #[inline(always)]
     const fn may_ask(&self) -> bool {
-        self.asked + 1 < MAX_ASKED && self.marks & (MARK_NOBODY | MARK_LAST) == 0
+        self.asked + 1 < MAX_ASKED && self.marks & (MARK_UNKNOWN | MARK_LAST) == 0
     }
 
-    /// The window of the slot that is searched.
+    /// Returns the window of the slot to search.
     #[inline(always)]
     const fn window(&self) -> u32 {
-        // What comes from a wire is bounded here: three windows hold a whole slot.
+        // Bounds what came from the wire: three windows hold a whole slot.
         (self.marks >> MARK_WINDOW_SHIFT) & 3
     }
 
-    /// What is noted of a confirmed flow of this node's.
+    /// Returns the state to record for a confirmed flow of this node.
     #[inline(always)]
-    fn confirmed(&self) -> Standing {
-        if self.kind == Kind::Closing || self.is(Standing::Closed) {
-            Standing::Closed
+    fn confirmed(&self) -> FlowState {
+        if self.kind == PacketKind::Closing || self.is(FlowState::Closed) {
+            FlowState::Closed
         } else if self.slot.leader == self.own {
-            Standing::Open
+            FlowState::Open
         } else {
-            Standing::Moved
+            FlowState::Moved
         }
     }
 
     #[inline(always)]
-    const fn own_as(&self, standing: Standing) -> Step {
-        Step { action: Action::Own, node: self.own, standing }
+    const fn own_as(&self, state: FlowState) -> Decision {
+        Decision { action: CandidateAction::Own, node: self.own, state }
     }
 
-    /// A step that notes nothing.
+    /// Returns a decision that records nothing.
     #[inline(always)]
-    const fn quietly(&self, action: Action, node: NodeIndex) -> Step {
-        Step { action, node, standing: Standing::Unconfirmed }
+    const fn quietly(&self, action: CandidateAction, node: NodeIndex) -> Decision {
+        Decision { action, node, state: FlowState::Unconfirmed }
     }
 }
 
-/// UDP has no beginning that could be seen: a leader asks others only while it is young, and whoever is asked last
-/// owns what comes.
+/// Decides about UDP, which does not show when a flow begins: only a new leader asks others, and the last
+/// node asked owns the flow.
 #[inline(always)]
-fn decide_udp<W: World>(question: &Question, world: &W) -> Step {
-    let standing = if question.holder == NO_NODE { Standing::Unconfirmed } else { Standing::Udp };
+fn decide_udp<W: Lookups>(question: &Question, world: &W) -> Decision {
+    let state = if question.holder == NO_NODE { FlowState::Unconfirmed } else { FlowState::Udp };
     if question.is_own() {
-        return question.own_as(standing);
+        return question.own_as(state);
     }
     if question.is_elsewhere() && question.may_ask() && world.can_ask(question.holder) {
-        return Step { action: Action::Delegate, node: question.holder, standing };
+        return Decision { action: CandidateAction::Delegate, node: question.holder, state };
     }
-    if question.may_ask() && question.young {
+    if question.may_ask() && question.new_leader {
         let node = next_to_ask(question, world);
         if node != NO_NODE {
-            // Whose flow it is may be known only to a node that has just gone silent.
-            let action = if world.has_recent_death() { Action::Ask } else { Action::Delegate };
-            return Step { action, node, standing };
+            // Only a node that died recently may know the owner.
+            let action =
+                if world.has_recent_death() { CandidateAction::Ask } else { CandidateAction::Delegate };
+            return Decision { action, node, state };
         }
     }
-    question.own_as(standing)
+    question.own_as(state)
 }
 
-/// TCP: what the table knows, then what the kernel knows, then what others know.
+/// Decides about TCP: by the table, then the kernel, then other nodes.
 #[inline(always)]
-fn decide_tcp<W: World>(question: &Question, world: &W) -> Step {
+fn decide_tcp<W: Lookups>(question: &Question, world: &W) -> Decision {
     if question.is_own() && is_ours(question, world) {
         return of_own(question, world);
     }
@@ -339,145 +342,147 @@ fn decide_tcp<W: World>(question: &Question, world: &W) -> Step {
         return to_holder(question);
     }
     if is_held(question, world) {
-        return question.quietly(Action::Hold, question.own);
+        return question.quietly(CandidateAction::Hold, question.own);
     }
     let first = question.asked == 0;
     // A SYN begins a flow where it comes first. If it is noted as another's, that one is asked: so a blind SYN does not
     // end what lives there. (A SYN of a live connection is answered by its kernel alone, RFC 5961 section 4.)
-    if first && question.kind == Kind::Opening {
+    if first && question.kind == PacketKind::Opening {
         return begun(question, world);
     }
-    if world.kernel() == KernelAnswer::Has {
+    if world.kernel() == KernelAnswer::Present {
         return question.own_as(question.confirmed());
     }
-    if question.is_nobodys() { end(question, world) } else { ask_others(question, world) }
+    if question.is_unknown() { end(question, world) } else { ask_others(question, world) }
 }
 
 /// Whether an entry of this node's own is of the flow that the packet is of.
 #[inline(always)]
-fn is_ours<W: World>(question: &Question, world: &W) -> bool {
+fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
     let first = question.asked == 0;
     if question.marks & MARK_OPENING != 0 {
         // Home has seen a SYN since, so it may be a new connection with the ports of one that ended here.
-        let sure = question.is(Standing::Open) || question.is(Standing::Moved);
+        let sure = question.is(FlowState::Open) || question.is(FlowState::Moved);
         return match world.kernel() {
-            KernelAnswer::Has => true,
-            KernelAnswer::CannotTell => sure,
-            KernelAnswer::No => false,
+            KernelAnswer::Present => true,
+            KernelAnswer::Unknown => sure,
+            KernelAnswer::Absent => false,
         };
     }
-    if question.kind == Kind::Opening {
+    if question.kind == PacketKind::Opening {
         // Somebody else begins anew what is over here.
-        return first || !question.is(Standing::Closed);
+        return first || !question.is(FlowState::Closed);
     }
     // A SYN may have been a stranger's, or one sent again after the ring had changed, while the connection lives with
     // somebody who led before.
     let [last, before, ..] = question.slot.former;
     let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
-    let may_be_elsewhere = || world.find(Part::FORMER) != NO_NODE || world.has_recent_death();
-    !(first && question.is(Standing::HalfOpen) && others_led && may_be_elsewhere())
+    let may_be_elsewhere = || world.find(SlotRange::FORMER) != NO_NODE || world.has_recent_death();
+    !(first && question.is(FlowState::HalfOpen) && others_led && may_be_elsewhere())
 }
 
 /// Whether somebody else may have the flow who has just gone silent, and is likely to be back: then a SYN, which may be a
 /// stranger's, is not to begin it here, and what follows a SYN not to be believed.
 #[inline(always)]
-fn is_held<W: World>(question: &Question, world: &W) -> bool {
+fn is_held<W: Lookups>(question: &Question, world: &W) -> bool {
     if question.asked != 0 {
         return false;
     }
     if question.is_own() {
-        return question.is(Standing::HalfOpen) && world.find(Part::FORMER) == NO_NODE;
+        return question.is(FlowState::HalfOpen) && world.find(SlotRange::FORMER) == NO_NODE;
     }
-    question.kind == Kind::Opening
+    question.kind == PacketKind::Opening
         && question.is_elsewhere()
-        && !question.is(Standing::Closed)
+        && !question.is(FlowState::Closed)
         && world.has_recent_death()
 }
 
 /// Whether the packet begins anew what is over at another node.
 #[inline(always)]
 fn is_reopened(question: &Question) -> bool {
-    question.kind == Kind::Opening && question.is(Standing::Closed)
+    question.kind == PacketKind::Opening && question.is(FlowState::Closed)
 }
 
 /// A packet of a flow that the table has as this node's own.
 #[inline(always)]
-fn of_own<W: World>(question: &Question, world: &W) -> Step {
-    if question.is(Standing::HalfOpen) || question.kind == Kind::Opening && question.is(Standing::Closed) {
+fn of_own<W: Lookups>(question: &Question, world: &W) -> Decision {
+    if question.is(FlowState::HalfOpen)
+        || question.kind == PacketKind::Opening && question.is(FlowState::Closed)
+    {
         return begun(question, world);
     }
-    if question.is(Standing::Unconfirmed) && world.kernel() != KernelAnswer::Has {
+    if question.is(FlowState::Unconfirmed) && world.kernel() != KernelAnswer::Present {
         // What nobody has confirmed may well begin now.
-        let opening = question.kind == Kind::Opening;
-        return question.own_as(if opening { Standing::HalfOpen } else { Standing::Unconfirmed });
+        let opening = question.kind == PacketKind::Opening;
+        return question.own_as(if opening { FlowState::HalfOpen } else { FlowState::Unconfirmed });
     }
     question.own_as(question.confirmed())
 }
 
 /// A flow that begins here, or goes on after its SYN has been seen here.
 #[inline(always)]
-fn begun<W: World>(question: &Question, world: &W) -> Step {
+fn begun<W: Lookups>(question: &Question, world: &W) -> Decision {
     match question.kind {
-        Kind::Opening => question.own_as(Standing::HalfOpen),
+        PacketKind::Opening => question.own_as(FlowState::HalfOpen),
         // The kernel notices only after this packet that the handshake is complete: the next one confirms it.
-        Kind::Tcp if world.kernel() == KernelAnswer::No => question.own_as(Standing::Unconfirmed),
+        PacketKind::Tcp if world.kernel() == KernelAnswer::Absent => question.own_as(FlowState::Unconfirmed),
         _ => question.own_as(question.confirmed()),
     }
 }
 
 /// A packet of a flow that is noted as another's, who can be asked.
 #[inline(always)]
-fn to_holder(question: &Question) -> Step {
+fn to_holder(question: &Question) -> Decision {
     let node = question.holder;
-    if question.kind == Kind::Opening {
-        return question.quietly(Action::Ask, node);
+    if question.kind == PacketKind::Opening {
+        return question.quietly(CandidateAction::Ask, node);
     }
-    let standing = if question.kind == Kind::Closing || question.is(Standing::Closed) {
-        Standing::Closed
-    } else if question.is(Standing::Unconfirmed) && !question.settled {
-        Standing::Unconfirmed
+    let state = if question.kind == PacketKind::Closing || question.is(FlowState::Closed) {
+        FlowState::Closed
+    } else if question.is(FlowState::Unconfirmed) && !question.settled {
+        FlowState::Unconfirmed
     } else {
-        Standing::Moved
+        FlowState::Moved
     };
-    Step { action: Action::Delegate, node, standing }
+    Decision { action: CandidateAction::Delegate, node, state }
 }
 
 /// Neither the table nor the kernel knows the flow, or it may be an older one of somebody else's.
 #[inline(always)]
-fn ask_others<W: World>(question: &Question, world: &W) -> Step {
+fn ask_others<W: Lookups>(question: &Question, world: &W) -> Decision {
     let recent_death = world.has_recent_death();
     if question.is_elsewhere() && recent_death {
         // The others need not know whose the flow is, nor that this one has just gone silent: one of them would take
         // it for nobody's.
-        return question.quietly(Action::Hold, question.own);
+        return question.quietly(CandidateAction::Hold, question.own);
     }
     let next = if question.may_ask() { next_to_ask(question, world) } else { NO_NODE };
     if next != NO_NODE {
         // Home alone notes whom it asks; not over a SYN, which is its own unless somebody else has the flow.
         let notes = question.asked == 0 && !question.is_own() && !recent_death;
-        return question.quietly(if notes { Action::Delegate } else { Action::Ask }, next);
+        return question.quietly(if notes { CandidateAction::Delegate } else { CandidateAction::Ask }, next);
     }
     if question.asked != 0 && question.marks & MARK_HERE == 0 {
-        return question.quietly(Action::Return, question.own);
+        return question.quietly(CandidateAction::Return, question.own);
     }
     end(question, world)
 }
 
 /// At home, for a flow that nobody knows.
 #[inline(always)]
-fn end<W: World>(question: &Question, world: &W) -> Step {
-    if question.kind == Kind::Opening || question.is_own() && question.is(Standing::HalfOpen) {
+fn end<W: Lookups>(question: &Question, world: &W) -> Decision {
+    if question.kind == PacketKind::Opening || question.is_own() && question.is(FlowState::HalfOpen) {
         return begun(question, world);
     }
     if world.has_recent_death() {
-        return question.quietly(Action::Hold, question.own);
+        return question.quietly(CandidateAction::Hold, question.own);
     }
     let window = question.window() + 1;
-    let next = world.find(Part::from(window * WINDOW as u32));
+    let next = world.find(SlotRange::from(window * WINDOW as u32));
     if next != NO_NODE {
-        return question.quietly(Action::Search, next);
+        return question.quietly(CandidateAction::Search, next);
     }
-    question.quietly(Action::Unknown, question.own)
+    question.quietly(CandidateAction::Unknown, question.own)
 }
 
 /// The leader, then the slot from the beginning of the window.
@@ -485,12 +490,12 @@ fn end<W: World>(question: &Question, world: &W) -> Step {
 /// A node that is asked need not lead the slot in its own view: then the leader in that view, which was passed over
 /// or is not known to whoever sent the packet, is the likeliest to own the flow or to know who does.
 #[inline(always)]
-fn next_to_ask<W: World>(question: &Question, world: &W) -> NodeIndex {
+fn next_to_ask<W: Lookups>(question: &Question, world: &W) -> NodeIndex {
     let leader = question.slot.leader;
     if leader != NO_NODE && leader != question.own && world.can_ask(leader) {
         return leader;
     }
-    world.find(Part::from(question.window() * WINDOW as u32))
+    world.find(SlotRange::from(question.window() * WINDOW as u32))
 }
 
 /// The first node that can be asked in a part of a slot, seen from the node `own`; [`NO_NODE`] if there is none.
@@ -499,11 +504,11 @@ fn next_to_ask<W: World>(question: &Question, world: &W) -> NodeIndex {
 pub fn find(
     slot: Slot,
     own: NodeIndex,
-    kind: Kind,
-    part: Part,
+    kind: PacketKind,
+    part: SlotRange,
     can_ask: impl Fn(NodeIndex) -> bool,
 ) -> NodeIndex {
-    let Part { first, only_former } = part;
+    let SlotRange { first, only_former } = part;
     let mut position = 0;
     for node in slot.former {
         if node == NO_NODE {
@@ -517,7 +522,7 @@ pub fn find(
     // Of leader and successors, a datagram asks one.
     let mut left = match kind {
         _ if only_former => 0,
-        Kind::Udp => u8::from(slot.leader == own),
+        PacketKind::Udp => u8::from(slot.leader == own),
         _ => 3,
     };
     for node in slot.successors {
@@ -562,7 +567,7 @@ impl Trail {
             return trail;
         }
         if trail.marks & MARK_LAST != 0 {
-            trail.marks |= MARK_NOBODY;
+            trail.marks |= MARK_UNKNOWN;
         }
         if trail.marks & MARK_LED == 0 {
             trail.marks |= MARK_LED | MARK_HERE;
@@ -573,8 +578,8 @@ impl Trail {
 
     /// The trail of a packet that goes on from a node whose table says this of the flow.
     #[inline(always)]
-    pub const fn going_on(self, standing: u32, asked: usize) -> Self {
-        let is_opening = asked == 0 && standing == Standing::HalfOpen as u32;
+    pub const fn going_on(self, state: u32, asked: usize) -> Self {
+        let is_opening = asked == 0 && state == FlowState::HalfOpen as u32;
         Self { marks: self.marks & !MARK_HERE | if is_opening { MARK_OPENING } else { 0 }, home: self.home }
     }
 }

@@ -1,4 +1,4 @@
-//! What has been read of a packet.
+//! The description of a packet.
 
 use lb_common::hash::FlowPorts;
 use lb_common::maps::{VIP_AFFINITY, Vip};
@@ -6,63 +6,64 @@ use lb_common::verdict::Outcome;
 use lb_common::wire::gue::MAX_ASKED;
 use lb_common::wire::ip::Family;
 
-use crate::owner::{Kind, Trail};
+use crate::owner::{PacketKind, Trail};
 
-/// What has been read of a packet, and what the second half of its way needs to know. A flat structure in which everything has a value from the start: a value
-/// that some path leaves open is one that the verifier forbids to carry along.
+/// The description of a packet, which its subprograms share. All fields of this flat structure are
+/// initialized: the verifier rejects copies of values that some path leaves undefined.
 #[repr(C)]
-pub struct Packet {
+pub struct PacketInfo {
     pub(crate) family: Family,
     /// Offset of the IP header.
     pub(crate) l3: usize,
-    /// Offset of the EtherType in front of it. It is two less, but where the compiler knows that it checks
-    /// one sum and uses another, and the verifier does not see that they are the same.
+    /// Offset of the EtherType in front of it. It is two less, but if the compiler knows this, it checks one
+    /// sum and uses another, and the verifier does not see that they are equal.
     pub(crate) type_at: usize,
-    /// Offset of the header behind it and its extensions.
+    /// Offset of the transport header.
     pub(crate) l4: usize,
-    /// Bytes in front of the IP header that a tunnel takes up.
+    /// Bytes of the encapsulation in front of the IP header.
     pub(crate) outer: usize,
-    /// Bytes of the IP packet, as its header says; of a VIP's packet not more than the frame holds.
+    /// Length of the IP packet by its header; of a packet for a VIP, no more than the frame holds.
     pub(crate) length: u32,
-    /// Number of the slot that it falls in.
+    /// Number of its slot.
     pub(crate) slot: u32,
-    /// Number of the VIP that it is for.
+    /// Number of its VIP.
     pub(crate) vip: u32,
-    /// Flags of that VIP.
+    /// Flags of its VIP.
     pub(crate) flags: u32,
-    /// Chooses the slot.
+    /// Hash that selects the slot.
     pub(crate) hash: u64,
-    /// Names the flow in the table; another than `hash` where a Service wants a client on one node.
+    /// Hash that identifies the flow in the table; differs from `hash` if the Service has session affinity.
     pub(crate) flow: u64,
-    /// Names the flow by the packet alone, whatever this node knows of others: what the tag of GUE covers.
+    /// Hash that identifies the flow by this packet alone, without what this node recorded: covered by the
+    /// tag of GUE.
     pub(crate) name: u64,
-    /// The tag that it has come with in GUE or is to be sent with, and the number of its key.
+    /// The tag of GUE that it arrived with or is sent with, and the ID of its key.
     pub(crate) tag: u32,
     pub(crate) tag_key: u32,
-    /// What it says of its flow's life.
-    pub(crate) kind: Kind,
-    /// What the table says of its flow, packed; see [`lb_common::flows::FlowSet::get_bits`].
+    /// Its kind.
+    pub(crate) kind: PacketKind,
+    /// The entry of its flow, packed by [`lb_common::flows::FlowSet::get_bits`].
     pub(crate) entry: u32,
     /// Protocol number of the first IPv6 header that is no extension.
     pub(crate) upper: u32,
-    /// Of a fragment: identification and protocol of the whole, and whether it is the first.
+    /// Of a fragment: identification and protocol of the whole packet, and whether it is the first.
     pub(crate) fragment_id: u32,
     pub(crate) protocol: u32,
     pub(crate) is_first_fragment: bool,
     /// It is an ICMP error about a packet from a VIP.
     pub(crate) is_error: bool,
-    /// It is TCP or UDP for no port that is known, and its destination may be a VIP.
+    /// It is TCP or UDP to an undeclared port, and its destination may be a VIP.
     pub(crate) may_be_closed: bool,
-    /// Where it was too big: what would have been small enough.
+    /// If it was too big: the path MTU.
     pub(crate) path_mtu: u32,
-    /// How it is counted if it stays here.
+    /// How it is counted if this node owns the flow.
     pub(crate) local: Outcome,
-    /// Who has been asked for it before.
-    pub(crate) asked: Asked,
+    /// The nodes asked for it before.
+    pub(crate) asked: AskedNodes,
 }
 
-impl Packet {
-    /// Nothing has been read.
+impl PacketInfo {
+    /// An empty description.
     pub const EMPTY: Self = Self {
         family: Family::V4,
         l3: 0,
@@ -78,7 +79,7 @@ impl Packet {
         name: 0,
         tag: 0,
         tag_key: 0,
-        kind: Kind::Tcp,
+        kind: PacketKind::Tcp,
         entry: 0,
         upper: 0,
         fragment_id: 0,
@@ -88,10 +89,11 @@ impl Packet {
         may_be_closed: false,
         path_mtu: 0,
         local: Outcome::Local,
-        asked: Asked::NOBODY,
+        asked: AskedNodes::EMPTY,
     };
 
-    /// Begins a packet whose IP header is at `l3`. Everything else is written before it is read.
+    /// Resets the description for a packet whose IP header is at `l3`. All other fields are written before
+    /// they are read.
     #[inline(always)]
     pub(crate) const fn reset(&mut self, l3: usize) {
         self.l3 = l3;
@@ -108,7 +110,7 @@ impl Packet {
         self.asked.trail.home = 0;
     }
 
-    /// Notes which VIP the packet is for, and its hashes, which `hash` makes of ports.
+    /// Records the VIP, and the hashes that `hash` makes of ports.
     #[inline(always)]
     pub(crate) fn set_flow(&mut self, vip: Vip, ports: FlowPorts, hash: impl Fn(FlowPorts) -> u64) {
         let flow = hash(ports);
@@ -116,17 +118,17 @@ impl Packet {
         self.set_vip(vip, flow, if by_client { hash(FlowPorts::AFFINITY) } else { flow });
     }
 
-    /// Notes which VIP the packet is for, and nothing of a flow.
+    /// Records the VIP without a flow.
     #[inline(always)]
     pub(crate) const fn note_vip(&mut self, vip: Vip) {
         self.vip = vip.number;
         self.flags = vip.flags;
     }
 
-    /// Notes which VIP the packet is for, with which flow, and with which hash for the ring.
+    /// Records the VIP, the flow, and the hash for the ring.
     #[inline(always)]
     pub(crate) const fn set_vip(&mut self, vip: Vip, flow: u64, hash: u64) {
-        // Number by number: as a whole the BPF compiler copies it in a loop over bytes.
+        // Field by field: the BPF compiler copies the whole in a loop over bytes.
         self.slot = vip.ring.wrapping_add(hash as u32 & vip.mask);
         self.vip = vip.number;
         self.flags = vip.flags;
@@ -136,23 +138,23 @@ impl Packet {
     }
 }
 
-/// The nodes that a packet has been asked of, by their wire identities.
+/// The nodes asked for a packet, by wire ID.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct Asked {
-    /// A peer has sent the packet to this node in particular.
+pub(crate) struct AskedNodes {
+    /// A node asked this node for the packet.
     pub(crate) by_peer: bool,
     pub(crate) count: usize,
     pub(crate) trail: Trail,
-    /// Behind `count` stands what another packet has left.
+    /// Only the first `count` are valid.
     pub(crate) ids: [u32; MAX_ASKED - 1],
 }
 
-impl Asked {
-    pub(crate) const NOBODY: Self =
+impl AskedNodes {
+    pub(crate) const EMPTY: Self =
         Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
 
-    /// Adds a node; a full list stays as it is.
+    /// Adds a node, unless the list is full.
     #[inline(always)]
     pub(crate) fn push(&mut self, id: u32) {
         if let Some(place) = self.ids.get_mut(self.count) {
@@ -161,7 +163,7 @@ impl Asked {
         }
     }
 
-    /// The flow's home; 0, which is no node's, where the list does not name it.
+    /// Returns the home of the flow; 0, which is no wire ID, if the list does not contain it.
     #[inline(always)]
     pub(crate) fn home_id(&self) -> u32 {
         let mut home = 0;

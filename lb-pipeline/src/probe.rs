@@ -1,11 +1,11 @@
-//! S-BFD (RFC 7880, RFC 7881): probes of peers are reflected, and their answers to ours noted.
+//! S-BFD (RFC 7880, RFC 7881): reflects probes of other nodes, and records their replies.
 //!
-//! Both are between nodes of the cluster only, and carry a tag that only they can make, in a section of authentication
-//! ([`lb_common::wire::bfd::TAG_SECTION`]). What comes from any other address passes: the host may speak S-BFD on its own
-//! account. What comes from a node's address without a valid tag is dropped and changes nothing.
+//! Both are exchanged between nodes only, and carry a tag that only nodes can make in an authentication
+//! section ([`lb_common::wire::bfd::TAG_SECTION`]). Packets from other addresses pass: the host may use S-BFD
+//! itself. Packets from a node's address without a valid tag are dropped.
 //!
-//! A probe says when it was sent, by the clock of its sender, and its answer says so too. An answer counts from then
-//! on, not from when it came: one that is held back or sent again makes nobody live longer.
+//! A probe carries its send time, and the reply returns it. The node counts as alive since that time, not
+//! since the reply arrived, so a delayed or replayed reply has no effect.
 
 use lb_common::hash::HashKey;
 use lb_common::maps::{CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
@@ -17,14 +17,14 @@ use lb_common::wire::{bfd, checksum, ethernet, ip};
 
 use crate::decapsulate::{Sender, sender};
 use crate::frame::Frame;
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::tables::{Tables, configured};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
 /// TTL and hop limit of S-BFD packets (RFC 7881 section 4).
 const TTL: u8 = 255;
 
-/// Judges S-BFD: a probe to this node's reflector, or the reply to one of this node's probes.
+/// Processes S-BFD: a probe to this node's reflector, or the reply to one of this node's probes.
 ///
 /// # Errors
 /// [`Refusal::BadTag`], [`Refusal::BadProbe`], [`Refusal::StaleProbe`], [`Refusal::NotConfigured`].
@@ -32,7 +32,7 @@ const TTL: u8 = 255;
 pub fn judge_probe<F: Frame, T: Tables>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
     is_reply: bool,
 ) -> Verdict {
     let config = configured(tables)?;
@@ -57,11 +57,11 @@ struct Tagged {
     key: HashKey,
 }
 
-/// A probe to this node's reflector: sent back with this node's state.
+/// Reflects a probe, with the state of this node.
 #[inline(always)]
-fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &Packet, tagged: Tagged) -> Verdict {
-    // An answer has no demand bit. Were it reflected, two reflectors could be made to answer each other for
-    // ever (RFC 7880 appendix A).
+fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &PacketInfo, tagged: Tagged) -> Verdict {
+    // A reply has no demand bit. If replies were reflected, two reflectors could be made to loop (RFC 7880
+    // appendix A).
     let asks = (tagged.probe.head >> 16) as u8 & bfd::DEMAND != 0;
     if tagged.probe.yours != config.id || !asks {
         return Err(Refusal::BadProbe);
@@ -77,7 +77,7 @@ fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &Packet, tagged: Ta
     Ok(Forward::Transmit(Outcome::ProbeReflected))
 }
 
-/// A peer's answer to this node's probe: noted is when it was probed, and what it says of itself.
+/// Records a node's reply to this node's probe: send time of the probe, and state of the node.
 #[inline(always)]
 fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged) -> Verdict {
     let Tagged { probe, section, .. } = tagged;
@@ -89,7 +89,7 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     if tables.node(node).is_none_or(|node| node.discriminator == 0 || node.discriminator != probe.yours) {
         return Err(Refusal::BadProbe);
     }
-    // Not as an option that is mapped: the compiler then subtracts before it asks whether there is a cell.
+    // Not with `map`: the compiler would then subtract before it checks whether there is a cell.
     let Some(cell) = tables.liveness(node) else { return Err(Refusal::BadProbe) };
     let clock = tables.clock();
     let age = clock.wrapping_sub(section.sequence);
@@ -100,7 +100,7 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }
 
-/// The section of authentication, as numbers.
+/// The authentication section, as numbers.
 #[derive(Clone, Copy)]
 struct Section {
     key: u8,
@@ -112,9 +112,9 @@ struct Section {
 const SEQUENCE: usize = bfd::LENGTH + 4;
 const TAG: usize = SEQUENCE + 4;
 
-/// Reads the section of a packet of exactly the length that nodes send.
+/// Reads the authentication section of a packet, which must have exactly the length that nodes send.
 #[inline(always)]
-fn section<F: Frame>(frame: &F, packet: &Packet, probe: &Probe) -> Result<Section, Refusal> {
+fn section<F: Frame>(frame: &F, packet: &PacketInfo, probe: &Probe) -> Result<Section, Refusal> {
     let authenticated = (probe.head >> 16) as u8 & bfd::AUTHENTICATION != 0;
     if !authenticated || probe.head as u8 as usize != bfd::TAGGED_LENGTH {
         return Err(Refusal::BadTag);
@@ -141,7 +141,8 @@ fn make_tag(key: &HashKey, probe: &Probe, section: &Section) -> u64 {
     tag::probe_tag(key, words)
 }
 
-/// The first twelve bytes of a control packet. As numbers: the verifier wants them aligned on the stack.
+/// The first twelve bytes of a control packet, as numbers: the verifier demands aligned accesses to the
+/// stack.
 #[derive(Clone, Copy)]
 pub(crate) struct Probe {
     pub(crate) head: u32,
@@ -149,19 +150,19 @@ pub(crate) struct Probe {
     pub(crate) yours: u32,
 }
 
-/// Reads the control packet behind the UDP header and judges it as far as that needs no session.
+/// Reads the control packet behind the UDP header, and makes the checks that need no session.
 #[inline(always)]
-pub(crate) fn probe<F: Frame>(frame: &F, packet: &Packet) -> Result<Probe, Refusal> {
+pub(crate) fn probe<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<Probe, Refusal> {
     sound(frame, packet, false)
 }
 
-/// The same, of packets that may be authenticated or of those that must not.
+/// As [`probe`], for packets that may or must not be authenticated.
 #[inline(always)]
-fn sound<F: Frame>(frame: &F, packet: &Packet, may_be_authenticated: bool) -> Result<Probe, Refusal> {
+fn sound<F: Frame>(frame: &F, packet: &PacketInfo, may_be_authenticated: bool) -> Result<Probe, Refusal> {
     let bytes = frame.view::<{ bfd::LENGTH }>(packet.l4 + ip::UDP_HEADER).ok_or(Refusal::BadProbe)?;
     let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let probe = Probe { head: word(0), mine: word(4), yours: word(8) };
-    // It must not say that it is longer than what carries it (RFC 5880 section 6.8.6).
+    // Its length must not exceed that of the payload (RFC 5880 section 6.8.6).
     let end = packet.l4 - packet.l3 + ip::UDP_HEADER + bytes[3] as usize;
     let head = probe.head.to_be_bytes();
     let sound = if may_be_authenticated {
@@ -172,9 +173,9 @@ fn sound<F: Frame>(frame: &F, packet: &Packet, may_be_authenticated: bool) -> Re
     if sound && end as u32 <= packet.length { Ok(probe) } else { Err(Refusal::BadProbe) }
 }
 
-/// Turns the ports and the discriminators round and writes the state and the tag; no diagnostic, the poll answered by
-/// a final (RFC 7880 section 7.2.2). The tag is made with the key that the probe's was made with: whoever sent it
-/// knows that one. The sum does not mind that ports and discriminators change places.
+/// Exchanges ports and discriminators, and writes state and tag; no diagnostic, a poll answered by a final
+/// (RFC 7880 section 7.2.2). The tag is made with the key of the probe, which its sender knows. Exchanged
+/// fields leave the checksum valid.
 #[inline(always)]
 fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Result<(), Refusal> {
     let Tagged { probe, section, key } = tagged;
@@ -187,7 +188,7 @@ fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Re
     let changes = checksum::sum(&(!section.tag).to_be_bytes())
         + checksum::sum(&tag.to_be_bytes())
         + checksum::sum(&[!v0, !f0, new[0], new[1]]);
-    // Zero means that there is no sum; zero as a sum is written as all ones (RFC 768).
+    // Zero means no checksum; a checksum of zero is written as all ones (RFC 768).
     let [c0, c1] = match checksum::finish(checksum::sum(&[!c0, !c1]) + changes) {
         _ if [c0, c1] == [0, 0] => [0, 0],
         [0, 0] => [0xff, 0xff],
@@ -213,7 +214,7 @@ fn turn_v4<F: Frame>(frame: &mut F, l3: usize) -> Result<(), Refusal> {
 
 #[inline(always)]
 fn turn_v6<F: Frame>(frame: &mut F, l3: usize) -> Result<(), Refusal> {
-    // Hop limit and both addresses, in one piece from an offset that is a multiple of eight.
+    // Hop limit and both addresses in one view, from an offset that is a multiple of eight.
     let header = frame.view_mut::<40>(l3).ok_or(Refusal::Truncated)?;
     header[7] = TTL;
     let (_, addresses) = header.split_at_mut(8);

@@ -1,8 +1,8 @@
-//! Second chances: a packet of a flow that is not this node's goes to the next who may know it, with the
-//! list of those who do not.
+//! Second chances: a packet of a flow that this node does not own goes to the next node that may, with the
+//! list of nodes asked.
 //!
-//! In GUE where that fits; else, to a node that is on-link, by a MAC rewrite under an EtherType that says how
-//! many have been asked, which is good for two.
+//! In GUE if that fits; else, to an on-link node, by a MAC rewrite with an EtherType that encodes how many
+//! nodes have been asked: one or more.
 
 use lb_common::forwarding::ForwardingMode;
 use lb_common::ring::NodeIndex;
@@ -11,20 +11,20 @@ use lb_common::wire::ethernet;
 
 use crate::encapsulate;
 use crate::hop::{decrement_ttl, macs_to};
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
-/// `own_id` is this node, which the list of those asked does not name yet.
+/// Sends the packet to a node. `own_id` is this node, which the list of nodes asked does not contain yet.
 #[inline(always)]
 pub(crate) fn send<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
     index: NodeIndex,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
     own_id: u32,
 ) -> Result<Outcome, Refusal> {
-    let node = tables.node(index).ok_or(Refusal::NoWay)?;
-    let mode = node.forwarding_mode().ok_or(Refusal::NoWay)?;
+    let node = tables.node(index).ok_or(Refusal::NoNextHop)?;
+    let mode = node.forwarding_mode().ok_or(Refusal::NoNextHop)?;
     let mark = if packet.asked.count == 0 { ethernet::ASKED_ONE } else { ethernet::ASKED_MORE };
     packet.asked.push(own_id);
     if node.outer_family != 0 && encapsulate::fits(node, packet) {

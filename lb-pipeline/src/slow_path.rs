@@ -1,5 +1,4 @@
-//! A packet's way: [`judge_fast`] or else [`judge_slow`] decides and rewrites, and leaves the words of the driver (XDP
-//! actions) to its caller.
+//! The slow path, which handles every packet.
 //!
 //! ```text
 //! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
@@ -19,11 +18,11 @@
 use lb_common::verdict::Refusal;
 use lb_common::wire::ethernet;
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::icmp_error::report_refusal;
 use crate::ip::is_icmp_error;
 use crate::link_layer::{is_addressed_here, network_header};
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::configured;
 use crate::verdict::{NOT_OURS, Verdict};
@@ -32,12 +31,12 @@ use crate::{arp, decapsulate, forward, relay_tag, undeclared};
 /// Processes a packet on the slow path, which handles every packet.
 ///
 /// # Errors
-/// The reason why it was refused; [`Refusal::fate`] says what happens to it then.
+/// The reason for the refusal; [`Refusal::fate`] is what happens to the packet.
 #[inline(always)]
 pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> Verdict {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
     if ether_type == ethernet::ARP {
@@ -57,57 +56,57 @@ pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
         return undeclared::refuse(frame, tables, packet);
     }
     let tunnel = found;
-    let tunnelled = matches!(found, Found::Gue | Found::Ipip);
+    let tunnelled = matches!(found, PacketClass::Gue | PacketClass::Ipip);
     if tunnelled {
         let inner = decapsulate::find(frame, tables, packet, tunnel)?;
         if inner == decapsulate::NOT_OURS {
             return NOT_OURS;
         }
         found = match frame.read(tables, packet, inner) {
-            Err(refusal) if tunnel == Found::Gue => return Err(decapsulate::drop_unreadable(refusal)),
+            Err(refusal) if tunnel == PacketClass::Gue => return Err(decapsulate::drop_unreadable(refusal)),
             other => other?,
         };
     }
-    if found == Found::Fragment {
-        found = if frame.follow_fragment(tables, packet) { Found::Target } else { Found::Nothing };
-        if found == Found::Target && !frame.holds(packet.l3, packet.length) {
+    if found == PacketClass::Fragment {
+        found = if frame.follow_fragment(tables, packet) { PacketClass::Vip } else { PacketClass::Nothing };
+        if found == PacketClass::Vip && !frame.holds(packet.l3, packet.length) {
             return Err(Refusal::BadLength);
         }
-    } else if packet.is_first_fragment && found == Found::Target && tunnel != Found::Gue {
+    } else if packet.is_first_fragment && found == PacketClass::Vip && tunnel != PacketClass::Gue {
         frame.note_fragment(tables, packet);
     }
-    if found == Found::Icmp && is_icmp_error(frame, packet) {
+    if found == PacketClass::Icmp && is_icmp_error(frame, packet) {
         packet.is_error = true;
         found = match frame.read_icmp_quote(tables, packet) {
-            Ok(true) => Found::Target,
-            // In a packet of the cluster it is none that the cluster moves.
-            Err(Refusal::ForeignIcmpError) if tunnelled || marked => Found::Nothing,
-            Ok(false) => Found::Nothing,
+            Ok(true) => PacketClass::Vip,
+            // A packet between nodes never carries one.
+            Err(Refusal::ForeignIcmpError) if tunnelled || marked => PacketClass::Nothing,
+            Ok(false) => PacketClass::Nothing,
             Err(refusal) => return Err(refusal),
         };
     }
     if marked {
-        if found != Found::Target {
+        if found != PacketClass::Vip {
             return NOT_OURS;
         }
         configured(tables)?;
         relay_tag::restore(frame, packet)?;
     }
-    if tunnel == Found::Gue && found == Found::Target && !frame.authenticate(tables, packet) {
+    if tunnel == PacketClass::Gue && found == PacketClass::Vip && !frame.authenticate(tables, packet) {
         return Err(Refusal::BadTag);
     }
-    if tunnelled && found == Found::Target {
+    if tunnelled && found == PacketClass::Vip {
         decapsulate::open(frame, packet)?;
     }
     match found {
-        Found::Target => report_refusal(forward::forward(frame, tables, packet), frame, tables, packet),
-        _ if tunnel == Found::Gue => Err(Refusal::InnerNotVip),
-        // The host may have such tunnels of its own, also between nodes of the cluster.
-        _ if tunnel == Found::Ipip => NOT_OURS,
-        Found::Icmp => frame.judge_echo(tables, packet),
-        Found::Probe => frame.judge_probe(tables, packet, false),
-        Found::ProbeAnswer => frame.judge_probe(tables, packet, true),
-        Found::Bfd => frame.judge_bfd(tables, packet),
-        Found::Gue | Found::Ipip | Found::Fragment | Found::Nothing => NOT_OURS,
+        PacketClass::Vip => report_refusal(forward::forward(frame, tables, packet), frame, tables, packet),
+        _ if tunnel == PacketClass::Gue => Err(Refusal::InnerNotVip),
+        // The host may have such tunnels of its own, also between nodes.
+        _ if tunnel == PacketClass::Ipip => NOT_OURS,
+        PacketClass::Icmp => frame.judge_echo(tables, packet),
+        PacketClass::Probe => frame.judge_probe(tables, packet, false),
+        PacketClass::ProbeAnswer => frame.judge_probe(tables, packet, true),
+        PacketClass::Bfd => frame.judge_bfd(tables, packet),
+        PacketClass::Gue | PacketClass::Ipip | PacketClass::Fragment | PacketClass::Nothing => NOT_OURS,
     }
 }

@@ -1,19 +1,19 @@
-//! Source ranges of Services: what comes from a client outside them is dropped, whatever it is.
+//! Source ranges of Services: packets of clients outside them are dropped.
 //!
-//! A VIP without [`VIP_SOURCES`] costs no look-up. Who the client is depends on the packet: its source; of an ICMP error
-//! the destination of what it quotes, because routers on the way may have any address. An address of a VIP has the ranges
-//! of all its Services together, and the flag only if each of them has ranges: for echo requests, ports that are none of
-//! its Services', and fragments that come before their first.
+//! A VIP without [`VIP_SOURCES`] costs no lookup. The client is the source of a packet; for an ICMP error it
+//! is the destination of the quote, because routers may have any address. The address of a VIP has the ranges
+//! of all its Services together, and the flag only if all of them have ranges: this applies to echo requests,
+//! undeclared ports, and fragments that arrive before the first one.
 
 use lb_common::maps::{Source, VIP_SOURCES, v4_mapped};
 use lb_common::verdict::Refusal;
 use lb_common::wire::icmp;
 use lb_common::wire::ip::{self, Family};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 
-/// Refuses a packet whose VIP has been noted and does not admit its client.
+/// Refuses a packet whose recorded VIP does not admit its client.
 ///
 /// # Errors
 /// [`Refusal::SourceRefused`].
@@ -21,7 +21,7 @@ use crate::subprograms::{Subprograms, TableSubprograms};
 pub(crate) fn check<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Result<(), Refusal> {
     if packet.flags & VIP_SOURCES != 0 && frame.is_source_refused(tables, packet) {
         return Err(Refusal::SourceRefused);
@@ -29,12 +29,13 @@ pub(crate) fn check<F: Subprograms, T: TableSubprograms>(
     Ok(())
 }
 
-/// Whether the packet's VIP, which has source ranges, does not admit its client; counts it then.
+/// Returns whether the packet's VIP, which has source ranges, does not admit its client, and counts the
+/// packet if so.
 #[inline(always)]
 pub fn is_source_refused<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> bool {
     if let Some(address) = client(frame, packet)
         && tables.admits(&Source { vip: packet.vip, address })
@@ -45,9 +46,9 @@ pub fn is_source_refused<F: Subprograms, T: TableSubprograms>(
     true
 }
 
-/// The address of the packet's client.
+/// Returns the address of the packet's client.
 #[inline(always)]
-fn client<F: Subprograms>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
+fn client<F: Subprograms>(frame: &F, packet: &PacketInfo) -> Option<[u8; 16]> {
     match packet.family {
         Family::V4 => {
             let at = if packet.is_error {
@@ -68,8 +69,8 @@ fn client<F: Subprograms>(frame: &F, packet: &Packet) -> Option<[u8; 16]> {
     }
 }
 
-/// Offset of the packet that an error quotes. A later fragment has no such header, and its offset is nowhere.
+/// Returns the offset of the quote of an ICMP error.
 #[inline(always)]
-const fn quote(packet: &Packet) -> usize {
+const fn quote(packet: &PacketInfo) -> usize {
     packet.l4 + icmp::HEADER
 }

@@ -1,25 +1,25 @@
 //! The functions of the pipeline that are subprograms in the kernel, as traits.
 //!
-//! The verifier judges a global function on its own, by the types of its arguments, and not once for every path that
-//! leads to its call. Such functions and the one that calls them share 512 bytes of stack. So the pipeline calls these
-//! functions through traits: the kernel makes a call of each, or returns [`Forward::Next`] to have it called once the
-//! caller's stack is free; the host runs them in place ([`crate::inline`]).
+//! The verifier checks a global function on its own, by the types of its arguments, and not once for every
+//! path to its call. A call chain shares 512 bytes of stack. So the pipeline calls these functions through
+//! traits: the kernel calls each as a global function, or returns [`Forward::Next`] to call it once the stack
+//! of the caller is free; the host runs them in place ([`crate::inline`]).
 //!
 //! [`Forward::Next`]: crate::verdict::Forward::Next
 
-use lb_common::flows::{Entry, FlowKey};
+use lb_common::flows::{FlowEntry, FlowKey};
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
 
-use crate::found::Found;
+use crate::class::PacketClass;
 use crate::frame::Frame;
-use crate::owner::{LivenessState, Part};
-use crate::packet::Packet;
+use crate::owner::{LivenessState, SlotRange};
+use crate::packet::PacketInfo;
 use crate::tables::Tables;
 use crate::verdict::Verdict;
 
-/// Subprograms that need no more than the tables.
+/// Subprograms on the tables alone.
 pub trait TableSubprograms: Tables {
     /// Calls [`crate::liveness_of`].
     fn liveness_state(&self, node: NodeIndex) -> LivenessState;
@@ -31,10 +31,10 @@ pub trait TableSubprograms: Tables {
     fn find_node(&self, slot: u32, id: u32) -> NodeIndex;
 
     /// Calls [`lb_common::flows::FlowSet::put`] on a flow's set.
-    fn note_flow(&self, key: FlowKey, entry: Entry);
+    fn note_flow(&self, key: FlowKey, entry: FlowEntry);
 }
 
-/// Subprograms that work on a packet.
+/// Subprograms on a packet.
 pub trait Subprograms: Frame {
     /// Calls [`crate::partial_checksum`].
     fn partial_checksum(&self, at: usize, length: usize) -> u32;
@@ -46,51 +46,60 @@ pub trait Subprograms: Frame {
     fn read<T: TableSubprograms>(
         &self,
         tables: &T,
-        packet: &mut Packet,
+        packet: &mut PacketInfo,
         ether_type: [u8; 2],
-    ) -> Result<Found, Refusal>;
+    ) -> Result<PacketClass, Refusal>;
 
     /// Calls [`crate::walk_v6`].
     ///
     /// # Errors
     /// As [`crate::walk_v6`].
-    fn walk_v6(&self, packet: &mut Packet) -> Result<Found, Refusal>;
+    fn walk_v6(&self, packet: &mut PacketInfo) -> Result<PacketClass, Refusal>;
 
     /// Calls [`crate::find_v6`].
     ///
     /// # Errors
     /// As [`crate::find_v6`].
-    fn find_v6<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<Found, Refusal>;
+    fn find_v6<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &mut PacketInfo,
+    ) -> Result<PacketClass, Refusal>;
 
     /// Calls [`crate::read_icmp_quote`].
     ///
     /// # Errors
     /// As [`crate::read_icmp_quote`].
-    fn read_icmp_quote<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> Result<bool, Refusal>;
+    fn read_icmp_quote<T: TableSubprograms>(
+        &self,
+        tables: &T,
+        packet: &mut PacketInfo,
+    ) -> Result<bool, Refusal>;
 
     /// Calls [`crate::is_undeclared`].
-    fn is_undeclared<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool;
+    fn is_undeclared<T: TableSubprograms>(&self, tables: &T, packet: &mut PacketInfo) -> bool;
 
     /// Calls [`crate::is_source_refused`].
-    fn is_source_refused<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool;
+    fn is_source_refused<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> bool;
 
     /// Calls [`crate::authenticate`].
-    fn authenticate<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> bool;
+    fn authenticate<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> bool;
 
     /// Calls [`crate::note_fragment`].
-    fn note_fragment<T: TableSubprograms>(&self, tables: &T, packet: &Packet);
+    fn note_fragment<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo);
 
     /// Calls [`crate::follow_fragment`].
-    fn follow_fragment<T: TableSubprograms>(&self, tables: &T, packet: &mut Packet) -> bool;
+    fn follow_fragment<T: TableSubprograms>(&self, tables: &T, packet: &mut PacketInfo) -> bool;
 
     /// Calls [`crate::can_ask`].
-    fn can_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, node: NodeIndex) -> bool;
+    fn can_ask<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo, node: NodeIndex) -> bool;
 
     /// Calls [`crate::find_to_ask`].
-    fn find_to_ask<T: TableSubprograms>(&self, tables: &T, packet: &Packet, part: Part) -> NodeIndex;
+    fn find_to_ask<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo, part: SlotRange)
+    -> NodeIndex;
 
-    /// Asks this node's kernel for the packet's TCP connection.
-    fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &Packet) -> KernelAnswer;
+    /// Looks up the packet's TCP connection in this node's kernel.
+    fn ask_kernel<T: TableSubprograms>(&self, tables: &T, packet: &PacketInfo) -> KernelAnswer;
 
     /// Calls [`crate::sign`], then [`crate::encapsulate`].
     ///
@@ -100,7 +109,7 @@ pub trait Subprograms: Frame {
         &mut self,
         tables: &T,
         node: NodeIndex,
-        packet: &mut Packet,
+        packet: &mut PacketInfo,
     ) -> Result<(), Refusal>;
 
     /// Continues with [`crate::serve`], the second half of a packet's path, and in the kernel with
@@ -108,7 +117,7 @@ pub trait Subprograms: Frame {
     ///
     /// # Errors
     /// As [`crate::serve`].
-    fn serve<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict;
+    fn serve<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict;
 
     /// Continues with [`crate::send_icmp_error`].
     ///
@@ -117,7 +126,7 @@ pub trait Subprograms: Frame {
     fn send_icmp_error<T: TableSubprograms>(
         &mut self,
         tables: &T,
-        packet: &Packet,
+        packet: &PacketInfo,
         refusal: Refusal,
     ) -> Verdict;
 
@@ -125,17 +134,22 @@ pub trait Subprograms: Frame {
     ///
     /// # Errors
     /// As [`crate::judge_echo`].
-    fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut Packet) -> Verdict;
+    fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict;
 
     /// Continues with [`crate::judge_probe`].
     ///
     /// # Errors
     /// As [`crate::judge_probe`].
-    fn judge_probe<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet, is_reply: bool) -> Verdict;
+    fn judge_probe<T: TableSubprograms>(
+        &mut self,
+        tables: &T,
+        packet: &PacketInfo,
+        is_reply: bool,
+    ) -> Verdict;
 
     /// Continues with [`crate::judge_bfd`].
     ///
     /// # Errors
     /// As [`crate::judge_bfd`].
-    fn judge_bfd<T: TableSubprograms>(&mut self, tables: &T, packet: &Packet) -> Verdict;
+    fn judge_bfd<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict;
 }

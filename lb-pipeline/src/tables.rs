@@ -1,7 +1,7 @@
-//! What the agent has told the program, as the pipeline sees it.
+//! The maps, as the pipeline sees them.
 
 use lb_common::flows::{FlowSet, Word};
-use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Source, Vip, Vip4Key, Vip6Key,
@@ -11,85 +11,86 @@ use lb_common::verdict::Refusal;
 
 /// The maps, in the kernel or on the host.
 pub trait Tables {
-    /// A word of the table of flows.
+    /// A word of the flow table.
     type Word: Word;
 
-    /// The VIP of an IPv4 key.
+    /// Returns the VIP of an IPv4 key.
     fn vip4(&self, key: &Vip4Key) -> Option<Vip>;
-    /// The VIP of an IPv6 key.
+    /// Returns the VIP of an IPv6 key.
     fn vip6(&self, key: &Vip6Key) -> Option<Vip>;
-    /// The VIP of an IPv4 key, if its bucket has it: no hash map is asked for what did not fit there.
+    /// Returns the VIP of an IPv4 key, if its bucket has it, without a lookup of spilled VIPs.
     #[inline(always)]
     fn bucket_vip4(&self, key: &Vip4Key) -> Option<Vip> {
         self.vip4(key)
     }
-    /// The VIP of an IPv6 key, likewise.
+    /// Returns the VIP of an IPv6 key, as [`Tables::bucket_vip4`].
     #[inline(always)]
     fn bucket_vip6(&self, key: &Vip6Key) -> Option<Vip> {
         self.vip6(key)
     }
-    /// Leader and successors of a slot of a ring: all that most packets need.
+    /// Returns word 0 of a slot: leader and successors.
     fn order(&self, slot: u32) -> Option<u64>;
-    /// A slot of a ring.
+    /// Returns a slot.
     fn slot(&self, slot: u32) -> Option<Slot>;
-    /// The leader of a slot, and whether this node led it before.
+    /// Returns the leader of a slot, and whether this node is a former leader.
     fn leader(&self, slot: u32) -> Option<SlotLeader>;
-    /// Whether a node is one of a slot's former leaders.
+    /// Returns whether a node is a former leader of a slot.
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool;
-    /// A node.
+    /// Returns a node.
     fn node(&self, index: NodeIndex) -> Option<&Node>;
-    /// The node with this address, from which encapsulated packets are taken.
-    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
-    /// The node with this MAC, with two zero bytes behind it.
-    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
-    /// Whether a VIP with [`lb_common::maps::VIP_SOURCES`] admits a client.
+    /// Returns the node with this address, from which encapsulated packets are accepted.
+    fn node_by_address(&self, address: &[u8; 16]) -> Option<NodeIndex>;
+    /// Returns the node with this MAC address, padded with two zero bytes.
+    fn node_by_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex>;
+    /// Returns whether a VIP with [`lb_common::maps::VIP_SOURCES`] admits a client.
     fn admits(&self, source: &Source) -> bool;
     /// Counts a packet of a client that a VIP does not admit.
     fn count_source_refused(&self, number: u32);
-    /// Who answers ARP for an IPv4 VIP.
+    /// Returns the announcer of an IPv4 VIP.
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer>;
-    /// An interface with the program.
+    /// Returns an interface with the program.
     fn link(&self, ifindex: u32) -> Option<&Link>;
-    /// When a node was last heard of.
+    /// Returns when a node was last heard of.
     fn liveness(&self, node: NodeIndex) -> Option<Liveness>;
-    /// Notes that a node has been heard of.
+    /// Records that a node was heard of.
     fn note_liveness(&self, node: NodeIndex, heard: Liveness);
-    /// The probe clock.
+    /// Returns the probe clock.
     fn clock(&self) -> u32;
-    /// A BFD session by this node's discriminator.
+    /// Returns the BFD session of this node's discriminator.
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession>;
-    /// Notes that the router of a session has been heard of now, in this state.
+    /// Records that the router of a session was heard of now, in this state.
     fn note_bfd(&self, discriminator: u32, state: u8);
-    /// Whose this address is as far as BFD goes; it is given as two words of memory.
+    /// Returns the BFD entry of an address, given as two words in memory order.
     fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress>;
-    /// Where the fragments of a packet go.
+    /// Returns the flow of a fragmented packet.
     fn fragment(&self, key: &FragmentKey) -> Option<&FragmentFlow>;
-    /// Notes where the fragments of a packet go.
+    /// Records the flow of a fragmented packet.
     fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow);
-    /// A set of flows by the number in [`lb_common::flows::FlowKey::set`], whatever the size of the table.
+    /// Returns the set of a number in [`lb_common::flows::FlowKey::set`], modulo the size of the table.
     fn flow_set(&self, set: u32) -> Option<&FlowSet<Self::Word>>;
-    /// The coarse clock of [`lb_common::flows::Entry::age`]: a few seconds a unit.
+    /// Returns the coarse clock of [`lb_common::flows::FlowEntry::age`], in units of some seconds.
     fn flow_age(&self) -> u16;
-    /// What holds for the whole node.
+    /// Returns the configuration.
     fn config(&self) -> Option<&Config>;
 
     /// Counts a packet for a VIP.
     fn count_vip(&self, number: u32, bytes: u32);
     /// Counts a packet forwarded to a node.
     fn count_node(&self, node: NodeIndex, bytes: u32);
-    /// What is left of a budget on this CPU, changed by `f`; false where there is none.
+    /// Changes the rest of a budget on this CPU by `f`, and returns its result; false if there is no such
+    /// budget.
     fn allowance(&self, budget: Budget, f: impl FnOnce(&mut Allowance) -> bool) -> bool;
-    /// What this node's kernel says of a TCP connection.
+    /// Returns what this node's kernel knows of a TCP connection.
     ///
-    /// For the host only: in the kernel, `Subprograms::ask_kernel` asks it.
-    fn kernel_answer(&self, _connection: &Connection) -> KernelAnswer {
-        KernelAnswer::CannotTell
+    /// For the host only: in the kernel, `Subprograms::ask_kernel` looks it up.
+    fn kernel_answer(&self, _connection: &TcpConnection) -> KernelAnswer {
+        KernelAnswer::Unknown
     }
-    /// A clock in seconds, from any start.
+    /// Returns a clock in seconds, with any epoch.
     fn now_seconds(&self) -> u64;
 }
 
-/// The configuration, once the agent has written it.
+/// Returns the configuration, once the agent has written it.
 ///
 /// # Errors
 /// [`Refusal::NotConfigured`].

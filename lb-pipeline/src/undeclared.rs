@@ -1,24 +1,24 @@
-//! Ports of a VIP that are none of its Services': refused here, or the packet would go back to the router that sends all
-//! of the VIP's packets to its nodes, and to and fro until its TTL ends.
+//! Undeclared ports of a VIP. Their packets are refused here; the stack would return them to the router,
+//! which routes the VIP to the nodes, and they would loop until their TTL expires.
 //!
-//! A VIP that is an address of a node, too, is not closed: its other ports are the node's own.
+//! A VIP that is also an address of a node is not closed: its other ports are the node's.
 
 use lb_common::maps::{CONFIG_UNREACHABLE, VIP_CLOSED, Vip4Key, Vip6Key};
 use lb_common::verdict::Refusal;
 use lb_common::wire::ip::{self, Family};
 
-use crate::packet::Packet;
+use crate::packet::PacketInfo;
 use crate::sources;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::verdict::Verdict;
 
-/// Whether TCP or UDP to no port of a VIP that the program knows is to be refused: its destination is a VIP, which is
-/// noted then.
+/// Returns whether a TCP or UDP packet to an unknown port is to be refused because its destination is a
+/// closed VIP, and records that VIP.
 #[inline(always)]
 pub fn is_undeclared<F: Subprograms, T: TableSubprograms>(
     frame: &F,
     tables: &T,
-    packet: &mut Packet,
+    packet: &mut PacketInfo,
 ) -> bool {
     let vip = match packet.family {
         Family::V4 => frame
@@ -37,12 +37,12 @@ pub fn is_undeclared<F: Subprograms, T: TableSubprograms>(
     }
 }
 
-/// Refuses such a packet. A client that no Service on the address admits gets no answer.
+/// Refuses such a packet. Clients that no Service of the address admits get no answer.
 #[inline(always)]
 pub(crate) fn refuse<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,
     tables: &T,
-    packet: &Packet,
+    packet: &PacketInfo,
 ) -> Verdict {
     sources::check(frame, tables, packet)?;
     let answers = tables.config().is_some_and(|config| config.flags & CONFIG_UNREACHABLE != 0);

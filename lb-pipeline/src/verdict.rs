@@ -1,4 +1,4 @@
-//! The verdict on a packet, and the number that a subprogram of the kernel returns it as.
+//! The verdict on a packet.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -20,12 +20,12 @@ pub enum Forward {
     /// It has served its purpose and ends here.
     Consume(Outcome),
     /// A subprogram decides; nothing has been counted yet. Only in the kernel: see [`crate::subprograms`].
-    Next(Step),
+    Next(NextStep),
 }
 
 /// A subprogram that runs once the one before has returned, so that their stacks do not add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum NextStep {
     /// [`crate::serve`].
     Serve,
     /// [`crate::judge_echo`].
@@ -41,7 +41,7 @@ pub enum Step {
 }
 
 impl Forward {
-    /// The outcome that it is counted as; `None` if a subprogram decides.
+    /// Returns the outcome that it is counted as; `None` if a subprogram decides.
     #[inline(always)]
     pub const fn outcome(self) -> Option<Outcome> {
         match self {

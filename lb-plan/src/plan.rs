@@ -19,7 +19,7 @@ mod vip_entries;
 mod vips;
 mod weights;
 
-pub use settings::{Facts, Forwarding, LivenessSettings, NextHop, Settings, UndeclaredPorts, Uplink};
+pub use settings::{Facts, Forwarding, LivenessSettings, ResolvedNextHop, Settings, UndeclaredPorts, Uplink};
 pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ pub struct Plan {
 /// installed. So two machines may differ in weights, and hence in a few leaders, for
 /// [`Settings::weight_settle`] after a change, as they do while objects propagate; that costs packets a
 /// second chance. Leaders and successors depend on no other memory and not on what is installed. Former
-/// leaders and [`lb_common::maps::VIP_YOUNG`] are local to each machine.
+/// leaders and [`lb_common::maps::VIP_NEW_LEADER`] are local to each machine.
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     memo: RingCache,

@@ -117,7 +117,7 @@ fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judg
 fn run_slow(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let mut frame = SliceFrame::new(packet, ingress);
     // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
-    let mut read = lb_pipeline::Packet::EMPTY;
+    let mut read = lb_pipeline::PacketInfo::EMPTY;
     let verdict = judge_slow(&mut frame, tables, &mut read);
     conclude(tables, verdict, frame)
 }

@@ -1,4 +1,4 @@
-//! An API server as a source of objects: what is read, what is shared, and what wakes an agent.
+//! Tests of an API server as a source of objects: what is read, what is shared, and what wakes an agent.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use lb_agent::last_good::LastGoodFile;
 use lb_kube::snapshot::Snapshot;
-use lb_kube::source::{Source, SourceOptions};
+use lb_kube::source::{ObjectSource, SourceOptions};
 use lb_model::Model;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn a_change_replaces_one_object_and_shares_all_others() -> Result<()> {
     cluster.store.put(&slice(7, false))?;
     let second = changed(&mut source).await?;
     ensure!(different(&first, &second) == 1);
-    // A list from the start again, as after a long absence of the server, changes nothing.
+    // A new list, as after a long absence of the server, changes nothing.
     cluster.store.compact();
     cluster.store.put(&service(SERVICES, 80))?;
     let third = changed(&mut source).await?;
@@ -133,14 +133,14 @@ async fn cluster() -> Result<TestCluster> {
     Ok(cluster)
 }
 
-async fn open(cluster: &TestCluster) -> Result<Source> {
+async fn open(cluster: &TestCluster) -> Result<ObjectSource> {
     let kubeconfig: PathBuf = cluster.kubeconfig();
     let options = SourceOptions::Kubernetes { kubeconfig: Some(kubeconfig), namespace: NAMESPACE.to_owned() };
-    Ok(Source::open(&options).await?)
+    Ok(ObjectSource::open(&options).await?)
 }
 
 /// Waits until every kind has been listed.
-async fn read(source: &mut Source) -> Result<Snapshot> {
+async fn read(source: &mut ObjectSource) -> Result<Snapshot> {
     let all = async {
         loop {
             if let Some(snapshot) = source.read() {
@@ -153,13 +153,13 @@ async fn read(source: &mut Source) -> Result<Snapshot> {
 }
 
 /// Waits for a change, and for what comes with it.
-async fn changed(source: &mut Source) -> Result<Snapshot> {
+async fn changed(source: &mut ObjectSource) -> Result<Snapshot> {
     tokio::time::timeout(SOON, source.changed()).await.context("no change")?;
     while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
-    source.read().context("it cannot be told")
+    source.read().context("the objects cannot be read")
 }
 
-/// Returns how many objects of the second are not the very values of the first.
+/// Returns how many objects of the second snapshot are not shared with the first.
 fn different(first: &Snapshot, second: &Snapshot) -> usize {
     let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
     second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()

@@ -12,7 +12,7 @@ use fairlead_tests::kernel::{INGRESS, Kernel};
 use fairlead_tests::model::{self, counter_name};
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, PLAIN4, PLAIN6, VIP4, VIP6, port};
-use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
 use lb_dataplane::kernel_lookup::{self, KernelLookup};
@@ -262,8 +262,8 @@ fn what_the_kernel_has_becomes_the_nodes_own() -> Result<()> {
         let mut tables = Fixture::Standard.tables();
         let [f0, f1] = FROM.to_be_bytes();
         let [t0, t1] = port::FORMER_NEAR.to_be_bytes();
-        let connection = Connection::v4(CLIENT4, VIP4, [f0, f1, t0, t1]);
-        tables.kernel.insert(connection, KernelAnswer::Has);
+        let connection = TcpConnection::v4(CLIENT4, VIP4, [f0, f1, t0, t1]);
+        tables.kernel.insert(connection, KernelAnswer::Present);
         let mut kernel = asking()?;
         let _connected =
             Connected::open(SIDES[0], port::FORMER_NEAR, (SIDES[0].vip, port::FORMER_NEAR).into())?;
@@ -307,16 +307,16 @@ fn every_answer_has_a_price() -> Result<()> {
             println!("{name}: {} ns more than an empty program ({costs:?})", costs[costs.len() / 2]);
             Ok(())
         };
-        let nothing = if conntrack { KernelAnswer::No } else { KernelAnswer::CannotTell };
+        let nothing = if conntrack { KernelAnswer::Absent } else { KernelAnswer::Unknown };
         price("neither socket nor tracked", nothing)?;
         let connected = Connected::open(side, port::LOCAL, (side.vip, port::LOCAL).into())?;
-        price("socket", KernelAnswer::Has)?;
+        price("socket", KernelAnswer::Present)?;
         connected.abort()?;
         redirect()?;
         price("neither, with tracking", nothing)?;
         if conntrack {
             let _connected = Connected::open(side, port::LOCAL, (side.pod, POD).into())?;
-            price("tracked", KernelAnswer::Has)?;
+            price("tracked", KernelAnswer::Present)?;
         }
         Ok(())
     })

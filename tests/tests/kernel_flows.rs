@@ -9,7 +9,7 @@ use fairlead_tests::kernel::Kernel;
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, VIP4, VIP6, node, port};
 use fairlead_tests::twin::{Twin, until_age_tick};
-use lb_common::flows::{FlowKey, Standing, UDP_WAYS, UNPROVEN_WAYS, WAYS};
+use lb_common::flows::{FlowKey, FlowState, UDP_WAYS, UNPROVEN_WAYS, WAYS};
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::capacity;
 use lb_common::verdict::Outcome;
@@ -140,10 +140,10 @@ impl Set {
     }
 
     /// How many of this node's flows have come so far. Which ones they are is the kernel's clock's business.
-    fn held(&self, standing: Standing) -> Result<usize> {
+    fn held(&self, state: FlowState) -> Result<usize> {
         let left = self.pair.kernel.whole_state(&self.pair.tables)?.noted();
         assert_eq!(left, self.pair.tables.state().noted());
-        Ok(left.into_iter().filter(|noted| *noted == (node::SELF, standing)).count())
+        Ok(left.into_iter().filter(|noted| *noted == (node::SELF, state)).count())
     }
 }
 
@@ -162,10 +162,10 @@ fn fin(client: [u8; 4]) -> Frame {
 /// What a stranger who only sends can bring about, however much of it comes, pushes out nothing else.
 #[test]
 fn a_flood_leaves_open_flows_alone() -> Result<()> {
-    for (flood, standing) in [
-        (syn as fn([u8; 4]) -> Frame, Standing::HalfOpen),
-        (from, Standing::Unconfirmed),
-        (fin, Standing::Unconfirmed),
+    for (flood, state) in [
+        (syn as fn([u8; 4]) -> Frame, FlowState::HalfOpen),
+        (from, FlowState::Unconfirmed),
+        (fin, FlowState::Unconfirmed),
     ] {
         let clients = clients_of_one_set(6, 40);
         let (open, strangers) = clients.split_at(REST);
@@ -174,11 +174,11 @@ fn a_flood_leaves_open_flows_alone() -> Result<()> {
         for client in strangers {
             set.judge(&flood(*client))?;
         }
-        assert_eq!((set.held(Standing::Open)?, set.held(standing)?), (open.len(), UNPROVEN_WAYS));
+        assert_eq!((set.held(FlowState::Open)?, set.held(state)?), (open.len(), UNPROVEN_WAYS));
         for client in open {
             assert_eq!(set.judge(&from(*client))?, Outcome::Local as u32);
         }
-        assert_eq!(set.held(Standing::Open)?, open.len());
+        assert_eq!(set.held(FlowState::Open)?, open.len());
     }
     Ok(())
 }
@@ -192,12 +192,12 @@ fn udp_holds_its_share_and_gives_it_up_for_tcp() -> Result<()> {
         set.judge(&datagram)?;
         set.judge(&datagram)?;
     }
-    let held = (set.held(Standing::Udp)?, set.held(Standing::Unconfirmed)?);
+    let held = (set.held(FlowState::Udp)?, set.held(FlowState::Unconfirmed)?);
     // The last that was pushed out has come again since, as one that nobody knew.
     assert_eq!(held.0, UDP_WAYS);
     assert!(held.1 <= UNPROVEN_WAYS, "{held:?}");
     set.open(&clients_of_one_set(6, REST))?;
-    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Udp)?), (REST, 0));
+    assert_eq!((set.held(FlowState::Open)?, set.held(FlowState::Udp)?), (REST, 0));
     Ok(())
 }
 
@@ -211,11 +211,15 @@ fn a_full_set_gives_up_closed_flows_first() -> Result<()> {
     set.open(&[*closed])?;
     set.judge(&fin(*closed))?;
     set.open(kept)?;
-    assert_eq!((set.held(Standing::Open)?, set.held(Standing::Closed)?), (REST, 1), "there is room for all");
+    assert_eq!(
+        (set.held(FlowState::Open)?, set.held(FlowState::Closed)?),
+        (REST, 1),
+        "there is room for all"
+    );
     for client in strangers {
         set.judge(&syn(*client))?;
     }
-    let held = (set.held(Standing::Open)?, set.held(Standing::Closed)?, set.held(Standing::HalfOpen)?);
+    let held = (set.held(FlowState::Open)?, set.held(FlowState::Closed)?, set.held(FlowState::HalfOpen)?);
     assert_eq!(held, (REST, 0, UNPROVEN_WAYS));
     assert_eq!(set.judge(&from(*closed))?, Outcome::Unowned as u32, "the closed flow is still there");
     for client in kept {
@@ -234,12 +238,12 @@ fn a_delegation_is_confirmed_in_time() -> Result<()> {
     if until_age_tick()? < Duration::from_secs(5) {
         thread::sleep(until_age_tick()?);
     }
-    for standing in [Standing::Unconfirmed, Standing::Unconfirmed, Standing::Moved] {
-        if standing == Standing::Moved {
+    for state in [FlowState::Unconfirmed, FlowState::Unconfirmed, FlowState::Moved] {
+        if state == FlowState::Moved {
             thread::sleep(until_age_tick()?);
         }
         kernel.run(&frame.packet())?;
-        assert_eq!(kernel.whole_state(&tables)?.noted(), [(node::FAR4, standing)]);
+        assert_eq!(kernel.whole_state(&tables)?.noted(), [(node::FAR4, state)]);
     }
     Ok(())
 }

@@ -8,13 +8,14 @@ use aya::maps::Array;
 use aya::{Ebpf, EbpfLoader};
 use fairlead_tests::kernel::load_filled;
 use fairlead_tests::model::HostTables;
-use lb_common::flows::{Entry, FlowKey, Standing};
+use lb_common::flows::{FlowEntry, FlowKey, FlowState};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_dataplane::object;
 use lb_pipeline::subprograms::TableSubprograms;
 
-use super::cases::{Case, Program};
-use super::kinds::{self, SOURCE_PORT};
+use super::case::SOURCE_PORT;
+use super::case::{Case, Program};
+use super::kinds;
 use super::{cluster, others};
 
 /// Bytes of the template in the harness's plan.
@@ -67,7 +68,7 @@ pub const fn program_name(case: &Case) -> &'static str {
     }
 }
 
-/// Tells the harness which packets to make of a frame, and by how much the program lengthens them.
+/// Configures the harness: which packets to derive from a frame, and by how much the program lengthens them.
 ///
 /// # Errors
 /// When the frame is shorter than the template, or the object has no plan.
@@ -129,7 +130,7 @@ fn know_flows(tables: &HostTables, case: &Case) {
         } else {
             flow_hash_v6(key, &kinds::client6(flow as u16), &cluster::vip6(vip), ports)
         };
-        let entry = Entry { node: cluster::SELF, standing: Standing::Open, age: 0 };
+        let entry = FlowEntry { node: cluster::SELF, state: FlowState::Open, age: 0 };
         tables.note_flow(FlowKey::of(hash), entry);
     }
 }

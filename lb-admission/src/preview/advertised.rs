@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use lb_bgp::session::PeerAs;
 use lb_ipam::Usage;
-use lb_model::{Model, NodeName, Peer, PeerEndpoint, PoolName, RemoteAs, ServiceName};
+use lb_model::{Model, NodeName, Peer, PeerLocation, PoolName, ServiceName};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
 /// A pool, and how it is advertised.
@@ -70,13 +71,13 @@ pub(super) fn peers(model: &Model) -> BTreeMap<String, PeerPreview> {
         let nodes = model.nodes.iter().filter(|(_, node)| peer.selects_node(node) && !peer.is_at(node));
         let preview = PeerPreview {
             at: match &peer.endpoint {
-                PeerEndpoint::Address(address) => address.to_string(),
-                PeerEndpoint::Interface(interface) => interface.clone(),
+                PeerLocation::Address(address) => address.to_string(),
+                PeerLocation::Interface(interface) => interface.clone(),
             },
             remote_as: match peer.remote {
-                RemoteAs::Exactly(asn) => asn.to_string(),
-                RemoteAs::Internal => "internal".to_owned(),
-                RemoteAs::External => "external".to_owned(),
+                PeerAs::Exactly(asn) => asn.to_string(),
+                PeerAs::Internal => "internal".to_owned(),
+                PeerAs::External => "external".to_owned(),
             },
             nodes: nodes.map(|(name, _)| name.clone()).collect(),
             bfd: peer.bfd.is_some(),

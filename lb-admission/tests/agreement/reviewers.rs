@@ -1,11 +1,11 @@
 //! The reviewers of objects, and the rules of their agreement.
 //!
 //! For objects without problems, and one more readable object:
-//! - the webhook refuses it if and only if `check` calls something of the configuration wrong then, with the Secrets that
-//!   peers name among the objects;
-//! - an agent that starts has in force what nothing is wrong with, and nothing else;
-//! - a Service that gets addresses from the controller is served at these by agents;
-//! - an agent has nothing more to do once it has done what it planned.
+//! - the webhook rejects it if and only if `check` then reports an error in the configuration, given the Secrets
+//!   that peers refer to;
+//! - an agent that starts has the objects without problems in force, and no others;
+//! - agents serve a Service at the addresses that it gets from the controller;
+//! - an agent has nothing more to do once it has applied its plan.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

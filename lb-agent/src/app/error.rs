@@ -7,7 +7,7 @@ use aya::maps::MapError;
 use lb_dataplane::attach::AttachError;
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::preflight::PreflightError;
-use lb_kube::client::ClientError;
+use lb_kube::client::KubeClientError;
 use lb_kube::source::SourceError;
 
 use crate::admin::AdminError;
@@ -29,7 +29,7 @@ pub enum AppError {
     Source(#[from] SourceError),
     /// Statuses cannot be reported.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] KubeClientError),
     /// The admin socket cannot be opened.
     #[error(transparent)]
     Admin(#[from] AdminError),

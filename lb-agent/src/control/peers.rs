@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use lb_api::problem::Problem;
 use lb_bfd::session::{Hops, SessionProfile};
-use lb_bgp::session::{BackOff, NextHops, PeerAs, PeerConfig, Routes};
+use lb_bgp::session::{BackOff, NextHops, PeerConfig, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{AddressFamily, HoldTime};
-use lb_model::{Model, NodeName, Peer, PeerEndpoint};
+use lb_model::{Model, NodeName, Peer, PeerLocation};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
@@ -114,8 +114,8 @@ fn desired_peers(plan: &SpeakerPlan, context: &Context<'_>, may_advertise: bool)
 /// Returns the unnumbered peers: name and interface.
 fn interfaces(plan: &SpeakerPlan) -> impl Iterator<Item = (&String, &String)> {
     plan.peers.iter().filter_map(|(name, peer)| match &peer.session.endpoint {
-        PeerEndpoint::Interface(interface) => Some((name, interface)),
-        PeerEndpoint::Address(_) => None,
+        PeerLocation::Interface(interface) => Some((name, interface)),
+        PeerLocation::Address(_) => None,
     })
 }
 
@@ -138,8 +138,8 @@ fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<Str
 /// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
 fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
-        PeerEndpoint::Address(address) => *address,
-        PeerEndpoint::Interface(interface) => context.found.get(interface)?.router.into(),
+        PeerLocation::Address(address) => *address,
+        PeerLocation::Interface(interface) => context.found.get(interface)?.router.into(),
     };
     Some(DesiredPeer {
         transport: transport(peer, address),
@@ -152,8 +152,8 @@ fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>)
 
 fn transport(peer: &Peer, address: IpAddr) -> Transport {
     let interface = match &peer.endpoint {
-        PeerEndpoint::Interface(interface) => Some(interface),
-        PeerEndpoint::Address(_) => None,
+        PeerLocation::Interface(interface) => Some(interface),
+        PeerLocation::Address(_) => None,
     };
     Transport {
         address,
@@ -173,19 +173,15 @@ fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
     PeerConfig {
         local_asn: peer.my_asn,
         presented_asn: peer.local_asn,
-        remote: match peer.remote {
-            lb_model::RemoteAs::Exactly(asn) => PeerAs::Exactly(asn),
-            lb_model::RemoteAs::Internal => PeerAs::Internal,
-            lb_model::RemoteAs::External => PeerAs::External,
-        },
+        remote: peer.remote,
         router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),
         keepalive: peer.keepalive,
         families: negotiated.map(|(family, _)| family).collect(),
         next_hops: match &peer.endpoint {
-            PeerEndpoint::Address(_) => identity.next_hops(address),
+            PeerLocation::Address(_) => identity.next_hops(address),
             // The router has a route to the session's address, and to none of this node's others.
-            PeerEndpoint::Interface(_) => NextHops::default(),
+            PeerLocation::Interface(_) => NextHops::default(),
         },
         graceful_restart: peer.graceful_restart.then_some(RESTART_TIME),
         restarted,
@@ -202,8 +198,8 @@ fn back_off(connect_retry: Option<Duration>) -> BackOff {
         .map_or(BackOff { initial, max }, |retry| BackOff { initial: initial.min(retry), max: retry })
 }
 
-fn bfd(profile: &lb_model::BfdProfile, multihop: bool) -> BfdSettings {
-    let &lb_model::BfdProfile { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
+fn bfd(profile: &lb_model::BfdParameters, multihop: bool) -> BfdSettings {
+    let &lb_model::BfdParameters { transmit, receive, multiplier, echo, passive, minimum_ttl } = profile;
     BfdSettings {
         hops: if multihop { Hops::Multi { minimum_ttl } } else { Hops::Single },
         profile: SessionProfile { transmit, receive, multiplier, echo, passive },

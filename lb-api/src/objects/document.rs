@@ -200,6 +200,6 @@ impl<'a> Document<'a> {
             text.split_inclusive('\n').take_while(|row| row.trim().is_empty()).map(str::len).sum();
         let line = line + text[..skipped].matches('\n').count();
         let text = &text[skipped..];
-        Self { line, text: Some(text), path: String::new(), body: yaml::parse(text) }
+        Self { line, text: Some(text), path: String::new(), body: yaml::parse_document(text) }
     }
 }

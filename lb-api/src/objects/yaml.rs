@@ -42,7 +42,7 @@ fn options(text: &str) -> Options {
 }
 
 /// Parses one document.
-pub(super) fn parse(text: &str) -> Result<Value, InvalidYaml> {
+pub(super) fn parse_document(text: &str) -> Result<Value, InvalidYaml> {
     let parsed = with_deserializer_from_str_with_options(text, options(text), |it| Value::deserialize(it));
     parsed.map_err(|error| InvalidYaml {
         line: error.location().map(|at| at.line() as usize),
@@ -112,30 +112,30 @@ impl<'de> Visitor<'de> for Find<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::parse_document;
 
     #[test]
     fn repetition_is_bounded_by_the_length() {
         let few = "a: &a {b: c}\nd: [*a, *a]\ne: {<<: *a, f: g}\n";
-        let value = parse(few).ok().unwrap();
+        let value = parse_document(few).ok().unwrap();
         assert_eq!(value["d"][1]["b"], "c");
         assert_eq!(value["e"], serde_json::json!({"b": "c", "f": "g"}));
         let doubled: String = (1..20).map(|i| format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1)).collect();
-        assert!(parse(&format!("a0: &a0 x\n{doubled}")).is_err());
+        assert!(parse_document(&format!("a0: &a0 x\n{doubled}")).is_err());
     }
 
     #[test]
     fn booleans_and_numbers_are_read_as_kubectl_reads_them() {
-        let value = parse("a: [yes, Off, y, NO, 'no', 0x10, 010, 1_000]").ok().unwrap();
+        let value = parse_document("a: [yes, Off, y, NO, 'no', 0x10, 010, 1_000]").ok().unwrap();
         assert_eq!(value["a"], serde_json::json!([true, false, true, false, "no", 16, 8, 1000]));
     }
 
     #[test]
     fn excessive_nesting_is_reported() {
         for text in ["{a: ".repeat(70) + &"}".repeat(70), "[".repeat(70) + &"]".repeat(70)] {
-            let invalid = parse(&text).err().unwrap();
+            let invalid = parse_document(&text).err().unwrap();
             assert!(invalid.words.contains("limit exceeded"), "{}", invalid.words);
         }
-        assert!(parse(&("{a: ".repeat(60) + &"}".repeat(60))).is_ok());
+        assert!(parse_document(&("{a: ".repeat(60) + &"}".repeat(60))).is_ok());
     }
 }

@@ -5,25 +5,25 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use Standing::{Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
+use FlowState::{Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
 
 const REST: usize = WAYS - UNPROVEN_WAYS;
 
-fn entry(standing: Standing, age: u16) -> Entry {
-    Entry { node: 7, standing, age }
+fn entry(state: FlowState, age: u16) -> FlowEntry {
+    FlowEntry { node: 7, state, age }
 }
 
-fn held(set: &FlowSet, wanted: &[Standing]) -> usize {
+fn held(set: &FlowSet, wanted: &[FlowState]) -> usize {
     let entries = set.ways.iter().filter_map(|way| unpack(way.load(Ordering::Relaxed)));
-    entries.filter(|entry| wanted.contains(&entry.standing)).count()
+    entries.filter(|entry| wanted.contains(&entry.state)).count()
 }
 
-/// A set with as many flows of each standing, tags from 0 on, ages rising with them.
-fn set_of(counts: &[(Standing, usize)]) -> FlowSet {
+/// A set with as many flows of each state, tags from 0 on, ages rising with them.
+fn set_of(counts: &[(FlowState, usize)]) -> FlowSet {
     let set = FlowSet::<AtomicU64>::default();
-    let standings = counts.iter().flat_map(|(standing, count)| std::iter::repeat_n(*standing, *count));
-    for (tag, standing) in standings.enumerate() {
-        set.put(tag as u32, entry(standing, tag as u16));
+    let standings = counts.iter().flat_map(|(state, count)| std::iter::repeat_n(*state, *count));
+    for (tag, state) in standings.enumerate() {
+        set.put(tag as u32, entry(state, tag as u16));
     }
     set
 }
@@ -34,11 +34,11 @@ fn what_is_put_is_got() {
     assert_eq!(set.get(9), None);
     set.put(9, entry(Open, 3));
     assert_eq!(set.get(9), Some(entry(Open, 3)));
-    set.put(9, Entry { node: 8, standing: Closed, age: 4 });
-    assert_eq!(set.get(9), Some(Entry { node: 8, standing: Closed, age: 4 }));
+    set.put(9, FlowEntry { node: 8, state: Closed, age: 4 });
+    assert_eq!(set.get(9), Some(FlowEntry { node: 8, state: Closed, age: 4 }));
     assert_eq!(held(&set, &[Open]), 0);
     let bits = set.get_bits(9);
-    assert_eq!((holder(bits), standing(bits), age(bits)), (8, Closed as u32, 4));
+    assert_eq!((holder(bits), state(bits), age(bits)), (8, Closed as u32, 4));
     assert!(
         is_closed(bits) && is_confirmed(bits) && !is_closed(0) && !is_confirmed(0) && holder(0) == NO_NODE
     );
@@ -49,8 +49,8 @@ fn what_strangers_can_make_takes_its_two_ways_and_no_more() {
     for confirmed in [[(Open, REST)], [(Moved, REST)]] {
         let set = set_of(&confirmed);
         for tag in 100..100_000 {
-            let standing = if tag % 3 == 0 { HalfOpen } else { Unconfirmed };
-            set.put(tag, entry(standing, 6 + (tag % 5) as u16));
+            let state = if tag % 3 == 0 { HalfOpen } else { Unconfirmed };
+            set.put(tag, entry(state, 6 + (tag % 5) as u16));
         }
         assert!((0..REST as u32).all(|tag| set.get(tag) == Some(entry(confirmed[0].0, tag as u16))));
         assert_eq!(held(&set, &[HalfOpen, Unconfirmed]), UNPROVEN_WAYS);
@@ -67,7 +67,7 @@ fn udp_takes_what_tcp_leaves_and_two_ways_at_most() {
     set.put(1_001, entry(Open, 6));
     assert_eq!((held(&set, &[Open]), held(&set, &[Udp])), (6, 0));
     set.put(1_002, entry(Udp, 6));
-    assert_eq!((held(&set, &[Open]), set.get(1_002)), (6, None), "nobody has to go for it");
+    assert_eq!((held(&set, &[Open]), set.get(1_002)), (6, None), "it evicts no entry");
     let set = set_of(&[(Udp, 5)]);
     assert_eq!(held(&set, &[Udp]), UDP_WAYS);
 }
@@ -75,9 +75,9 @@ fn udp_takes_what_tcp_leaves_and_two_ways_at_most() {
 #[test]
 fn who_goes_first_is_closed_then_udp_then_open_then_moved_the_longest_silent_of_each() {
     let set = set_of(&[(Udp, 1), (Open, 2), (Moved, 3)]);
-    let gone = |newcomer: u32, standing: Standing| {
+    let gone = |newcomer: u32, state: FlowState| {
         let before: Vec<u32> = (0..20).filter(|tag| set.get(*tag).is_some()).collect();
-        set.put(newcomer, entry(standing, 10));
+        set.put(newcomer, entry(state, 10));
         before.into_iter().find(|tag| set.get(*tag).is_none())
     };
     assert_eq!(gone(10, Open), Some(0), "UDP");
@@ -131,14 +131,14 @@ fn silence_is_counted_across_the_wrap_of_the_clock() {
     assert_eq!(held(&set, &[Open]), 6);
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
+fn any_standing() -> impl Strategy<Value = FlowState> {
     prop_oneof![Just(HalfOpen), Just(Unconfirmed), Just(Udp), Just(Open), Just(Moved), Just(Closed)]
 }
 
 /// Tags of a set's confirmed flows.
 fn confirmed(set: &FlowSet) -> Vec<u32> {
     let words = set.ways.iter().map(|way| way.load(Ordering::Relaxed));
-    let confirmed = words.filter(|word| unpack(*word).is_some_and(|e| matches!(e.standing, Open | Moved)));
+    let confirmed = words.filter(|word| unpack(*word).is_some_and(|e| matches!(e.state, Open | Moved)));
     confirmed.map(|word| (word >> 32) as u32).collect()
 }
 
@@ -148,13 +148,13 @@ proptest! {
         puts in proptest::collection::vec((0u32..24, any_standing(), any::<u16>()), 1..200),
     ) {
         let set = FlowSet::<AtomicU64>::default();
-        for (age, (tag, standing, node)) in (0u16..).zip(puts) {
+        for (age, (tag, state, node)) in (0u16..).zip(puts) {
             let before = confirmed(&set);
-            set.put(tag, Entry { node, standing, age });
+            set.put(tag, FlowEntry { node, state, age });
             let after = confirmed(&set);
-            if !matches!(standing, Open | Moved) {
+            if !matches!(state, Open | Moved) {
                 let mut others = before.iter().filter(|other| **other != tag);
-                prop_assert!(others.all(|other| after.contains(other)), "{standing:?} pushed out what is confirmed");
+                prop_assert!(others.all(|other| after.contains(other)), "{state:?} pushed out what is confirmed");
             }
             prop_assert!(held(&set, &[HalfOpen, Unconfirmed]) <= UNPROVEN_WAYS);
             prop_assert!(held(&set, &[Udp]) <= UDP_WAYS);

@@ -1,18 +1,18 @@
-//! BFD sessions with peers, as far as the program has a part in them.
+//! BFD sessions with routers, as the program knows them.
 
-/// A session. The agent writes it when the session is up; the program notes in it when it heard of the router last.
+/// A BFD session that is up. The agent writes it; the program records in it when the router was last heard.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdSession {
     /// The router's address; IPv4 as `::ffff:a.b.c.d`.
     pub remote: [u8; 16],
-    /// This node's address, likewise.
+    /// This node's address, in the same form.
     pub local: [u8; 16],
-    /// When the last valid packet came, in nanoseconds of `CLOCK_MONOTONIC`; zero: none since the agent wrote this.
+    /// When the last valid packet arrived, in nanoseconds of `CLOCK_MONOTONIC`; zero: none since the agent wrote this.
     pub heard: u64,
     /// UDP port, wire order: [`crate::wire::bfd::SINGLE_HOP_PORT`] or [`crate::wire::bfd::MULTIHOP_PORT`].
     pub port: [u8; 2],
-    /// TTL or hop limit that a packet must have at least; 255 for a router that is one hop away.
+    /// Minimum TTL or hop limit of a packet; 255 for a router that is one hop away.
     pub minimum_ttl: u8,
     /// Zero.
     pub pad: u8,
@@ -22,7 +22,7 @@ pub struct BfdSession {
 
 const _: () = assert!(size_of::<BfdSession>() == 48);
 
-/// Who has an address, as far as BFD goes.
+/// An address of a BFD peer or of this node.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct BfdAddress {
@@ -30,7 +30,7 @@ pub struct BfdAddress {
     pub discriminator: u32,
     /// `BFD_*` bits.
     pub flags: u8,
-    /// Of a peer over several hops: TTL or hop limit that its packets must have at least.
+    /// Of a multihop peer: minimum TTL or hop limit of its packets.
     pub minimum_ttl: u8,
     /// Zero.
     pub pad: [u8; 2],
@@ -38,11 +38,11 @@ pub struct BfdAddress {
 
 const _: () = assert!(size_of::<BfdAddress>() == 8);
 
-/// [`BfdAddress::flags`]: a peer one hop away, whose session may be up or not.
+/// [`BfdAddress::flags`]: a single-hop peer, with its session up or not.
 pub const BFD_PEER: u8 = 1;
-/// [`BfdAddress::flags`]: a peer over several hops, whose session may be up or not.
+/// [`BfdAddress::flags`]: a multihop peer, with its session up or not.
 pub const BFD_PEER_MULTIHOP: u8 = 2;
-/// [`BfdAddress::flags`]: an address of this node where the agent, and nobody else, receives
+/// [`BfdAddress::flags`]: an address of this node where only the agent receives
 /// [`crate::wire::bfd::SINGLE_HOP_PORT`].
 pub const BFD_LISTENS: u8 = 4;
 /// [`BfdAddress::flags`]: the same for [`crate::wire::bfd::MULTIHOP_PORT`].

@@ -1,10 +1,10 @@
-//! How many packets of its own the program may still send.
+//! Budgets of the packets that the program sends on its own.
 
-/// Budgets of one CPU: entries of `lb_icmp_budget`. What anybody can ask for has its own, so that it uses up no other.
+/// The budgets of a CPU: entries of `lb_icmp_budget`. Packets that anyone can trigger have a budget of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Budget {
-    /// Answers to ICMP echo requests.
+    /// ICMP echo replies.
     Echo = 0,
     /// Packet too big and fragmentation needed: path MTU discovery depends on them.
     TooBig = 1,
@@ -17,18 +17,18 @@ impl Budget {
     pub const COUNT: usize = 3;
 }
 
-/// What is left of a budget.
+/// The rest of a budget.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Allowance {
-    /// Second, counted from any start, that `left` is for.
+    /// Second, counted from any start, that `left` belongs to.
     pub second: u64,
     /// Packets left in it.
     pub left: u64,
 }
 
 impl Allowance {
-    /// Takes one packet of this second's; false where none is left.
+    /// Takes one packet from the budget of this second. Returns false if none is left.
     #[inline(always)]
     pub const fn spend(&mut self, rate: u32, second: u64) -> bool {
         if self.second != second {

@@ -6,11 +6,11 @@ const WORDS: usize = 512;
 /// Bits of a place in it.
 const BITS: u32 = (WORDS * 64).ilog2();
 
-/// A set of addresses that may say yes of one that is not in it, and never no of one that is.
+/// A set of IP addresses with false positives and no false negatives.
 ///
-/// Addresses that follow each other, as those of a pool do, have places of their own: 32,768 of them fill the filter
-/// without two on one place. So of packets for other addresses about as many are looked up in vain as the set has
-/// addresses in 32,768. A packet touches one word of it, whatever its size.
+/// Consecutive addresses, as in a pool, have places of their own: 32,768 of them fill the filter without a collision. So
+/// the share of packets to other addresses that are looked up in vain is the number of addresses in the set / 32,768.
+/// A lookup touches one word, whatever the size of the set.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressFilter {
@@ -32,13 +32,13 @@ impl AddressFilter {
         set(&mut self.v6, place6(address));
     }
 
-    /// Whether an IPv4 address may be in the set.
+    /// Returns whether an IPv4 address may be in the set.
     #[inline(always)]
     pub fn may_hold4(&self, address: [u8; 4]) -> bool {
         get(&self.v4, place4(address))
     }
 
-    /// Whether an IPv6 address may be in the set.
+    /// Returns whether an IPv6 address may be in the set.
     #[inline(always)]
     pub fn may_hold6(&self, address: [u8; 16]) -> bool {
         get(&self.v6, place6(address))
@@ -57,7 +57,7 @@ fn get<const N: usize>(words: &[u64; N], place: u32) -> bool {
     word >> (place & 63) & 1 != 0
 }
 
-/// Multiplied by the golden ratio, numbers that follow each other are as far from each other as can be.
+/// Multiplication by the golden ratio spreads consecutive numbers as far apart as possible.
 #[inline(always)]
 const fn place4(address: [u8; 4]) -> u32 {
     u32::from_be_bytes(address).wrapping_mul(0x9e37_79b1) >> (32 - BITS)
@@ -94,7 +94,7 @@ impl MacFilter {
         set(&mut self.words, place_mac(mac));
     }
 
-    /// Whether an address may be in the set.
+    /// Returns whether an address may be in the set.
     #[inline(always)]
     pub fn may_hold(&self, mac: u64) -> bool {
         get(&self.words, place_mac(mac))
@@ -121,7 +121,7 @@ mod tests {
         let bits: u32 = filter.v4.iter().map(|word| word.count_ones()).sum();
         assert_eq!(bits, 1024, "addresses of one pool share places");
         let others = (0..=u16::MAX).filter(|n| filter.may_hold4([10, 9, (n >> 8) as u8, *n as u8])).count();
-        assert!((1_000..3_000).contains(&others), "{others} of 65,536 other addresses pay for a look-up");
+        assert!((1_000..3_000).contains(&others), "{others} of 65,536 other addresses are looked up");
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let bits: u32 = filter.v6.iter().map(|word| word.count_ones()).sum();
         assert_eq!(bits, 1024, "addresses of one pool share places");
         let others = (0..=u16::MAX).filter(|n| filter.may_hold6(host(2, *n))).count();
-        assert!((1_000..3_000).contains(&others), "{others} of 65,536 other addresses pay for a look-up");
+        assert!((1_000..3_000).contains(&others), "{others} of 65,536 other addresses are looked up");
     }
 
     #[test]

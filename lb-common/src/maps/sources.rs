@@ -1,7 +1,7 @@
-//! Source ranges: which clients a Service admits.
+//! Source ranges: the clients that a Service admits.
 
-/// A client of a VIP, or with fewer bits a range of clients: the data of a key of `lb_sources`, behind the length of its
-/// prefix in bits. The number of the VIP comes first and counts as a whole, so each VIP has its own ranges in one trie.
+/// A client of a VIP or, with a shorter prefix, a range of clients: a key of `lb_sources` without its prefix length. The
+/// prefix always covers the VIP number, which comes first, so the ranges of all VIPs share one trie.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
@@ -14,17 +14,17 @@ pub struct Source {
 const _: () = assert!(size_of::<Source>() == 20);
 
 impl Source {
-    /// Bits of the number.
+    /// Bits of the VIP number.
     pub const VIP_BITS: u32 = 32;
-    /// Bits of the number and of one address: the prefix of a look-up.
+    /// Bits of the VIP number and of one address: the prefix length of a lookup.
     pub const BITS: u32 = Self::VIP_BITS + 128;
 }
 
-/// `::ffff:0.0.0.0`, the IPv6 form of IPv4 addresses. A number: from arrays that begin as zeros the compiler makes a loop
-/// over bytes.
+/// `::ffff:0.0.0.0`, the prefix of IPv4-mapped addresses. A number: of arrays that begin with zeros, the compiler makes a
+/// loop over bytes.
 const V4_MAPPED: u128 = 0xffff << 32;
 
-/// The IPv6 form of an IPv4 address.
+/// Returns the IPv4-mapped IPv6 address.
 #[inline(always)]
 pub const fn v4_mapped(address: [u8; 4]) -> [u8; 16] {
     (V4_MAPPED | u32::from_be_bytes(address) as u128).to_be_bytes()

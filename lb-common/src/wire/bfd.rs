@@ -1,4 +1,4 @@
-//! BFD control packets (RFC 5880 section 4.1), as far as kernel and agent must agree on them.
+//! BFD control packets (RFC 5880 section 4.1), as far as the program and the agent must agree on them.
 
 /// UDP port of the S-BFD reflector (RFC 7881 section 3), wire order.
 pub const SBFD_PORT: [u8; 2] = 7784u16.to_be_bytes();
@@ -8,14 +8,14 @@ pub const SINGLE_HOP_PORT: [u8; 2] = 3784u16.to_be_bytes();
 pub const ECHO_PORT: [u8; 2] = 3785u16.to_be_bytes();
 /// UDP port of sessions over several hops (RFC 5883 section 5), wire order.
 pub const MULTIHOP_PORT: [u8; 2] = 4784u16.to_be_bytes();
-/// TTL and hop limit of what comes from a neighbour (RFC 5881 section 5, RFC 5082).
+/// TTL and hop limit of single-hop packets (RFC 5881 section 5, RFC 5082).
 pub const TTL: u8 = 255;
 /// Bytes of the mandatory section.
 pub const LENGTH: usize = 24;
-/// Bytes of a packet between nodes: the mandatory section, and one of authentication.
+/// Bytes of a packet between nodes: the mandatory section and the authentication section.
 pub const TAGGED_LENGTH: usize = LENGTH + 16;
-/// First two bytes of an authentication section with a tag of the cluster: a type that is not assigned (RFC 5880
-/// section 4.1), and the section's length. A key's number, a zero, the initiator's clock and the tag follow.
+/// First two bytes of an authentication section with a tag of the cluster: an unassigned type (RFC 5880 section 4.1) and
+/// the length of the section. Key ID, zero, the initiator's clock and the tag follow.
 ///
 /// ```text
 /// | 254 | 16 | key | 0 | sequence (32 bits) | tag (64 bits) |
@@ -41,7 +41,7 @@ pub const FINAL: u8 = 1 << 4;
 pub const INDEPENDENT: u8 = 1 << 3;
 /// Authentication bit in the second byte.
 pub const AUTHENTICATION: u8 = 1 << 2;
-/// Demand bit in the second byte: set in S-BFD probes and in no answer (RFC 7880 appendix A).
+/// Demand bit in the second byte: set in S-BFD probes, clear in replies (RFC 7880 appendix A).
 pub const DEMAND: u8 = 1 << 1;
 /// Multipoint bit in the second byte.
 pub const MULTIPOINT: u8 = 1;
@@ -59,7 +59,7 @@ pub struct Control {
     pub length: u8,
     /// The sender's discriminator.
     pub my_discriminator: [u8; 4],
-    /// The receiver's discriminator, as the sender knows it.
+    /// The receiver's discriminator.
     pub your_discriminator: [u8; 4],
     /// Desired minimum transmission interval, required minimum reception interval and required minimum echo
     /// reception interval, microseconds each.
@@ -67,7 +67,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Out of its bytes.
+    /// Parses its bytes.
     #[inline(always)]
     pub const fn from_bytes(b: &[u8; LENGTH]) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Control {
         }
     }
 
-    /// Into its bytes.
+    /// Returns its bytes.
     #[inline(always)]
     pub const fn to_bytes(self) -> [u8; LENGTH] {
         let ([m0, m1, m2, m3], [y0, y1, y2, y3]) = (self.my_discriminator, self.your_discriminator);
@@ -118,7 +118,7 @@ impl Control {
         ]
     }
 
-    /// Whether a receiver may go on with it: [`is_sound`].
+    /// Returns whether a receiver accepts it: [`is_sound`].
     #[inline(always)]
     pub const fn is_sound(&self) -> bool {
         let head = [self.version_and_diagnostic, self.state_and_flags, self.multiplier, self.length];
@@ -126,15 +126,15 @@ impl Control {
     }
 }
 
-/// Whether a receiver may go on with a packet of these first four bytes from this discriminator: the checks of
+/// Returns whether a receiver accepts a packet with these first four bytes from this discriminator: the checks of
 /// RFC 5880 section 6.8.6 that need no session.
 #[inline(always)]
 pub const fn is_sound(head: [u8; 4], my_discriminator: u32) -> bool {
-    // The agent's sessions with routers know no authentication.
+    // The agent's sessions with routers do not support authentication.
     head[1] & AUTHENTICATION == 0 && is_sound_apart_from_tag(head, my_discriminator)
 }
 
-/// The same, whether it is authenticated or not.
+/// [`is_sound`], of packets with and without authentication.
 #[inline(always)]
 pub const fn is_sound_apart_from_tag(head: [u8; 4], my_discriminator: u32) -> bool {
     let [version_and_diagnostic, state_and_flags, multiplier, length] = head;

@@ -1,19 +1,19 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
-/// Folds a sum of 16-bit words to 16 bits. Enough for a sum of up to 2^16 words.
+/// Folds a sum of up to 2^16 16-bit words to 16 bits.
 #[inline(always)]
 pub const fn fold(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-/// The checksum field, in wire order, for a sum of 16-bit big-endian words.
+/// Returns the checksum field, in wire order, for a sum of 16-bit big-endian words.
 #[inline(always)]
 pub const fn finish(sum: u32) -> [u8; 2] {
     (!fold(sum)).to_be_bytes()
 }
 
-/// Sum of the big-endian 16-bit words of `N` bytes, folded to 17 bits; `N` is even.
+/// Returns the sum of the big-endian 16-bit words of `N` bytes, folded to 17 bits; `N` is even.
 #[inline(always)]
 pub const fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
     const { assert!(N.is_multiple_of(2)) };
@@ -32,7 +32,7 @@ pub const fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
     total as u32
 }
 
-/// The checksum field after one 16-bit word that it covers went from `old` to `new` (RFC 1624, equation 3).
+/// Returns the checksum field after one 16-bit word that it covers changed from `old` to `new` (RFC 1624, equation 3).
 #[inline(always)]
 pub const fn update(check: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
     let check = !u16::from_be_bytes(check) as u32;

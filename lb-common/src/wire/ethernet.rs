@@ -8,7 +8,7 @@ pub const MAC_MASK: u64 = 0xffff_ffff_ffff;
 pub const HEADER: usize = 14;
 /// Bytes of a tag.
 pub const TAG: usize = 4;
-/// Tags that are followed.
+/// Tags that are parsed.
 pub const MAX_TAGS: usize = 2;
 
 /// EtherType IPv4.
@@ -17,29 +17,29 @@ pub const IPV4: [u8; 2] = [0x08, 0x00];
 pub const IPV6: [u8; 2] = [0x86, 0xdd];
 /// EtherType ARP.
 pub const ARP: [u8; 2] = [0x08, 0x06];
-/// EtherType (IEEE local experimental) of a VIP's packet that one node has been asked for: the sender.
+/// EtherType (IEEE local experimental) of a second chance for which only the sender has been asked.
 pub const ASKED_ONE: [u8; 2] = [0x88, 0xb5];
-/// The same of one that several have been asked for: the receiver is the last.
+/// EtherType of a second chance for which several nodes have been asked: the receiver is the last one.
 pub const ASKED_MORE: [u8; 2] = [0x88, 0xb6];
 /// EtherType of a customer tag (802.1Q).
 pub const CUSTOMER_TAG: [u8; 2] = [0x81, 0x00];
 /// EtherType of a service tag (802.1ad).
 pub const SERVICE_TAG: [u8; 2] = [0x88, 0xa8];
 
-/// Both MAC addresses, exchanged.
+/// Returns both MAC addresses, exchanged.
 #[inline(always)]
 pub const fn swapped(macs: [u8; MACS]) -> [u8; MACS] {
     let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = macs;
     [s0, s1, s2, s3, s4, s5, d0, d1, d2, d3, d4, d5]
 }
 
-/// Whether the EtherType announces a tag.
+/// Returns whether an EtherType is that of a tag.
 #[inline(always)]
 pub const fn is_tag(ether_type: [u8; 2]) -> bool {
     matches!(ether_type, CUSTOMER_TAG | SERVICE_TAG)
 }
 
-/// Whether a MAC address that begins with this byte is a group address (broadcast is one).
+/// Returns whether a MAC address with this first byte is a group address, such as broadcast.
 #[inline(always)]
 pub const fn is_group(first: u8) -> bool {
     first & 1 != 0

@@ -1,4 +1,4 @@
-//! IPv4 (RFC 791) and IPv6 (RFC 8200), and the ports of what they carry.
+//! IPv4 (RFC 791), IPv6 (RFC 8200) and the transport headers behind them.
 
 use super::{checksum, ethernet};
 
@@ -19,7 +19,7 @@ pub const TCP_FLAGS: usize = 13;
 /// Offset of the first chunk's type in an SCTP packet.
 pub const SCTP_CHUNK_TYPE: usize = 12;
 
-/// TTL and hop limit of packets that are made here.
+/// TTL and hop limit of packets that the program makes.
 pub const DEFAULT_TTL: u8 = 64;
 
 /// Offsets in an IPv4 header.
@@ -56,7 +56,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The EtherType that announces a packet of this version.
+    /// Returns the EtherType.
     #[inline(always)]
     pub const fn ether_type(self) -> [u8; 2] {
         match self {
@@ -65,7 +65,7 @@ impl Family {
         }
     }
 
-    /// The protocol number of a packet of this version inside another.
+    /// Returns the protocol number of such a packet inside another.
     #[inline(always)]
     pub const fn protocol(self) -> u8 {
         match self {
@@ -75,14 +75,14 @@ impl Family {
     }
 }
 
-/// TTL, protocol and header checksum of an IPv4 header with another TTL.
+/// Returns TTL, protocol and header checksum of an IPv4 header with another TTL.
 #[inline(always)]
 pub const fn with_ttl([ttl, protocol, c0, c1]: [u8; 4], new: u8) -> [u8; 4] {
     let [c0, c1] = checksum::update([c0, c1], [ttl, protocol], [new, protocol]);
     [new, protocol, c0, c1]
 }
 
-/// Whether an IPv4 source can be answered: 0/8, loopback, multicast and broadcast cannot.
+/// Returns whether an IPv4 source can be answered: not 0/8, loopback, multicast and broadcast.
 #[inline(always)]
 pub const fn is_answerable_v4([first, ..]: [u8; 4]) -> bool {
     first != 0 && first != 127 && first < 224
@@ -114,7 +114,7 @@ pub mod protocol {
     pub const SCTP: u8 = 132;
 }
 
-/// The shortest transport header that a VIP's packet must hold.
+/// Returns the minimum transport header of a packet for a VIP.
 #[inline(always)]
 pub const fn transport_header(protocol: u8) -> u32 {
     match protocol {
@@ -124,7 +124,7 @@ pub const fn transport_header(protocol: u8) -> u32 {
     }
 }
 
-/// Whether a Service can have a port of this protocol: its header begins with source and destination port.
+/// Returns whether Services have ports of this protocol; its header begins with source and destination port.
 #[inline(always)]
 pub const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)

@@ -1,26 +1,25 @@
-//! Words of a header, each loaded and stored at once: bytes that are looked at one by one the BPF compiler loads one by
-//! one. A word is little-endian, whatever the field in it is: the first byte is the lowest. Outside the header there is
-//! nothing, and nothing happens.
+//! Words of a header, loaded and stored as a whole: the BPF compiler loads single bytes one by one. Words are little-endian,
+//! whatever field they hold: the first byte is the lowest. Loads outside the header return zero, stores do nothing.
 
-/// Two bytes.
+/// Loads two bytes.
 #[inline(always)]
 pub fn get2<const N: usize>(header: &[u8; N], at: usize) -> u16 {
     header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u16::from_le_bytes(*word))
 }
 
-/// Four bytes.
+/// Loads four bytes.
 #[inline(always)]
 pub fn get4<const N: usize>(header: &[u8; N], at: usize) -> u32 {
     header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Eight bytes.
+/// Loads eight bytes.
 #[inline(always)]
 pub fn get8<const N: usize>(header: &[u8; N], at: usize) -> u64 {
     header.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-/// Four bytes.
+/// Stores four bytes.
 #[inline(always)]
 pub fn put4<const N: usize>(header: &mut [u8; N], at: usize, word: u32) {
     if let Some(place) = header.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
@@ -28,7 +27,7 @@ pub fn put4<const N: usize>(header: &mut [u8; N], at: usize, word: u32) {
     }
 }
 
-/// Eight bytes.
+/// Stores eight bytes.
 #[inline(always)]
 pub fn put8<const N: usize>(header: &mut [u8; N], at: usize, word: u64) {
     if let Some(place) = header.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use futures::TryStreamExt;
-use lb_plan::plan::NextHop;
+use lb_plan::plan::ResolvedNextHop;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -149,9 +149,13 @@ pub(crate) async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
 }
 
 /// Resolves the next hop of a route; `None` until its MAC address is known.
-pub(crate) fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
+pub(crate) fn resolve(
+    route: &KernelRoute,
+    neighbors: &[NeighborEntry],
+    link_mtu: u16,
+) -> Option<ResolvedNextHop> {
     let neighbor = neighbors.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
-    Some(NextHop {
+    Some(ResolvedNextHop {
         ifindex: route.ifindex,
         next_hop_mac: neighbor.mac,
         on_link: route.on_link,

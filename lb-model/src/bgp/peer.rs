@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use lb_bgp::session::PeerAs;
 use lb_bgp::value::{Asn, HoldTime, RouterId};
 
 use super::check::{Names, ObjectCheck, takes_name};
-use super::profile::BfdProfile;
+use super::profile::BfdParameters;
 use crate::address::{self, LINK_LOCAL, LOOPBACK};
 use crate::duration;
 use crate::node::Node;
@@ -37,9 +38,9 @@ pub struct Peer {
     /// The AS number that this peer sees instead of ours.
     pub local_asn: Option<Asn>,
     /// The peer's AS number.
-    pub remote: RemoteAs,
+    pub remote: PeerAs,
     /// The peer's address or interface.
-    pub endpoint: PeerEndpoint,
+    pub endpoint: PeerLocation,
     /// The peer's port.
     pub port: u16,
     /// Our source address.
@@ -55,7 +56,7 @@ pub struct Peer {
     /// TCP-MD5 password (RFC 2385).
     pub password: Option<Password>,
     /// The BFD session with it, if any.
-    pub bfd: Option<BfdProfile>,
+    pub bfd: Option<BfdParameters>,
     /// Whether it keeps routes while the agent is replaced (RFC 4724).
     pub graceful_restart: bool,
     /// Whether it is several hops away.
@@ -67,20 +68,9 @@ pub struct Peer {
     node_selectors: Vec<LabelSelector>,
 }
 
-/// The AS number of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoteAs {
-    /// This one.
-    Exactly(Asn),
-    /// Our own, whichever that is.
-    Internal,
-    /// Any but ours.
-    External,
-}
-
 /// The address or interface of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PeerEndpoint {
+pub enum PeerLocation {
     /// At an address.
     Address(IpAddr),
     /// The only router on an interface, at its link-local address.
@@ -97,19 +87,19 @@ impl Peer {
     /// Returns whether it has an address of this node: a router that runs on a node is a peer of all other
     /// nodes.
     pub fn is_at(&self, node: &Node) -> bool {
-        matches!(&self.endpoint, PeerEndpoint::Address(address) if node.addresses().contains(address))
+        matches!(&self.endpoint, PeerLocation::Address(address) if node.addresses().contains(address))
     }
 
     /// Returns its identity as a BGP speaker: a node has one session with it, whatever the port.
-    pub fn router(&self) -> (&PeerEndpoint, Option<&str>) {
+    pub fn router(&self) -> (&PeerLocation, Option<&str>) {
         (&self.endpoint, self.vrf.as_deref())
     }
 
     /// Returns whether routes of this family are advertised to it.
     pub fn takes(&self, is_ipv4: bool) -> bool {
         match &self.endpoint {
-            PeerEndpoint::Interface(_) => true,
-            PeerEndpoint::Address(address) => self.dual_stack || address.is_ipv4() == is_ipv4,
+            PeerLocation::Interface(_) => true,
+            PeerLocation::Address(address) => self.dual_stack || address.is_ipv4() == is_ipv4,
         }
     }
 }
@@ -117,7 +107,7 @@ impl Peer {
 /// Builds the peers, and their names in the order of [`Bgp::precedence`](crate::Bgp::precedence).
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>> + Clone,
-    profiles: &BTreeMap<String, BfdProfile>,
+    profiles: &BTreeMap<String, BfdParameters>,
     before: &BTreeMap<String, Peer>,
     problems: &mut Vec<Problem>,
 ) -> (BTreeMap<String, Peer>, Vec<String>) {
@@ -155,9 +145,9 @@ fn without_effect(spec: &BgpPeerSpec, peer: &Peer, check: &mut ObjectCheck<'_>) 
         let why = "a session carries the IP version of its address unless dualStackAddressFamily is true; remove it";
         check.warn("spec.disableMP", Reason::NoEffect { why });
     }
-    let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, PeerEndpoint::Address(IpAddr::V4(_)));
+    let is_one_ipv4_hop = !peer.multihop && matches!(peer.endpoint, PeerLocation::Address(IpAddr::V4(_)));
     if peer.bfd.is_some_and(|bfd| bfd.echo.is_some()) && !is_one_ipv4_hop {
-        let why = "the profile's echoMode is for IPv4 over one hop; this session sends no echoes. Use a profile without it";
+        let why = "echoMode of the profile works with IPv4 over one hop only, so this session sends no echo packets; use a profile without it";
         check.warn("spec.bfdProfile", Reason::NoEffect { why });
     }
 }
@@ -165,7 +155,7 @@ fn without_effect(spec: &BgpPeerSpec, peer: &Peer, check: &mut ObjectCheck<'_>) 
 struct PeerReader<'a> {
     namespace: &'a str,
     spec: &'a BgpPeerSpec,
-    profiles: &'a BTreeMap<String, BfdProfile>,
+    profiles: &'a BTreeMap<String, BfdParameters>,
     secrets: &'a Secrets<'a>,
 }
 
@@ -210,7 +200,7 @@ impl PeerReader<'_> {
         })
     }
 
-    fn remote(&self, my_asn: Option<Asn>, check: &mut ObjectCheck<'_>) -> Option<RemoteAs> {
+    fn remote(&self, my_asn: Option<Asn>, check: &mut ObjectCheck<'_>) -> Option<PeerAs> {
         let dynamic = self.spec.dynamic_asn.as_deref().filter(|dynamic| !dynamic.is_empty());
         match (self.spec.peer_asn.filter(|number| *number != 0), dynamic) {
             (Some(_), Some(_)) => {
@@ -226,10 +216,10 @@ impl PeerReader<'_> {
                 if self.spec.ebgp_multi_hop && Some(number) == my_asn {
                     check.refuse("spec.ebgpMultiHop", BgpReason::MultihopInternal);
                 }
-                Some(RemoteAs::Exactly(number))
+                Some(PeerAs::Exactly(number))
             }
-            (None, Some("internal")) => Some(RemoteAs::Internal),
-            (None, Some("external")) => Some(RemoteAs::External),
+            (None, Some("internal")) => Some(PeerAs::Internal),
+            (None, Some("external")) => Some(PeerAs::External),
             (None, Some(written)) => {
                 let reason =
                     Reason::UnknownValue { written: written.to_owned(), allowed: "internal, external" };
@@ -239,7 +229,7 @@ impl PeerReader<'_> {
         }
     }
 
-    fn endpoint(&self, check: &mut ObjectCheck<'_>) -> Option<PeerEndpoint> {
+    fn endpoint(&self, check: &mut ObjectCheck<'_>) -> Option<PeerLocation> {
         let address = self.spec.peer_address.as_deref().filter(|address| !address.is_empty());
         let interface = self.spec.interface.as_deref().filter(|interface| !interface.is_empty());
         match (address, interface) {
@@ -252,9 +242,9 @@ impl PeerReader<'_> {
                 None
             }
             (Some(written), None) => {
-                check.value("spec.peerAddress", router(written)).map(PeerEndpoint::Address)
+                check.value("spec.peerAddress", router(written)).map(PeerLocation::Address)
             }
-            (None, Some(name)) => Some(PeerEndpoint::Interface(name.to_owned())),
+            (None, Some(name)) => Some(PeerLocation::Interface(name.to_owned())),
         }
     }
 
@@ -327,7 +317,7 @@ impl PeerReader<'_> {
     }
 
     /// A peer whose profile does not exist gets no session: it would run without the requested BFD.
-    fn bfd(&self, check: &mut ObjectCheck<'_>) -> Option<BfdProfile> {
+    fn bfd(&self, check: &mut ObjectCheck<'_>) -> Option<BfdParameters> {
         let name = self.spec.bfd_profile.as_deref().filter(|name| !name.is_empty())?;
         let unknown =
             || Reason::UnknownReference { kind: ObjectKind::BFD_PROFILE.name, name: name.to_owned() };

@@ -9,7 +9,7 @@ use lb_api::problem::{Problem, Reason};
 
 /// The parameters of BFD sessions (RFC 5880). Defaults are those of FRR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BfdProfile {
+pub struct BfdParameters {
     /// Minimum interval between transmitted packets.
     pub transmit: Duration,
     /// Minimum interval between received packets.
@@ -32,7 +32,7 @@ const DEFAULT_ECHO: u32 = 50;
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, BfdProfile> {
+) -> BTreeMap<String, BfdParameters> {
     let mut profiles = BTreeMap::new();
     let mut names = Names::new();
     for object in objects {
@@ -49,7 +49,7 @@ pub(super) fn build<'a>(
     profiles
 }
 
-fn read(spec: &BfdProfileSpec, check: &mut ObjectCheck<'_>) -> Option<BfdProfile> {
+fn read(spec: &BfdProfileSpec, check: &mut ObjectCheck<'_>) -> Option<BfdParameters> {
     let mut interval = |field, written: Option<u32>, default| {
         let checked = within(written.unwrap_or(default), 10, 60_000, INTERVALS);
         check.value(field, checked).map(|ms| Duration::from_millis(ms.into()))
@@ -61,7 +61,7 @@ fn read(spec: &BfdProfileSpec, check: &mut ObjectCheck<'_>) -> Option<BfdProfile
     let multiplier = check.value("spec.detectMultiplier", multiplier);
     let minimum_ttl = within(spec.minimum_ttl.unwrap_or(254), 1, 254, "1 to 254");
     let minimum_ttl = check.value("spec.minimumTtl", minimum_ttl);
-    Some(BfdProfile {
+    Some(BfdParameters {
         transmit: transmit?,
         receive: receive?,
         multiplier: u8::try_from(multiplier?).ok()?,

@@ -12,7 +12,7 @@ pub type Namespaces = BTreeMap<String, Labels>;
 
 /// The Services that may use a pool.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServiceAllocation {
+pub struct PoolAllocation {
     /// Of the pools that a Service may use, the one with the lowest positive number comes first; zero is
     /// last.
     pub priority: u32,
@@ -24,7 +24,7 @@ pub struct ServiceAllocation {
     pub service_selectors: Vec<LabelSelector>,
 }
 
-impl ServiceAllocation {
+impl PoolAllocation {
     pub(super) fn read(written: &objects::ServiceAllocation) -> Self {
         Self {
             // Negative numbers count as zero.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::AddressRule;
 use super::candidate::Candidate;
-use crate::pool::{Pool, ServiceAllocation};
+use crate::pool::{Pool, PoolAllocation};
 use lb_api::objects;
 use lb_api::problem::{Problem, Reason};
 
@@ -78,7 +78,7 @@ impl<'a> Candidate<'a> {
     fn is_admitted(&self, pool: &Pool) -> bool {
         let namespace = self.object.value.namespace().unwrap_or_default();
         let labels = &self.written.metadata.labels;
-        let admits = |rule: &ServiceAllocation| rule.admits(namespace, self.context.namespaces, labels);
+        let admits = |rule: &PoolAllocation| rule.admits(namespace, self.context.namespaces, labels);
         pool.allocation.as_ref().is_none_or(admits)
     }
 }

@@ -7,8 +7,8 @@ use super::Service;
 use super::candidate::{Candidate, Context};
 use super::claims::{Claimant, Claims, PortKey};
 use crate::endpoints;
-use crate::incremental::ObjectChanges;
 use crate::name::ServiceName;
+use crate::object_set::ObjectChanges;
 use crate::order::{ObjectHandle, Ranked};
 use crate::table::Table;
 use lb_api::objects::{EndpointSlice, Object, Sourced};
@@ -46,7 +46,7 @@ impl<O> Default for ServiceObjects<O> {
 }
 
 impl<O: ObjectHandle> ServiceIndex<O> {
-    /// Applies changes to `services`, which must be the result of the last update. `is_same` tells whether
+    /// Applies changes to `services`, which must be the result of the last update. `is_same` says whether
     /// the context is that of the last update.
     pub(crate) fn update(
         &mut self,

@@ -9,14 +9,14 @@ use crate::verdict::Verdict;
 
 /// Every verdict, with some interfaces.
 fn verdicts() -> Vec<Verdict> {
-    let steps = [Step::Serve, Step::Echo, Step::Probe, Step::ProbeReply, Step::Bfd];
+    let steps = [NextStep::Serve, NextStep::Echo, NextStep::Probe, NextStep::ProbeReply, NextStep::Bfd];
     let mut verdicts: Vec<Verdict> = steps.map(|step| Ok(Forward::Next(step))).to_vec();
     for outcome in Outcome::ALL.iter().copied() {
         verdicts.extend([Forward::Pass, Forward::Transmit, Forward::Consume].map(|kind| Ok(kind(outcome))));
         verdicts.extend([1, 0x8000_0000, u32::MAX].map(|ifindex| Ok(Forward::Redirect(outcome, ifindex))));
     }
     for refusal in Refusal::ALL.iter().copied() {
-        verdicts.extend([Ok(Forward::Next(Step::IcmpError(refusal))), Err(refusal)]);
+        verdicts.extend([Ok(Forward::Next(NextStep::IcmpError(refusal))), Err(refusal)]);
     }
     verdicts
 }
@@ -40,7 +40,7 @@ fn with_refusals<T: Clone>(values: &[T]) -> Vec<Result<T, Refusal>> {
 #[test]
 fn every_result_of_a_subprogram_survives_its_bits() {
     check(&verdicts());
-    check(&with_refusals(&Found::ALL));
+    check(&with_refusals(&PacketClass::ALL));
     check(&with_refusals(&LivenessState::ALL));
     check(&with_refusals(&KernelAnswer::ALL));
     check(&with_refusals(&[false, true]));

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use lb_common::hash::FlowKeys;
 use lb_common::map_table::name;
 use lb_common::maps::{
-    self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, MacFilter,
+    self, AddressFilter, CONFIG_DRAIN_REQUESTED, CONFIG_DRAINING, CONFIG_IPIP, Config, Link, MacFilter,
     UPLINKS, capacity,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
@@ -167,7 +167,7 @@ impl<'a> NodeTable<'a> {
             address4: addresses().find_map(v4).unwrap_or_default(),
             self_node: own.map_or(NO_NODE, |indexed| indexed.index),
             flags: if own.is_some_and(|indexed| indexed.draining) { CONFIG_DRAINING } else { 0 }
-                | if settings.draining { CONFIG_TOLD_TO_DRAIN } else { 0 }
+                | if settings.draining { CONFIG_DRAIN_REQUESTED } else { 0 }
                 | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,

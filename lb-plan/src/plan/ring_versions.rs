@@ -9,7 +9,7 @@ mod former_leaders;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lb_common::maps::{VIP_YOUNG, Vip};
+use lb_common::maps::{VIP_NEW_LEADER, Vip};
 use lb_common::ring::NodeIndex;
 
 use super::clock::Clock;
@@ -240,5 +240,5 @@ impl History {
 }
 
 fn is_young(vip: &Vip) -> bool {
-    vip.flags & VIP_YOUNG != 0
+    vip.flags & VIP_NEW_LEADER != 0
 }

@@ -117,7 +117,7 @@ pub struct Facts {
     /// Interfaces with the program, by interface index.
     pub uplinks: BTreeMap<u32, Uplink>,
     /// The resolved next hops of [`lb_model::Model::addresses_to_resolve`]. Unresolved addresses are absent.
-    pub next_hops: BTreeMap<IpAddr, NextHop>,
+    pub next_hops: BTreeMap<IpAddr, ResolvedNextHop>,
     /// Primary addresses of the nodes that take no new flows now, according to this machine's probes: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
@@ -147,7 +147,7 @@ pub struct Uplink {
 
 /// The resolved next hop of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextHop {
+pub struct ResolvedNextHop {
     /// Outgoing interface.
     pub ifindex: u32,
     /// MAC of the next hop: of the node itself if it is on-link.

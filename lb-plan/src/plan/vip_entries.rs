@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::map_table::name;
-use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity};
+use lb_common::maps::{VIP_ECHO, VIP_NEW_LEADER, Vip, capacity};
 
 use super::placement::Placement;
 use super::ring_versions::RingVersions;
@@ -38,7 +38,7 @@ impl VipEntries<'_> {
         let mut reported = BTreeSet::new();
         for (place, (vip, entry)) in self.desired.vips.iter().zip(entries).enumerate() {
             let Some(port) = &vip.port else { continue };
-            let young = if self.versions.young.contains(&vip.key) { VIP_YOUNG } else { 0 };
+            let young = if self.versions.young.contains(&vip.key) { VIP_NEW_LEADER } else { 0 };
             let flags = port.flags | young;
             let desired = self.entry(place, flags);
             if desired.is_none() && reported.insert(port.service) {

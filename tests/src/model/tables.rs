@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
 
-use lb_common::flows::{AGE_BITS, Entry, FlowSet, Standing, WAYS, Word};
-use lb_common::kernel::{Connection, KernelAnswer};
+use lb_common::flows::{AGE_BITS, FlowEntry, FlowSet, FlowState, WAYS, Word};
+use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
     Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
@@ -62,11 +62,11 @@ impl State {
         }
     }
 
-    /// Holder and standing of every flow, in order.
-    pub fn noted(&self) -> Vec<(NodeIndex, Standing)> {
+    /// Holder and state of every flow, in order.
+    pub fn noted(&self) -> Vec<(NodeIndex, FlowState)> {
         let words = self.flows.values().flatten();
-        let entries = words.filter_map(|word| Entry::from_bits(*word as u32));
-        let mut noted: Vec<_> = entries.map(|entry| (entry.node, entry.standing)).collect();
+        let entries = words.filter_map(|word| FlowEntry::from_bits(*word as u32));
+        let mut noted: Vec<_> = entries.map(|entry| (entry.node, entry.state)).collect();
         noted.sort_unstable();
         noted
     }
@@ -101,7 +101,7 @@ pub struct HostTables {
     /// `lb_config`.
     pub config: Config,
     /// What this node's kernel says of TCP connections, if it is asked.
-    pub kernel: HashMap<Connection, KernelAnswer>,
+    pub kernel: HashMap<TcpConnection, KernelAnswer>,
     /// `lb_liveness` and, in the cell behind the last node, the probe clock.
     liveness: Vec<Cell<Liveness>>,
     flows: Vec<FlowSet>,
@@ -251,11 +251,11 @@ impl Tables for HostTables {
         self.nodes.get(usize::from(index))
     }
 
-    fn peer_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
+    fn node_by_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
         self.peers.get(address).map(|index| *index as NodeIndex)
     }
 
-    fn peer_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
+    fn node_by_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
         self.peer_macs.get(mac).map(|index| *index as NodeIndex)
     }
 
@@ -346,8 +346,8 @@ impl Tables for HostTables {
         f(&mut self.allowances.borrow_mut()[budget as usize])
     }
 
-    fn kernel_answer(&self, connection: &Connection) -> KernelAnswer {
-        self.kernel.get(connection).copied().unwrap_or(KernelAnswer::CannotTell)
+    fn kernel_answer(&self, connection: &TcpConnection) -> KernelAnswer {
+        self.kernel.get(connection).copied().unwrap_or(KernelAnswer::Unknown)
     }
 
     fn now_seconds(&self) -> u64 {

@@ -9,8 +9,8 @@ use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
     AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
     BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
-    Link, Liveness, MacFilter, Node, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_YOUNG, Vip, Vip4Key,
-    Vip6Key, capacity,
+    Link, Liveness, MacFilter, Node, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_NEW_LEADER, Vip,
+    Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -521,9 +521,9 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_LOST, slot(&[SELF], &[JUST_LOST]), 0),
         (port::FORMER_SELF, slot(&[NEAR], &[SELF]), 0),
         (port::TAKEN_OVER, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), 0),
-        (port::YOUNG, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), VIP_YOUNG),
+        (port::YOUNG, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), VIP_NEW_LEADER),
         (port::SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), 0),
-        (port::YOUNG_SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), VIP_YOUNG),
+        (port::YOUNG_SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), VIP_NEW_LEADER),
         (port::FULL, slot(&[SELF, NEAR_GUE4, NEAR_GUE6, FAR6], &[FAR4, FAR4_SECOND, NEAR, NEAR_SECOND]), 0),
         (port::FORMER_DRAINING, slot(&[SELF], &[DEAD, DRAINING, FAR4]), 0),
         (port::FORMER_NEAR, slot(&[SELF], &[NEAR]), 0),
@@ -533,7 +533,7 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_UNRESOLVED, slot(&[SELF], &[UNRESOLVED]), 0),
         (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
         (port::FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), 0),
-        (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_YOUNG),
+        (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_NEW_LEADER),
         (port::IPIP4, slot(&[IPIP4], &[]), 0),
         (port::IPIP6, slot(&[IPIP6], &[]), 0),
         (port::FORMER_IPIP4, slot(&[SELF], &[IPIP4]), 0),

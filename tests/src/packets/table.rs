@@ -21,7 +21,7 @@ mod sources;
 mod tunnel;
 mod undeclared;
 
-use lb_common::flows::Standing;
+use lb_common::flows::FlowState;
 use lb_common::maps::Liveness;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Outcome;
@@ -45,7 +45,7 @@ pub struct Row {
     /// What must become of it.
     pub expect: Expect,
     /// The flows that are noted afterwards, those of the packets before included; `None`: whatever they are.
-    pub leaves: Option<Vec<(NodeIndex, Standing)>>,
+    pub leaves: Option<Vec<(NodeIndex, FlowState)>>,
     /// A node that has been heard of, and its cell of `lb_liveness` then.
     pub hears: Option<(NodeIndex, Liveness)>,
     /// A BFD session whose router has been heard of, and its state byte.
@@ -57,10 +57,10 @@ const UNOWNED: u32 = Outcome::Unowned as u32;
 impl Row {
     /// What nobody knows is noted, so that its next packet asks nobody; what is served is noted as its row says.
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
-        let served = [Outcome::Local, Outcome::LocalFromPeer, Outcome::Decapsulated].map(|o| o as u32);
+        let served = [Outcome::Local, Outcome::LocalFromNode, Outcome::Decapsulated].map(|o| o as u32);
         let leaves = match expect.counter() {
             counter if served.contains(&counter) => None,
-            UNOWNED => Some(vec![(node::SELF, Standing::Unconfirmed)]),
+            UNOWNED => Some(vec![(node::SELF, FlowState::Unconfirmed)]),
             _ => Some(Vec::new()),
         };
         Self {
@@ -93,7 +93,7 @@ impl Row {
     }
 
     /// With these flows noted afterwards.
-    fn leaves(self, flows: &[(NodeIndex, Standing)]) -> Self {
+    fn leaves(self, flows: &[(NodeIndex, FlowState)]) -> Self {
         let mut flows = flows.to_vec();
         flows.sort_unstable();
         Self { leaves: Some(flows), ..self }

@@ -34,7 +34,7 @@ pub(super) const FLOORS: &[Floor] = &[
     Floor { tests_use: &["lb-pipeline"], ..pure("lb-plan", &["lb-api", "lb-bgp", "lb-common", "lb-model"]) },
     Floor {
         tests_use: &["lb-common"],
-        ..pure("lb-admission", &["lb-api", "lb-ipam", "lb-model", "lb-plan"])
+        ..pure("lb-admission", &["lb-api", "lb-bgp", "lb-ipam", "lb-model", "lb-plan"])
     },
     floor("lb-runtime", &[]),
     floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-model", "lb-plan", "lb-runtime"]),
@@ -92,7 +92,17 @@ pub(super) const FLOORS: &[Floor] = &[
         is_exempt_from_size: true,
         ..floor(
             "bench",
-            &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-pipeline", "lb-plan"],
+            &[
+                "fairlead-tests",
+                "lb-api",
+                "lb-bgp",
+                "lb-common",
+                "lb-dataplane",
+                "lb-kube",
+                "lb-model",
+                "lb-pipeline",
+                "lb-plan",
+            ],
         )
     },
     floor("xtask", &[]),

@@ -4,29 +4,29 @@ mod ring;
 
 use std::collections::HashMap;
 
-use lb_common::flows::{Entry, FlowKey, FlowSet, Standing};
+use lb_common::flows::{FlowEntry, FlowKey, FlowSet, FlowState};
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue::MAX_ASKED;
 use lb_pipeline::owner::{
-    self, Action, Direction, Kind, LivenessState, MARK_NOBODY, Part, Question, Step, Trail, World, decide,
-    direct,
+    self, CandidateAction, Decision, Direction, LivenessState, Lookups, MARK_UNKNOWN, PacketKind, Question,
+    SlotRange, Trail, decide, direct,
 };
 
-use super::{Arrival, Asked, Packet, Scheme};
+use super::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
-use crate::simulation::world::{Peer, View};
+use crate::simulation::world::{ProbedNode, View};
 pub use ring::Memory;
 use ring::Ring;
 pub(super) use ring::preferences;
 
-/// How long after the death of a node its packets are kept waiting: 1 s.
-const ORPHAN_GRACE: Tick = 20;
+/// Time after the death of a node for which packets of unknown flows are held: 1 s.
+const HOLD_TIME: Tick = 20;
 
-/// What one node has in its maps.
+/// The maps of one node.
 struct Agent {
     ring: Ring,
-    peers: Vec<Peer>,
+    peers: Vec<ProbedNode>,
     table: Vec<FlowSet>,
 }
 
@@ -59,37 +59,37 @@ impl Agent {
         self.peers.get(usize::from(node)).map_or(LivenessState::Dead, |peer| peer.liveness)
     }
 
-    /// A node of this slot has been silent for no longer than the grace.
+    /// Returns whether a node of this slot died within the hold time.
     fn has_recent_death(&self, slot: Slot, now: Tick) -> bool {
         let stands = |node| slot.leader == node || slot.successors.contains(&node) || slot.has_led(node);
-        (0..).zip(&self.peers).any(|(node, peer)| {
-            peer.dead_since.is_some_and(|since| now < since + ORPHAN_GRACE) && stands(node)
-        })
+        (0..)
+            .zip(&self.peers)
+            .any(|(node, peer)| peer.dead_since.is_some_and(|since| now < since + HOLD_TIME) && stands(node))
     }
 
     fn set(&self, key: FlowKey) -> &FlowSet {
         &self.table[key.set as usize & (self.table.len() - 1)]
     }
 
-    fn get(&self, hash: u64) -> Option<Entry> {
+    fn get(&self, hash: u64) -> Option<FlowEntry> {
         let key = FlowKey::of(hash);
         self.set(key).get(key.tag)
     }
 
-    fn put(&self, packet: &Packet<'_>, node: NodeIndex, standing: Standing) {
+    fn put(&self, packet: &SimulatedPacket<'_>, node: NodeIndex, state: FlowState) {
         let key = FlowKey::of(packet.hash);
-        self.set(key).put(key.tag, Entry { node, standing, age: age(packet.now) });
+        self.set(key).put(key.tag, FlowEntry { node, state, age: age(packet.now) });
     }
 
     /// The first node that a packet is asked of, or that it is this director's own.
-    fn direct(&self, packet: &Packet<'_>, own: NodeIndex) -> First {
+    fn direct(&self, packet: &SimulatedPacket<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
         let candidate = direct(slot, own, |node| self.liveness(node));
-        let is_own = |entry: Entry| {
-            entry.node == own && !entry.standing.is_unproven() && entry.standing != Standing::Closed
+        let is_own = |entry: FlowEntry| {
+            entry.node == own && !entry.state.is_unproven() && entry.state != FlowState::Closed
         };
         match candidate {
-            Direction::To(_) if packet.kind != Kind::Opening && slot.has_led(own) => {
+            Direction::To(_) if packet.kind != PacketKind::Opening && slot.has_led(own) => {
                 match self.get(packet.hash).filter(|entry| is_own(*entry)) {
                     Some(_) => First::Ask(own),
                     None => First::of(candidate, own),
@@ -102,15 +102,15 @@ impl Agent {
     /// What this node decides as a candidate, and notes.
     fn decide(
         &self,
-        packet: &Packet<'_>,
+        packet: &SimulatedPacket<'_>,
         own: NodeIndex,
         carried: &mut Carried,
         kernel: KernelAnswer,
-    ) -> Step {
+    ) -> Decision {
         let slot = self.ring.slot(packet.hash);
         let known = self.get(packet.hash);
         let holder = known.map_or(NO_NODE, |entry| entry.node);
-        let standing = known.map_or(0, |entry| entry.standing as u32);
+        let state = known.map_or(0, |entry| entry.state as u32);
         let asked = carried.count;
         carried.trail = carried.trail.arrived(slot, own, holder, asked);
         let question = Question {
@@ -118,18 +118,24 @@ impl Agent {
             own,
             kind: packet.kind,
             holder,
-            standing,
+            state,
             settled: known.is_some_and(|entry| entry.age != age(packet.now)),
             asked,
             marks: carried.trail.marks,
-            young: true,
+            new_leader: true,
         };
         let step = decide(&question, &Around { agent: self, packet, question: &question, carried, kernel });
-        let notes = matches!(step.action, Action::Own | Action::Unknown | Action::Search | Action::Delegate);
+        let notes = matches!(
+            step.action,
+            CandidateAction::Own
+                | CandidateAction::Unknown
+                | CandidateAction::Search
+                | CandidateAction::Delegate
+        );
         if notes {
-            self.put(packet, step.node, step.standing);
+            self.put(packet, step.node, step.state);
         }
-        carried.trail = carried.trail.going_on(standing, asked);
+        carried.trail = carried.trail.going_on(state, asked);
         step
     }
 }
@@ -137,18 +143,18 @@ impl Agent {
 /// What a node finds out about a packet's flow.
 struct Around<'a> {
     agent: &'a Agent,
-    packet: &'a Packet<'a>,
+    packet: &'a SimulatedPacket<'a>,
     question: &'a Question,
     carried: &'a Carried,
     kernel: KernelAnswer,
 }
 
-impl World for Around<'_> {
+impl Lookups for Around<'_> {
     fn can_ask(&self, node: NodeIndex) -> bool {
         self.agent.liveness(node) != LivenessState::Dead && !self.carried.asked().contains(&node)
     }
 
-    fn find(&self, part: Part) -> NodeIndex {
+    fn find(&self, part: SlotRange) -> NodeIndex {
         let Question { slot, own, kind, .. } = *self.question;
         owner::find(slot, own, kind, part, |node| self.can_ask(node))
     }
@@ -167,10 +173,10 @@ const fn age(now: Tick) -> u16 {
     (now / 344) as u16
 }
 
-/// What a director finds.
+/// The first candidate that a director chooses.
 enum First {
     Ask(NodeIndex),
-    Nobody,
+    None,
 }
 
 impl First {
@@ -178,7 +184,7 @@ impl First {
         match direction {
             Direction::Here => Self::Ask(own),
             Direction::To(node) => Self::Ask(node),
-            Direction::Nobody => Self::Nobody,
+            Direction::NoNode => Self::None,
         }
     }
 }
@@ -190,7 +196,7 @@ pub struct Fairlead {
     /// Who has each connection, where kernels can be asked.
     kernels: Option<HashMap<u64, NodeIndex>>,
     agents: Vec<Agent>,
-    asked: Asked,
+    asked: AskedCounts,
 }
 
 impl Fairlead {
@@ -201,13 +207,13 @@ impl Fairlead {
 
     fn kernel(&self, hash: u64, node: NodeIndex) -> KernelAnswer {
         match &self.kernels {
-            None => KernelAnswer::CannotTell,
-            Some(owners) if owners.get(&hash) == Some(&node) => KernelAnswer::Has,
-            Some(_) => KernelAnswer::No,
+            None => KernelAnswer::Unknown,
+            Some(owners) if owners.get(&hash) == Some(&node) => KernelAnswer::Present,
+            Some(_) => KernelAnswer::Absent,
         }
     }
 
-    fn ask(&mut self, packet: &Packet<'_>, first: NodeIndex) -> Arrival {
+    fn ask(&mut self, packet: &SimulatedPacket<'_>, first: NodeIndex) -> Arrival {
         let mut carried = Carried::NOTHING;
         let mut at = first;
         let arrival = loop {
@@ -217,26 +223,26 @@ impl Fairlead {
             let kernel = self.kernel(packet.hash, at);
             let agent = &self.agents[usize::from(at)];
             let step = agent.decide(packet, at, &mut carried, kernel);
-            if carried.trail.marks & MARK_NOBODY == 0 {
+            if carried.trail.marks & MARK_UNKNOWN == 0 {
                 carried.push(at);
             }
             match step.action {
                 // A stack that gets a packet of an unknown flow may know the connection all the same.
-                Action::Own | Action::Unknown => break Arrival::Served(at),
-                Action::Hold | Action::Search => break Arrival::Lost,
-                Action::Delegate | Action::Ask => at = step.node,
-                Action::Return => {
+                CandidateAction::Own | CandidateAction::Unknown => break Arrival::Served(at),
+                CandidateAction::Hold | CandidateAction::Search => break Arrival::Lost,
+                CandidateAction::Delegate | CandidateAction::Ask => at = step.node,
+                CandidateAction::Return => {
                     let home = carried.nodes[carried.trail.home as usize];
                     if agent.liveness(home) == LivenessState::Dead {
                         break Arrival::Lost;
                     }
-                    carried.trail.marks |= MARK_NOBODY;
+                    carried.trail.marks |= MARK_UNKNOWN;
                     at = home;
                 }
             }
         };
         self.asked[carried.count] += 1;
-        if let (Some(owners), Kind::Opening, Arrival::Served(node)) =
+        if let (Some(owners), PacketKind::Opening, Arrival::Served(node)) =
             (&mut self.kernels, packet.kind, arrival)
         {
             owners.insert(packet.hash, node);
@@ -269,18 +275,18 @@ impl Scheme for Fairlead {
         self.agents[usize::from(node)].ring.wake(now);
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         let director = packet.director;
         if !packet.reaches(director) {
             return Arrival::Lost;
         }
         match self.agents[usize::from(director)].direct(packet, director) {
             First::Ask(first) => self.ask(packet, first),
-            First::Nobody => Arrival::Lost,
+            First::None => Arrival::Lost,
         }
     }
 
-    fn asked(&self) -> Option<Asked> {
+    fn asked(&self) -> Option<AskedCounts> {
         Some(self.asked)
     }
 }

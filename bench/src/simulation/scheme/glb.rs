@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use lb_common::ring::{NO_NODE, NodeIndex};
-use lb_pipeline::owner::Kind;
+use lb_pipeline::owner::PacketKind;
 
 use super::memo::Memo;
-use super::{Arrival, Packet, Scheme, accepting, entry};
+use super::{Arrival, Scheme, SimulatedPacket, accepting, entry};
 use crate::simulation::Tick;
 use crate::simulation::scheme::fairlead::preferences;
-use crate::simulation::world::{Member, View};
+use crate::simulation::trace::Member;
+use crate::simulation::world::View;
 
 /// Rows of the table.
 const ROWS: usize = 65_536;
@@ -17,23 +18,23 @@ const ROWS: usize = 65_536;
 /// Primary and secondary.
 type Row = [NodeIndex; 2];
 /// The members, and whether each takes new flows.
-type Standing = Vec<(NodeIndex, u32, bool)>;
+type FlowState = Vec<(NodeIndex, u32, bool)>;
 
-/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places with
-/// its secondary, so a flow is found through one change in its row; after two its node is in neither place. The
-/// director names both in the packet, so the primary needs no table of its own.
+/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places
+/// with its secondary, so a flow is found through one change in its row; after two its node is in neither
+/// place. The director names both in the packet, so the primary needs no table of its own.
 #[derive(Default)]
 pub struct Glb {
-    memo: Memo<Standing, [Row]>,
+    memo: Memo<FlowState, [Row]>,
     tables: Vec<Arc<[Row]>>,
     /// Who has accepted each flow: what the sockets of a node would say.
     holders: Vec<NodeIndex>,
 }
 
-fn rows(standing: &Standing) -> Vec<Row> {
-    let members: Vec<_> = standing.iter().map(|(node, weight, _)| (*node, *weight)).collect();
+fn rows(state: &FlowState) -> Vec<Row> {
+    let members: Vec<_> = state.iter().map(|(node, weight, _)| (*node, *weight)).collect();
     let row = |[first, second, ..]: [u16; 4]| {
-        let member = |number: u16| standing.get(usize::from(number)).copied();
+        let member = |number: u16| state.get(usize::from(number)).copied();
         match (member(first), member(second)) {
             (Some((first, _, false)), Some((second, _, true))) => [second, first],
             (first, second) => [first, second].map(|member| member.map_or(NO_NODE, |(node, ..)| node)),
@@ -42,7 +43,7 @@ fn rows(standing: &Standing) -> Vec<Row> {
     preferences(&members, ROWS).order(|_| true).into_iter().map(row).collect()
 }
 
-fn standing(view: &View) -> Standing {
+fn state(view: &View) -> FlowState {
     let accepting = accepting(view);
     let member = |(node, member): (&NodeIndex, &Member)| {
         (*node, member.weight, accepting.iter().any(|(other, _)| other == node))
@@ -65,11 +66,11 @@ impl Scheme for Glb {
     }
 
     fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
-        let table = self.memo.of(standing(view), |standing| rows(standing).into());
+        let table = self.memo.of(state(view), |state| rows(state).into());
         *entry(&mut self.tables, node) = table;
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         let table = self.tables.get(usize::from(packet.director));
         let row = table.and_then(|rows| rows.get(packet.hash as usize & (ROWS - 1)));
         let Some([primary, secondary]) = row.copied().filter(|_| packet.reaches(packet.director)) else {
@@ -82,7 +83,7 @@ impl Scheme for Glb {
         if self.holders.len() <= at {
             self.holders.resize(at + 1, NO_NODE);
         }
-        if packet.kind == Kind::Opening {
+        if packet.kind == PacketKind::Opening {
             self.holders[at] = primary;
         }
         let is_last = secondary == NO_NODE;

@@ -9,7 +9,7 @@ use lb_api::objects::{self, Object, Sourced};
 use lb_api::problem::Problem;
 use serde_json::Value;
 
-use lb_kube::client::{self, ClientError, ClientRole};
+use lb_kube::client::{self, ClientRole, KubeClientError};
 use lb_kube::kinds::agent_kinds;
 use lb_kube::resource::{api, resource};
 
@@ -39,7 +39,7 @@ pub(super) struct ClusterObjects {
 pub enum ClusterError {
     /// The client cannot be created.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] KubeClientError),
     /// The runtime cannot be created.
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),

@@ -15,7 +15,7 @@ const NODES: usize = 12;
 #[derive(Clone, Debug)]
 struct Cluster {
     slots: Vec<Slot>,
-    entries: Vec<Option<(NodeIndex, Standing)>>,
+    entries: Vec<Option<(NodeIndex, FlowState)>>,
     /// Whom each node takes for alive.
     alive: Vec<Vec<bool>>,
     /// The node whose kernel has the connection.
@@ -35,7 +35,7 @@ enum End {
 
 impl Cluster {
     /// Sends a packet from a director that has chosen `first`; returns who was asked, in order, and the end.
-    fn send(&mut self, kind: Kind, first: NodeIndex) -> (Vec<NodeIndex>, End) {
+    fn send(&mut self, kind: PacketKind, first: NodeIndex) -> (Vec<NodeIndex>, End) {
         let mut asked: Vec<NodeIndex> = Vec::new();
         let mut trail = Trail::default();
         let mut at = first;
@@ -45,32 +45,38 @@ impl Cluster {
             trail =
                 trail.arrived(self.slots[place], at, known.map_or(NO_NODE, |(node, _)| node), asked.len());
             let step = self.step(kind, at, &asked, trail);
-            if trail.marks & MARK_NOBODY == 0 {
+            if trail.marks & MARK_UNKNOWN == 0 {
                 asked.push(at);
             }
-            if matches!(step.action, Action::Own | Action::Unknown | Action::Search | Action::Delegate) {
-                self.entries[place] = Some((step.node, step.standing));
+            if matches!(
+                step.action,
+                CandidateAction::Own
+                    | CandidateAction::Unknown
+                    | CandidateAction::Search
+                    | CandidateAction::Delegate
+            ) {
+                self.entries[place] = Some((step.node, step.state));
             }
             match step.action {
-                Action::Own | Action::Unknown => return (asked, End::Stack(at)),
-                Action::Hold | Action::Search => return (asked, End::Dropped),
-                Action::Delegate | Action::Ask => {
-                    let standing = known.map_or(0, |(_, standing)| standing as u32);
-                    trail = trail.going_on(standing, asked.len() - 1);
+                CandidateAction::Own | CandidateAction::Unknown => return (asked, End::Stack(at)),
+                CandidateAction::Hold | CandidateAction::Search => return (asked, End::Dropped),
+                CandidateAction::Delegate | CandidateAction::Ask => {
+                    let state = known.map_or(0, |(_, state)| state as u32);
+                    trail = trail.going_on(state, asked.len() - 1);
                     at = step.node;
                 }
-                Action::Return => {
+                CandidateAction::Return => {
                     at = asked[trail.home as usize];
                     if !self.alive[place][usize::from(at)] {
                         return (asked, End::Dropped);
                     }
-                    trail.marks |= MARK_NOBODY;
+                    trail.marks |= MARK_UNKNOWN;
                 }
             }
         }
     }
 
-    fn step(&self, kind: Kind, at: NodeIndex, asked: &[NodeIndex], trail: Trail) -> Step {
+    fn step(&self, kind: PacketKind, at: NodeIndex, asked: &[NodeIndex], trail: Trail) -> Decision {
         let place = usize::from(at);
         let known = self.entries[place];
         let question = Question {
@@ -78,27 +84,27 @@ impl Cluster {
             own: at,
             kind,
             holder: known.map_or(NO_NODE, |(node, _)| node),
-            standing: known.map_or(0, |(_, standing)| standing as u32),
+            state: known.map_or(0, |(_, state)| state as u32),
             settled: true,
             asked: asked.len(),
             marks: trail.marks,
-            young: true,
+            new_leader: true,
         };
-        let world = Around {
+        let world = PacketLookups {
             question: &question,
             can_ask: |node: NodeIndex| self.alive[place][usize::from(node)] && !asked.contains(&node),
             recent_death: false,
             kernel: || match (self.can_tell, self.owner == at) {
-                (false, _) => KernelAnswer::CannotTell,
-                (true, true) => KernelAnswer::Has,
-                (true, false) => KernelAnswer::No,
+                (false, _) => KernelAnswer::Unknown,
+                (true, true) => KernelAnswer::Present,
+                (true, false) => KernelAnswer::Absent,
             },
         };
         super::super::decide(&question, &world)
     }
 
     /// Where the flow's packets end, once they are no longer dropped: each of three windows may cost one.
-    fn end(&mut self, kind: Kind, first: NodeIndex) -> Option<NodeIndex> {
+    fn end(&mut self, kind: PacketKind, first: NodeIndex) -> Option<NodeIndex> {
         (0..3).find_map(|_| match self.send(kind, first).1 {
             End::Stack(node) => Some(node),
             End::Dropped => None,
@@ -132,12 +138,17 @@ fn led_by(leader: NodeIndex, other: Slot) -> Slot {
     slot([leader, a, b, c], &led)
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
+fn any_standing() -> impl Strategy<Value = FlowState> {
     prop_oneof![Just(HalfOpen), Just(Unconfirmed), Just(Udp), Just(Open), Just(Moved), Just(Closed)]
 }
 
-fn any_kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![Just(Kind::Opening), Just(Kind::Tcp), Just(Kind::Closing), Just(Kind::Udp)]
+fn any_kind() -> impl Strategy<Value = PacketKind> {
+    prop_oneof![
+        Just(PacketKind::Opening),
+        Just(PacketKind::Tcp),
+        Just(PacketKind::Closing),
+        Just(PacketKind::Udp)
+    ]
 }
 
 fn any_cluster() -> impl Strategy<Value = Cluster> {
@@ -178,7 +189,7 @@ proptest! {
     #[test]
     fn a_flow_at_its_home_needs_no_entry(
         mut cluster in any_cluster(),
-        kind in prop_oneof![Just(Kind::Tcp), Just(Kind::Closing)],
+        kind in prop_oneof![Just(PacketKind::Tcp), Just(PacketKind::Closing)],
         home in any_node(),
     ) {
         cluster.entries.fill(None);
@@ -201,7 +212,7 @@ proptest! {
         common in any_slot(),
         kept in vec(any::<bool>(), NODES),
         place in 0..FORMER + 4,
-        kind in prop_oneof![Just(Kind::Tcp), Just(Kind::Closing), Just(Kind::Opening)],
+        kind in prop_oneof![Just(PacketKind::Tcp), Just(PacketKind::Closing), Just(PacketKind::Opening)],
         stray_syn in any::<bool>(),
     ) {
         let home = common.leader;
@@ -211,7 +222,7 @@ proptest! {
         // A stranger's SYN can hide a flow only from a home that never noted where it lives, and from five former
         // leaders on.
         let at_home = if stray_syn { (home, HalfOpen) } else { (owner, Moved) };
-        prop_assume!(kind != Kind::Opening || home == owner || (kept[usize::from(home)] && !stray_syn));
+        prop_assume!(kind != PacketKind::Opening || home == owner || (kept[usize::from(home)] && !stray_syn));
         let is_near = common.former[..WINDOW].contains(&owner);
         prop_assume!(!stray_syn || home == owner || is_near);
         let entry = |node: usize| {

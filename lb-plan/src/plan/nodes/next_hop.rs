@@ -6,7 +6,7 @@ use lb_common::forwarding::ForwardingMode;
 use lb_common::maps;
 use lb_common::wire::gue;
 
-use crate::plan::settings::{Facts, Forwarding, NextHop};
+use crate::plan::settings::{Facts, Forwarding, ResolvedNextHop};
 use crate::plan::status::NodePath;
 use lb_api::problem::PlanReason;
 use lb_model::Node;
@@ -60,7 +60,11 @@ pub(super) fn resolve(
 }
 
 /// Returns the entry with the forwarding mode and its outer header.
-fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, PlanReason> {
+fn outer(
+    next_hop: &ResolvedNextHop,
+    address: IpAddr,
+    forwarding: Forwarding,
+) -> Result<maps::Node, PlanReason> {
     let entry = match (next_hop.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             outer_family: 4,

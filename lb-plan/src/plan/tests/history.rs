@@ -1,6 +1,6 @@
 //! Former leaders, drains and young VIPs, over time.
 
-use lb_common::maps::VIP_YOUNG;
+use lb_common::maps::VIP_NEW_LEADER;
 use lb_common::ring::{FORMER, NO_NODE, Slot};
 
 use super::scenario::{Web, applied};
@@ -283,7 +283,7 @@ fn a_udp_vip_is_young_when_this_machine_comes_to_lead() {
     let mut scenario = Scenario::of(3).with(1, udp(&[(2, 1), (3, 1)])).with(2, Web::local(&[(2, 1)]));
     let mut agent = Agent::alone(&scenario);
     let young = |plan: &Plan| {
-        let young = plan.contents.vips.iter().filter(|(_, vip)| vip.flags & VIP_YOUNG != 0);
+        let young = plan.contents.vips.iter().filter(|(_, vip)| vip.flags & VIP_NEW_LEADER != 0);
         young.map(|(key, _)| (key.address, key.protocol)).collect::<Vec<_>>()
     };
     assert_eq!(young(&agent.reconcile(&scenario, 0)), []);

@@ -179,7 +179,10 @@ fn an_unresolved_node_keeps_its_next_hop() {
         [NodePath::Mode(ForwardingMode::L2), NodePath::Unresolved]
     );
     // A next hop that cannot be used is different.
-    scenario.facts.next_hops.insert(address(2).into(), NextHop { ifindex: 9, ..scenario::next_hop(2) });
+    scenario
+        .facts
+        .next_hops
+        .insert(address(2).into(), ResolvedNextHop { ifindex: 9, ..scenario::next_hop(2) });
     let third = scenario.plan_over(&second.contents);
     assert_unresolved(&third, "n2");
     assert!(third.contents.node_macs.is_empty());

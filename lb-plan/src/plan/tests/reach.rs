@@ -5,7 +5,8 @@ use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot};
 use lb_common::wire::gue::MAX_ASKED;
 use lb_pipeline::owner::{
-    Action, Direction, Kind, LivenessState, Part, Question, Trail, World, decide, direct, find,
+    CandidateAction, Direction, LivenessState, Lookups, PacketKind, Question, SlotRange, Trail, decide,
+    direct, find,
 };
 use proptest::prelude::*;
 
@@ -63,12 +64,12 @@ struct Unknown<'a> {
     asked: &'a [u8],
 }
 
-impl World for Unknown<'_> {
+impl Lookups for Unknown<'_> {
     fn can_ask(&self, node: NodeIndex) -> bool {
         self.agent.try_name(node).is_some_and(|name| !self.asked.contains(&name))
     }
 
-    fn find(&self, part: Part) -> NodeIndex {
+    fn find(&self, part: SlotRange) -> NodeIndex {
         let Question { slot, own, kind, .. } = *self.question;
         find(slot, own, kind, part, |node| self.can_ask(node))
     }
@@ -78,7 +79,7 @@ impl World for Unknown<'_> {
     }
 
     fn kernel(&self) -> KernelAnswer {
-        KernelAnswer::CannotTell
+        KernelAnswer::Unknown
     }
 }
 
@@ -122,7 +123,7 @@ impl Cluster {
         let mut at = match direct(agent.slot(key, hash), agent.own(), liveness) {
             Direction::Here => director,
             Direction::To(index) => agent.name(index),
-            Direction::Nobody => return false,
+            Direction::NoNode => return false,
         };
         let mut asked = vec![at];
         let mut trail = Trail::default();
@@ -133,19 +134,19 @@ impl Cluster {
             let question = Question {
                 slot,
                 own,
-                kind: Kind::Tcp,
+                kind: PacketKind::Tcp,
                 holder: NO_NODE,
-                standing: 0,
+                state: 0,
                 settled: false,
                 asked: before,
                 marks: trail.marks,
-                young: false,
+                new_leader: false,
             };
             let step = decide(&question, &Unknown { question: &question, agent, asked: &asked });
             at = match step.action {
-                Action::Delegate | Action::Ask => agent.name(step.node),
+                CandidateAction::Delegate | CandidateAction::Ask => agent.name(step.node),
                 // No node knows it: home owns it, or none does.
-                Action::Return => return asked[trail.home as usize] == owner,
+                CandidateAction::Return => return asked[trail.home as usize] == owner,
                 _ => return false,
             };
             asked.push(at);

@@ -9,7 +9,7 @@ use lb_common::hash::HashKey;
 
 use crate::contents::{Contents, diff};
 use crate::plan::{
-    Facts, Forwarding, LivenessSettings, NextHop, Plan, Planner, Settings, UndeclaredPorts, Uplink,
+    Facts, Forwarding, LivenessSettings, Plan, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
 };
 use lb_api::objects::parse;
 use lb_model::Model;
@@ -208,8 +208,14 @@ pub(super) fn mac(node: u8) -> [u8; 6] {
 }
 
 /// Returns an on-link next hop.
-pub(super) fn next_hop(node: u8) -> NextHop {
-    NextHop { ifindex: IFINDEX, next_hop_mac: mac(node), on_link: true, mtu: 1500, source: address(1).into() }
+pub(super) fn next_hop(node: u8) -> ResolvedNextHop {
+    ResolvedNextHop {
+        ifindex: IFINDEX,
+        next_hop_mac: mac(node),
+        on_link: true,
+        mtu: 1500,
+        source: address(1).into(),
+    }
 }
 
 /// Returns the contents of the maps after a plan has been applied.

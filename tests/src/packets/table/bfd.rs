@@ -86,7 +86,7 @@ fn of_another() -> Vec<Row> {
 /// What the agent, which alone receives here, would refuse.
 fn of_strangers() -> Vec<Row> {
     let row = |name: &str, base: Frame, port, yours| {
-        Row::frame(name, &base.datagram(50_000, port, &control(UP, yours)), refused(Refusal::BfdStranger))
+        Row::frame(name, &base.datagram(50_000, port, &control(UP, yours)), refused(Refusal::BfdUnknownPeer))
     };
     let far = |source| Frame::v4(source, SELF4).ttl(253);
     vec![
@@ -101,7 +101,7 @@ fn of_strangers() -> Vec<Row> {
         row("BFD with TTL 64 of a session that comes up", far(DOWN_ROUTER4).ttl(64), SINGLE_HOP, 0),
         row("BFD over several hops of a router one hop away", far(DOWN_ROUTER4), MULTIHOP, 0),
         Row::frame("noise to the port of BFD", &far(CLIENT4).datagram(9, SINGLE_HOP, b"noise"), {
-            refused(Refusal::BfdStranger)
+            refused(Refusal::BfdUnknownPeer)
         }),
     ]
 }

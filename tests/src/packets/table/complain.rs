@@ -1,6 +1,6 @@
 //! What is told to the sender of a packet that cannot be forwarded, and when nothing is.
 
-use lb_common::flows::Standing::Unconfirmed;
+use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
 
 use super::Row;

@@ -153,7 +153,7 @@ fn classes() -> Vec<Row> {
 }
 
 fn from_a_peer() -> Vec<Row> {
-    let here = || Expect::Untouched(Outcome::LocalFromPeer as u32);
+    let here = || Expect::Untouched(Outcome::LocalFromNode as u32);
     let peer = |frame: Frame| frame.macs(SELF_MAC, PEER_MAC);
     vec![
         Row::frame("from a peer, led by another node", &peer(new4(port::NEAR)), here()),
@@ -173,9 +173,9 @@ fn without_a_way() -> Vec<Row> {
             Row::frame(format!("{family} {what}"), &frame(port), refused(refusal))
         };
         rows.extend([
-            row("to an unresolved node", port::UNRESOLVED, Refusal::NoWay),
-            row("by an unknown way", port::UNKNOWN_WAY, Refusal::NoWay),
-            row("to a node outside the map", port::OUTSIDE, Refusal::NoWay),
+            row("to an unresolved node", port::UNRESOLVED, Refusal::NoNextHop),
+            row("by an unknown way", port::UNKNOWN_WAY, Refusal::NoNextHop),
+            row("to a node outside the map", port::OUTSIDE, Refusal::NoNextHop),
             row("without a leader", port::LEADERLESS, Refusal::NoLiveNode),
             row("with a ring outside the map", port::RINGLESS, Refusal::NoSlot),
             row("before the configuration", port::NEAR, Refusal::NotConfigured).meets(Fixture::Unconfigured),

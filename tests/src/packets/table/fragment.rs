@@ -1,6 +1,6 @@
 //! Fragments: the first has ports, and the others follow it or go by their addresses.
 
-use lb_common::flows::Standing::{Moved, Open, Unconfirmed};
+use lb_common::flows::FlowState::{Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};

@@ -1,6 +1,6 @@
 //! IP in IP: to nodes that are reached so, and from peers.
 
-use lb_common::flows::Standing::Unconfirmed;
+use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
 
 use super::{Row, edited};

@@ -8,9 +8,9 @@ mod life;
 mod opening;
 mod windows;
 
-use lb_common::flows::Standing::{Closed, HalfOpen, Moved, Unconfirmed};
+use lb_common::flows::FlowState::{Closed, HalfOpen, Moved, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
-use lb_pipeline::owner::MARK_NOBODY;
+use lb_pipeline::owner::MARK_UNKNOWN;
 
 use super::Row;
 use crate::packets::build::{Frame, flags};
@@ -23,7 +23,7 @@ use crate::packets::fixture::{
 
 const SELF: u32 = wire_id(node::SELF);
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
-const FROM_PEER: Expect = Expect::Untouched(Outcome::LocalFromPeer as u32);
+const FROM_PEER: Expect = Expect::Untouched(Outcome::LocalFromNode as u32);
 /// The type of a packet that one node has been asked for.
 const ASKED_ONE: u16 = 0x88b5;
 /// The type of a packet that more than one node has been asked for.
@@ -81,7 +81,7 @@ fn in_gue(asked: impl Into<Asked>, inner: &Frame) -> Frame {
 /// As it comes home where nobody of these knows its flow, of whom the first leads the slot.
 fn nobodys(asked: &[u32], inner: &Frame) -> Frame {
     let asked = Asked::from(asked);
-    let marks = asked.marks | MARK_NOBODY;
+    let marks = asked.marks | MARK_UNKNOWN;
     in_gue(asked.marks(marks), inner)
 }
 
@@ -106,7 +106,7 @@ fn passed_on(inner: &Frame, to: u16, asked: impl Into<Asked>) -> Expect {
 /// The same, back to the flow's home.
 fn given_back(inner: &Frame, home: u16, asked: impl Into<Asked>) -> Expect {
     let asked = asked.into();
-    let marks = asked.marks | MARK_NOBODY;
+    let marks = asked.marks | MARK_UNKNOWN;
     passed_on(inner, home, asked.marks(marks))
 }
 

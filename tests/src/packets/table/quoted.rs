@@ -1,8 +1,8 @@
 //! ICMP errors about packets from a VIP, and what looks like them.
 
-use lb_common::flows::Standing::{HalfOpen, Moved, Open};
+use lb_common::flows::FlowState::{HalfOpen, Moved, Open};
 use lb_common::verdict::{Outcome, Refusal};
-use lb_pipeline::owner::{MARK_LED, MARK_NOBODY, MARK_OPENING};
+use lb_pipeline::owner::{MARK_LED, MARK_OPENING, MARK_UNKNOWN};
 
 use super::{Row, edited};
 use crate::packets::build::{Addresses, Frame};
@@ -146,7 +146,7 @@ fn own_flows() -> Vec<Row> {
     for (family, sent, client) in families() {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
-            let nobodys = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_NOBODY);
+            let nobodys = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_UNKNOWN);
             let nobodys = listed(Frame::v4(PEER4, SELF4), 50_000, nobodys, &client.clone().tcp(4000, port));
             rows.push(
                 Row::frame(

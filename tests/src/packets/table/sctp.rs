@@ -1,6 +1,6 @@
 //! SCTP (RFC 9260): carried as TCP is, with the type of the first chunk in place of the flags.
 
-use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
+use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
@@ -51,10 +51,8 @@ fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |chunk| base.clone().sctp(4000, port::LOCAL, chunk);
     let [init, cookie, data, heartbeat] = [INIT, COOKIE_ECHO, DATA, HEARTBEAT].map(packet);
-    let row = |name: &str, before: &[&Frame], frame: &Frame, standing: Standing| {
-        Row::frame(format!("{family} SCTP {name}"), frame, LOCAL)
-            .after(before)
-            .leaves(&[(node::SELF, standing)])
+    let row = |name: &str, before: &[&Frame], frame: &Frame, state: FlowState| {
+        Row::frame(format!("{family} SCTP {name}"), frame, LOCAL).after(before).leaves(&[(node::SELF, state)])
     };
     let unknown = |name: &str, chunk| {
         Row::frame(format!("{family} SCTP {name} of an unknown flow"), &packet(chunk), UNOWNED)

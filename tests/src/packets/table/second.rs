@@ -1,8 +1,8 @@
 //! Ways of a second chance: in GUE, under the experimental EtherTypes, and back from there.
 
-use lb_common::flows::Standing::{Moved, Unconfirmed};
+use lb_common::flows::FlowState::{Moved, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
-use lb_pipeline::owner::{MARK_LED, MARK_NOBODY};
+use lb_pipeline::owner::{MARK_LED, MARK_UNKNOWN};
 
 use super::Row;
 use crate::model::Action;
@@ -234,7 +234,7 @@ fn given_back() -> Vec<Row> {
         let largest = usize::from(MTU) - OVER4 - 4;
         let [fits, large] = [largest, largest + 1].map(|size| frame(port::FORMER_NEAR_GUE4).sized(size));
         let ask = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &list, inner);
-        let back = Asked::from(&[list[0], SELF]).marks(MARK_LED | MARK_NOBODY);
+        let back = Asked::from(&[list[0], SELF]).marks(MARK_LED | MARK_UNKNOWN);
         rows.extend([
             Row::frame(format!("{family}, the largest back home in GUE"), &ask(&fits), {
                 asked_gue(&fits, node::NEAR_GUE4, back)

@@ -1,6 +1,6 @@
 //! Clients inside and outside the source ranges of a Service.
 
-use lb_common::flows::Standing;
+use lb_common::flows::FlowState;
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::Row;
@@ -136,10 +136,10 @@ fn owned() -> Vec<Row> {
         let data = base.clone().tcp(4000, port::LOCAL);
         rows.extend([
             Row::frame(format!("{family} connection of an admitted client here"), &open, LOCAL)
-                .leaves(&[(node::SELF, Standing::HalfOpen)]),
+                .leaves(&[(node::SELF, FlowState::HalfOpen)]),
             Row::frame(format!("{family} data of an admitted client here"), &data, LOCAL)
                 .after(&[&open])
-                .leaves(&[(node::SELF, Standing::Open)]),
+                .leaves(&[(node::SELF, FlowState::Open)]),
             Row::frame(
                 format!("{family} connection of a client outside here"),
                 &other.clone().syn(4000, port::LOCAL),

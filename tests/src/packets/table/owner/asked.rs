@@ -1,8 +1,8 @@
 //! The leader asks the former leaders, then the successors, for flows that it does not know.
 
-use lb_common::flows::Standing::{Closed, HalfOpen, Open, Unconfirmed};
+use lb_common::flows::FlowState::{Closed, HalfOpen, Open, Unconfirmed};
 use lb_common::verdict::Refusal;
-use lb_pipeline::owner::{MARK_LED, MARK_NOBODY};
+use lb_pipeline::owner::{MARK_LED, MARK_UNKNOWN};
 
 use super::opening::opening;
 use super::{ASKED_MORE, SELF, by_mac, fin, given_back, in_gue, passed_on, syn, taken, tcp, v4, v6};
@@ -61,8 +61,8 @@ fn delegated() -> Vec<Row> {
     let new = syn(port::TAKEN_OVER);
     let first = [wire_id(node::FAR4)];
     let to_first = |frame: &Frame| asked_gue(frame, node::FAR4, &[SELF]);
-    let row = |name: &str, before: &[&Frame], frame: &Frame, expect, standing| {
-        Row::frame(name, frame, expect).after(before).leaves(&[(node::FAR4, standing)])
+    let row = |name: &str, before: &[&Frame], frame: &Frame, expect, state| {
+        Row::frame(name, frame, expect).after(before).leaves(&[(node::FAR4, state)])
     };
     vec![
         row("delegated, to that node", &[&frame], &frame, to_first(&frame), Unconfirmed),
@@ -110,7 +110,7 @@ fn in_order() -> Vec<Row> {
     // Without GUE the Ethernet header of the tunnel is all that is left of it: new MACs, the mark.
     let marked = |to| asked_l2(&frame, to, ASKED_MORE);
     // The sixth is not on the list, for which there is no room.
-    let full = |frame: &Frame| asked_gue(frame, node::FAR4, Asked::from(&ids).marks(MARK_LED | MARK_NOBODY));
+    let full = |frame: &Frame| asked_gue(frame, node::FAR4, Asked::from(&ids).marks(MARK_LED | MARK_UNKNOWN));
     let sixth = in_gue(&ids, &frame);
     let strangers = [1, 2, 3, 4, 5];
     let of_strangers = in_gue(&strangers, &frame);

@@ -1,6 +1,6 @@
 //! The flow's owner, or who is to be asked, is gone or cannot be reached.
 
-use lb_common::flows::Standing::{HalfOpen, Moved, Unconfirmed};
+use lb_common::flows::FlowState::{HalfOpen, Moved, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::opening::opening;
@@ -15,7 +15,7 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// Nobody knows the flow, and its owner may be a node that is gone for a moment.
 fn bereaved() -> Vec<Row> {
-    let orphaned = || refused(Refusal::Orphaned);
+    let orphaned = || refused(Refusal::Hold);
     let lost = in_gue(&[], &tcp(port::FORMER_LOST));
     let others_asked = in_gue(&[wire_id(node::FAR4)], &tcp(port::FORMERS_LOST));
     let asked = [SELF, wire_id(node::FAR4)];
@@ -80,7 +80,8 @@ fn without_a_way() -> Vec<Row> {
         ("a node outside the map", port::FORMER_OUTSIDE, node::OUTSIDE),
     ]
     .map(|(name, port, to)| {
-        Row::frame(format!("to ask {name}"), &tcp(port), refused(Refusal::NoWay)).leaves(&[(to, Unconfirmed)])
+        Row::frame(format!("to ask {name}"), &tcp(port), refused(Refusal::NoNextHop))
+            .leaves(&[(to, Unconfirmed)])
     })
     .to_vec()
 }

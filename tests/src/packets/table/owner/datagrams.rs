@@ -1,6 +1,6 @@
 //! UDP has no beginning: it is asked for only while older flows may live elsewhere.
 
-use lb_common::flows::Standing::{Udp, Unconfirmed};
+use lb_common::flows::FlowState::{Udp, Unconfirmed};
 
 use super::{SELF, by_mac, in_gue, passed_on, taken, udp};
 use crate::packets::expect::{LOCAL, asked_gue, rewritten};

@@ -1,6 +1,6 @@
 //! What nobody knows goes back to its home, which decides.
 
-use lb_common::flows::Standing::{Closed, HalfOpen, Open, Unconfirmed};
+use lb_common::flows::FlowState::{Closed, HalfOpen, Open, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::{ASKED_MORE, SELF, fin, given_back, in_gue, nobodys, syn, taken, tcp, unowned, v4, v6};
@@ -78,7 +78,7 @@ fn decided() -> Vec<Row> {
     let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
     let no_longer = tcp(port::FAR4_FORMER_SELF);
     let at_former = nobodys(&[SELF], &no_longer);
-    let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_NOBODY);
+    let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
     let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
     rows.extend([
         Row::frame("nobody's, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
@@ -104,11 +104,11 @@ fn known() -> Vec<Row> {
     let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
     let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
     let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
-    let row = |name: &str, before: &[&Frame], outer: &Frame, inner: &Frame, standing| {
-        Row::frame(name, outer, taken(outer, inner)).after(before).leaves(&[(node::SELF, standing)])
+    let row = |name: &str, before: &[&Frame], outer: &Frame, inner: &Frame, state| {
+        Row::frame(name, outer, taken(outer, inner)).after(before).leaves(&[(node::SELF, state)])
     };
-    let mine = |name: &str, before: &[&Frame], frame: &Frame, standing| {
-        Row::frame(name, frame, LOCAL).after(before).leaves(&[(node::SELF, standing)])
+    let mine = |name: &str, before: &[&Frame], frame: &Frame, state| {
+        Row::frame(name, frame, LOCAL).after(before).leaves(&[(node::SELF, state)])
     };
     vec![
         row("nobody else's, begun at home", &[&new], &back, &frame, Open),

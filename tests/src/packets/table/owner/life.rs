@@ -1,6 +1,6 @@
 //! A flow's life at its owner.
 
-use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
+use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
 
 use super::{SELF, UNOWNED, by_mac, fin, in_gue, nobodys, syn, taken, tcp, udp, v4, v6};
 use crate::packets::build::{Frame, flags};
@@ -20,9 +20,9 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     let fin = segment(flags::FIN | flags::ACK);
     let rst = segment(flags::RST);
     let udp = base.clone().udp(4000, port::LOCAL);
-    let mine = |standing: Standing| [(node::SELF, standing)];
-    let row = |name: &str, before: &[&Frame], frame: &Frame, standing| {
-        Row::frame(format!("{family} {name}"), frame, LOCAL).after(before).leaves(&mine(standing))
+    let mine = |state: FlowState| [(node::SELF, state)];
+    let row = |name: &str, before: &[&Frame], frame: &Frame, state| {
+        Row::frame(format!("{family} {name}"), frame, LOCAL).after(before).leaves(&mine(state))
     };
     let unknown = |name: &str, frame: &Frame| Row::frame(format!("{family} {name}"), frame, UNOWNED);
     vec![

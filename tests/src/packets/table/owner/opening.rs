@@ -1,6 +1,6 @@
 //! A SYN may be a stranger's, while the connection lives with somebody who led before: the ACK after it is asked of them.
 
-use lb_common::flows::Standing::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
+use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
 use super::{SELF, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, v4, v6};
@@ -69,10 +69,10 @@ fn asked() -> Vec<Row> {
     let home = [wire_id(node::FAR4)];
     let (new, old, end) = (by_mac(syn(at)), by_mac(tcp(at)), by_mac(fin(at)));
     let (asked, asked_end) = (in_gue(opening(&home), &tcp(at)), in_gue(opening(&home), &fin(at)));
-    let row = |name: &str, before: &[&Frame], outer: &Frame, expect: Expect, standing: Standing| {
+    let row = |name: &str, before: &[&Frame], outer: &Frame, expect: Expect, state: FlowState| {
         Row::frame(format!("after a SYN at home, {name}"), outer, expect)
             .after(before)
-            .leaves(&[(node::SELF, standing)])
+            .leaves(&[(node::SELF, state)])
     };
     let back = || given_back(&tcp(at), node::FAR4, opening(&home));
     let local = in_gue(opening(&[77]), &tcp(port::LOCAL));
@@ -99,10 +99,10 @@ fn syns() -> Vec<Row> {
     let home = [wire_id(node::FAR4)];
     let (new, old, end) = (by_mac(syn(at)), by_mac(tcp(at)), by_mac(fin(at)));
     let asked = in_gue(&home, &syn(at));
-    let row = |name: &str, before: &[&Frame], expect: Expect, standing: Standing| {
+    let row = |name: &str, before: &[&Frame], expect: Expect, state: FlowState| {
         Row::frame(format!("SYN from home, {name}"), &asked, expect)
             .after(before)
-            .leaves(&[(node::SELF, standing)])
+            .leaves(&[(node::SELF, state)])
     };
     vec![
         row("moved here", &[&new, &old], taken(&asked, &syn(at)), Moved),

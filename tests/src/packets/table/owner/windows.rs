@@ -1,8 +1,8 @@
 //! A long history is searched window by window: each packet that nobody knows makes home ask the next one.
 
-use lb_common::flows::Standing::Unconfirmed;
+use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
-use lb_pipeline::owner::{MARK_LED, MARK_NOBODY, MARK_WINDOW_SHIFT, WINDOW};
+use lb_pipeline::owner::{MARK_LED, MARK_UNKNOWN, MARK_WINDOW_SHIFT, WINDOW};
 
 use super::{ASKED_ONE, SELF, in_gue, passed_on, tcp, unowned};
 use crate::packets::build::Frame;
@@ -25,7 +25,7 @@ fn nobodys(window: u32) -> Frame {
     let others = LONG_FORMER.iter().skip(first).take(WINDOW - 1).map(|node| wire_id(*node));
     let asked: Vec<u32> = std::iter::once(SELF).chain(others).collect();
     let asked = within(window, &asked);
-    let marks = asked.marks | MARK_NOBODY;
+    let marks = asked.marks | MARK_UNKNOWN;
     in_gue(asked.marks(marks), &tcp(port::LONG))
 }
 

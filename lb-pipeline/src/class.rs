@@ -1,36 +1,36 @@
-//! What a packet is, as far as its headers and the table of VIPs say.
+//! The class of a packet, by its headers and the table of VIPs.
 
 use lb_common::wire::bfd as wire_bfd;
 use lb_common::wire::gue;
 
-/// What a look at the IP header and the ports has found. More of it is in the [`crate::Packet`].
+/// The class of a packet; [`crate::PacketInfo`] has the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Found {
+pub enum PacketClass {
     /// A packet for a VIP.
-    Target,
+    Vip,
     /// UDP to the port of GUE.
     Gue,
-    /// IPv4 or IPv6 right in IP.
+    /// IPv4 or IPv6 directly in IP.
     Ipip,
-    /// ICMP or ICMPv6 without anything between the headers.
+    /// ICMP or ICMPv6 directly behind the IP header.
     Icmp,
     /// UDP to the port of the S-BFD reflector.
     Probe,
-    /// UDP from that port.
+    /// UDP from the port of the S-BFD reflector.
     ProbeAnswer,
     /// UDP to a port of BFD.
     Bfd,
-    /// A fragment that is not its packet's first.
+    /// A fragment that is not the first.
     Fragment,
-    /// None of our business.
+    /// Anything else.
     Nothing,
 }
 
-impl Found {
-    /// Every one, by its number.
+impl PacketClass {
+    /// Every class, by its number.
     pub(crate) const ALL: [Self; 9] = [
-        Self::Target,
+        Self::Vip,
         Self::Gue,
         Self::Ipip,
         Self::Icmp,
@@ -41,7 +41,7 @@ impl Found {
         Self::Nothing,
     ];
 
-    /// By number, in a table that a mask keeps look-ups in.
+    /// The classes by number, in a table whose size is a power of two, so that a mask bounds the index.
     pub(crate) const BY_NUMBER: &'static [Option<Self>; 16] = {
         let mut found = [None; 16];
         let mut number = 0;
@@ -52,7 +52,7 @@ impl Found {
         &{ found }
     };
 
-    /// What UDP is that is for no VIP.
+    /// Returns the class of UDP that is for no VIP.
     #[inline(always)]
     pub(crate) fn udp(ports: [u8; 4]) -> Self {
         let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
