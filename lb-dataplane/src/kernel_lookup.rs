@@ -40,9 +40,9 @@ pub type Obstacle = Option<String>;
 /// The kernel tables that the program can look up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupSupport {
-    /// The obstacle to socket lookups.
+    /// Reason why sockets cannot be looked up.
     pub sockets: Obstacle,
-    /// The obstacle to conntrack lookups.
+    /// Reason why tracked connections cannot be looked up.
     pub conntrack: Obstacle,
 }
 

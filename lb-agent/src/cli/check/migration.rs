@@ -11,8 +11,10 @@ use super::cluster::ClusterObjects;
 /// A difference between MetalLB and Fairlead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
+    /// The category.
     #[serde(rename = "what")]
     pub(super) category: Category,
+    /// The object that it is about.
     #[serde(rename = "about")]
     pub(super) object: String,
     /// The difference, and what to do.

@@ -34,11 +34,16 @@ const BANS: [Ban; 18] = [
 ];
 
 /// Words that other software gives, with the files that speak to it.
-const EXCEPTIONS: [(&str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str); 5] = [
     // The user of Unix.
     ("xtask/src/lanes/kernels/image.rs", "nobody"),
     // `propagationPolicy: Orphan` of Kubernetes.
     ("tests/src/api_server", "orphan"),
+    // Types and methods of the netlink crates.
+    ("lb-dataplane/src/net", "neighbour"),
+    ("lb-dataplane/src/net", "neighbours"),
+    // The flag `--orphan-grace`.
+    ("lb-agent/src/cli/agent.rs", "orphan"),
 ];
 
 const fn ban(phrases: &'static [&'static str], instead: &'static str) -> Ban {
