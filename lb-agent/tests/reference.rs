@@ -6,6 +6,8 @@
 mod events;
 #[path = "reference/flags.rs"]
 mod flags;
+#[path = "reference/metrics.rs"]
+mod metrics;
 #[path = "reference/verdicts.rs"]
 mod verdicts;
 
@@ -67,4 +69,9 @@ fn the_page_of_verdicts_is_the_table_of_the_program() -> io::Result<()> {
 #[test]
 fn the_page_of_events_and_conditions_is_the_table_of_reasons() -> io::Result<()> {
     check("events.md", &events::page())
+}
+
+#[test]
+fn the_page_of_metrics_is_what_agents_and_controllers_serve() -> io::Result<()> {
+    check("metrics.md", &metrics::page().map_err(io::Error::other)?)
 }

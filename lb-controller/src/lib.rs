@@ -5,7 +5,7 @@
 
 mod config_check;
 pub mod hash_key;
-mod metrics;
+pub mod metrics;
 mod plan;
 mod preconditions;
 mod service_events;

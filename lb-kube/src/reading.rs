@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_api::problem::{Problem, ReadReason, Reason, Severity};
-use lb_runtime::metrics::{MetricType, register};
-use prometheus::Registry;
+use lb_runtime::metrics::{MetricSink, MetricType, register};
 
 /// The state of reading the objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +47,7 @@ impl Reading {
     ///
     /// # Errors
     /// If a name is already registered.
-    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    pub fn register(&self, registry: &impl MetricSink) -> Result<(), prometheus::Error> {
         use MetricType::{Counter, Gauge};
         let metrics = [
             (

@@ -9,7 +9,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 /// A kind.
-pub struct Kind {
+pub struct KindDefinition {
     /// Kind, plural and group.
     pub names: ObjectKind,
     /// Its description, in a sentence.
@@ -67,8 +67,8 @@ impl Version {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[KindDefinition] = &[
+    KindDefinition {
         names: ObjectKind::IP_ADDRESS_POOL,
         description: "A pool of addresses for Services.",
         needs_spec: true,
@@ -80,7 +80,7 @@ pub const KINDS: &[Kind] = &[
             Column::text("Addresses", ".spec.addresses"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::L2_ADVERTISEMENT,
         description: "Pools whose addresses are announced by ARP and NDP, and where.",
         needs_spec: false,
@@ -93,7 +93,7 @@ pub const KINDS: &[Kind] = &[
             Column::wide("Node Selectors", ".spec.nodeSelectors"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_ADVERTISEMENT,
         description: "Pools whose addresses are advertised by BGP, how, and to which peers.",
         needs_spec: false,
@@ -106,7 +106,7 @@ pub const KINDS: &[Kind] = &[
             Column::wide("Node Selectors", ".spec.nodeSelectors"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_PEER,
         description: "A BGP peer of nodes.",
         needs_spec: true,
@@ -122,7 +122,7 @@ pub const KINDS: &[Kind] = &[
             Column::text("Multi Hops", ".spec.ebgpMultiHop"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BFD_PROFILE,
         description: "The parameters of BFD sessions; times in milliseconds.",
         needs_spec: false,
@@ -135,7 +135,7 @@ pub const KINDS: &[Kind] = &[
             Column::of("Multiplier", "integer", ".spec.detectMultiplier"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::COMMUNITY,
         description: "Aliases of BGP communities.",
         needs_spec: false,
@@ -143,7 +143,7 @@ pub const KINDS: &[Kind] = &[
         status: schema_of::<status::NoFields>,
         columns: &[],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::SERVICE_L2_STATUS,
         description: "The node that announces a Service by ARP or NDP. Written by agents.",
         needs_spec: false,
@@ -155,7 +155,7 @@ pub const KINDS: &[Kind] = &[
             Column::text("Service Namespace", ".status.serviceNamespace"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::SERVICE_BGP_STATUS,
         description: "The BGP peers that a node advertises a Service to. Written by agents.",
         needs_spec: false,
@@ -167,7 +167,7 @@ pub const KINDS: &[Kind] = &[
             Column::text("Service Namespace", ".status.serviceNamespace"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::CONFIGURATION_STATE,
         description: "The state of the configuration, as seen by the controller or the agent of a node. Written by both.",
         needs_spec: false,
@@ -179,7 +179,7 @@ pub const KINDS: &[Kind] = &[
             Column::of("Age", "date", ".metadata.creationTimestamp"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_SESSION_STATE,
         description: "The state of a node's session with a BGP peer. Written by agents.",
         needs_spec: false,

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hyper::StatusCode;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use lb_runtime::metrics::MetricSink;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use super::error_log::{self, LOG_INTERVAL};
 
@@ -103,7 +104,7 @@ impl ClientStats {
     ///
     /// # Errors
     /// If a name is already registered.
-    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    pub fn register(&self, registry: &impl MetricSink) -> Result<(), prometheus::Error> {
         let counters = [
             (
                 "fairlead_k8s_request_errors_total",
