@@ -119,9 +119,9 @@ impl Chaos {
             pod: None,
             limits: WriteLimits::DEFAULT,
         };
-        let (wanted, written) = watch::channel(Some(Arc::new(wanted(node, 0))));
+        let (desired_status, written) = watch::channel(Some(Arc::new(desired_status(node, 0))));
         self.tasks.spawn(writer.run(written));
-        self.agents.push(wanted);
+        self.agents.push(desired_status);
         Ok(())
     }
 
@@ -207,8 +207,8 @@ impl Chaos {
                 self.cluster.store.remove("", "services", "shop", &format!("s{gone}"));
             }
         }
-        for (wanted_of, node) in self.agents.iter().zip(NODES) {
-            wanted_of.send_replace(Some(Arc::new(wanted(node, self.services))));
+        for (sender, node) in self.agents.iter().zip(NODES) {
+            sender.send_replace(Some(Arc::new(desired_status(node, self.services))));
         }
         Ok(())
     }
@@ -287,14 +287,14 @@ fn fault(turn: usize) -> String {
     if turn.is_multiple_of(2) { String::new() } else { format!("fault {turn}") }
 }
 
-fn wanted(node: &str, turn: usize) -> DesiredStatus {
-    let mut wanted = DesiredStatus::default();
-    wanted.set_service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
+fn desired_status(node: &str, turn: usize) -> DesiredStatus {
+    let mut desired_status = DesiredStatus::default();
+    desired_status.set_service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
     let faults: Vec<String> = [fault(turn)].into_iter().filter(|fault| !fault.is_empty()).collect();
-    wanted.set_configuration(StatusComponent::Agent(node), &[], &faults);
+    desired_status.set_configuration(StatusComponent::Agent(node), &[], &faults);
     let session = SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };
-    wanted.set_session(node, &session);
-    wanted
+    desired_status.set_session(node, &session);
+    desired_status
 }
 
 fn addresses(service: &Value) -> Vec<String> {

@@ -89,7 +89,7 @@ pub trait RouterDaemon {
         })
     }
 
-    /// Waits until the paths to a prefix satisfy `wanted`.
+    /// Waits until the paths to a prefix satisfy `expected`.
     ///
     /// # Errors
     /// When they do not by then; the error has the paths.
@@ -97,10 +97,10 @@ pub trait RouterDaemon {
         &self,
         prefix: IpNet,
         within: Duration,
-        wanted: &dyn Fn(&[RouteView]) -> bool,
+        expected: &dyn Fn(&[RouteView]) -> bool,
     ) -> Result<Vec<RouteView>> {
         wait(within, || match self.routes(prefix) {
-            Ok(routes) if wanted(&routes) => Ok(routes),
+            Ok(routes) if expected(&routes) => Ok(routes),
             other => bail!("{}: {prefix}: {other:#?}", self.host().name()),
         })
     }
@@ -142,14 +142,14 @@ pub fn kernel_next_hops(host: &LabHost, prefix: IpNet) -> Result<Vec<IpAddr>> {
 /// # Errors
 /// When it does not by then; the error has the next hops.
 pub fn wait_kernel_next_hops(host: &LabHost, prefix: IpNet, hops: &[IpAddr], within: Duration) -> Result<()> {
-    let mut wanted = hops.to_vec();
-    wanted.sort_unstable();
+    let mut expected = hops.to_vec();
+    expected.sort_unstable();
     wait(within, || {
         let found = kernel_next_hops(host, prefix)?;
-        if found == wanted {
+        if found == expected {
             return Ok(());
         }
-        bail!("{}: next hops of {prefix} are {found:?} instead of {wanted:?}", host.name())
+        bail!("{}: next hops of {prefix} are {found:?} instead of {expected:?}", host.name())
     })
 }
 

@@ -224,7 +224,7 @@ async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
             max_interval: Duration::from_secs(1),
         },
     };
-    let (wanted, written) = watch::channel(None);
+    let (desired, written) = watch::channel(None);
     let task = tokio::spawn(writer.run(written));
     let statuses = || ["servicebgpstatuses", "configurationstates", "bgpsessionstates"];
     let count = |plural: &str| {
@@ -238,11 +238,11 @@ async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
         "n1",
         &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None },
     );
-    wanted.send_replace(Some(Arc::new(all)));
+    desired.send_replace(Some(Arc::new(all)));
     eventually("all statuses are written", SOON, || statuses().iter().all(|plural| count(plural) == 1))
         .await?;
     eventually("with an Event", SOON, || !cluster.events("a").is_empty()).await?;
-    wanted.send_replace(Some(Arc::new(DesiredStatus::default())));
+    desired.send_replace(Some(Arc::new(DesiredStatus::default())));
     eventually("all statuses are deleted", SOON, || statuses().iter().all(|plural| count(plural) == 0))
         .await?;
     let watched = || {

@@ -51,8 +51,8 @@ fn helm_lint_passes() -> Result<()> {
     let home = TempDir::new()?;
     let directory = chart::directory();
     let args = ["lint".as_ref(), "--strict".as_ref(), directory.as_os_str()];
-    let said = kube_clients::run(&clients.helm(), home.path(), &args, "")?.success()?;
-    ensure!(said.contains("1 chart(s) linted, 0 chart(s) failed"), "{said}");
+    let printed = kube_clients::run(&clients.helm(), home.path(), &args, "")?.success()?;
+    ensure!(printed.contains("1 chart(s) linted, 0 chart(s) failed"), "{printed}");
     Ok(())
 }
 
@@ -76,10 +76,10 @@ fn rendered_objects_are_valid_for_kubernetes_and_for_the_command_line() -> Resul
             fields::check(object)?;
         }
         // Set by the environment in a pod.
-        for (kind, said) in [("DaemonSet", "--node=x"), ("Deployment", "--identity=x")] {
+        for (kind, printed) in [("DaemonSet", "--node=x"), ("Deployment", "--identity=x")] {
             for workload in objects.iter().filter(|it| it["kind"] == kind) {
                 let container = &workload["spec"]["template"]["spec"]["containers"][0];
-                let arguments = [vec!["fairlead"], texts(&container["args"]), vec![said]].concat();
+                let arguments = [vec!["fairlead"], texts(&container["args"]), vec![printed]].concat();
                 let cli = Cli::try_parse_from(&arguments).with_context(|| format!("{arguments:?}"))?;
                 assert_eq!(matches!(cli.command, Command::Agent(_)), kind == "DaemonSet", "{arguments:?}");
             }
@@ -277,12 +277,12 @@ fn every_value_of_metallbs_chart_is_supported_or_reported_by_name() -> Result<()
     let noted = installed(&clients, &answered(&rows, "noted")?)?.success()?;
     let refused = installed(&clients, &answered(&rows, "refused")?)?.failure()?;
     for row in &rows {
-        let (said, wanted) = match (row.renders.as_deref(), row.answer.as_deref()) {
+        let (printed, expected) = match (row.renders.as_deref(), row.answer.as_deref()) {
             (Some(text), _) => (&objects, text.to_owned()),
             (None, Some("noted")) => (&noted, format!("  {}: ", row.key)),
             (None, _) => (&refused, format!("  {}: ", row.key)),
         };
-        ensure!(said.contains(&wanted), "{}: no {wanted:?} in\n{said}", row.key);
+        ensure!(printed.contains(&expected), "{}: no {expected:?} in\n{printed}", row.key);
     }
     Ok(())
 }
@@ -299,7 +299,7 @@ fn default_values_of_metallbs_chart_cause_no_messages() -> Result<()> {
     let keys: BTreeSet<_> = unread.iter().filter_map(|it| it["key"].as_str()).collect();
     assert_eq!(answered, keys);
     let defaults = nested(unread.iter().filter_map(|it| Some((it["key"].as_str()?, &it["default"]))))?;
-    let said = installed(&clients, &defaults)?.success()?;
-    ensure!(!said.contains("have no effect"), "{said}");
+    let printed = installed(&clients, &defaults)?.success()?;
+    ensure!(!printed.contains("have no effect"), "{printed}");
     Ok(())
 }

@@ -69,9 +69,9 @@ async fn the_installation_page_installs_and_removes_the_product() -> Result<()> 
     shell.step("install-kubectl")?;
     works(&cluster, &shell, "one", "first").await?;
     // Without controllers but with the webhook configuration, pools cannot be written.
-    let (taken, said) =
+    let (taken, printed) =
         shell.attempt(&format!("kubectl label ipaddresspool first --namespace {NAMESPACE} written=yes"))?;
-    ensure!(!taken && said.contains("failed calling webhook"), "{said}");
+    ensure!(!taken && printed.contains("failed calling webhook"), "{printed}");
     for step in ["detach", "remove-kubectl", "remove-rest"] {
         shell.step(step)?;
     }

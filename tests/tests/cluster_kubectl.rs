@@ -42,8 +42,8 @@ fn shell(clients: &KubeClients, cluster: &TestCluster) -> Result<Shell> {
 }
 
 fn refused(shell: &Shell, commands: &str, why: &str) -> Result<()> {
-    let (succeeded, said) = shell.attempt(commands)?;
-    ensure!(!succeeded && said.contains(why), "{commands}: {why}: {said}");
+    let (succeeded, printed) = shell.attempt(commands)?;
+    ensure!(!succeeded && printed.contains(why), "{commands}: {why}: {printed}");
     Ok(())
 }
 
@@ -60,8 +60,8 @@ async fn applied_manifests_leave_no_kubectl_diff() -> Result<()> {
     let shell = shell(&clients, &cluster)?;
     refused(&shell, "kubectl diff --server-side --kustomize deploy/crds", "communities.metallb.io")?;
     for way in ["--server-side", "--server-side --field-manager=helm"] {
-        let said = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
-        ensure!(said.lines().count() > 25 && !said.contains("Warning"), "{said}");
+        let printed = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
+        ensure!(printed.lines().count() > 25 && !printed.contains("Warning"), "{printed}");
     }
     // A moment later the server sets the definitions' status to established, which would be a difference,
     // too.
@@ -84,11 +84,11 @@ async fn kinds_have_descriptions_and_metallbs_printer_columns() -> Result<()> {
     for field in
         ["ipaddresspools.spec.serviceAllocation.priority", "bgppeers.spec.passwordSecret", "bfdprofiles.spec"]
     {
-        let said = shell.run(&format!("kubectl explain {field}"))?;
-        ensure!(said.contains("DESCRIPTION:") && !said.contains("<empty>"), "{said}");
+        let printed = shell.run(&format!("kubectl explain {field}"))?;
+        ensure!(printed.contains("DESCRIPTION:") && !printed.contains("<empty>"), "{printed}");
     }
     shell.run(&format!("kubectl apply --server-side --filename - <<'END'\n{OBJECTS}\nEND"))?;
-    for (plural, wide, wanted) in [
+    for (plural, wide, expected) in [
         (
             "ipaddresspools",
             "",
@@ -123,15 +123,15 @@ async fn kinds_have_descriptions_and_metallbs_printer_columns() -> Result<()> {
         ),
         ("communities", "--no-headers=false", [vec!["NAME", "AGE"], vec!["names"]]),
     ] {
-        let said = shell.run(&format!("kubectl get {plural} {wide}"))?;
-        let mut shown = table(&said);
+        let printed = shell.run(&format!("kubectl get {plural} {wide}"))?;
+        let mut shown = table(&printed);
         // The age depends on timing.
         shown
             .iter_mut()
             .skip(1)
             .filter(|row| row.len() == 2 && row[0] == "names")
             .for_each(|row| row.truncate(1));
-        assert_eq!(shown, wanted, "{said}");
+        assert_eq!(shown, expected, "{printed}");
     }
     Ok(())
 }

@@ -99,8 +99,9 @@ impl MigrationScenario {
     }
 
     fn check_addresses(&self) -> Result<()> {
-        let wanted: BTreeMap<_, _> = HELD.iter().map(|(name, ip)| (*name, vec![(*ip).to_owned()])).collect();
-        assert_eq!(self.held(), wanted);
+        let expected: BTreeMap<_, _> =
+            HELD.iter().map(|(name, ip)| (*name, vec![(*ip).to_owned()])).collect();
+        assert_eq!(self.held(), expected);
         Ok(())
     }
 }
@@ -156,8 +157,8 @@ async fn run_side_by_side(scenario: &mut MigrationScenario) -> Result<()> {
     // Each webhook validates its own namespace.
     let wrong = "kubectl create --filename - <<<'{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, \
                  metadata: {name: wrong, namespace: fairlead}, spec: {addresses: [198.51.100.0/28]}}'";
-    let (taken, said) = scenario.shell.attempt(wrong)?;
-    ensure!(!taken && said.contains("validate.fairlead.io"), "{said}");
+    let (taken, printed) = scenario.shell.attempt(wrong)?;
+    ensure!(!taken && printed.contains("validate.fairlead.io"), "{printed}");
 
     scenario.shell.step("end-try")?;
     drop(controller);

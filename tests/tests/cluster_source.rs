@@ -115,9 +115,9 @@ async fn last_good_objects_replace_unreadable_ones_at_an_agents_start() -> Resul
     ensure!(pools(&second) == 0);
     accepted.complete(&mut second);
     ensure!(pools(&second) == 1);
-    let said: Vec<String> = second.problems.iter().map(ToString::to_string).collect();
-    ensure!(said[0].starts_with("IPAddressPool metallb-system/a: spec.addresses: "), "{said:?}");
-    ensure!(said[1].contains("its last-known-good configuration stays in force"), "{said:?}");
+    let printed: Vec<String> = second.problems.iter().map(ToString::to_string).collect();
+    ensure!(printed[0].starts_with("IPAddressPool metallb-system/a: spec.addresses: "), "{printed:?}");
+    ensure!(printed[1].contains("its last-known-good configuration stays in force"), "{printed:?}");
 
     ensure!(cluster.store.remove("metallb.io", "ipaddresspools", NAMESPACE, "a"));
     let mut third = changed(&mut source).await?;

@@ -29,7 +29,7 @@ static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| [
 
 /// A writer that runs until it is dropped.
 struct RunningWriter {
-    wanted: watch::Sender<Option<Arc<DesiredStatus>>>,
+    desired_status: watch::Sender<Option<Arc<DesiredStatus>>>,
     task: JoinHandle<()>,
 }
 
@@ -54,26 +54,27 @@ async fn start(
         pod: pod.map(str::to_owned),
         limits,
     };
-    let (wanted, written) = watch::channel(None);
-    Ok(RunningWriter { wanted, task: tokio::spawn(writer.run(written)) })
+    let (desired_status, written) = watch::channel(None);
+    Ok(RunningWriter { desired_status, task: tokio::spawn(writer.run(written)) })
 }
 
 impl RunningWriter {
-    fn set_desired(&self, wanted: DesiredStatus) {
-        self.wanted.send_replace(Some(Arc::new(wanted)));
+    fn set_desired(&self, desired_status: DesiredStatus) {
+        self.desired_status.send_replace(Some(Arc::new(desired_status)));
     }
 }
 
 /// Returns statuses of these Services, each advertised to these peers by node n1, and one session.
-fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
-    let mut wanted = DesiredStatus::default();
+fn desired_status(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
+    let mut desired_status = DesiredStatus::default();
     for (name, peers) in services {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-        wanted.set_service("n1", "shop", name, &peers);
+        desired_status.set_service("n1", "shop", name, &peers);
     }
-    wanted.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
-    wanted.set_session("n1", &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
-    wanted
+    desired_status.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
+    desired_status
+        .set_session("n1", &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp, bfd: Some("Up") });
+    desired_status
 }
 
 /// Returns the peers of each Service that node n1 reports in our objects.
@@ -132,7 +133,7 @@ async fn desired_statuses_are_written_and_obsolete_ones_deleted() -> Result<()> 
     assert_eq!(cluster.store.writes(), 0, "nothing may be written before the desired statuses are known");
 
     let first: &[(&str, &[&str])] = &[("a", &["p", "q"]), ("b", &["p"])];
-    writer.set_desired(wanted(first, "Established"));
+    writer.set_desired(desired_status(first, "Established"));
     eventually("two Services are reported", SOON, || reports(&cluster, first)).await?;
     let expected = json!({
         "bgpStatus": "Established", "bfdStatus": "Up", "node": "n1", "peer": "10.1.0.1", "vrf": "",
@@ -149,7 +150,7 @@ async fn desired_statuses_are_written_and_obsolete_ones_deleted() -> Result<()> 
     assert!(state["status"]["conditions"][0]["lastTransitionTime"].is_string());
 
     let second: &[(&str, &[&str])] = &[("b", &["q"]), ("c", &["p"])];
-    writer.set_desired(wanted(second, "Established"));
+    writer.set_desired(desired_status(second, "Established"));
     eventually("one is deleted, one changed, one new", SOON, || reports(&cluster, second)).await?;
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let names: Vec<_> = cluster.store.all("metallb.io", "servicebgpstatuses").iter().map(name).collect();
@@ -167,13 +168,13 @@ async fn statuses_converge_despite_server_faults_and_foreign_changes() -> Result
     let writer = start(&cluster, "n1", None, FAST).await?;
     let names: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
-    writer.set_desired(wanted(&all, "Established"));
+    writer.set_desired(desired_status(&all, "Established"));
     eventually("all is reported although half of the writes fail", SOON, || reports(&cluster, &all)).await?;
 
     // The server is stopped, and the desired statuses change meanwhile.
     let some: Vec<(&str, &[&str])> =
         names[10..].iter().map(|name| (name.as_str(), ["q"].as_slice())).collect();
-    writer.set_desired(wanted(&some, "Active"));
+    writer.set_desired(desired_status(&some, "Active"));
     cluster.restart_server(Duration::from_millis(300)).await?;
     eventually("it is back, and all is reported", Duration::from_secs(60), || reports(&cluster, &some))
         .await?;
@@ -211,9 +212,9 @@ async fn a_fixed_configuration_is_valid_within_seconds_despite_rate_limits() -> 
     cluster.define_statuses()?;
     let writer = start(&cluster, "n1", None, WriteLimits::DEFAULT).await?;
     let set_desired = |faults: &[String]| {
-        let mut wanted = DesiredStatus::default();
-        wanted.set_configuration(StatusComponent::Agent("n1"), &[], faults);
-        writer.set_desired(wanted);
+        let mut desired_status = DesiredStatus::default();
+        desired_status.set_configuration(StatusComponent::Agent("n1"), &[], faults);
+        writer.set_desired(desired_status);
     };
     let result = || {
         let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
@@ -242,7 +243,7 @@ async fn undefined_status_kinds_block_no_other_status() -> Result<()> {
     cluster.store.remove("apiextensions.k8s.io", "customresourcedefinitions", "", definition);
     cluster.apply(SERVICE)?;
     let writer = start(&cluster, "n1", None, FAST).await?;
-    writer.set_desired(wanted(&[("a", &["p"])], "Established"));
+    writer.set_desired(desired_status(&[("a", &["p"])], "Established"));
     eventually("the session is reported", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
     eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
     assert!(reported(&cluster).is_empty());
@@ -259,7 +260,7 @@ async fn a_node_assignment_is_one_event_even_after_a_restart() -> Result<()> {
     cluster.apply(SERVICE)?;
     let a: &[(&str, &[&str])] = &[("a", &["p"])];
     let writer = start(&cluster, "n1", None, FAST).await?;
-    writer.set_desired(wanted(a, "Connect"));
+    writer.set_desired(desired_status(a, "Connect"));
     eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
     let event = cluster.store.all("events.k8s.io", "events").pop().unwrap_or_default();
     assert_eq!(event["note"], "announcing from node \"n1\" with protocol \"bgp\"");
@@ -271,7 +272,7 @@ async fn a_node_assignment_is_one_event_even_after_a_restart() -> Result<()> {
     drop(writer);
     let writer = start(&cluster, "n1", None, FAST).await?;
     // A change of peers is no new assignment.
-    writer.set_desired(wanted(&[("a", &["p", "q"])], "Established"));
+    writer.set_desired(desired_status(&[("a", &["p", "q"])], "Established"));
     eventually("the next agent has taken over", SOON, || reports(&cluster, &[("a", &["p", "q"])])).await?;
     let events = cluster.store.all("events.k8s.io", "events");
     assert_eq!(events.len(), 1, "{events:?}");
@@ -294,13 +295,13 @@ async fn status_objects_are_owned_by_the_agents_pod() -> Result<()> {
     for name in ["speaker-1", "speaker-2"] {
         let uid = pod(name)?;
         let writer = start(&cluster, "n1", Some(name), FAST).await?;
-        writer.set_desired(wanted(&[], "Established"));
+        writer.set_desired(desired_status(&[], "Established"));
         let expected = json!([{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]);
         eventually("the pod owns it", SOON, || owner() == expected).await?;
     }
     // A missing pod owns nothing, and blocks no status.
     let writer = start(&cluster, "n1", Some("speaker-3"), FAST).await?;
-    writer.set_desired(wanted(&[("a", &["p"])], "Established"));
+    writer.set_desired(desired_status(&[("a", &["p"])], "Established"));
     eventually("a Service is reported", SOON, || reports(&cluster, &[("a", &["p"])])).await.map(drop)
 }
 
@@ -314,7 +315,7 @@ async fn status_writes_of_flapping_sessions_and_many_services_are_rate_limited()
     let writer = start(&cluster, "n1", None, limits).await?;
     let begun = Instant::now();
     for turn in 0..40 {
-        writer.set_desired(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
+        writer.set_desired(desired_status(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let objects = reported(&cluster).len();

@@ -34,12 +34,12 @@ fn manifest(lab: &Lab, name: &str) -> PathBuf {
     lab.outside(&lab.manifests_directory().join(name))
 }
 
-/// Waits until the agent's list of problems satisfies `wanted`.
-fn wait_problems(node: &LabNode<'_>, wanted: impl Fn(&[String]) -> bool) -> Result<()> {
+/// Waits until the agent's list of problems satisfies `expected`.
+fn wait_problems(node: &LabNode<'_>, expected: impl Fn(&[String]) -> bool) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let problems: Vec<String> = serde_json::from_value(node.status()?["problems"].clone())?;
-        if wanted(&problems) {
+        if expected(&problems) {
             return Ok(());
         }
         ensure!(Instant::now() < until, "the agent still reports {problems:#?}");
@@ -140,11 +140,11 @@ fn expect_error(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words:
     words_of_command.extend(arguments);
     let (program, rest) = words_of_command.split_first().context("a command has a program")?;
     let output = node.command(program).args(rest).env("RUST_LOG", "off").output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    println!("{}", said.trim());
-    ensure!(!output.status.success(), "it must fail: {said}");
-    ensure!(said.trim().lines().count() == 1, "one line: {said}");
-    ensure!(words.iter().all(|word| said.contains(word)), "{words:?} must be in: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    println!("{}", printed.trim());
+    ensure!(!output.status.success(), "it must fail: {printed}");
+    ensure!(printed.trim().lines().count() == 1, "one line: {printed}");
+    ensure!(words.iter().all(|word| printed.contains(word)), "{words:?} must be in: {printed}");
     let pins = node.directory_outside().join("bpf/fairlead");
     ensure!(!pins.exists(), "{} remains", pins.display());
     let links = node.command("ip").args(["-details", "link", "show", "eth0"]).text()?;

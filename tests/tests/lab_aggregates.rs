@@ -104,10 +104,10 @@ fn rules(node: &LabNode<'_>) -> Result<Vec<Value>> {
     Ok(rules.into_iter().filter(|rule| !rule["iif"].is_null()).collect())
 }
 
-fn wait_blackholes(node: &LabNode<'_>, wanted: &[&str]) -> Result<()> {
+fn wait_blackholes(node: &LabNode<'_>, expected: &[&str]) -> Result<()> {
     wait(WITHIN, || {
         let found = blackholes(node)?;
-        ensure!(found == wanted, "blackholes for {found:?} instead of {wanted:?}");
+        ensure!(found == expected, "blackholes for {found:?} instead of {expected:?}");
         Ok(())
     })
 }

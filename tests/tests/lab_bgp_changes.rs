@@ -121,7 +121,7 @@ fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     let url = format!("http://{METRICS}/metrics");
     wait(WITHIN, || {
         let text = node.command("curl").args(["-sS", "-m", "5", &url]).text()?;
-        let missing = lines.iter().find(|wanted| !text.lines().any(|line| line.starts_with(**wanted)));
+        let missing = lines.iter().find(|expected| !text.lines().any(|line| line.starts_with(**expected)));
         ensure!(missing.is_none(), "no {missing:?} in {text}");
         Ok(())
     })

@@ -39,13 +39,13 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// Runs `act`, and returns how many packets of an outcome there are more, once there are `wanted` or the time
+/// Runs `act`, and returns how many packets of an outcome there are more, once there are `expected` or the time
 /// is over.
-fn counts(lab: &Lab, outcome: &str, wanted: u64, act: impl FnOnce() -> Result<()>) -> Result<u64> {
+fn counts(lab: &Lab, outcome: &str, expected: u64, act: impl FnOnce() -> Result<()>) -> Result<u64> {
     let before = counted(lab, outcome)?;
     act()?;
     let begun = Instant::now();
-    while counted(lab, outcome)? < before + wanted && begun.elapsed() < WITHIN {
+    while counted(lab, outcome)? < before + expected && begun.elapsed() < WITHIN {
         sleep(Duration::from_millis(50));
     }
     // Looping packets keep coming.

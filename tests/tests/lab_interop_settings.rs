@@ -195,7 +195,7 @@ fn settings_are_used(place: &RouterHost, router: &dyn RouterDaemon, node: &LabNo
 
 /// Checks the reported reasons: the first one stays, whatever the router does on later attempts.
 fn wrong_numbers_are_named(place: &RouterHost, node: &LabNode<'_>) -> Result<()> {
-    let wanted = [
+    let expected = [
         ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
             "wrong-internal",
@@ -211,7 +211,7 @@ fn wrong_numbers_are_named(place: &RouterHost, node: &LabNode<'_>) -> Result<()>
         // The side that reads the other's OPEN first reports it.
         ("no-family", String::new(), "activate the address family for this node on the router"),
     ];
-    for (name, error, advice) in wanted {
+    for (name, error, advice) in expected {
         wait(WITHIN, || {
             let session = node.session(&place.name(name))?;
             let has = |field: &str, words: &str| session[field].as_str().is_some_and(|it| it.contains(words));

@@ -261,10 +261,10 @@ impl<'lab> LastGoodLab<'lab> {
     }
 
     /// Waits until the agent's status reports all of these.
-    fn wait_problems(&self, wanted: &[&str]) -> Result<()> {
+    fn wait_problems(&self, expected: &[&str]) -> Result<()> {
         wait(WITHIN, || {
             let problems = self.problems()?;
-            let missing = wanted.iter().find(|it| !problems.iter().any(|problem| problem.contains(**it)));
+            let missing = expected.iter().find(|it| !problems.iter().any(|problem| problem.contains(**it)));
             ensure!(missing.is_none(), "no {missing:?} in {problems:?}");
             Ok(())
         })

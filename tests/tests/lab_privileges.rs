@@ -107,10 +107,10 @@ fn a_missing_capability_is_reported_by_name() -> Result<()> {
             let command = node.command(program).args(rest).args([binary.as_str(), "agent", "--node", "n1"]);
             let command = command.args(["--interface", "eth0", "--source", &source, "--bpffs", &bpffs]);
             let output = command.env("RUST_LOG", "off").output()?;
-            let said = String::from_utf8_lossy(&output.stderr);
+            let printed = String::from_utf8_lossy(&output.stderr);
             let name = format!("CAP_{}", capability.to_uppercase());
-            ensure!(!output.status.success(), "it must fail: {said}");
-            ensure!(said.contains(&format!("missing capability {name}")), "{name}: {said}");
+            ensure!(!output.status.success(), "it must fail: {printed}");
+            ensure!(printed.contains(&format!("missing capability {name}")), "{name}: {printed}");
             ensure!(!node.pins().directory().exists(), "pins remain");
         }
         Ok(())

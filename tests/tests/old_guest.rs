@@ -18,12 +18,15 @@ fn refused(arguments: &[&str], bpffs: &Bpffs) -> Result<()> {
     let mut command = Command::new(find_binary()?);
     let Output { status, stdout, stderr } =
         command.args(arguments).arg("--bpffs").arg(bpffs.path()).output()?;
-    let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
-    ensure!(!status.success(), "{arguments:?} succeeds: {said}");
-    ensure!(started.elapsed() < WITHIN, "{arguments:?} took {:?}: {said}", started.elapsed());
+    let printed = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    ensure!(!status.success(), "{arguments:?} succeeds: {printed}");
+    ensure!(started.elapsed() < WITHIN, "{arguments:?} took {:?}: {printed}", started.elapsed());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    ensure!(said.contains(&format!("kernel {} is too old: Linux ", release.trim())), "{arguments:?}: {said}");
-    ensure!(!said.contains("refused"), "the program must not be loaded: {said}");
+    ensure!(
+        printed.contains(&format!("kernel {} is too old: Linux ", release.trim())),
+        "{arguments:?}: {printed}"
+    );
+    ensure!(!printed.contains("refused"), "the program must not be loaded: {printed}");
     Ok(())
 }
 

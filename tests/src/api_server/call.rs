@@ -68,10 +68,10 @@ impl Call {
 
     fn get(&self) -> Result<Value, StatusError> {
         if let Some(version) = self.query.get("resourceVersion") {
-            let wanted = parse_version(version).map_err(StatusError::internal)?;
+            let expected = parse_version(version).map_err(StatusError::internal)?;
             let current = self.store.lock().version;
-            if wanted > current {
-                return Err(error::too_new(wanted, current));
+            if expected > current {
+                return Err(error::too_new(expected, current));
             }
         }
         let found =
@@ -101,13 +101,13 @@ impl Call {
     }
 
     /// Converts a response to the accepted view.
-    pub(super) fn view(&self, wanted: AcceptedMedia, object: Value) -> Result<Value, StatusError> {
+    pub(super) fn view(&self, expected: AcceptedMedia, object: Value) -> Result<Value, StatusError> {
         if object["kind"] == "Status" && object["apiVersion"] == "v1" {
             return Ok(object);
         }
         let is_list =
             object.get("items").is_some_and(Value::is_array) && self.kind.list_kind == object["kind"];
-        match wanted.view {
+        match expected.view {
             ObjectView::Object | ObjectView::Groups => Ok(object),
             ObjectView::Table => table::of(&self.kind, &self.version, &self.query, &object, is_list, true),
             ObjectView::Metadata if is_list => {

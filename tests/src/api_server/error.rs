@@ -128,8 +128,8 @@ pub(super) fn expired(message: impl Into<String>) -> StatusError {
 }
 
 /// Resource version in the future.
-pub(super) fn too_new(wanted: u64, current: u64) -> StatusError {
-    let message = format!("Timeout: Too large resource version: {wanted}, current: {current}");
+pub(super) fn too_new(expected: u64, current: u64) -> StatusError {
+    let message = format!("Timeout: Too large resource version: {expected}, current: {current}");
     let details = json!({
         "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
         "retryAfterSeconds": 1,

@@ -36,7 +36,7 @@ impl AcceptedMedia {
 
     /// Returns the encoding of errors for a client.
     pub(super) fn encoding_of_errors(accept: Option<&str>) -> BodyEncoding {
-        Self::of(accept, |_| true).map_or(BodyEncoding::Json, |wanted| wanted.encoding)
+        Self::of(accept, |_| true).map_or(BodyEncoding::Json, |expected| expected.encoding)
     }
 
     /// Negotiates the media type for objects.
@@ -66,12 +66,12 @@ impl AcceptedMedia {
         clauses
             .iter()
             .find_map(|(_, parts)| Self::of_clause(parts))
-            .filter(|wanted| offers(wanted.view))
+            .filter(|expected| offers(expected.view))
             .or_else(|| {
                 clauses
                     .iter()
                     .filter_map(|(_, parts)| Self::of_clause(parts))
-                    .find(|wanted| offers(wanted.view))
+                    .find(|expected| offers(expected.view))
             })
     }
 

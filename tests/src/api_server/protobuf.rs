@@ -197,8 +197,8 @@ mod tests {
         let (headers, body) = as_json(&headers, body.into());
         assert_eq!(headers[CONTENT_TYPE], "application/json");
         let object: Value = serde_json::from_slice(&body).unwrap();
-        let wanted = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "labels": {"a": "b"}},
+        let expected = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "labels": {"a": "b"}},
                             "data": {"k": "AAH/"}, "type": "ty"});
-        assert_eq!(object, wanted);
+        assert_eq!(object, expected);
     }
 }

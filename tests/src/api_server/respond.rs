@@ -62,7 +62,7 @@ async fn answer(
     if let Some(answer) = route(&kind, &version, parts, &target, verb) {
         return answer;
     }
-    let wanted = AcceptedMedia::for_objects(accept(&parts.headers), kind.traits.is_custom)?;
+    let expected = AcceptedMedia::for_objects(accept(&parts.headers), kind.traits.is_custom)?;
     note(store, verb, &target, parts);
     if verb == "watch" {
         return ServerWatch::begin(store, kind, target, &query, &parts.headers).map(ApiResponse::Stream);
@@ -76,7 +76,7 @@ async fn answer(
     let result = call.run(&parts.method, body).await;
     warnings.extend(call.take_warnings());
     let (status, object) = result?;
-    call.view(wanted, object).map(|object| ApiResponse::Object(status, object))
+    call.view(expected, object).map(|object| ApiResponse::Object(status, object))
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, StatusError> {

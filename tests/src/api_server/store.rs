@@ -232,5 +232,5 @@ pub(super) fn key_of(kind: &ApiKind, target: &RequestTarget) -> ObjectKey {
 }
 
 pub(super) fn is_of((group, plural, within, _): &ObjectKey, kind: &ApiKind, namespace: Option<&str>) -> bool {
-    (group.as_str(), plural.as_str()) == kind.key() && namespace.is_none_or(|wanted| wanted == within)
+    (group.as_str(), plural.as_str()) == kind.key() && namespace.is_none_or(|expected| expected == within)
 }

@@ -172,7 +172,7 @@ impl User {
 fn allows(rule: &Value, access: &AccessRequest<'_>) -> bool {
     let list =
         |key: &str| rule.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let has = |key: &str, wanted: &str| list(key).any(|item| item == "*" || item == wanted);
+    let has = |key: &str, expected: &str| list(key).any(|item| item == "*" || item == expected);
     let any_of = access.resource.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
     has("verbs", access.verb)
         && has("apiGroups", access.group)

@@ -69,8 +69,8 @@ impl ServerWatch {
         query: &Query,
         headers: &HeaderMap,
     ) -> Result<Response, StatusError> {
-        let wanted = AcceptedMedia::for_objects(accept(headers), kind.traits.is_custom)?;
-        if wanted.encoding == BodyEncoding::Yaml {
+        let expected = AcceptedMedia::for_objects(accept(headers), kind.traits.is_custom)?;
+        if expected.encoding == BodyEncoding::Yaml {
             let offered = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
             let message =
                 format!("only the following media types are accepted: {}", offered.replace(", ", ","));
@@ -97,7 +97,7 @@ impl ServerWatch {
             namespace: target.namespace,
             has_bookmarks: query.is_set("allowWatchBookmarks"),
             ends: Instant::now() + lasts,
-            view: wanted.view,
+            view: expected.view,
             query: query.clone(),
             kind,
             version,

@@ -23,7 +23,7 @@ pub fn start(nodes: &[LabNode<'_>], options: &LabAgentOptions) -> Result<()> {
 /// # Errors
 /// When it does not in time.
 pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
-    let wanted = |status: &Value| {
+    let expected = |status: &Value| {
         let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
         let alive = |other: &&Value| {
             let number = &other["index"];
@@ -34,7 +34,7 @@ pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
             .filter(|it| it["is_self"] == false && nodes.iter().any(|node| it["name"] == *node.spec().name));
         Ok(others.filter(alive).count() + 1 == nodes.len())
     };
-    nodes.iter().try_for_each(|node| node.wait_status("sees all others alive", within, wanted))
+    nodes.iter().try_for_each(|node| node.wait_status("sees all others alive", within, expected))
 }
 
 /// Returns a list of an agent's status.

@@ -141,7 +141,7 @@ impl<'lab> LabNode<'lab> {
         self.wait_status("is ready", within, |status| Ok(status["ready"] == true))
     }
 
-    /// Waits until the agent's status satisfies `wanted`, which `what` describes.
+    /// Waits until the agent's status satisfies `expected`, which `what` describes.
     ///
     /// # Errors
     /// When the agent exits, or its status does not satisfy it in time.
@@ -149,13 +149,13 @@ impl<'lab> LabNode<'lab> {
         &self,
         what: &str,
         within: Duration,
-        wanted: impl Fn(&Value) -> Result<bool>,
+        expected: impl Fn(&Value) -> Result<bool>,
     ) -> Result<()> {
         let until = Instant::now() + within;
         loop {
             let status = self.status();
             if let Ok(status) = &status
-                && wanted(status)?
+                && expected(status)?
             {
                 return Ok(());
             }

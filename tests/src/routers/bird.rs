@@ -89,8 +89,8 @@ impl Bird {
     fn wait_ready(&mut self) -> Result<()> {
         let asked = wait(READY_WITHIN, || self.birdc("show status"));
         if let Some(end) = self.process.ended()? {
-            let said = fs::read_to_string(self.host.directory_outside().join("bird-start.log"));
-            bail!("bird exited: {end}\n{}", said.unwrap_or_default());
+            let startup_log = fs::read_to_string(self.host.directory_outside().join("bird-start.log"));
+            bail!("bird exited: {end}\n{}", startup_log.unwrap_or_default());
         }
         asked.map(drop).context("bird does not answer")
     }

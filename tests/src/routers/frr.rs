@@ -140,8 +140,9 @@ impl Frr {
             vtysh.args(["-c", "show version"]).text()
         });
         if let Some(end) = self.daemons.get_mut(name).map(Process::ended).transpose()?.flatten() {
-            let said = fs::read_to_string(self.host.directory_outside().join("frr.log")).unwrap_or_default();
-            bail!("{name} exited: {end}\n{said}");
+            let startup_log =
+                fs::read_to_string(self.host.directory_outside().join("frr.log")).unwrap_or_default();
+            bail!("{name} exited: {end}\n{startup_log}");
         }
         asked.map(drop).with_context(|| format!("{name} does not answer"))
     }

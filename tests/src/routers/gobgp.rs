@@ -61,8 +61,8 @@ impl Gobgp {
     fn wait_ready(&mut self) -> Result<()> {
         let asked = wait(READY_WITHIN, || self.gobgp(&["global"]));
         if let Some(end) = self.process.ended()? {
-            let said = fs::read_to_string(self.host.directory_outside().join("gobgpd.log"));
-            bail!("gobgpd exited: {end}\n{}", said.unwrap_or_default());
+            let startup_log = fs::read_to_string(self.host.directory_outside().join("gobgpd.log"));
+            bail!("gobgpd exited: {end}\n{}", startup_log.unwrap_or_default());
         }
         asked.map(drop).context("gobgpd does not answer")
     }

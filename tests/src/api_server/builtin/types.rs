@@ -21,8 +21,8 @@ pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<ValueType> 
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     };
-    let wanted = format!("{short}.{kind}");
-    let (name, _) = TABLE.lines().filter_map(head).find(|(name, _)| *name == wanted)?;
+    let expected = format!("{short}.{kind}");
+    let (name, _) = TABLE.lines().filter_map(head).find(|(name, _)| *name == expected)?;
     Some(ValueType::Named(name))
 }
 

@@ -105,16 +105,16 @@ impl Call {
     fn check_preconditions(&self, deletion: &Deletion, there: &Value) -> Result<(), StatusError> {
         let kind = &self.kind;
         let refuse = |why: String| Err(error::conflict(&kind.group, &kind.kind, name(there), &why));
-        if let Some(wanted) = deletion.uid.as_ref().filter(|uid| *uid != uid_of(there)) {
+        if let Some(expected) = deletion.uid.as_ref().filter(|uid| *uid != uid_of(there)) {
             return refuse(format!(
-                "the UID in the precondition ({wanted}) does not match the UID in record ({}). The object might have \
+                "the UID in the precondition ({expected}) does not match the UID in record ({}). The object might have \
                  been deleted and then recreated",
                 uid_of(there)
             ));
         }
-        if let Some(wanted) = deletion.version.as_ref().filter(|wanted| *wanted != version(there)) {
+        if let Some(expected) = deletion.version.as_ref().filter(|expected| *expected != version(there)) {
             return refuse(format!(
-                "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
+                "the ResourceVersion in the precondition ({expected}) does not match the ResourceVersion in record \
                  ({}). The object might have been modified",
                 version(there)
             ));

@@ -184,7 +184,7 @@ impl Call {
         if is_allowed { Ok(()) } else { Err(refuse()) }
     }
 
-    fn uid_conflict(&self, wanted: &str, found: &str) -> StatusError {
+    fn uid_conflict(&self, expected: &str, found: &str) -> StatusError {
         let namespace = self.target.namespace.as_ref().map(|namespace| format!("{namespace}/"));
         let group = if self.kind.traits.is_custom { self.kind.group.as_str() } else { "" };
         let key = format!(
@@ -196,7 +196,7 @@ impl Call {
         );
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: \
-             Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+             Precondition failed: UID in precondition: {expected}, UID in object meta: {found}",
             key.replace("/registry//", "/registry/")
         );
         error::conflict(&self.kind.group, &self.kind.plural, self.name(), &why)
@@ -215,9 +215,9 @@ impl Call {
         let mut patched = old.clone();
         let mut object = match change {
             ObjectChange::Put(object) => {
-                let (wanted, found) = (uid_of(object), uid_of(&old));
-                if !wanted.is_empty() && wanted != found {
-                    return Err(self.uid_conflict(wanted, found));
+                let (expected, found) = (uid_of(object), uid_of(&old));
+                if !expected.is_empty() && expected != found {
+                    return Err(self.uid_conflict(expected, found));
                 }
                 merge::track(Some(&old), object.clone(), &writer, &versions)
             }
@@ -286,8 +286,8 @@ impl Call {
 
     /// Rejects a write to an object that has changed meanwhile.
     fn check_version(&self, object: &mut Value, old: &Value) -> Result<(), StatusError> {
-        let wanted = version(object).to_owned();
-        let number = match wanted.as_str() {
+        let expected = version(object).to_owned();
+        let number = match expected.as_str() {
             "" => 0,
             text => text.parse::<u64>().map_err(|_| {
                 StatusError::internal(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
@@ -302,7 +302,7 @@ impl Call {
                 );
                 return Err(StatusError::invalid(&self.kind.group, &self.kind.plural, self.name(), &[cause]));
             }
-        } else if wanted != version(old) {
+        } else if expected != version(old) {
             return Err(error::modified(&self.kind, self.name()));
         }
         object["metadata"]["resourceVersion"] = json!(version(old));

@@ -134,30 +134,33 @@ fn by_step<'a>(list: &ListType, value: Option<&'a Value>) -> BTreeMap<Element, V
 }
 
 /// Merges a live and a desired value.
-pub(super) fn merged(of: &ValueType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
-    let shown = wanted.filter(|wanted| !wanted.is_null()).or(there).or(wanted)?;
+pub(super) fn merged(of: &ValueType, there: Option<&Value>, desired: Option<&Value>) -> Option<Value> {
+    let shown = desired.filter(|desired| !desired.is_null()).or(there).or(desired)?;
     let empty = |value: Option<&Value>| match value {
         Some(Value::Array(items)) => items.is_empty(),
         Some(Value::Object(fields)) => fields.is_empty(),
         _ => true,
     };
     match of.shape(shown) {
-        _ if empty(there) && empty(wanted) => {}
-        ResolvedType::Record(record) if !record.atomic => return merged_fields(&record, there, wanted),
+        _ if empty(there) && empty(desired) => {}
+        ResolvedType::Record(record) if !record.atomic => return merged_fields(&record, there, desired),
         ResolvedType::List(list) if list.items != ListItems::Atomic => {
-            return merged_items(&list, there, wanted);
+            return merged_items(&list, there, desired);
         }
         _ => {}
     }
-    wanted.or(there).cloned()
+    desired.or(there).cloned()
 }
 
-fn merged_fields(record: &RecordType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+fn merged_fields(record: &RecordType, there: Option<&Value>, desired: Option<&Value>) -> Option<Value> {
     let mut fields = Map::new();
-    for name in names(there, wanted) {
+    for name in names(there, desired) {
         let of = record.field(&name).unwrap_or(&ValueType::Any);
-        let both =
-            merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
+        let both = merged(
+            of,
+            there.and_then(|there| there.get(&name)),
+            desired.and_then(|desired| desired.get(&name)),
+        );
         if let Some(value) = both {
             fields.insert(name, value);
         }
@@ -165,42 +168,42 @@ fn merged_fields(record: &RecordType, there: Option<&Value>, wanted: Option<&Val
     Some(Value::Object(fields))
 }
 
-fn merged_items(list: &ListType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+fn merged_items(list: &ListType, there: Option<&Value>, desired: Option<&Value>) -> Option<Value> {
     let steps = |value: Option<&Value>| -> Vec<Element> {
         let items = value.and_then(Value::as_array).into_iter().flatten();
         items.filter_map(|item| step_of(list, item).ok()).collect()
     };
-    let order = order(&steps(there), &steps(wanted));
-    let (there, wanted) = (by_step(list, there), by_step(list, wanted));
+    let order = order(&steps(there), &steps(desired));
+    let (there, desired) = (by_step(list, there), by_step(list, desired));
     let first = |items: &BTreeMap<Element, Vec<&Value>>, step| {
         items.get(step).and_then(|items| items.first().copied().cloned())
     };
     let items = order.iter().filter_map(|step| {
-        merged(&list.element, first(&there, step).as_ref(), first(&wanted, step).as_ref())
+        merged(&list.element, first(&there, step).as_ref(), first(&desired, step).as_ref())
     });
     Some(Value::Array(items.collect()))
 }
 
 /// Returns the merged order of two lists: the desired order, into which live-only items are interleaved.
-fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
-    let mut shared = wanted.iter().filter(|step| there.contains(step)).peekable();
+fn order(there: &[Element], desired: &[Element]) -> Vec<Element> {
+    let mut shared = desired.iter().filter(|step| there.contains(step)).peekable();
     let (mut left, mut right) = (0, 0);
     let mut out: Vec<Element> = Vec::new();
-    while left < there.len() || right < wanted.len() {
-        if let (Some(ours), Some(theirs)) = (there.get(left), wanted.get(right)) {
+    while left < there.len() || right < desired.len() {
+        if let (Some(ours), Some(theirs)) = (there.get(left), desired.get(right)) {
             if ours == theirs {
                 out.push(ours.clone());
                 (left, right) = (left + 1, right + 1);
                 shared.next();
                 continue;
             }
-            if wanted.contains(ours) && shared.peek().is_some_and(|next| *next != ours) {
+            if desired.contains(ours) && shared.peek().is_some_and(|next| *next != ours) {
                 left += 1;
                 continue;
             }
         }
         if let Some(ours) = there.get(left) {
-            if !wanted.contains(ours) {
+            if !desired.contains(ours) {
                 out.push(ours.clone());
                 left += 1;
                 continue;
@@ -209,7 +212,7 @@ fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
                 left += 1;
             }
         }
-        if let Some(theirs) = wanted.get(right) {
+        if let Some(theirs) = desired.get(right) {
             out.push(theirs.clone());
             right += 1;
             shared.next_if_eq(&theirs);
@@ -278,7 +281,7 @@ mod tests {
         let steps = |text: &str| -> Vec<Element> {
             text.chars().map(|name| Element::Value(Item(Value::from(name.to_string())))).collect()
         };
-        for (there, wanted, expected) in [
+        for (there, desired, expected) in [
             ("", "ab", "ab"),
             ("ab", "", "ab"),
             ("ab", "c", "abc"),
@@ -287,7 +290,7 @@ mod tests {
             ("abcd", "dx", "abcdx"),
             ("axb", "ba", "xba"),
         ] {
-            assert_eq!(order(&steps(there), &steps(wanted)), steps(expected), "{there} {wanted}");
+            assert_eq!(order(&steps(there), &steps(desired)), steps(expected), "{there} {desired}");
         }
     }
 }

@@ -68,12 +68,12 @@ fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<StatusCaus
         let why = format!("{place} in body must be of type integer,string: \"{found}\"");
         return Some(vec![StatusCause::mistyped(place, found, why)]);
     }
-    let wanted = schema["type"].as_str()?;
+    let expected = schema["type"].as_str()?;
     let found = type_name(value);
-    if wanted == found || (wanted, found) == ("number", "integer") {
+    if expected == found || (expected, found) == ("number", "integer") {
         return None;
     }
-    if wanted == "integer" && found == "number" {
+    if expected == "integer" && found == "number" {
         let format = schema["format"].as_str().unwrap_or("int64");
         let why = format!("{place} in body must be of type {format}: \"float64\"");
         let checked = format!("Checked value must be of type integer with format {format} in {place}");
@@ -82,7 +82,7 @@ fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<StatusCaus
             StatusCause::invalid("<nil>", &json!(""), checked),
         ]);
     }
-    let why = format!("{place} in body must be of type {wanted}: \"{found}\"");
+    let why = format!("{place} in body must be of type {expected}: \"{found}\"");
     Some(vec![StatusCause::mistyped(place, found, why)])
 }
 
