@@ -36,7 +36,7 @@ pub struct Review {
 }
 
 impl Review {
-    /// Whether the change is admitted.
+    /// Returns whether the change is admitted.
     pub fn is_admitted(&self) -> bool {
         self.refusals.is_empty()
     }
@@ -85,7 +85,7 @@ pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) 
     secrets.into_values().collect()
 }
 
-/// Whether an object is valid except for something that may still be created.
+/// Returns whether an object is valid except for something that may still be created.
 pub fn is_pending(reason: &Reason) -> bool {
     matches!(
         reason,
@@ -128,8 +128,8 @@ fn identity(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static s
     (problem.object.clone(), problem.field.clone(), problem.label())
 }
 
-/// Whether it is a problem of a MetalLB object. Problems of Services and Nodes are no reason to reject a
-/// change: pools may shrink, and their addresses are allocated anew.
+/// Returns whether it is a problem of a MetalLB object. Problems of Services and Nodes are no reason to
+/// reject a change: pools may shrink, and their addresses are allocated anew.
 fn is_configuration(problem: &Problem) -> bool {
     !is_pending(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
 }

@@ -37,7 +37,7 @@ const _: () = assert!(size_of::<FlowKeys>() == 56);
 impl HashKey {
     /// A name of the secret, from which nothing of it can be told.
     pub const fn fingerprint(&self) -> u64 {
-        let mut sip = Sip::new(self);
+        let mut sip = Sip::new(self.k0, self.k1);
         sip.word(0);
         sip.word(u64::from_le_bytes([0, 0, 0, 0, 0, 4, 0, 0]));
         sip.finish()
@@ -68,7 +68,7 @@ impl FlowKeys {
 }
 
 const fn derived(key: &HashKey, number: u8) -> u64 {
-    let mut sip = Sip::new(key);
+    let mut sip = Sip::new(key.k0, key.k1);
     sip.word(u64::from_le_bytes(*b"flow key"));
     sip.word(u64::from_le_bytes([number, 0, 0, 0, 0, 0xff, 0, 0]));
     sip.finish()

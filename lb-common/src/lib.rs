@@ -7,7 +7,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`maps`] | keys and values of every map, and its name |
+//! | [`map_table`] | every map: name, kind, types, size |
+//! | [`maps`] | keys and values of maps |
 //! | [`verdict`] | outcomes and refusals of packets, by number and name |
 //! | [`vips`] | the buckets that VIPs lie in |
 //! | [`ring`] | a slot of a ring |
@@ -27,6 +28,7 @@ pub mod forwarding;
 pub mod hash;
 pub mod kernel;
 mod layout;
+pub mod map_table;
 pub mod maps;
 #[cfg(feature = "aya")]
 mod pod;

@@ -8,22 +8,16 @@ mod budget;
 mod filter;
 mod liveness;
 mod sources;
-mod table;
 
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
 pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 pub use sources::{Source, v4_mapped};
-pub use table::{MAPS, MapKind, MapOption, MapSpec, name};
 
 use crate::forwarding::ForwardingMode;
 use crate::hash::{FlowKeys, HashKey};
 use crate::ring::{NO_NODE, NodeIndex};
-
-/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned under, so an agent
-/// never reads maps of another layout as its own. A test compares both with `layout/v<LAYOUT>.txt`.
-pub const LAYOUT: u32 = 5;
 
 /// Default sizes of the maps, in entries.
 pub mod capacity {

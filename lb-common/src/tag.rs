@@ -47,7 +47,7 @@ pub const fn derive(hash_key: &HashKey) -> HashKey {
 }
 
 const fn derived_word(hash_key: &HashKey, number: u8) -> u64 {
-    let mut sip = Sip::new(hash_key);
+    let mut sip = Sip::new(hash_key.k0, hash_key.k1);
     sip.word(u64::from_le_bytes(*b"tag key "));
     // The sixth byte of a flow's last word is its IP version.
     sip.word(u64::from_le_bytes([number, 0, 0, 0, 0, 0xff, 0, 0]));
@@ -57,7 +57,7 @@ const fn derived_word(hash_key: &HashKey, number: u8) -> u64 {
 /// This node's discriminator towards the node of an index, not to be guessed without `nonce`. Never zero, which is no
 /// discriminator (RFC 5880 section 6.8.1).
 pub const fn discriminator(nonce: u64, node: u16) -> u32 {
-    let mut sip = Sip::new(&HashKey { k0: nonce, k1: 0 });
+    let mut sip = Sip::new(nonce, 0);
     sip.word(node as u64);
     match sip.finish() as u32 {
         0 => 1,
@@ -84,7 +84,7 @@ pub struct ProbeWords {
 #[inline(always)]
 pub const fn probe_tag(key: &HashKey, words: ProbeWords) -> u64 {
     let ([s0, s1, s2, s3], [h0, h1, h2, h3]) = (words.section, words.head);
-    let mut sip = Sip::new(key);
+    let mut sip = Sip::new(key.k0, key.k1);
     sip.word(u64::from_le_bytes([s0, s1, s2, s3, h0, h1, h2, h3]));
     sip.word(words.mine as u64 | (words.yours as u64) << 32);
     sip.word(words.sequence as u64);
@@ -112,7 +112,7 @@ const GUE: u8 = 0x80;
 /// The tag of a packet in GUE.
 #[inline(always)]
 pub fn gue_tag(key: &HashKey, words: &GueWords<'_>) -> u32 {
-    let mut sip = Sip::new(key);
+    let mut sip = Sip::new(key.k0, key.k1);
     let [id, marks, home, _] = words.head;
     let head = u32::from_le_bytes([id, marks, home, GUE | words.count as u8]);
     sip.word(u64::from(head) | u64::from(words.receiver) << 32);

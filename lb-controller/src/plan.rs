@@ -111,7 +111,7 @@ impl AllocationPlanner {
             if let Object::Service(service) = &object.value {
                 let version = service.metadata.resource_version.as_deref();
                 let version = version.and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-                versions.insert(name(object), version);
+                versions.insert(service_name(object), version);
             }
         }
         // A deletion is observed when the Service is missing.
@@ -120,7 +120,8 @@ impl AllocationPlanner {
     }
 }
 
-fn name(object: &Sourced<Object>) -> ServiceName {
+/// Returns the name of a Service.
+pub(super) fn service_name(object: &Sourced<Object>) -> ServiceName {
     ServiceName {
         namespace: object.value.namespace().unwrap_or_default().to_owned(),
         name: object.value.metadata().name.clone(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_ipam::{AllocationError, Decision, ServiceChange};
 use lb_model::ServiceName;
 
-use super::plan::AllocationPlan;
+use super::plan::{AllocationPlan, service_name};
 use lb_kube::event_reason::EventReason;
 use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
 use lb_kube::snapshot::Snapshot;
@@ -33,7 +34,7 @@ impl ServiceEvents {
             .objects
             .iter()
             .filter(|object| matches!(object.value, Object::Service(_)))
-            .map(|object| (name(object), &**object))
+            .map(|object| (service_name(object), &**object))
             .collect();
         // A Service that is not in the snapshot gets no Event.
         let emit = |name: &ServiceName, (reason, note): &Message| {
@@ -86,7 +87,7 @@ fn conditions(plan: &AllocationPlan) -> Vec<(ServiceName, Message)> {
         }
     }
     for problem in &plan.problems {
-        let Some(object) = problem.object.as_ref().filter(|object| object.kind == "Service") else {
+        let Some(object) = problem.object.as_ref().filter(|object| object.is(ObjectKind::SERVICE)) else {
             continue;
         };
         let namespace = object.namespace.clone().unwrap_or_default();
@@ -110,13 +111,6 @@ fn reason_of(refusal: &AllocationError) -> EventReason {
         AllocationError::NoClusterAddress => EventReason::NoClusterAddress,
         AllocationError::Family { .. } | AllocationError::Families => EventReason::NoAddressOfFamily,
         _ => EventReason::AllocationFailed,
-    }
-}
-
-fn name(object: &Sourced<Object>) -> ServiceName {
-    ServiceName {
-        namespace: object.value.namespace().unwrap_or_default().to_owned(),
-        name: object.value.metadata().name.clone(),
     }
 }
 

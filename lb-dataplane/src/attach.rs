@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::maps::{MAPS, name};
+use lb_common::map_table::{MAPS, name};
 use lb_common::ring::LEADERS_A_WORD;
 use serde::{Deserialize, Serialize};
 

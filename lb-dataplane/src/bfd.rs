@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aya::maps::{HashMap, MapData};
-use lb_common::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BfdAddress, BfdSession, name};
+use lb_common::map_table::name;
+use lb_common::maps::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BfdAddress, BfdSession};
 use lb_common::wire::bfd;
 
 use crate::map_io::{MapsError, found, open, read_error, removed, written};

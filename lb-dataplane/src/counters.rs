@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use lb_common::maps::{Traffic, name};
+use lb_common::map_table::name;
+use lb_common::maps::Traffic;
 use lb_common::verdict::{COUNTERS, Fate};
 use serde::{Deserialize, Serialize};
 

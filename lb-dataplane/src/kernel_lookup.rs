@@ -13,7 +13,7 @@ use std::path::Path;
 use aya::programs::Xdp;
 use aya::{EbpfLoader, VerifierLogLevel};
 use lb_common::kernel::marker;
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use serde::{Deserialize, Serialize};
 
 use super::btf::Btf;

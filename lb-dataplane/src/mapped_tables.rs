@@ -1,7 +1,8 @@
 //! The maps that the agent accesses through memory: liveness cells with the probe clock, and the flow table.
 
 use lb_common::flows::{self, WAYS};
-use lb_common::maps::{LIVENESS_UP, Liveness, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{LIVENESS_UP, Liveness, capacity};
 use lb_common::ring::NodeIndex;
 
 use crate::map_io::{MapsError, open_mapped};

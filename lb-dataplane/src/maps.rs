@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
-use lb_common::maps::{Announcer, Config, Link, Node, Traffic, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Announcer, Config, Link, Node, Traffic};
 use lb_plan::contents::{Contents, Op};
 
 use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};

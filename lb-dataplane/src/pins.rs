@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use lb_common::maps::{LAYOUT, MAPS};
+use lb_common::map_table::{LAYOUT, MAPS};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 /// The pins of this map layout.

@@ -1,7 +1,8 @@
 //! The ring maps: all slots (`lb_rings`), and the leader of each slot (`lb_leaders`), which suffices for most
 //! packets.
 
-use lb_common::maps::{capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::capacity;
 use lb_common::ring::{LEADERS_A_WORD, NO_NODE, NodeIndex, Slot, SlotLeader, WORDS};
 
 use crate::map_io::{MapsError, open_mapped};

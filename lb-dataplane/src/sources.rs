@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{MapData, PerCpuArray};
-use lb_common::maps::{Source, name};
+use lb_common::map_table::name;
+use lb_common::maps::Source;
 use lb_model::{SourceRange, SourceSet};
 use lb_plan::contents::Op;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use aya::maps::{HashMap, MapData};
-use lb_common::maps::{Vip, Vip4Key, Vip6Key, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Vip, Vip4Key, Vip6Key};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey, PackedVip};
 use lb_plan::contents::{MapKey, Op, VipKey};
 

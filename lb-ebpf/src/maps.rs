@@ -8,9 +8,10 @@ use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::helpers::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::btf_map;
 use lb_common::flows::{AGE_BITS, FlowSet, Word};
+use lb_common::map_table::MapOption;
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    MapOption, Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
 use lb_common::shared_maps;

@@ -1,4 +1,5 @@
-//! The reasons of Events and the conditions of status objects: one table, from which the reference page is generated.
+//! The reasons of Events and the conditions of status objects: one table, from which the reference page is
+//! generated.
 
 /// A condition of a ConfigurationState.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

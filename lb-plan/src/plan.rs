@@ -25,7 +25,8 @@ pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lb_common::maps::{Link, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Link, capacity};
 use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;

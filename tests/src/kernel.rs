@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use lb_common::maps::{capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::capacity;
 use lb_common::ring::LEADERS_A_WORD;
 use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use lb_common::flows::{Entry, Standing, WAYS};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
 

@@ -62,7 +62,15 @@ async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector
         cluster.controller_with("one", &[&arguments[..], &[&ports.metrics.to_string()]].concat())?;
     eventually("it leads", WITHIN, || controller.log().contains("became leader")).await?;
     eventually("its webhook listens", WITHIN, || Blocking::connect(ports.webhook).is_ok()).await?;
-    Ok((controller, ports, connector(&certificate)?))
+    let connector = connector(&certificate)?;
+    // It listens before it has read its certificate.
+    let served = async {
+        while secured(&ports, &connector).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, served).await.context("its webhook serves no certificate")?;
+    Ok((controller, ports, connector))
 }
 
 fn connector(certificate: &Certificate) -> Result<TlsConnector> {

@@ -98,12 +98,12 @@ async fn check_from_cluster_reports_objects_and_writes_nothing() -> Result<()> {
         "192.0.2.0 (new)",
         "leaf",
         "BGPPeer metallb-system/leaf",
-        "spec.sourceAddress is heeded here",
+        "spec.sourceAddress takes effect",
         "write metallb.io/address-pool",
     ] {
         assert!(text.contains(words), "{words} in\n{text}");
     }
-    assert!(!text.contains("has no place here"), "{text}");
+    assert!(!text.contains("\nnot supported:"), "{text}");
     assert_eq!(cluster.store.all("", "services"), before);
     assert_eq!(cluster.store.all("coordination.k8s.io", "leases"), [] as [Value; 0]);
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::lab::node::find_binary;
-use lb_common::maps::MAPS;
+use lb_common::map_table::MAPS;
 use lb_dataplane::object::{EMPTY_PROGRAM, PROGRAM};
 
 /// How long it may take, on an emulated processor.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use anyhow::{Context, Result, ensure};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_dataplane::net::driver_error;
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 

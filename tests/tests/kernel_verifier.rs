@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{ProgramError, Xdp};
 use aya::{EbpfLoader, VerifierLogLevel};
 use fairlead_tests::stack::{self, Functions};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_dataplane::kernel_lookup::{self, KernelLookup};
 use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, PROGRAM};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

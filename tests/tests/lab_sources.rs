@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{AgentOptions, Lab, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
-use lb_common::maps::name;
+use lb_common::map_table::name;
 use lb_dataplane::pins::Pins;
 
 const WITHIN: Duration = Duration::from_secs(20);

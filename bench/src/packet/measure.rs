@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::maps::PerCpuArray;
 use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
-use lb_common::maps::name;
+use lb_common::map_table::name;
 
 use super::case::{Case, Program};
 use super::{cluster, objects, others};

@@ -268,8 +268,8 @@ mod tests {
     use std::time::Duration;
 
     use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile};
-    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerConfig, RemoteAs};
-    use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerAs, PeerConfig};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouterId};
     use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
 
@@ -339,16 +339,16 @@ mod tests {
     }
 
     /// A peer of two families whose session is up with these.
-    fn up_with(families: &[Family]) -> PeerSnapshot {
+    fn up_with(families: &[AddressFamily]) -> PeerSnapshot {
         let asn = Asn::new(64_512).unwrap();
         let config = PeerConfig {
             local_asn: asn,
             presented_asn: None,
-            remote: RemoteAs::Internal,
+            remote: PeerAs::Internal,
             router_id: RouterId::new(Ipv4Addr::LOCALHOST).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
-            families: vec![Family::Ipv4, Family::Ipv6],
+            families: vec![AddressFamily::Ipv4, AddressFamily::Ipv6],
             next_hops: NextHops::default(),
             graceful_restart: None,
             restarted: false,
@@ -380,9 +380,9 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with("metallb_speaker_announced{"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
-        let of_both = lines(up_with(&[Family::Ipv4, Family::Ipv6]));
+        let of_both = lines(up_with(&[AddressFamily::Ipv4, AddressFamily::Ipv6]));
         assert_eq!(of_both.len(), 2, "{of_both:?}");
-        let of_one = lines(up_with(&[Family::Ipv4]));
+        let of_one = lines(up_with(&[AddressFamily::Ipv4]));
         assert!(of_one.len() == 1 && of_one[0].contains("192.0.2.1"), "{of_one:?}");
         let mut down = up_with(&[]);
         down.view.state = BgpState::Active;

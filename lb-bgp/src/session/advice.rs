@@ -1,7 +1,7 @@
 //! Advice for the operator on why a session is down.
 
 use super::close_reason::{CloseReason, SessionClose};
-use super::config::RemoteAs;
+use super::config::PeerAs;
 use super::refused_capabilities;
 use super::state_table::BgpState;
 use crate::message::Notification;
@@ -57,11 +57,11 @@ impl SessionClose {
     }
 }
 
-fn wrong_asn(actual: Asn, expected: RemoteAs) -> String {
+fn wrong_asn(actual: Asn, expected: PeerAs) -> String {
     let other = match expected {
-        RemoteAs::Exactly(_) => String::new(),
-        RemoteAs::Internal => "dynamicASN to external, or ".to_owned(),
-        RemoteAs::External => "dynamicASN to internal, or ".to_owned(),
+        PeerAs::Exactly(_) => String::new(),
+        PeerAs::Internal => "dynamicASN to external, or ".to_owned(),
+        PeerAs::External => "dynamicASN to internal, or ".to_owned(),
     };
     format!("set {other}peerASN to {actual}, or correct the router's own AS number")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::string::String;
 use std::{format, fs};
 
-use crate::maps::{LAYOUT, MAPS};
+use crate::map_table::{LAYOUT, MAPS};
 
 /// Writes a structure, then a line for each field: offset, size, name.
 macro_rules! describe {
@@ -62,7 +62,7 @@ fn a_layout_changes_with_its_number_only() {
     assert!(
         now == committed,
         "maps differ from {}, first at {differs:?}. Agents of both builds would take over each other's maps: raise \
-         LAYOUT in src/maps.rs, and commit as layout/v<LAYOUT>.txt:\n\n{now}",
+         LAYOUT in src/map_table.rs, and commit as layout/v<LAYOUT>.txt:\n\n{now}",
         path.display()
     );
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::maps::MapData;
 use aya::programs::links::{FdLink, PinnedLink};
-use lb_common::maps::MAPS;
+use lb_common::map_table::MAPS;
 
 use super::uplink::Uplink;
 use crate::attach::AttachError;

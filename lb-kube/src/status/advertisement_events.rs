@@ -49,8 +49,8 @@ impl AdvertisementEvents {
 }
 
 impl Advertised {
-    /// Returns the Services that are newly advertised. At the first update, those in the status objects that a
-    /// previous agent has left are not new; none is while these objects are not known.
+    /// Returns the Services that are newly advertised. At the first update, those in the status objects that
+    /// a previous agent has left are not new; none is while these objects are not known.
     fn update(&mut self, advertised: BTreeSet<Name>, actual: &Listing) -> Vec<Name> {
         let emitted = match (&mut self.0, actual) {
             (Some(emitted), _) => emitted,

@@ -10,7 +10,7 @@ use crate::lists;
 /// Objects of a kind by name, where other kinds refer to them by the name alone.
 pub(in crate::bgp) type Names<'a> = BTreeMap<&'a str, &'a Sourced<Object>>;
 
-/// Whether no earlier object has the name of this one.
+/// Returns whether no earlier object has the name of this one.
 pub(in crate::bgp) fn takes_name<'a>(
     object: &'a Sourced<Object>,
     names: &mut Names<'a>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use super::check::ObjectCheck;
 use lb_api::objects::{Object, Sourced};
@@ -12,7 +12,7 @@ use lb_api::problem::{BgpReason, Problem, Reason};
 /// A plain or a large community.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::bgp) enum AnyCommunity {
-    Plain(Community),
+    Plain(StandardCommunity),
     Large(LargeCommunity),
 }
 
@@ -53,7 +53,7 @@ pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, BgpReason> {
         }
         [high, low] => {
             let part = |text: &str| number::<u16>(text).ok_or_else(wrong);
-            Ok(AnyCommunity::Plain(Community::new(part(high)?, part(low)?)))
+            Ok(AnyCommunity::Plain(StandardCommunity::new(part(high)?, part(low)?)))
         }
         _ => Err(wrong()),
     }

@@ -88,13 +88,14 @@ pub enum PeerEndpoint {
 }
 
 impl Peer {
-    /// Whether a node has a session with it.
+    /// Returns whether a node has a session with it.
     pub fn selects_node(&self, node: &Node) -> bool {
         let selectors = &self.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether it has an address of this node: a router that runs on a node is a peer of all other nodes.
+    /// Returns whether it has an address of this node: a router that runs on a node is a peer of all other
+    /// nodes.
     pub fn is_at(&self, node: &Node) -> bool {
         matches!(&self.endpoint, PeerEndpoint::Address(address) if node.addresses().contains(address))
     }
@@ -104,7 +105,7 @@ impl Peer {
         (&self.endpoint, self.vrf.as_deref())
     }
 
-    /// Whether routes of this family are advertised to it.
+    /// Returns whether routes of this family are advertised to it.
     pub fn takes(&self, is_ipv4: bool) -> bool {
         match &self.endpoint {
             PeerEndpoint::Interface(_) => true,

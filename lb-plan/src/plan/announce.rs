@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::maps::{Announcer, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{Announcer, capacity};
 use lb_common::ring::NodeIndex;
 
 use super::bounded_map::BoundedMap;
@@ -161,7 +162,7 @@ impl<'a, 'r> Election<'a, 'r> {
         candidates
     }
 
-    /// Whether this machine may answer on an uplink: an advertisement that selects this node lists no
+    /// Returns whether this machine may answer on an uplink: an advertisement that selects this node lists no
     /// interfaces, or lists this one.
     fn may_use(&self, by: &By, uplink: &Uplink) -> bool {
         let own = self.model.nodes.get(self.table.own());

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::hash::FlowKeys;
+use lb_common::map_table::name;
 use lb_common::maps::{
     self, AddressFilter, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_TOLD_TO_DRAIN, Config, Link, MacFilter,
-    UPLINKS, capacity, name,
+    UPLINKS, capacity,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
@@ -83,7 +84,7 @@ impl<'a> NodeTable<'a> {
         by_name.contains_key(own).then_some(Self { own, by_name })
     }
 
-    /// The index of a node.
+    /// Returns the index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
         self.by_name.get(node).map(|indexed| indexed.index)
     }
@@ -93,12 +94,12 @@ impl<'a> NodeTable<'a> {
         self.own
     }
 
-    /// Whether a node gets no new flows.
+    /// Returns whether a node gets no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_some_and(|indexed| indexed.draining)
     }
 
-    /// The rank of a ring member as a target of new flows.
+    /// Returns the rank of a ring member as a target of new flows.
     pub(super) fn tier(&self, member: &Share) -> Tier {
         let indexed = self.by_name.get(&member.node);
         Tier {
@@ -108,17 +109,17 @@ impl<'a> NodeTable<'a> {
         }
     }
 
-    /// Whether a node may announce.
+    /// Returns whether a node may announce.
     pub(super) fn may_announce(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_some_and(|indexed| indexed.excluded.is_none())
     }
 
-    /// Whether no node is a target.
+    /// Returns whether no node is a target.
     pub(super) fn are_all_excluded(&self) -> bool {
         self.by_name.values().all(|indexed| indexed.excluded.is_some())
     }
 
-    /// Whether a node takes no new flows now, or does not exist.
+    /// Returns whether a node takes no new flows now, or does not exist.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
@@ -142,7 +143,7 @@ impl<'a> NodeTable<'a> {
             .collect()
     }
 
-    /// The nodes with their indices.
+    /// Returns the nodes with their indices.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&'a NodeName, &'a Node, NodeIndex)> {
         self.by_name.iter().map(|(name, indexed)| (*name, indexed.node, indexed.index))
     }

@@ -94,7 +94,7 @@ pub enum Forwarding {
     /// By MAC rewrite to on-link nodes, by GUE to the others.
     #[default]
     Auto,
-    /// One mode to all nodes.
+    /// By one mode to all nodes.
     Always(ForwardingMode),
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_common::maps::{VIP_SOURCES, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{VIP_SOURCES, capacity};
 
 use super::clock::Clock;
 use super::settings::Facts;

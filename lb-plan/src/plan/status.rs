@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::forwarding::ForwardingMode;
+use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::ring::NodeIndex;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use lb_model::{Exclusion, NodeName, Protocol, ServiceName, TrafficPolicy};
@@ -102,20 +101,21 @@ pub struct NodeState {
     pub excluded: Option<Exclusion>,
 }
 
-/// How a node is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How packets reach a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum NodePath {
-    /// The node is this machine.
+    /// This machine itself.
     Own,
-    /// In this forwarding mode.
+    /// By a forwarding mode.
     Mode(ForwardingMode),
     /// The next hop is unresolved.
     Unresolved,
 }
 
 impl NodePath {
-    /// Returns its name in status and logs.
-    pub fn as_str(self) -> &'static str {
+    /// Returns the path as a word.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Own => "self",
             Self::Mode(mode) => mode.as_str(),
@@ -124,18 +124,17 @@ impl NodePath {
     }
 }
 
-impl Serialize for NodePath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+impl From<NodePath> for &'static str {
+    fn from(path: NodePath) -> Self {
+        path.as_str()
     }
 }
 
-impl<'de> Deserialize<'de> for NodePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "self" => Ok(Self::Own),
-            "unresolved" => Ok(Self::Unresolved),
-            mode => mode.parse().map(Self::Mode).map_err(D::Error::custom),
-        }
+impl TryFrom<String> for NodePath {
+    type Error = UnknownForwardingMode;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        let other = [Self::Own, Self::Unresolved].into_iter().find(|path| path.as_str() == word);
+        other.map_or_else(|| word.parse().map(Self::Mode), Ok)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity, name};
+use lb_common::map_table::name;
+use lb_common::maps::{VIP_ECHO, VIP_YOUNG, Vip, capacity};
 
 use super::placement::Placement;
 use super::ring_versions::RingVersions;

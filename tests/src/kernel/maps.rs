@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, PerCpuArray};
 use aya::{Ebpf, Pod};
-use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip, name};
+use lb_common::map_table::name;
+use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip};
 use lb_common::ring::{LEADERS_A_WORD, SlotLeader};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{CloseReason, SessionClose};
 use crate::message::Notification;
-use crate::session::config::RemoteAs;
+use crate::session::config::PeerAs;
 use crate::session::refused_capabilities;
 use crate::session::shutdown::Shutdown;
 use crate::session::state_table::BgpState;
@@ -74,14 +74,14 @@ fn received(formatter: &mut fmt::Formatter<'_>, notification: &Notification) -> 
 fn wrong_asn(
     formatter: &mut fmt::Formatter<'_>,
     actual: Asn,
-    expected: RemoteAs,
+    expected: PeerAs,
     presented: Asn,
 ) -> fmt::Result {
     write!(formatter, "the router's AS number is {actual}")?;
     match expected {
-        RemoteAs::Exactly(asn) => write!(formatter, "; peerASN is {asn}"),
-        RemoteAs::Internal => write!(formatter, "; dynamicASN internal requires ours, {presented}"),
-        RemoteAs::External => write!(formatter, ", the same as ours; dynamicASN external requires another"),
+        PeerAs::Exactly(asn) => write!(formatter, "; peerASN is {asn}"),
+        PeerAs::Internal => write!(formatter, "; dynamicASN internal requires ours, {presented}"),
+        PeerAs::External => write!(formatter, ", the same as ours; dynamicASN external requires another"),
     }
 }
 

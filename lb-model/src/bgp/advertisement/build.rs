@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::objects::{BgpAdvertisementSpec, Object, Sourced};
 use lb_api::problem::{BgpReason, Problem};
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use super::{BgpAdvertisement, aggregation};
 use crate::bgp::check::ObjectCheck;
@@ -67,8 +67,8 @@ fn clash(
     Some(("spec.localPref", BgpReason::LocalPrefConflict { other: other.name.clone() }))
 }
 
-/// Whether two advertisements of all Services of a pool, on a common node, contradict each other; those with
-/// Service selectors are checked for each Service.
+/// Returns whether two advertisements of all Services of a pool, on a common node, contradict each other;
+/// those with Service selectors are checked for each Service.
 fn contradict(one: &BgpAdvertisement, other: &BgpAdvertisement, context: &Context<'_>) -> bool {
     if one.chooses_services() || other.chooses_services() {
         return false;
@@ -117,7 +117,7 @@ fn communities(
     spec: &BgpAdvertisementSpec,
     aliases: &Aliases,
     check: &mut ObjectCheck<'_>,
-) -> (BTreeSet<Community>, BTreeSet<LargeCommunity>) {
+) -> (BTreeSet<StandardCommunity>, BTreeSet<LargeCommunity>) {
     let (mut plain, mut large) = (BTreeSet::new(), BTreeSet::new());
     for (i, written) in spec.communities.iter().enumerate() {
         match check.value(&format!("spec.communities[{i}]"), resolve(written, aliases)) {

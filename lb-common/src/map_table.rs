@@ -8,6 +8,10 @@
 use crate::layout::Shared;
 use crate::maps::capacity;
 
+/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned under, so an agent
+/// never reads maps of another layout as its own. A test compares both with `layout/v<LAYOUT>.txt`.
+pub const LAYOUT: u32 = 5;
+
 /// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
 #[macro_export]
 macro_rules! shared_maps {
