@@ -3,7 +3,7 @@
 
 /// A condition of a ConfigurationState.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition {
+pub struct ConfigCondition {
     /// Its type.
     pub name: &'static str,
     /// What is valid if it is true.
@@ -16,13 +16,13 @@ pub const VALID: &str = "Reconciled";
 pub const INVALID: &str = EventReason::ConfigurationError.as_str();
 
 /// All objects except pools.
-pub const CONFIG_VALID: Condition = Condition {
+pub const CONFIG_VALID: ConfigCondition = ConfigCondition {
     name: "configReconcilerValid",
     meaning: "BGPPeers, BFDProfiles, advertisements, Communities and their Secrets are valid",
 };
 /// The pools.
-pub const POOLS_VALID: Condition =
-    Condition { name: "poolReconcilerValid", meaning: "IPAddressPools are valid" };
+pub const POOLS_VALID: ConfigCondition =
+    ConfigCondition { name: "poolReconcilerValid", meaning: "IPAddressPools are valid" };
 
 /// Defines the reasons, each with its text, object and type.
 macro_rules! reasons {

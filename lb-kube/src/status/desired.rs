@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::kind::StatusKind;
 use super::name;
-use crate::event_reason::{CONFIG_VALID, Condition, INVALID, POOLS_VALID, VALID};
+use crate::event_reason::{CONFIG_VALID, ConfigCondition, INVALID, POOLS_VALID, VALID};
 
 /// All desired status objects, by kind and name; any other is deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,7 +117,7 @@ fn format_address(address: IpAddr) -> String {
     }
 }
 
-fn condition(Condition { name, .. }: Condition, errors: &[String]) -> Value {
+fn condition(ConfigCondition { name, .. }: ConfigCondition, errors: &[String]) -> Value {
     let (status, reason) = if errors.is_empty() { ("True", VALID) } else { ("False", INVALID) };
     json!({"type": name, "status": status, "reason": reason, "message": summary(errors.iter())})
 }
