@@ -30,8 +30,8 @@ pub struct Contents {
     pub links: BTreeMap<u32, Link>,
     /// `lb_nodes`.
     pub nodes: BTreeMap<NodeIndex, Node>,
-    /// `lb_node_addrs`: all addresses of all nodes, this one's too, so that the index of every node can be read
-    /// back.
+    /// `lb_node_addrs`: all addresses of all nodes, this one's too, so that the index of every node can be
+    /// read back.
     pub node_addresses: BTreeMap<[u8; 16], NodeIndex>,
     /// `lb_node_macs`.
     pub node_macs: BTreeMap<[u8; 8], NodeIndex>,

@@ -1,6 +1,7 @@
 //! The metrics port: `/metrics`, `/healthz` and `/readyz` over HTTP, and how a single value is registered.
 //!
-//! A process makes its registry anew for every scrape, so that a session or a pool that is gone leaves no series.
+//! A process makes its registry anew for every scrape, so that a session or a pool that is gone leaves no
+//! series.
 
 use std::cell::RefCell;
 

@@ -5,7 +5,7 @@
 //! validation rules of definitions and of the built-in kinds that the load balancer uses; subresource status
 //! and partial metadata; names, namespaces, preconditions, finalizers, owners; paginated lists, lists of
 //! earlier versions, selectors, tables; watches with bookmarks; discovery; authentication, RBAC and tokens,
-//! once enabled by [`Store::protect`]; validating webhooks. `ApiFaults` injects faults.
+//! once enabled by [`ObjectStore::protect`]; validating webhooks. `ApiFaults` injects faults.
 //!
 //! A request goes from `respond` (authentication, routing, content negotiation) to `call` (create, update,
 //! delete, list), which uses `strategy`, `merge`, `patch` and `builtin` (defaults and validation) and
@@ -14,7 +14,8 @@
 //!
 //! Not implemented: mutating and conversion webhooks, priorities, quotas, audit, controllers of workloads and
 //! nodes, aggregated servers, and OpenAPI beyond what kubectl and helm read. Of kinds that neither the load
-//! balancer nor its chart uses, only the metadata is validated. Objects live in memory, in the [`Store`].
+//! balancer nor its chart uses, only the metadata is validated. Objects live in memory, in the
+//! [`ObjectStore`].
 
 mod access;
 mod admission;
@@ -53,7 +54,7 @@ mod yaml;
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
 pub use faults::ApiFaults;
-pub use store::Store;
+pub use store::ObjectStore;
 
 use std::convert::Infallible;
 use std::io;
@@ -66,20 +67,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Builder, Runtime};
 
-/// A server that runs until it is dropped; its objects live on in the [`Store`].
+/// A server that runs until it is dropped; its objects live on in the [`ObjectStore`].
 #[derive(Debug)]
-pub struct ApiServer {
+pub struct TestApiServer {
     address: SocketAddr,
     /// A runtime of its own, so that all connections end with it: a watch never ends by itself.
     runtime: Option<Runtime>,
 }
 
-impl ApiServer {
+impl TestApiServer {
     /// Serves a store on an address; port zero takes a free one.
     ///
     /// # Errors
     /// When it cannot listen on the address.
-    pub fn start(store: Arc<Store>, address: SocketAddr) -> io::Result<Self> {
+    pub fn start(store: Arc<ObjectStore>, address: SocketAddr) -> io::Result<Self> {
         Self::serve(store, TcpListener::bind(address)?)
     }
 
@@ -87,7 +88,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn serve(store: Arc<Store>, listener: TcpListener) -> io::Result<Self> {
+    pub fn serve(store: Arc<ObjectStore>, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -111,7 +112,7 @@ impl ApiServer {
     }
 }
 
-async fn accept(store: Arc<Store>, listener: tokio::net::TcpListener) {
+async fn accept(store: Arc<ObjectStore>, listener: tokio::net::TcpListener) {
     loop {
         // A client that disconnects before it is accepted is no reason to stop.
         let Ok((stream, _)) = listener.accept().await else { continue };
@@ -119,7 +120,7 @@ async fn accept(store: Arc<Store>, listener: tokio::net::TcpListener) {
     }
 }
 
-async fn serve_connection(store: Arc<Store>, stream: tokio::net::TcpStream) {
+async fn serve_connection(store: Arc<ObjectStore>, stream: tokio::net::TcpStream) {
     let connection = store.faults().connection(stream);
     let broken = connection.broken();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -144,7 +145,7 @@ pub fn kubeconfig(server: &str) -> String {
     )
 }
 
-impl Drop for ApiServer {
+impl Drop for TestApiServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

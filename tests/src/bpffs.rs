@@ -18,7 +18,7 @@ impl Bpffs {
     /// Moves the calling thread into a mount namespace of its own, and mounts a BPF file system there.
     ///
     /// # Errors
-    /// When the kernel refuses; it needs root.
+    /// When the kernel rejects it; it needs root.
     pub fn mount() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace (needs root)")?;
         let none = None::<&str>;

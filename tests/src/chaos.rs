@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api_server::Store;
+use crate::api_server::ObjectStore;
 use crate::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use crate::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
 use crate::random::SeededRandom;
@@ -36,13 +36,13 @@ enum ChaosFault {
     Paused,
     Restarted,
     Slow,
-    Moody,
+    Flaky,
 }
 
 const CHAOS_FAULTS: [ChaosFault; 7] = [
     ChaosFault::CutLeader,
     ChaosFault::Slow,
-    ChaosFault::Moody,
+    ChaosFault::Flaky,
     ChaosFault::StopLeader,
     ChaosFault::CutAll,
     ChaosFault::Paused,
@@ -102,9 +102,9 @@ impl Chaos {
     }
 
     fn start_proxy(&mut self, name: &'static str) -> Result<std::path::PathBuf> {
-        let start_proxy = FaultProxy::start(name, self.cluster.address(), &self.log, true)?;
-        let kubeconfig = self.cluster.write_kubeconfig(name, &start_proxy.kubeconfig("127.0.0.1"))?;
-        self.proxies.insert(name, start_proxy);
+        let proxy = FaultProxy::start(name, self.cluster.address(), &self.log, true)?;
+        let kubeconfig = self.cluster.write_kubeconfig(name, &proxy.kubeconfig("127.0.0.1"))?;
+        self.proxies.insert(name, proxy);
         Ok(kubeconfig)
     }
 
@@ -169,7 +169,7 @@ impl Chaos {
             ChaosFault::CutAll => self.set_all(&ProxyFault::Cut).await?,
             ChaosFault::Paused => self.set_all(&ProxyFault::Paused).await?,
             ChaosFault::Slow => self.set_all(&ProxyFault::Slow(Duration::from_secs(2))).await?,
-            ChaosFault::Moody => self.set_all(&ProxyFault::Flaky(3, vec![429, 500, 410])).await?,
+            ChaosFault::Flaky => self.set_all(&ProxyFault::Flaky(3, vec![429, 500, 410])).await?,
             ChaosFault::Restarted => {
                 self.change(2)?;
                 self.cluster.restart_server(Duration::from_secs(2)).await?;
@@ -179,9 +179,9 @@ impl Chaos {
     }
 
     async fn set_all(&mut self, fault: &ProxyFault) -> Result<()> {
-        self.proxies.values().for_each(|start_proxy| start_proxy.set(fault.clone()));
+        self.proxies.values().for_each(|proxy| proxy.set(fault.clone()));
         self.run_workload(SHORT).await?;
-        self.proxies.values().for_each(|start_proxy| start_proxy.set(ProxyFault::None));
+        self.proxies.values().for_each(|proxy| proxy.set(ProxyFault::None));
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl Chaos {
         let given = services.len();
         let pool = self.cluster.store.get("metallb.io", "ipaddresspools", NAMESPACE, "a").unwrap_or_default();
         if pool["status"]["assignedIPv4"] != json!(given) {
-            return Some(format!("the pool's status is {}, given {given}", pool["status"]));
+            return Some(format!("the pool's status is {}, assigned {given}", pool["status"]));
         }
         let state = |name: &str| {
             let state = self.cluster.store.get("metallb.io", "configurationstates", NAMESPACE, name);
@@ -304,7 +304,7 @@ fn addresses(service: &Value) -> Vec<String> {
 }
 
 /// Reports Services that share an address, or whose address changes.
-async fn watch_addresses(store: Arc<Store>, violations: Arc<Mutex<Vec<String>>>) {
+async fn watch_addresses(store: Arc<ObjectStore>, violations: Arc<Mutex<Vec<String>>>) {
     let mut before = BTreeMap::<String, Vec<String>>::new();
     loop {
         let services = store.all("", "services");

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, Store, definitions, status_definitions};
+use crate::api_server::{ObjectStore, TestApiServer, definitions, status_definitions};
 use crate::lab::node::find_binary;
 
 /// Namespace of what configures the load balancer.
@@ -26,8 +26,8 @@ const WEBHOOK: &str = "--webhook-mode";
 /// An API server with the kinds that configure the load balancer.
 pub struct TestCluster {
     /// The server's store.
-    pub store: Arc<Store>,
-    server: Option<ApiServer>,
+    pub store: Arc<ObjectStore>,
+    server: Option<TestApiServer>,
     address: SocketAddr,
     directory: TempDir,
 }
@@ -44,10 +44,10 @@ impl TestCluster {
     /// # Errors
     /// When it cannot listen, or its files cannot be written.
     pub async fn start() -> Result<Self> {
-        let store = Arc::new(Store::default());
+        let store = Arc::new(ObjectStore::default());
         definitions().iter().try_for_each(|definition| store.put(definition))?;
         store.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
@@ -97,7 +97,7 @@ impl TestCluster {
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
-            match ApiServer::start(Arc::clone(&self.store), self.address) {
+            match TestApiServer::start(Arc::clone(&self.store), self.address) {
                 Ok(server) => {
                     self.server = Some(server);
                     return Ok(());

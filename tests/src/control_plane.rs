@@ -21,7 +21,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiFaults, ApiServer, Store, definitions, kubeconfig, status_definitions};
+use crate::api_server::{ApiFaults, ObjectStore, TestApiServer, definitions, kubeconfig, status_definitions};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
@@ -44,7 +44,7 @@ pub struct ControlPlane {
 
 #[derive(Debug)]
 enum Server {
-    InProcess { store: Arc<Store>, running: Option<ApiServer> },
+    InProcess { store: Arc<ObjectStore>, running: Option<TestApiServer> },
     Binaries(Box<Binaries>),
 }
 
@@ -63,7 +63,7 @@ impl ControlPlane {
                 (Server::Binaries(Box::new(binaries)), kubeconfig)
             }
             None => {
-                let store = Arc::new(Store::default());
+                let store = Arc::new(ObjectStore::default());
                 let running = Some(serve(&host, &store)?);
                 (Server::InProcess { store, running }, kubeconfig(&format!("http://{address}")))
             }
@@ -273,12 +273,12 @@ impl fmt::Display for ControlPlane {
 }
 
 /// Opens a socket in the host's network namespace, and serves on it in this process.
-fn serve(host: &LabHost, store: &Arc<Store>) -> Result<ApiServer> {
+fn serve(host: &LabHost, store: &Arc<ObjectStore>) -> Result<TestApiServer> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let opened = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?));
         match opened {
-            Ok(listener) => return Ok(ApiServer::serve(Arc::clone(store), listener)?),
+            Ok(listener) => return Ok(TestApiServer::serve(Arc::clone(store), listener)?),
             // The previous server is still shutting down.
             Err(_) if Instant::now() < until => sleep(Duration::from_millis(5)),
             Err(error) => return Err(error),

@@ -165,7 +165,7 @@ impl DirectoryFaults {
 
     fn repair_file(&mut self) -> Result<()> {
         let (path, text) = self.file();
-        let draft = self.beside("mended");
+        let draft = self.beside("repaired");
         fs::write(&draft, text)?;
         let begun = Instant::now();
         if path.is_dir() {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::directory_faults::DirectoryFaults;
 use crate::lab::topology::ECHO_PORT;
-use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use crate::routers::wait;
 use crate::traffic::TcpLoad;
 
@@ -45,9 +45,9 @@ pub fn run(seed: u64, duration: Duration) -> Result<DirectorySoakReport> {
     for node in NODES {
         topology = topology.pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(200)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;
@@ -81,13 +81,13 @@ impl DirectorySoakReport {
                 sleep(Duration::from_millis(rest.below(60) as u64));
             }
             for node in &nodes {
-                self.look(node, &served)?;
+                self.check_agent(node, &served)?;
             }
         }
         Ok(())
     }
 
-    fn look(&mut self, node: &LabNode<'_>, served: &BTreeSet<String>) -> Result<()> {
+    fn check_agent(&mut self, node: &LabNode<'_>, served: &BTreeSet<String>) -> Result<()> {
         let begun = Instant::now();
         let status = node.status().with_context(|| format!("{self}"))?;
         self.slowest = self.slowest.max(begun.elapsed());

@@ -14,7 +14,7 @@ pub use self::cost_table::CostTable;
 pub use self::load::{EventLoad, EventLoadReport};
 pub use self::routed::RoutedScenario;
 pub use self::script::{ClusterEvent, EVENTS};
-use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 
 /// The nodes that serve from the start: three in one rack, one in the other.
 pub const INITIAL_NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
@@ -59,7 +59,7 @@ pub fn cluster() -> Topology {
         topology = topology.pods(node, "web", 2);
     }
     set_membership(&mut topology, JOINING_NODE, false);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
 impl<'lab> EventScenario<'lab> {
@@ -187,7 +187,7 @@ impl<'lab> EventScenario<'lab> {
             return Ok(());
         }
         let arguments = ["--slots-per-node", &self.slots_per_node.to_string()].map(str::to_owned).into();
-        let options = AgentOptions { arguments, ..AgentOptions::default() };
+        let options = LabAgentOptions { arguments, ..LabAgentOptions::default() };
         agents::start(&self.nodes(nodes)?, &options)
     }
 }

@@ -29,7 +29,7 @@ pub use self::balancer::{AgentBalancer, Balancer, BirdBalancer};
 use self::clock::TimeOfDay;
 pub use self::observer::ObserverKind;
 use self::observer::ObserverRouter;
-use crate::lab::{Lab, Process, Topology, TrafficPolicy, WEB_V4};
+use crate::lab::{ExternalPolicy, Lab, Process, Topology, WEB_V4};
 use crate::routers::{BfdTimers, kernel_next_hops, wait};
 
 /// The node that fails.
@@ -108,7 +108,7 @@ impl Failover {
     ) -> Result<Self> {
         let nodes = Topology::empty().node('a', 1).node('a', 2);
         let pods = nodes.pods(VICTIM, "web", 1).pods(SURVIVOR, "web", 1);
-        let lab = pods.service("web", "web", &[WEB_V4], TrafficPolicy::Local).start()?;
+        let lab = pods.service("web", "web", &[WEB_V4], ExternalPolicy::Local).start()?;
         let victim = lab.node(VICTIM)?.spec().addresses().v4.into();
         let mut balancers = [(VICTIM, balancer(bfd)), (SURVIVOR, balancer(bfd))];
         for (node, balancer) in &mut balancers {
@@ -138,7 +138,7 @@ impl Failover {
         self.wait_settled()?;
         let begun = self.inject(fault)?;
         let trial = self.wait_gone(begun);
-        self.mend(fault)?;
+        self.repair(fault)?;
         trial.with_context(|| format!("{}\n{}", fault.name(), self.lab.logs()))
     }
 
@@ -182,7 +182,7 @@ impl Failover {
         Ok(ordered)
     }
 
-    fn mend(&mut self, fault: FailoverFault) -> Result<()> {
+    fn repair(&mut self, fault: FailoverFault) -> Result<()> {
         match fault {
             FailoverFault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
             FailoverFault::Hang => self.signal(Signal::SIGCONT),

@@ -71,7 +71,7 @@ struct Shared {
     client: Arc<str>,
     upstream: SocketAddr,
     http: Client<HttpConnector, Full<Bytes>>,
-    journal: WriteLog,
+    log: WriteLog,
     fault: watch::Receiver<ProxyFault>,
     tls: Option<TlsAcceptor>,
     random: Arc<std::sync::Mutex<SeededRandom>>,
@@ -82,8 +82,8 @@ impl FaultProxy {
     ///
     /// # Errors
     /// When it cannot listen, or cannot make a certificate.
-    pub fn start(client: &str, upstream: SocketAddr, journal: &WriteLog, tls: bool) -> Result<Self> {
-        Self::serve(client, TcpListener::bind("127.0.0.1:0")?, upstream, journal, tls)
+    pub fn start(client: &str, upstream: SocketAddr, log: &WriteLog, tls: bool) -> Result<Self> {
+        Self::serve(client, TcpListener::bind("127.0.0.1:0")?, upstream, log, tls)
     }
 
     /// Starts a proxy on a socket, which may have been opened in another network namespace.
@@ -94,7 +94,7 @@ impl FaultProxy {
         client: &str,
         listener: TcpListener,
         upstream: SocketAddr,
-        journal: &WriteLog,
+        log: &WriteLog,
         tls: bool,
     ) -> Result<Self> {
         let address = listener.local_addr()?;
@@ -106,7 +106,7 @@ impl FaultProxy {
             client: client.into(),
             upstream,
             http: Client::builder(TokioExecutor::new()).build_http(),
-            journal: journal.clone(),
+            log: log.clone(),
             fault: faults,
             tls: tls.then(acceptor).transpose()?,
             random: Arc::new(std::sync::Mutex::new(SeededRandom::new(seed))),
@@ -222,14 +222,14 @@ async fn pass(shared: &Shared, request: Request<Incoming>) -> Result<Response<Bo
     parts.headers.insert(HOST, HeaderValue::from_str(&shared.upstream.to_string())?);
     parts.version = hyper::Version::HTTP_11;
     let (method, agent) = (parts.method.clone(), parts.headers.get(USER_AGENT).cloned());
-    shared.journal.see_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
+    shared.log.note_user_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
     let response = shared.http.request(Request::from_parts(parts, Full::new(body))).await?;
     if method == Method::GET {
         return Ok(response.map(BodyExt::boxed));
     }
     let (parts, answer) = response.into_parts();
     let answer = answer.collect().await?.to_bytes();
-    shared.journal.record(&shared.client, &method, &path, parts.status, &answer);
+    shared.log.record(&shared.client, &method, &path, parts.status, &answer);
     Ok(Response::from_parts(parts, full(answer)))
 }
 

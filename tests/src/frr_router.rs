@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
-use crate::lab::addresses::{HostAddresses, IpFamily};
+use crate::lab::addresses::{HostAddresses, IpVersion};
 use crate::lab::topology::LabNodeSpec;
 use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops};
@@ -72,7 +72,7 @@ impl FrrRouter {
     pub fn wait_next_hops(&self, vips: &[IpAddr], nodes: &[&str], within: Duration) -> Result<()> {
         for vip in vips {
             let hops: Result<Vec<IpAddr>> =
-                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpFamily::of(*vip)))).collect();
+                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpVersion::of(*vip)))).collect();
             wait_kernel_next_hops(self.frr.host(), IpNet::from(*vip), &hops?, within)?;
         }
         Ok(())
@@ -84,7 +84,7 @@ impl FrrRouter {
     /// When it is not by then.
     pub fn wait_bfd_up(&self, nodes: &[&str], within: Duration) -> Result<()> {
         for node in nodes {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 self.frr.wait_bfd_up(self.addresses(node)?.of(family), within)?;
             }
         }
@@ -98,7 +98,7 @@ impl FrrRouter {
     pub fn set_enabled(&self, node: &str, open: bool) -> Result<()> {
         let no = if open { "no " } else { "" };
         let addresses = self.addresses(node)?;
-        let lines = IpFamily::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
+        let lines = IpVersion::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
         self.frr.configure(&[&format!("router bgp {ROUTERS_AS}"), &lines[0], &lines[1]])
     }
 
@@ -110,7 +110,7 @@ impl FrrRouter {
         let (bgp, bfd) = (self.frr.sessions()?, self.frr.bfd_sessions()?);
         let mut lines = Vec::new();
         for node in &self.nodes {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let address = node.addresses().of(family);
                 let up = bgp.get(&address.to_string()).is_some_and(|session| session.established);
                 let watched = match bfd.get(&address) {
@@ -135,7 +135,7 @@ impl FrrRouter {
 fn config(nodes: &[LabNodeSpec], interval: Duration) -> RouterConfig {
     let mut config = RouterConfig::new(ROUTERS_AS, std::net::Ipv4Addr::new(10, 1, 0, 1));
     for node in nodes {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let gateway = node.segment().gateway().of(family);
             let peer = RouterPeer::at(node.addresses().of(family), NODES_AS).source(gateway);
             config = config.peer(peer.bfd(BfdTimers::every(interval)));
@@ -157,7 +157,7 @@ fn objects(nodes: &[LabNodeSpec], interval: Duration) -> Vec<Value> {
         }
     }
     for node in racks {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let spec = json!({
                 "myASN": NODES_AS,
                 "peerASN": ROUTERS_AS,

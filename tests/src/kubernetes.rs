@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::frr_router::FrrRouter;
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use crate::lab::{AgentOptions, Lab, Process, Topology, TrafficPolicy, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, Process, Topology, agents};
 use crate::routers::{RouterDaemon, kernel_next_hops, wait};
 use crate::traffic::{RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 
@@ -38,40 +38,40 @@ const POOL: [&str; 2] = ["198.51.100.0/28", "2001:db8:5::/124"];
 /// A Service and its address request.
 struct ServiceRequest {
     name: &'static str,
-    policy: TrafficPolicy,
-    families: &'static [IpFamily],
+    policy: ExternalPolicy,
+    families: &'static [IpVersion],
     family_policy: &'static str,
 }
 
 const SERVICES: [ServiceRequest; 5] = [
     ServiceRequest {
         name: "v4",
-        policy: TrafficPolicy::Local,
-        families: &[IpFamily::V4],
+        policy: ExternalPolicy::Local,
+        families: &[IpVersion::V4],
         family_policy: "SingleStack",
     },
     ServiceRequest {
         name: "v6",
-        policy: TrafficPolicy::Local,
-        families: &[IpFamily::V6],
+        policy: ExternalPolicy::Local,
+        families: &[IpVersion::V6],
         family_policy: "SingleStack",
     },
     ServiceRequest {
         name: "both",
-        policy: TrafficPolicy::Local,
-        families: &IpFamily::BOTH,
+        policy: ExternalPolicy::Local,
+        families: &IpVersion::BOTH,
         family_policy: "RequireDualStack",
     },
     ServiceRequest {
         name: "any",
-        policy: TrafficPolicy::Cluster,
-        families: &IpFamily::BOTH,
+        policy: ExternalPolicy::Cluster,
+        families: &IpVersion::BOTH,
         family_policy: "PreferDualStack",
     },
     ServiceRequest {
-        name: "goes",
-        policy: TrafficPolicy::Cluster,
-        families: &[IpFamily::V4],
+        name: "removed",
+        policy: ExternalPolicy::Cluster,
+        families: &[IpVersion::V4],
         family_policy: "SingleStack",
     },
 ];
@@ -89,7 +89,7 @@ pub fn topology() -> Topology {
     for pod in topology.pods.iter_mut().filter(|pod| ["n1-3", "n3-3"].contains(&&*pod.name)) {
         pod.ready = false;
     }
-    topology.service("late", "web", &[], TrafficPolicy::Local)
+    topology.service("late", "web", &[], ExternalPolicy::Local)
 }
 
 /// The lab on an API server, with a controller, agents and a router.
@@ -101,7 +101,7 @@ pub struct KubernetesLab<'lab> {
     pub frr_router: FrrRouter,
     controller: Process,
     controllers: u32,
-    options: AgentOptions,
+    options: LabAgentOptions,
 }
 
 impl<'lab> KubernetesLab<'lab> {
@@ -117,10 +117,10 @@ impl<'lab> KubernetesLab<'lab> {
         plane.put(&[pool("lab", &POOL)])?;
         plane.put(&lab.topology().observed()?)?;
         let controller = plane.controller("controller-1")?;
-        let options = AgentOptions {
+        let options = LabAgentOptions {
             kubeconfig: Some(plane.kubeconfig()),
             ready_within: WITHIN,
-            ..AgentOptions::default()
+            ..LabAgentOptions::default()
         };
         let cluster = Self { lab, plane, frr_router, controller, controllers: 1, options };
         for request in &SERVICES {
@@ -207,7 +207,7 @@ impl<'lab> KubernetesLab<'lab> {
     pub fn check_assignments(&self) -> Result<()> {
         for request in &SERVICES {
             let addresses = self.plane.addresses(request.name)?;
-            let families: Vec<IpFamily> = addresses.iter().map(|address| IpFamily::of(*address)).collect();
+            let families: Vec<IpVersion> = addresses.iter().map(|address| IpVersion::of(*address)).collect();
             ensure!(families == request.families, "{}: {addresses:?}", request.name);
             let service = self.plane.service(request.name)?;
             let pool = &service["metadata"]["annotations"]["metallb.io/ip-allocated-from-pool"];
@@ -241,7 +241,7 @@ impl<'lab> KubernetesLab<'lab> {
     /// # Errors
     /// When it does not hold in time, or the lab fails.
     pub fn create_service(&self, name: &str) -> Result<IpAddr> {
-        let object = self.lab.topology().service_request(name, &[IpFamily::V4], "SingleStack")?;
+        let object = self.lab.topology().service_request(name, &[IpVersion::V4], "SingleStack")?;
         self.plane.put(&[object])?;
         // A new leader waits until its predecessor's Lease expires.
         let addresses = wait(WATCHED_AGAIN_WITHIN, || self.wait_address(name, 1))?;

@@ -38,15 +38,15 @@ use std::{env, fs, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-use self::addresses::{HostAddresses, IpFamily};
+use self::addresses::{HostAddresses, IpVersion};
 pub use self::command::Process;
 use self::far_end::FarEnds;
 pub use self::host::LabHost;
 use self::namespaces::{LabNamespaces, NamespaceKeeper};
-pub use self::node::{AgentOptions, LabNode};
+pub use self::node::{LabAgentOptions, LabNode};
 use self::pod::Pod;
 pub use self::router::LabRouter;
-pub use self::topology::{FAR_V4, SHARED_V4, SHARED_V6, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+pub use self::topology::{ExternalPolicy, FAR_V4, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
 use self::wiring::WiredHost;
 
 /// Lines of each log that are shown for a failed test: routers that trace their sessions write thousands.
@@ -230,8 +230,8 @@ impl Lab {
     pub(crate) fn wire_port(&self, host: &LabHost, name: &str, switch: &LabHost, far: &str) -> Result<()> {
         let place = LabHost::open_wiring(&self.namespaces)?;
         place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
-        switch_offload_off(host, &[name.to_owned()])?;
-        switch_offload_off(switch, &[far.to_owned()])?;
+        disable_offload(host, &[name.to_owned()])?;
+        disable_offload(switch, &[far.to_owned()])?;
         switch.ip(&[format!("link set {far} master br0 up")])?;
         lock(&self.far_ends).attach(switch, far)
     }
@@ -289,7 +289,7 @@ fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap
     place.ip(&wiring::links(topology))?;
     for WiredHost { name, links, setup, .. } in &wired {
         let host = &hosts[name];
-        switch_offload_off(host, links)?;
+        disable_offload(host, links)?;
         host.ip(setup)?;
     }
     for WiredHost { name, gateway, .. } in &wired {
@@ -305,13 +305,13 @@ fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap
 fn wait_connected(host: &LabHost, gateway: HostAddresses) -> Result<()> {
     let script = "for gateway; do \
         until ping -q -c 1 -w 1 -i 0.02 \"$gateway\" >/dev/null 2>&1; do sleep 0.02; done; done";
-    let gateways = IpFamily::BOTH.map(|family| gateway.of(family).to_string());
+    let gateways = IpVersion::BOTH.map(|family| gateway.of(family).to_string());
     let waiting = host.command("timeout").args(["10", "sh", "-c", script, "sh"]).args(gateways);
     waiting.text().map(drop).context("the gateway cannot be reached")
 }
 
 /// Disables checksum offload: frames that XDP redirects between namespaces need real checksums.
-fn switch_offload_off(host: &LabHost, links: &[String]) -> Result<()> {
+fn disable_offload(host: &LabHost, links: &[String]) -> Result<()> {
     let script = "for link; do ethtool -K \"$link\" tx off || exit 1; done";
     host.command("sh").args(["-c", script, "sh"]).args(links).text().map(drop)
 }

@@ -1,4 +1,4 @@
-//! The lab: what tests stand on that need more than one crate, root, or a network.
+//! The lab: the base of tests that need more than one crate, root, or a network.
 
 pub mod api_server;
 pub mod bpffs;

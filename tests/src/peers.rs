@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::lab::addresses::{HostAddresses, IpFamily};
-use crate::lab::{AgentOptions, Lab, LabHost, agents};
+use crate::lab::addresses::{HostAddresses, IpVersion};
+use crate::lab::{Lab, LabAgentOptions, LabHost, agents};
 use crate::objects::{metallb, yaml};
 use crate::routers::{RouterConfig, RouterPeer};
 
@@ -50,7 +50,7 @@ impl PeerHost {
     pub fn config(&self, lab: &Lab, edit: &dyn Fn(RouterPeer) -> RouterPeer) -> Result<RouterConfig> {
         let mut config = RouterConfig::new(ROUTERS_AS, self.addresses.v4);
         for addresses in node_addresses(lab)? {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let peer = RouterPeer::at(addresses.of(family), AGENTS_AS).source(self.addresses.of(family));
                 config = config.peer(edit(peer));
             }
@@ -60,7 +60,7 @@ impl PeerHost {
 
     /// Returns the agents' configuration: one BGPPeer for each family.
     pub fn peers(&self, name: &str, my_asn: u32, change: impl Fn(&mut Value)) -> Vec<Value> {
-        let peer = |family: IpFamily| {
+        let peer = |family: IpVersion| {
             let mut spec = json!({
                 "myASN": my_asn,
                 "peerASN": ROUTERS_AS,
@@ -73,14 +73,14 @@ impl PeerHost {
             let family = format!("{family:?}").to_lowercase();
             metallb("v1beta2", "BGPPeer", &format!("{name}-{family}"), &spec)
         };
-        IpFamily::BOTH.map(peer).into()
+        IpVersion::BOTH.map(peer).into()
     }
 }
 
 /// Returns both addresses of a host.
 #[must_use]
 pub fn both(addresses: HostAddresses) -> [IpAddr; 2] {
-    IpFamily::BOTH.map(|family| addresses.of(family))
+    IpVersion::BOTH.map(|family| addresses.of(family))
 }
 
 /// Returns the addresses of all nodes.
@@ -96,7 +96,7 @@ pub fn node_addresses(lab: &Lab) -> Result<Vec<HostAddresses>> {
 /// # Errors
 /// When a node is not there.
 pub fn all_next_hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
-    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(IpFamily::of(vip))).collect())
+    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(IpVersion::of(vip))).collect())
 }
 
 /// Returns an advertisement of the lab's pool, edited by `change`.
@@ -112,5 +112,8 @@ pub fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
 /// When an agent does not start.
 pub fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
     fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(objects))?;
-    agents::start(&lab.nodes()?, &AgentOptions { ready_within: READY_WITHIN, ..AgentOptions::default() })
+    agents::start(
+        &lab.nodes()?,
+        &LabAgentOptions { ready_within: READY_WITHIN, ..LabAgentOptions::default() },
+    )
 }

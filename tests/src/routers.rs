@@ -31,14 +31,14 @@ use serde_json::Value;
 
 pub use self::bird::Bird;
 pub use self::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
 };
 pub use self::exabgp::Exabgp;
 pub use self::frr::Frr;
 pub use self::gobgp::Gobgp;
 pub use self::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use crate::lab::LabHost;
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
 /// How often a router is polled while a test waits.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
@@ -125,7 +125,7 @@ pub trait RouterDaemon {
 /// # Errors
 /// When `ip` fails.
 pub fn kernel_next_hops(host: &LabHost, prefix: IpNet) -> Result<Vec<IpAddr>> {
-    let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "-4" } else { "-6" };
+    let family = if IpVersion::of(prefix.addr()) == IpVersion::V4 { "-4" } else { "-6" };
     let target = prefix.to_string();
     let printed = host.command("ip").args(["-j", family, "route", "show", "exact", &target]).text()?;
     // Without a route, `ip` prints nothing or an empty list.

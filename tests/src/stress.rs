@@ -12,12 +12,12 @@ use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use crate::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4, agents};
 use crate::traffic::{RunningLoad, TcpLoad, TcpReport, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Number of silent connections, and of connections that talk all the time.
+/// Number of idle connections, and of active ones.
 const CONNECTIONS: usize = 300;
 const TALK_EVERY: Duration = Duration::from_millis(300);
 /// The least number of packets that counts as a flood.
@@ -50,16 +50,16 @@ pub struct StressDurations {
     /// flood would starve the probes between nodes, and test nothing of the table.
     pub rate: u64,
     /// How long a silent connection rests; the stress must end before that.
-    pub silence: Duration,
+    pub idle_time: Duration,
 }
 
 impl StressDurations {
     /// A run of a few seconds.
     pub const SHORT: Self =
-        Self { flood: Duration::from_secs(8), rate: 50_000, silence: Duration::from_secs(20) };
+        Self { flood: Duration::from_secs(8), rate: 50_000, idle_time: Duration::from_secs(20) };
     /// A run that is long enough for all packets.
     pub const WHOLE: Self =
-        Self { flood: Duration::from_secs(120), rate: 25_000, silence: Duration::from_secs(140) };
+        Self { flood: Duration::from_secs(120), rate: 25_000, idle_time: Duration::from_secs(140) };
 }
 
 /// Whether the cluster's membership changes meanwhile.
@@ -81,7 +81,7 @@ fn cluster(nodes: u8) -> Topology {
         topology = topology.pods(&format!("n{number}"), "web", 2);
     }
     set_member(&mut topology, &format!("n{}", nodes + 1), false);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local)
 }
 
 fn set_member(cluster: &mut Topology, name: &str, member: bool) {
@@ -94,11 +94,11 @@ struct StressCluster<'lab> {
     lab: &'lab Lab,
     initial: Vec<String>,
     joining: String,
-    options: AgentOptions,
+    options: LabAgentOptions,
 }
 
 impl<'lab> StressCluster<'lab> {
-    fn start(lab: &'lab Lab, nodes: u8, options: AgentOptions) -> Result<Self> {
+    fn start(lab: &'lab Lab, nodes: u8, options: LabAgentOptions) -> Result<Self> {
         let initial: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
         let cluster = Self { lab, initial, joining: format!("n{}", nodes + 1), options };
         agents::start(&cluster.initial()?, &cluster.options)?;
@@ -134,39 +134,43 @@ impl<'lab> StressCluster<'lab> {
 
 /// Enables kernel lookups only where the promise depends on them, because many nodes cannot do them: where a
 /// flow has moved and its node loses its entries, too.
-fn options(stress: Stress, membership: Membership) -> AgentOptions {
+fn options(stress: Stress, membership: Membership) -> LabAgentOptions {
     let lost = matches!(stress, Stress::FullTable | Stress::EmptiedTable);
     let ask = if lost && membership == Membership::NodeJoins { "auto" } else { "off" };
-    AgentOptions {
+    LabAgentOptions {
         arguments: vec!["--ask-kernel".into(), ask.into()],
         ready_within: READY_WITHIN,
-        ..AgentOptions::default()
+        ..LabAgentOptions::default()
     }
 }
 
-/// Puts a cluster of `nodes` nodes with silent and talking connections under stress.
+/// Puts a cluster of `nodes` nodes with idle and active connections under stress.
 ///
 /// # Errors
 /// When a connection breaks, or the stress was too little.
 pub fn run(nodes: u8, stress: Stress, membership: Membership, extent: StressDurations) -> Result<()> {
     cluster(nodes).run(|lab| {
-        let silence = extent.silence;
+        let idle_time = extent.idle_time;
         let cluster = StressCluster::start(lab, nodes, options(stress, membership))?;
         for node in lab.nodes()? {
             drop_flood(&node)?;
         }
         let began = Instant::now();
-        let silent = cluster.connections(CONNECTIONS, silence)?;
-        let talking = cluster.connections(CONNECTIONS, TALK_EVERY)?;
+        let idle = cluster.connections(CONNECTIONS, idle_time)?;
+        let active = cluster.connections(CONNECTIONS, TALK_EVERY)?;
         apply(&cluster, stress, membership, extent)?;
-        ensure!(began.elapsed() < silence, "the stress took longer than the silence: {:?}", began.elapsed());
+        ensure!(
+            began.elapsed() < idle_time,
+            "the stress took longer than the silence: {:?}",
+            began.elapsed()
+        );
         let words = 2 * CONNECTIONS as u64 * CHUNK;
-        let last = began + silence + ANSWER_WITHIN;
-        while silent.bytes() + silent.failed() * CHUNK < words && Instant::now() < last {
+        let last = began + idle_time + ANSWER_WITHIN;
+        while idle.bytes() + idle.failed() * CHUNK < words && Instant::now() < last {
             sleep(Duration::from_millis(100));
         }
         println!("{nodes} nodes, {stress:?}, {membership:?}:");
-        let reports = [("silent", silent.finish()?), ("talking", talking.finish()?)];
+        let reports = [("idle", idle.finish()?), ("active", active.finish()?)];
         show_outcomes(lab)?;
         reports.iter().for_each(|(name, report)| println!("  {name}: {report}"));
         for (name, report) in reports {

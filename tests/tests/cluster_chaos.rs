@@ -1,5 +1,5 @@
-//! Two controllers and three agents against an API server that is paused, cut off, away, slow and moody: each
-//! once.
+//! A chaos test: two controllers and three agents against an API server that is paused, cut off, restarted,
+//! slow and flaky, each once.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The chart, rendered by Helm: objects that a server takes, arguments that the program takes, values of
-//! MetalLB's chart.
+//! Tests of the chart as Helm renders it: valid objects, valid arguments, and the values of MetalLB's chart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// Returns the objects that the chart makes of these values.
+/// Renders the chart with these values.
 fn rendered(clients: &KubeClients, values: &Value) -> Result<Vec<Value>> {
     let objects = chart::render(&clients.helm(), "fairlead", manifests::NAMESPACE, values)?;
     Ok(objects.into_iter().map(|(_, object)| object).collect())
@@ -28,7 +27,7 @@ fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
     found.next().with_context(|| format!("no {kind} {name}"))
 }
 
-/// Values that take every branch of every template, together with `metallb`'s.
+/// Returns values that cover every branch of every template, together with those of `metallb`.
 fn variants() -> [Value; 3] {
     [
         json!({
@@ -76,7 +75,7 @@ fn rendered_objects_are_valid_for_kubernetes_and_for_the_command_line() -> Resul
         for object in &objects {
             fields::check(object)?;
         }
-        // What the environment says in a pod.
+        // Set by the environment in a pod.
         for (kind, said) in [("DaemonSet", "--node=x"), ("Deployment", "--identity=x")] {
             for workload in objects.iter().filter(|it| it["kind"] == kind) {
                 let container = &workload["spec"]["template"]["spec"]["containers"][0];
@@ -89,8 +88,8 @@ fn rendered_objects_are_valid_for_kubernetes_and_for_the_command_line() -> Resul
     Ok(())
 }
 
-/// Pool "a" is used to 76 %, "lab1" to the last address but excluded from usage, one session is down, one
-/// configuration stale.
+/// Pool "a" is 76 % used, "lab1" exhausted but excluded from usage alerts, one session is down, one
+/// configuration is stale.
 const ALERTS: &str = r#"
 rule_files: [rules.yaml]
 evaluation_interval: 1m
@@ -208,7 +207,7 @@ fn unknown_values_are_rejected_by_name() -> Result<()> {
             "speaker.image.repository",
         ),
     ] {
-        let error = rendered(&clients, &wrong).err().with_context(|| format!("taken: {wrong}"))?;
+        let error = rendered(&clients, &wrong).err().with_context(|| format!("accepted: {wrong}"))?;
         ensure!(error.to_string().contains(named), "{wrong}: {error}");
     }
     Ok(())
@@ -219,20 +218,23 @@ fn unknown_values_are_rejected_by_name() -> Result<()> {
 struct Row {
     key: String,
     value: Value,
-    /// What it makes of the objects.
+    /// The rendered text it leads to.
     renders: Option<String>,
-    /// What the chart says instead: `refused` or `noted`.
+    /// The chart's answer instead: `refused` or `noted`.
     answer: Option<String>,
 }
 
 fn metallb() -> Result<Vec<Row>> {
     let path = kube_clients::root().join("tests/data/metallb-values.yaml");
     let rows: Vec<Row> = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
-    ensure!(rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()), "one of both");
+    ensure!(
+        rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()),
+        "each row needs either `renders` or `answer`"
+    );
     Ok(rows)
 }
 
-/// Returns the values of some rows, as a values file has them.
+/// Returns the values of some rows as a values file.
 fn nested<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<Value> {
     let mut values = json!({});
     for (key, value) in rows {
@@ -255,7 +257,7 @@ fn followed(rows: &[Row]) -> Result<Value> {
     nested(rows.iter().filter(|row| row.renders.is_some()).map(|row| (row.key.as_str(), &row.value)))
 }
 
-/// Returns what Helm prints for somebody who installs the chart with these values: objects, then notes.
+/// Returns Helm's output of an installation with these values: objects, then notes.
 fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::CommandOutput> {
     let home = TempDir::new()?;
     let directory = chart::directory();

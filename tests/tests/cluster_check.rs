@@ -1,4 +1,4 @@
-//! `fairlead check --from-cluster` against a cluster as MetalLB's users have it.
+//! Tests of `fairlead check --from-cluster` against a typical MetalLB cluster.
 
 use std::process::{Command, Output};
 
@@ -7,10 +7,10 @@ use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use fairlead_tests::lab::node::find_binary;
 use serde_json::{Value, json};
 
-/// Kinds, by group, name and plural.
+/// Further kinds: group, name and plural.
 const KINDS: [[&str; 3]; 1] = [["frrk8s.metallb.io", "FRRConfiguration", "frrconfigurations"]];
 
-/// A pool that is told to a router, a Service that holds one of its addresses, and one that wants one.
+/// A pool advertised to a router, a Service with one of its addresses, and one without an address.
 const OBJECTS: &str = "
 apiVersion: v1
 kind: Node
@@ -82,7 +82,7 @@ async fn check(cluster: &TestCluster, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(find_binary()?);
     command.args(["check", "--from-cluster", "--namespace", NAMESPACE, "--kubeconfig"]);
     command.arg(cluster.kubeconfig()).args(arguments);
-    // The server runs in this process.
+    // The API server runs in this process.
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 

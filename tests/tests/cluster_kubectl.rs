@@ -1,5 +1,5 @@
-//! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade,
-//! uninstall.
+//! Tests of the shipped manifests and chart with kubectl and Helm: apply, diff, explain, columns, conflicts;
+//! install, upgrade, uninstall.
 
 use anyhow::{Result, ensure};
 use fairlead_tests::cluster::TestCluster;
@@ -9,7 +9,7 @@ use fairlead_tests::page::Shell;
 
 const CRDS: &str = "kubectl apply --server-side --kustomize deploy/crds";
 
-/// One of each kind whose columns are looked at.
+/// An object of each kind whose columns are checked.
 const OBJECTS: &str = "
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -47,7 +47,7 @@ fn refused(shell: &Shell, commands: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the words of each line.
+/// Splits each line into columns.
 fn table(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split("   ").map(str::trim).filter(|it| !it.is_empty()).collect()).collect()
 }
@@ -63,11 +63,11 @@ async fn applied_manifests_leave_no_kubectl_diff() -> Result<()> {
         let said = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
         ensure!(said.lines().count() > 25 && !said.contains("Warning"), "{said}");
     }
-    // The server notes in their status that definitions are served, a moment later: that is a difference,
+    // A moment later the server sets the definitions' status to established, which would be a difference,
     // too.
     shell.until_served()?;
     assert_eq!(shell.run("kubectl diff --server-side --kustomize deploy/manifests")?, "");
-    // The other way of applying takes over what is there.
+    // A client-side apply takes over the existing objects.
     shell.run("kubectl apply --kustomize deploy/manifests 2>/dev/null")?;
     assert_eq!(shell.run("kubectl diff --kustomize deploy/manifests")?, "");
     Ok(())
@@ -125,7 +125,7 @@ async fn kinds_have_descriptions_and_metallbs_printer_columns() -> Result<()> {
     ] {
         let said = shell.run(&format!("kubectl get {plural} {wide}"))?;
         let mut shown = table(&said);
-        // How old it is depends on the machine.
+        // The age depends on timing.
         shown
             .iter_mut()
             .skip(1)
@@ -168,7 +168,7 @@ async fn helm_installs_upgrades_and_uninstalls_but_keeps_definitions() -> Result
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
-    // The same definitions, by another hand, are no conflict.
+    // The same definitions by another manager are no conflict.
     shell.run(CRDS)?;
     shell.until_served()?;
     for (release, namespace) in [("fairlead", "metallb-system"), ("fairlead", "second")] {

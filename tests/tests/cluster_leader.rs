@@ -1,4 +1,4 @@
-//! Leadership and requests of controllers, against an API server that cannot be reached.
+//! Tests of controllers' leadership and requests, against an unreachable API server.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn service(name: &str) -> String {
     )
 }
 
-/// A controller behind a front of its own.
+/// A controller behind a fault proxy of its own.
 struct ProxiedController {
     proxy: FaultProxy,
     controller: Controller,
@@ -57,18 +57,18 @@ async fn a_leader_that_is_cut_off_or_suspended_steps_down_before_another_leads()
     let second = start(&cluster, &log, "second", &[])?;
     has_address(&cluster, "a").await?;
 
-    // Nothing passes any more, and nobody says so.
+    // Packets are dropped silently.
     first.proxy.set(ProxyFault::Cut);
     let cut = Instant::now();
     let ended = || first.controller.log().contains("lost leadership");
-    eventually("the first ends", SOON, ended).await?;
-    assert!(cut.elapsed() < Duration::from_secs(11), "it acts on for {:?}", cut.elapsed());
-    assert!(leads(&cluster, "first"), "nobody else leads yet");
+    eventually("the first steps down", SOON, ended).await?;
+    assert!(cut.elapsed() < Duration::from_secs(11), "it kept leading for {:?}", cut.elapsed());
+    assert!(leads(&cluster, "first"), "no other controller leads yet");
     eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
     has_address(&cluster, "b").await?;
     first.proxy.set(ProxyFault::None);
 
-    // A process that stands still does not know that time passes.
+    // A suspended process does not notice the passing time.
     second.controller.signal(Signal::SIGSTOP)?;
     eventually("the first leads again", SOON * 2, || leads(&cluster, "first")).await?;
     cluster.apply(&service("c"))?;
@@ -78,10 +78,10 @@ async fn a_leader_that_is_cut_off_or_suspended_steps_down_before_another_leads()
     let (writes, changes) = log.check_leaders(LEASE)?;
     assert!(writes >= 4 && changes == 3, "{writes} writes, {changes} changes");
     for log in [first.controller.log(), second.controller.log()] {
-        // The client library says with each connection that this kubeconfig asks for no certificate.
+        // The client library warns with each connection that this kubeconfig requires no certificate.
         let is_warning = |line: &&str| line.contains(" WARN ") && !line.contains("cert bypassed");
         let warnings = log.lines().filter(|line| is_warning(line) || line.contains(" ERROR ")).count();
-        assert!(warnings <= 4, "one line for all that is asked of a server:\n{log}");
+        assert!(warnings <= 4, "one line for all requests to a server:\n{log}");
     }
     let log = first.controller.log();
     assert!(
@@ -100,7 +100,7 @@ async fn a_terminated_controller_releases_its_lease() -> Result<()> {
     eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
     let second = start(&cluster, &log, "second", &[])?;
     has_address(&cluster, "a").await?;
-    // Writes are under way when it is told.
+    // Writes are in progress when it is terminated.
     for i in 0..200 {
         cluster.apply(&service(&format!("s{i}")))?;
     }
@@ -110,7 +110,7 @@ async fn a_terminated_controller_releases_its_lease() -> Result<()> {
     eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
     assert!(
         terminated.elapsed() < Duration::from_secs(5),
-        "a rolling update costs {:?}",
+        "a rolling update takes {:?}",
         terminated.elapsed()
     );
     first.controller.wait()?;
@@ -131,7 +131,7 @@ async fn a_controller_has_few_connections_and_sends_its_user_agent() -> Result<(
     let one = start(&cluster, &log, "one", &[])?;
     has_address(&cluster, "a").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    // Reads and watches, the Lease, and what the leader writes now and then.
+    // Reads and watches, the Lease, and the leader's occasional writes.
     let connections = one.proxy.connections();
     assert!(connections <= 5, "{connections} connections");
     let agents: Vec<_> = log.agents("one").into_iter().collect();

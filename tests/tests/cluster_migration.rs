@@ -1,5 +1,4 @@
-//! The pages about moving from MetalLB and about installation, followed word for word: their commands are
-//! read out of them.
+//! A test of the migration and installation pages: their commands are extracted and run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +24,7 @@ kind: L2Advertisement
 metadata: {name: all, namespace: metallb-system}
 ";
 
-/// A Service that asks for any address.
+/// A Service that requests any address.
 const NEW: &str = "
 apiVersion: v1
 kind: Service
@@ -33,7 +32,7 @@ metadata: {name: NAME, namespace: default}
 spec: {type: LoadBalancer, selector: {app: x}, ports: [{port: 80}]}
 ";
 
-/// A cluster in which MetalLB serves, and a reader of the pages.
+/// A cluster with MetalLB, and a shell that follows the pages.
 struct MigrationScenario {
     cluster: TestCluster,
     shell: Shell,
@@ -60,7 +59,7 @@ impl MigrationScenario {
         Ok(scenario)
     }
 
-    /// Returns what MetalLB's controller does when it starts: its webhook answers, and is trusted.
+    /// Does what MetalLB's controller does at its start: its webhook answers and is trusted.
     fn start_metallb(&self) -> Result<()> {
         self.cluster.store.set_route(NAMESPACE, SERVICE, Some(self.webhook.address));
         for index in 0..6 {
@@ -81,13 +80,13 @@ impl MigrationScenario {
         self.shell.run(&format!("kubectl apply --filename - <<'END'\n{text}\nEND"))
     }
 
-    /// Starts the controller that has been installed, and waits until API servers trust its webhook.
+    /// Starts the installed controller, and waits until API servers trust its webhook.
     async fn start_fairlead(&self, namespace: &str, configuration: &str) -> Result<Controller> {
         let controller = self.cluster.run_deployment(namespace, "fairlead-controller")?;
         let bundle = || {
             let group = "admissionregistration.k8s.io";
-            let there = self.cluster.store.get(group, "validatingwebhookconfigurations", "", configuration);
-            there.is_some_and(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
+            let found = self.cluster.store.get(group, "validatingwebhookconfigurations", "", configuration);
+            found.is_some_and(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
         };
         eventually("the webhook is trusted", SOON, bundle)
             .await
@@ -113,11 +112,11 @@ async fn the_metallb_page_migrates_there_and_back_and_services_keep_their_addres
     let mut scenario = MigrationScenario::with_metallb(&clients).await?;
     scenario.shell.step("look")?;
 
-    beside(&mut scenario).await?;
-    let controller = there(&mut scenario).await?;
-    back(&mut scenario, controller).await?;
+    run_side_by_side(&mut scenario).await?;
+    let controller = migrate(&mut scenario).await?;
+    migrate_back(&mut scenario, controller).await?;
 
-    // There once more, to stay.
+    // Migrate again, to stay.
     for step in ["stop-controller", "replace-definitions", "stop-speakers", "install"] {
         scenario.stop_metallb();
         scenario.shell.step(step)?;
@@ -132,8 +131,8 @@ async fn the_metallb_page_migrates_there_and_back_and_services_keep_their_addres
     Ok(())
 }
 
-/// By class: both serve, each its own Services.
-async fn beside(scenario: &mut MigrationScenario) -> Result<()> {
+/// Runs both side by side, each with the Services of its class.
+async fn run_side_by_side(scenario: &mut MigrationScenario) -> Result<()> {
     let elsewhere = CONFIGURED.replace("metallb-system", "default").replace("192.0.2.0", "198.51.100.0");
     let refused = scenario.write(&elsewhere).err().map(|error| error.to_string()).unwrap_or_default();
     ensure!(refused.contains("must be created in metallb-system"), "MetalLB's webhook: {refused}");
@@ -141,20 +140,20 @@ async fn beside(scenario: &mut MigrationScenario) -> Result<()> {
     for step in ["narrow-webhook", "missing-definitions", "install-beside"] {
         scenario.shell.step(step)?;
     }
-    // MetalLB's webhook still judges its own namespace.
+    // MetalLB's webhook still validates its own namespace.
     let before = scenario.webhook.judged();
     scenario.write(&CONFIGURED.replace("name: pool", "name: rest").replace("192.0.2.0", "203.0.113.16"))?;
-    ensure!(scenario.webhook.judged() > before, "MetalLB's webhook was not asked");
+    ensure!(scenario.webhook.judged() > before, "MetalLB's webhook was not called");
     let controller = scenario.start_fairlead("fairlead", "fairlead-webhook-configuration.fairlead").await?;
     scenario.shell.step("try")?;
     let gets_one = || scenario.cluster.addresses("default", "try") == ["198.51.100.0"];
     eventually("the Service of the class gets an address", SOON, gets_one).await?;
-    // One without a class is MetalLB's.
+    // A Service without a class is MetalLB's.
     scenario.write(&NEW.replace("NAME", "other"))?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(scenario.cluster.addresses("default", "other"), [""; 0]);
     scenario.shell.run("kubectl delete service other")?;
-    // Each webhook judges its own namespace.
+    // Each webhook validates its own namespace.
     let wrong = "kubectl create --filename - <<<'{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, \
                  metadata: {name: wrong, namespace: fairlead}, spec: {addresses: [198.51.100.0/28]}}'";
     let (taken, said) = scenario.shell.attempt(wrong)?;
@@ -165,8 +164,8 @@ async fn beside(scenario: &mut MigrationScenario) -> Result<()> {
     scenario.check_addresses()
 }
 
-/// Returns all at once.
-async fn there(scenario: &mut MigrationScenario) -> Result<Controller> {
+/// Migrates everything at once.
+async fn migrate(scenario: &mut MigrationScenario) -> Result<Controller> {
     scenario.shell.step("note")?;
     scenario.shell.step("stop-controller")?;
     scenario.stop_metallb();
@@ -181,7 +180,7 @@ async fn there(scenario: &mut MigrationScenario) -> Result<Controller> {
     Ok(controller)
 }
 
-async fn back(scenario: &mut MigrationScenario, controller: Controller) -> Result<()> {
+async fn migrate_back(scenario: &mut MigrationScenario, controller: Controller) -> Result<()> {
     scenario.shell.step("back")?;
     drop(controller);
     scenario.start_metallb()?;
@@ -193,7 +192,7 @@ async fn back(scenario: &mut MigrationScenario, controller: Controller) -> Resul
     let names = scenario.shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;
     ensure!(!names.contains("fairlead"), "{names}");
     ensure!(names.contains("daemonset.apps/speaker") && names.contains(CONFIGURATION), "{names}");
-    // Objects of its namespace can be written, and its webhook judges them.
+    // Objects of its namespace can be written, and its webhook validates them.
     scenario.write(&CONFIGURED.replace("name: pool", "name: more").replace("192.0.2.0", "203.0.113.0"))?;
     scenario.check_addresses()
 }

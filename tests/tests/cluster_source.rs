@@ -1,4 +1,4 @@
-//! An API server as a source of objects: what is read, what is shared, and what wakes an agent.
+//! Tests of an API server as a source of objects: what is read, what is shared, and what wakes an agent.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ async fn a_change_replaces_one_object_and_shares_all_others() -> Result<()> {
     cluster.store.put(&slice(7, false))?;
     let second = changed(&mut source).await?;
     ensure!(different(&first, &second) == 1);
-    // A list from the start again, as after a long absence of the server, changes nothing.
+    // A new list, as after a long absence of the server, changes nothing.
     cluster.store.compact();
     cluster.store.put(&service(SERVICES, 80))?;
     let third = changed(&mut source).await?;
@@ -156,10 +156,10 @@ async fn read(source: &mut Source) -> Result<Snapshot> {
 async fn changed(source: &mut Source) -> Result<Snapshot> {
     tokio::time::timeout(SOON, source.changed()).await.context("no change")?;
     while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
-    source.read().context("it cannot be told")
+    source.read().context("the objects cannot be read")
 }
 
-/// Returns how many objects of the second are not the very values of the first.
+/// Returns how many objects of the second snapshot are not shared with the first.
 fn different(first: &Snapshot, second: &Snapshot) -> usize {
     let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
     second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()

@@ -1,4 +1,5 @@
-//! What an agent tells a cluster, against an API server that fails, goes away, and is meddled with.
+//! Tests of an agent's statuses and Events, against an API server that fails, restarts, and has foreign
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(20);
-/// As fast as a test wants it.
+/// Limits that do not slow down a test.
 const FAST: WriteLimits = WriteLimits {
     per_second: 10_000.0,
     burst: 10_000.0,
@@ -23,7 +24,7 @@ const FAST: WriteLimits = WriteLimits {
     max_interval: Duration::from_secs(1),
 };
 
-/// What is wrong with a configuration.
+/// The problems of an invalid configuration.
 static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
 
 /// A writer that runs until it is dropped.
@@ -63,7 +64,7 @@ impl RunningWriter {
     }
 }
 
-/// These Services, each told to these peers by node n1, and one session.
+/// Returns statuses of these Services, each advertised to these peers by node n1, and one session.
 fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
     let mut wanted = DesiredStatus::default();
     for (name, peers) in services {
@@ -75,7 +76,7 @@ fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
     wanted
 }
 
-/// Returns the peers of each Service that node n1 tells, by our objects.
+/// Returns the peers of each Service that node n1 reports in our objects.
 fn reported(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
     let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
     let of = |object: Value| {
@@ -103,7 +104,7 @@ fn session(cluster: &TestCluster) -> Value {
     session.unwrap_or_default()
 }
 
-/// Returns an object of somebody else's about a Service of node n1.
+/// Returns a foreign object about a Service of node n1.
 fn foreign(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "ServiceBGPStatus",
@@ -128,20 +129,20 @@ async fn desired_statuses_are_written_and_obsolete_ones_deleted() -> Result<()> 
     }
     let writer = start(&cluster, "n1", None, FAST).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(cluster.store.writes(), 0, "nothing is touched before it is known what is wanted");
+    assert_eq!(cluster.store.writes(), 0, "nothing may be written before the desired statuses are known");
 
     let first: &[(&str, &[&str])] = &[("a", &["p", "q"]), ("b", &["p"])];
     writer.set_desired(wanted(first, "Established"));
-    eventually("two Services are told", SOON, || reports(&cluster, first)).await?;
+    eventually("two Services are reported", SOON, || reports(&cluster, first)).await?;
     let expected = json!({
         "bgpStatus": "Established", "bfdStatus": "Up", "node": "n1", "peer": "10.1.0.1", "vrf": "",
     });
-    eventually("the session is told", SOON, || session(&cluster)["status"] == expected).await?;
+    eventually("the session is reported", SOON, || session(&cluster)["status"] == expected).await?;
     let state = || {
         let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
         state.unwrap_or_default()
     };
-    eventually("the state is told", SOON, || state()["status"]["result"] == "Valid").await?;
+    eventually("the state is reported", SOON, || state()["status"]["result"] == "Valid").await?;
     let state = state();
     assert_eq!(state["metadata"]["labels"]["metallb.io/component-type"], "speaker");
     assert_eq!(state["status"]["conditions"][0]["reason"], "Reconciled");
@@ -149,11 +150,11 @@ async fn desired_statuses_are_written_and_obsolete_ones_deleted() -> Result<()> 
 
     let second: &[(&str, &[&str])] = &[("b", &["q"]), ("c", &["p"])];
     writer.set_desired(wanted(second, "Established"));
-    eventually("one is gone, one is another, one is new", SOON, || reports(&cluster, second)).await?;
+    eventually("one is deleted, one changed, one new", SOON, || reports(&cluster, second)).await?;
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let names: Vec<_> = cluster.store.all("metallb.io", "servicebgpstatuses").iter().map(name).collect();
     let expected = ["bgp-a.shop.n2", "bgp-b.shop.n1", "bgp-c.shop.n1", "bgp-x7k2p"];
-    assert_eq!(names, expected, "another node's stay, and somebody else's");
+    assert_eq!(names, expected, "objects of other nodes and foreign ones stay");
     assert!(!writer.task.is_finished());
     Ok(())
 }
@@ -167,17 +168,19 @@ async fn statuses_converge_despite_server_faults_and_foreign_changes() -> Result
     let names: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
     writer.set_desired(wanted(&all, "Established"));
-    eventually("half of the writes fail, and all is told", SOON, || reports(&cluster, &all)).await?;
+    eventually("all is reported although half of the writes fail", SOON, || reports(&cluster, &all)).await?;
 
-    // It goes away, and what is wanted meanwhile is another.
+    // The server is stopped, and the desired statuses change meanwhile.
     let some: Vec<(&str, &[&str])> =
         names[10..].iter().map(|name| (name.as_str(), ["q"].as_slice())).collect();
     writer.set_desired(wanted(&some, "Active"));
     cluster.restart_server(Duration::from_millis(300)).await?;
-    eventually("it is back, and all is told", Duration::from_secs(60), || reports(&cluster, &some)).await?;
-    eventually("the session too", SOON, || session(&cluster)["status"]["bgpStatus"] == "Active").await?;
+    eventually("it is back, and all is reported", Duration::from_secs(60), || reports(&cluster, &some))
+        .await?;
+    eventually("the session is reported, too", SOON, || session(&cluster)["status"]["bgpStatus"] == "Active")
+        .await?;
 
-    // Somebody takes one away, changes one, and takes our label from one.
+    // Another client deletes one, changes one, and removes our label from one.
     cluster.store.remove("metallb.io", "servicebgpstatuses", NAMESPACE, "bgp-s10.shop.n1");
     let mut changed = session(&cluster);
     changed["status"]["bgpStatus"] = json!("Nonsense");
@@ -188,12 +191,12 @@ async fn statuses_converge_despite_server_faults_and_foreign_changes() -> Result
         .unwrap_or_default();
     unlabelled["metadata"]["labels"] = json!({});
     cluster.store.put(&unlabelled)?;
-    eventually("all is set right", SOON, || {
+    eventually("all is restored", SOON, || {
         reports(&cluster, &some) && session(&cluster)["status"]["bgpStatus"] == "Active"
     })
     .await?;
 
-    // Nothing is wrong, so nothing is written.
+    // Without a difference nothing is written.
     cluster.store.fail_every(0);
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = cluster.store.writes();
@@ -216,7 +219,7 @@ async fn a_fixed_configuration_is_valid_within_seconds_despite_rate_limits() -> 
         let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
         state.unwrap_or_default()["status"]["result"].clone()
     };
-    // As somebody does who tries one value after the other; and at first the server takes none of it.
+    // A user tries one value after the other; and at first the server rejects all writes.
     cluster.store.fail_every(1);
     for turn in 0..16 {
         if turn == 6 {
@@ -240,8 +243,8 @@ async fn undefined_status_kinds_block_no_other_status() -> Result<()> {
     cluster.apply(SERVICE)?;
     let writer = start(&cluster, "n1", None, FAST).await?;
     writer.set_desired(wanted(&[("a", &["p"])], "Established"));
-    eventually("the session is told", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
-    eventually("so is the Event", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    eventually("the session is reported", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
+    eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
     assert!(reported(&cluster).is_empty());
     Ok(())
 }
@@ -257,17 +260,17 @@ async fn a_node_assignment_is_one_event_even_after_a_restart() -> Result<()> {
     let a: &[(&str, &[&str])] = &[("a", &["p"])];
     let writer = start(&cluster, "n1", None, FAST).await?;
     writer.set_desired(wanted(a, "Connect"));
-    eventually("the Event is told", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
     let event = cluster.store.all("events.k8s.io", "events").pop().unwrap_or_default();
     assert_eq!(event["note"], "announcing from node \"n1\" with protocol \"bgp\"");
     assert_eq!(event["type"], "Normal");
     assert_eq!(event["reportingController"], "metallb-speaker");
     let service = cluster.store.get("", "services", "shop", "a").unwrap_or_default();
-    assert_eq!(event["regarding"]["uid"], service["metadata"]["uid"], "kubectl describe finds it by this");
+    assert_eq!(event["regarding"]["uid"], service["metadata"]["uid"], "kubectl describe finds it by the UID");
 
     drop(writer);
     let writer = start(&cluster, "n1", None, FAST).await?;
-    // Other peers are no other announcement.
+    // A change of peers is no new assignment.
     writer.set_desired(wanted(&[("a", &["p", "q"])], "Established"));
     eventually("the next agent has taken over", SOON, || reports(&cluster, &[("a", &["p", "q"])])).await?;
     let events = cluster.store.all("events.k8s.io", "events");
@@ -293,12 +296,12 @@ async fn status_objects_are_owned_by_the_agents_pod() -> Result<()> {
         let writer = start(&cluster, "n1", Some(name), FAST).await?;
         writer.set_desired(wanted(&[], "Established"));
         let expected = json!([{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]);
-        eventually("it is the pod's", SOON, || owner() == expected).await?;
+        eventually("the pod owns it", SOON, || owner() == expected).await?;
     }
-    // One that there is not owns nothing, and keeps nothing from being told.
+    // A missing pod owns nothing, and blocks no status.
     let writer = start(&cluster, "n1", Some("speaker-3"), FAST).await?;
     writer.set_desired(wanted(&[("a", &["p"])], "Established"));
-    eventually("a Service is told", SOON, || reports(&cluster, &[("a", &["p"])])).await.map(drop)
+    eventually("a Service is reported", SOON, || reports(&cluster, &[("a", &["p"])])).await.map(drop)
 }
 
 #[tokio::test]
@@ -317,10 +320,10 @@ async fn status_writes_of_flapping_sessions_and_many_services_are_rate_limited()
     let objects = reported(&cluster).len();
     let bound = limits.burst + limits.per_second * begun.elapsed().as_secs_f64();
     assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
-    // An object that is new costs two writes: itself and its status. Events, none of which find their
-    // Service, none.
+    // A new object takes two writes: itself and its status. Events take none, since their Services do not
+    // exist.
     assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());
     let session = session(&cluster);
-    assert!(!session["status"].is_null(), "what is one of a few is not behind what is one of many");
+    assert!(!session["status"].is_null(), "few statuses of one kind must not wait for many of another");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing
-//! to say.
+//! Tests with many Services: how soon four routers have all routes, how soon one more, and the cost of an
+//! idle agent.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, Topology};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{Lab, LabAgentOptions, Topology};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::Value;
@@ -54,25 +54,25 @@ fn one_of_ten_thousand_services_is_advertised_at_once_with_one_update() -> Resul
         }
         times.sort_unstable();
         let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-        println!("one more: its UPDATE came {least:.1?}, {median:.1?}, {most:.1?} after its file (least, median, most)");
+        println!("one more: its UPDATE came {least:.1?}, {median:.1?}, {most:.1?} after its file (min, median, max)");
         let idle = processor_time(lab, Duration::from_secs(5))?;
-        println!("with nothing to say: {:.1} % of one processor", idle * 100.0);
+        println!("idle: {:.1} % of one processor", idle * 100.0);
         Ok(())
     })
 }
 
-/// Waits until the witness knows all, too: nothing more comes.
+/// Waits until the witness has all routes, too: no more UPDATEs come.
 fn wait_quiet(witness: &FakeRouter) -> Result<()> {
     wait(WITHIN, || {
         let before = witness.updates().len();
         std::thread::sleep(Duration::from_secs(1));
-        ensure!(before > 0 && witness.updates().len() == before, "the first table is on its way");
+        ensure!(before > 0 && witness.updates().len() == before, "the initial routes are still being sent");
         Ok(())
     })
 }
 
 fn start(lab: &Lab, names: &[&str]) -> Result<Vec<Frr>> {
-    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
+    let node = lab.node("n1")?.spec().addresses().of(IpVersion::V4);
     let mut text = String::new();
     let mut routers = Vec::new();
     for name in names {
@@ -97,7 +97,7 @@ fn object(name: &str, address: Ipv4Addr) -> String {
     )
 }
 
-/// Services with an address and an endpoint each, in a file of their own.
+/// Writes Services with an address and an endpoint each, in a file of their own.
 fn services(lab: &Lab, file: &str, numbers: std::ops::Range<u32>) -> Result<()> {
     let mut text = String::new();
     for number in numbers {
@@ -114,7 +114,7 @@ fn services(lab: &Lab, file: &str, numbers: std::ops::Range<u32>) -> Result<()> 
     put(lab, file, &text)
 }
 
-/// Renamed into place: nobody reads half a file.
+/// Writes a file atomically, so that the agent never reads half of it.
 fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
     let directory = lab.outside(&lab.manifests_directory());
     let draft = directory.join(format!(".{file}.draft"));
@@ -122,11 +122,11 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
     Ok(fs::rename(draft, directory.join(format!("{file}.yaml")))?)
 }
 
-/// Starts the agent; the time from the first session until all routers know all prefixes.
+/// Starts the agent; returns the time from the first session until all routers have all prefixes.
 fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     let node = lab.node("n1")?;
-    let here = node.spec().addresses().of(IpFamily::V4);
-    node.launch_agent(&AgentOptions::default())?;
+    let here = node.spec().addresses().of(IpVersion::V4);
+    node.launch_agent(&LabAgentOptions::default())?;
     wait(WITHIN, || {
         let established = routers
             .iter()
@@ -141,7 +141,7 @@ fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Returns whether a router has taken in so many prefixes.
+/// Checks that a router has received this many prefixes.
 fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     let summary: Value = serde_json::from_str(&router.vtysh("show bgp ipv4 unicast summary json")?)?;
     let peers = summary["peers"].as_object().context("no peers")?;
@@ -150,7 +150,7 @@ fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Share of one processor that the agent takes for a while.
+/// Measures the agent's share of one processor for a while.
 fn processor_time(lab: &Lab, during: Duration) -> Result<f64> {
     let node = lab.node("n1")?;
     let process = node.command("pgrep").args(["-n", "-f", "fairlead agent"]).text()?;
@@ -167,7 +167,7 @@ fn processor_time(lab: &Lab, during: Duration) -> Result<f64> {
     let turns = || node.status()?["turns"].as_u64().context("no turns");
     let (before, turned) = (ticks()?, turns()?);
     std::thread::sleep(during);
-    ensure!(turns()? == turned, "it plans though nothing changes");
-    // A hundred ticks a second.
+    ensure!(turns()? == turned, "the agent plans although nothing changes");
+    // A hundred ticks per second.
     Ok((ticks()? - before) as f64 / 100.0 / during.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! The flow table is a cache: whatever fills it or empties it, no connection breaks whose node lives. All
-//! storms at their whole length, and with two and eight nodes, are in `soak_cache.rs`.
+//! Tests that the flow table is a cache: filling or emptying it breaks no connection of a live node.
+//! Full-length stress tests, also with two and eight nodes, are in `soak_cache.rs`.
 
 use anyhow::Result;
 use fairlead_tests::stress::{Membership, Stress, StressDurations, run, run_blind_syns};

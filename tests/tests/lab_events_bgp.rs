@@ -1,5 +1,5 @@
-//! The promises with a router that learns by BGP and watches by BFD, as it is in production: FRR, two
-//! thousand connections, and nobody who sets a route by hand.
+//! Tests of the product's promises with a router that uses BGP and BFD, as in production: FRR, two thousand
+//! connections, and no routes set by hand.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use fairlead_tests::events::{
 const INTERVAL: Duration = Duration::from_millis(50);
 /// Two exchanges of every connection.
 const A_WHILE: Duration = Duration::from_millis(1200);
-/// A dead node's clients are told within 1.3 s; the rest is for two busy cores.
+/// A dead node's clients are reset within 1.3 s; the rest is for two busy cores.
 const RESET_WITHIN: Duration = Duration::from_millis(2500);
-/// The agent says good-bye for two seconds of it.
+/// The agent's shutdown takes two seconds of it.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 const WITHOUT_N2: &[&str] = &["n1", "n3", "n4"];
 
-/// Something that happens, and over whom the router spreads when it has settled.
+/// An event, and the router's next hops afterwards.
 struct Step {
     what: &'static str,
     make: fn(&RoutedScenario<'_>) -> Result<()>,
@@ -32,7 +32,7 @@ const STEPS: &[Step] = &[
         hops: WITHOUT_N2,
     },
     Step {
-        what: "router opens them again",
+        what: "router enables them again",
         make: |routed| routed.set_enabled("n2", true),
         hops: &INITIAL_NODES,
     },
@@ -76,7 +76,7 @@ fn no_route_change_breaks_a_connection_except_the_death_of_its_node() -> Result<
         ensure_all_there(&report)?;
         let (all, broken) = report.of_node(lab, "n3");
         ensure!(all > 100 && all == broken, "{broken} of {all} connections of n3 broke");
-        ensure!(report.broken() == broken, "{} connections of others broke", report.broken() - broken);
+        ensure!(report.broken() == broken, "{} connections of other nodes broke", report.broken() - broken);
         Ok(())
     })
 }
@@ -94,14 +94,14 @@ fn a_restarted_agent_loses_no_packet() -> Result<()> {
         routed.wait_routed(&INITIAL_NODES)?;
         sleep(A_WHILE);
         let report = load.finish()?;
-        println!("agent ended and came back: {report}");
+        println!("agent restarted: {report}");
         ensure_all_there(&report)?;
         ensure!(report.broken() == 0 && report.udp.lost() == 0 && report.udp.moved() == 0, "{report}");
         Ok(())
     })
 }
 
-/// Returns a load of which part never began shows nothing.
+/// Checks that the whole load ran: a partial load proves nothing.
 fn ensure_all_there(report: &EventLoadReport) -> Result<()> {
     let by_pod = report.connections().filter(|it| it.pod.is_some()).count();
     ensure!(by_pod >= 2000, "only {by_pod} connections were open");

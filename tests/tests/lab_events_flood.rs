@@ -1,4 +1,4 @@
-//! A flood of SYNs beside connections that live.
+//! A test of a SYN flood beside live connections.
 
 use std::env;
 use std::net::SocketAddr;
@@ -13,16 +13,15 @@ use fairlead_tests::stress::drop_flood;
 use fairlead_tests::traffic::{TcpLoad, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-/// Half of the connections talk all the time, half are silent while the flood comes.
+/// Half of the connections talk all the time, half are silent during the flood.
 const CONNECTIONS: [(usize, Duration); 2] =
     [(500, Duration::from_millis(300)), (500, Duration::from_secs(30))];
-/// Where a packet ends that is for this node.
+/// Outcomes of packets for this node.
 const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
 
-/// Behind the program each node's stack drops the flood before its connection tracking sees it: that has its
-/// own limits, and they are not what is tested. The flows that the flood would have to push out of the
-/// program's table are then asked for by a node that joins: it knows none of them, and sends them to the node
-/// that must still own them.
+/// After the program, each node's stack drops the flood before connection tracking, whose limits are not
+/// tested here. Then a node joins, which knows none of the flows that the flood might have evicted from the
+/// program's table, and sends them to the node that must still own them.
 #[test]
 fn a_syn_flood_evicts_no_connection() -> Result<()> {
     let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
@@ -31,7 +30,7 @@ fn a_syn_flood_evicts_no_connection() -> Result<()> {
         for node in lab.nodes()? {
             drop_flood(&node)?;
         }
-        let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("an IPv4 VIP") };
+        let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("the VIP is not IPv4") };
         let client = lab.client()?;
         let mut loads = Vec::new();
         for (connections, rest) in CONNECTIONS {
@@ -57,7 +56,7 @@ fn a_syn_flood_evicts_no_connection() -> Result<()> {
     })
 }
 
-/// Packets for VIPs that have come to the node that is to have them, over all nodes.
+/// Returns the number of packets for VIPs that reached their node, over all nodes.
 fn arrived(lab: &Lab) -> Result<u64> {
     let mut sum = 0;
     for name in INITIAL_NODES {

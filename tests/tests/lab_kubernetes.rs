@@ -1,5 +1,5 @@
-//! The whole of it on an API server: objects go in, a controller gives addresses, agents announce,
-//! connections live.
+//! End-to-end tests on an API server: objects are created, a controller allocates addresses, agents advertise
+//! them, connections survive.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Resu
             load.check_alive(&format!("another agent runs on {node}"))?;
         }
 
-        // A pod that is gone takes its own connections along, and no others.
+        // A deleted pod breaks its own connections, and no others.
         cluster.scale(&["n3-2"], false)?;
         lab.kill_pod("n3-2")?;
         sleep(A_WHILE);
@@ -47,21 +47,20 @@ fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Resu
 fn a_deleted_service_withdraws_only_its_own_routes() -> Result<()> {
     topology().run(|lab| {
         let cluster = KubernetesLab::start(lab)?;
-        let gone = cluster.addresses_of("goes")?;
-        let load = ServiceLoad::start(&cluster, |name| name != "goes")?;
-        let before = cluster.routes(|name| name != "goes")?;
-        cluster.plane.delete_service("goes")?;
+        let gone = cluster.addresses_of("removed")?;
+        let load = ServiceLoad::start(&cluster, |name| name != "removed")?;
+        let before = cluster.routes(|name| name != "removed")?;
+        cluster.plane.delete_service("removed")?;
         for address in gone {
             cluster.frr_router.wait_next_hops(&[address], &[], WITHIN)?;
         }
         sleep(A_WHILE);
-        ensure!(cluster.routes(|name| name != "goes")? == before);
+        ensure!(cluster.routes(|name| name != "removed")? == before);
         load.finish(|_| false).map(drop)
     })
 }
 
-/// Returns the loss of a run is what the machine's load makes of it: the same run without restarts is what it
-/// is held against.
+/// Losses depend on the machine's load, so a run with restarts is compared with the same run without.
 #[test]
 fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> Result<()> {
     const RESTARTS: u32 = 20;
@@ -72,7 +71,7 @@ fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> R
         let run =
             |cluster: &mut KubernetesLab<'_>, step: fn(&mut ControlPlane) -> Result<()>| -> Result<u64> {
                 let load = ServiceLoad::start(cluster, |_| true)?;
-                // What ends the first table of a session may still be on its way.
+                // The End-of-RIB of a session may still be on its way.
                 sleep(A_WHILE);
                 let before = cluster.bgp_counters()?;
                 for _ in 0..RESTARTS {
@@ -80,7 +79,7 @@ fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> R
                     sleep(BACK);
                 }
                 let after = cluster.bgp_counters()?;
-                ensure!(after == before, "the router was told something: {before:?}, then {after:?}");
+                ensure!(after == before, "the router received updates: {before:?}, then {after:?}");
                 let (tcp, udp) = load.end()?;
                 ensure!(tcp.iter().all(|report| report.failed() == 0), "{}", words(&tcp));
                 let sent: u64 = udp.iter().map(UdpReport::sent).sum();
@@ -94,17 +93,13 @@ fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> R
         })?;
         let written = cluster.writes();
         let restarted = run(&mut cluster, |plane| plane.restart(AWAY))?;
-        ensure!(restarted <= calm, "{restarted} datagrams lost, and {calm} without restarts");
+        ensure!(restarted <= calm, "{restarted} datagrams lost, but {calm} without restarts");
         ensure!(cluster.writes() == written, "maps were written");
-        // All have found the server again: a Service that comes now is served.
+        // All have reconnected to the server: a new Service is served.
         let late = cluster.create_service("late")?;
         let late_comes = Instant::now();
         cluster.frr_router.wait_next_hops(&[late], &NODES, WATCHED_AGAIN_WITHIN)?;
-        println!(
-            "{}: a Service made after it all was announced {:.1?} later",
-            cluster.plane,
-            late_comes.elapsed()
-        );
+        println!("{}: a new Service was advertised {:.1?} later", cluster.plane, late_comes.elapsed());
         Ok(())
     })
 }

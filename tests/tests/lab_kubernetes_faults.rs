@@ -1,4 +1,4 @@
-//! Agents, routes and connections while the API server fails in every way.
+//! A test of agents, routes and connections under every fault of the API server.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it
-//! had them.
+//! Tests that the last-known-good configuration survives the agent: an object that is invalid when an agent
+//! starts keeps the state that the previous agent had.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long a router's kernel is watched for a hole.
+/// How long the router's route is monitored for an interruption.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
-/// What the agent says of an object that stays.
+/// The agent's message about an object that it keeps.
 const STAYS: &str = "its last-known-good configuration stays in force";
 
 #[test]
@@ -63,7 +63,7 @@ fn invalid_cluster_objects_at_an_agents_start_keep_their_last_known_good_state()
     })
 }
 
-/// Returns what the two tests above are held against.
+/// Shows that the two tests above can fail.
 #[test]
 fn without_the_last_good_file_an_invalid_object_is_ignored() -> Result<()> {
     run(|lab, node| {
@@ -87,25 +87,25 @@ fn without_the_last_good_file_an_invalid_object_is_ignored() -> Result<()> {
     })
 }
 
-/// A node that announces an address to a router, and where its objects are written.
+/// A node that advertises an address to a router, and the source of its objects.
 struct LastGoodLab<'lab> {
     lab: &'lab Lab,
     node: &'lab LabNode<'lab>,
     frr: Frr,
     plane: Option<ControlPlane>,
-    options: AgentOptions,
+    options: LabAgentOptions,
 }
 
 impl<'lab> LastGoodLab<'lab> {
     fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
-        Self::start(lab, node, None, AgentOptions::default())
+        Self::start(lab, node, None, LabAgentOptions::default())
     }
 
     fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
-        let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
+        let options = LabAgentOptions { kubeconfig: Some(plane.kubeconfig()), ..LabAgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().service_request("web", &[IpFamily::V4], "SingleStack")?;
+        let mut service = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -115,13 +115,13 @@ impl<'lab> LastGoodLab<'lab> {
         lab: &'lab Lab,
         node: &'lab LabNode<'lab>,
         plane: Option<ControlPlane>,
-        options: AgentOptions,
+        options: LabAgentOptions,
     ) -> Result<Self> {
-        let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
+        let peer = RouterPeer::at(node.spec().addresses().of(IpVersion::V4), AGENTS_AS).source(gateway(node));
         let peer = RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer };
         let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(peer))?;
         let lab_state = Self { lab, node, frr, plane, options };
-        // The lab's own pool would be the same one twice.
+        // The lab's own pool would conflict with the test's.
         fs::remove_file(lab.outside(&lab.manifests_directory()).join("metallb.yaml"))?;
         lab_state.put_valid("64512:0")?;
         node.start_agent(&lab_state.options)?;
@@ -130,13 +130,13 @@ impl<'lab> LastGoodLab<'lab> {
         Ok(lab_state)
     }
 
-    /// Returns what was accepted, as this process sees the file.
+    /// Returns the last-known-good file as this process sees it.
     fn file(&self) -> PathBuf {
         self.lab.outside(&self.node.socket().with_extension("accepted.json"))
     }
 
     fn hops(&self) -> [IpAddr; 1] {
-        [self.node.spec().addresses().of(IpFamily::V4)]
+        [self.node.spec().addresses().of(IpVersion::V4)]
     }
 
     fn put_valid(&self, community: &str) -> Result<()> {
@@ -175,7 +175,7 @@ impl<'lab> LastGoodLab<'lab> {
 
     fn put_file(&self, file: &str, text: &str) -> Result<()> {
         let directory = self.lab.outside(&self.lab.manifests_directory());
-        // The agent must not read half of it.
+        // Write atomically, so that the agent never reads half of it.
         fs::write(directory.join(".draft"), text)?;
         Ok(fs::rename(directory.join(".draft"), directory.join(format!("{file}.yaml")))?)
     }
@@ -195,8 +195,8 @@ impl<'lab> LastGoodLab<'lab> {
         )
     }
 
-    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never
-    /// gone.
+    /// Makes objects invalid, kills the agent, starts another and one more, and fixes the objects: the route
+    /// must never disappear.
     fn survives_a_restart(&self, invalidate: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
         let mode = fs::metadata(self.file())?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "others may read passwords: {mode:o}");
@@ -209,11 +209,11 @@ impl<'lab> LastGoodLab<'lab> {
             self.watch_route()?;
             wait(WITHIN, || {
                 let now = self.established()?;
-                ensure!(now > before, "no other session: {now}, {before} before");
+                ensure!(now > before, "no new session: {now}, {before} before");
                 Ok(())
             })?;
             self.wait_problems(problems)?;
-            // What the agent tells first would by now have replaced what the router had kept.
+            // By now the agent's first UPDATEs would have replaced the routes that the router kept.
             self.watch_route()?;
         }
         self.fix("64512:1")?;
@@ -231,7 +231,7 @@ impl<'lab> LastGoodLab<'lab> {
         })
     }
 
-    /// Returns the pool goes while no agent runs, and comes back wrong.
+    /// Deletes the pool while no agent runs, and creates an invalid one: the old pool must not return.
     fn deleted_stays_deleted(&self) -> Result<()> {
         self.node.kill_agent()?;
         match &self.plane {
@@ -260,7 +260,7 @@ impl<'lab> LastGoodLab<'lab> {
         Ok(serde_json::from_value(self.node.status()?["problems"].take())?)
     }
 
-    /// Waits until the agent's status tells all of these.
+    /// Waits until the agent's status reports all of these.
     fn wait_problems(&self, wanted: &[&str]) -> Result<()> {
         wait(WITHIN, || {
             let problems = self.problems()?;
@@ -279,7 +279,7 @@ impl<'lab> LastGoodLab<'lab> {
         self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
     }
 
-    /// Returns how many sessions the router has had with the node.
+    /// Returns how many sessions with the node the router has established.
     fn established(&self) -> Result<u64> {
         let address = self.hops()[0].to_string();
         let text = self.frr.vtysh(&format!("show bgp neighbors {address} json"))?;
@@ -296,9 +296,9 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// Returns a node with a pod, in a lab of its own.
+/// Runs a test in a lab of one node with a pod.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }

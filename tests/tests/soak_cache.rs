@@ -1,5 +1,5 @@
-//! The flow table is a cache: all storms at their whole length, with two, three and eight nodes.
-//! `lab_cache.rs` shows short ones.
+//! Soak tests of the flow table: full-length stress with two, three and eight nodes. Short ones are in
+//! `lab_cache.rs`.
 
 use anyhow::Result;
 use fairlead_tests::stress::{Membership, Stress, StressDurations, run};

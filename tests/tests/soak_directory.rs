@@ -1,4 +1,4 @@
-//! Ten minutes of damage to the directory of agents. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! A soak test of damage to the directory of agents: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

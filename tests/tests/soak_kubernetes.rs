@@ -1,4 +1,4 @@
-//! Ten minutes of an API server in all its moods. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! Soak tests under API server faults: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use fairlead_bench::kubernetes::{ClusterSize, Observer, Turn, observe, source};
-use fairlead_tests::api_server::{ApiServer, Store, definitions};
+use fairlead_tests::api_server::{ObjectStore, TestApiServer, definitions};
 
 /// Runs an agent's source, model and planner on a large cluster, from an API server and then from files, and
 /// measures time and memory.
@@ -59,12 +59,12 @@ fn main() -> Result<()> {
 }
 
 fn on_api_server(size: ClusterSize, changes: usize, place: &Path) -> Result<()> {
-    let store = Arc::new(Store::default());
+    let store = Arc::new(ObjectStore::default());
     for object in definitions().into_iter().chain(size.objects()) {
         store.put(&object)?;
     }
     store.compact();
-    let server = ApiServer::start(Arc::clone(&store), (Ipv4Addr::LOCALHOST, 0).into())?;
+    let server = TestApiServer::start(Arc::clone(&store), (Ipv4Addr::LOCALHOST, 0).into())?;
     let kubeconfig = place.join("kubeconfig");
     fs::write(&kubeconfig, server.kubeconfig())?;
     let mut observer = Observer::start("--kubeconfig", &kubeconfig)?;

@@ -1,8 +1,8 @@
 //! The reviewers of objects, and the rules of their agreement.
 //!
 //! For objects without problems, and one more readable object:
-//! - the webhook refuses it if and only if `check` calls something of the configuration wrong then, with the Secrets that
-//!   peers name among the objects;
+//! - the webhook refuses it if and only if `check` calls something of the configuration wrong then, with the
+//!   Secrets that peers name among the objects;
 //! - an agent that starts has in force what nothing is wrong with, and nothing else;
 //! - a Service that gets addresses from the controller is served at these by agents;
 //! - an agent has nothing more to do once it has done what it planned.

@@ -185,7 +185,7 @@ enum XdpModeArg {
     Generic,
 }
 
-/// Returns the parser of `--forwarding`, from the names that the modes have.
+/// Returns the parser of the forwarding modes.
 fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
     let about = |mode: ForwardingMode| match mode {
         ForwardingMode::L2 => "MAC rewrite only",

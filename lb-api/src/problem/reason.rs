@@ -1,4 +1,5 @@
-//! The reasons of problems, with the messages that users read in Events, conditions, logs and `fairlead check`.
+//! The reasons of problems, with the messages that users read in Events, conditions, logs and `fairlead
+//! check`.
 //!
 //! A message says what failed, on what and why, and then what to do.
 

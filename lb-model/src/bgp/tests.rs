@@ -235,7 +235,8 @@ const ROWS: &[Row] = &[
     ("BGPAdvertisement", "ipAddressPools: [net, net]", "spec.ipAddressPools[1]: duplicate_entry"),
     ("BGPAdvertisement", "peers: [a, a]", "spec.peers[1]: duplicate_entry"),
     ("BGPAdvertisement", "localPref: -1", "spec.localPref: bad_field"),
-    // Beside one that announces pool `advertised` to peer `p` on nodes with label `of: them`, with localPref 7.
+    // Beside one that announces pool `advertised` to peer `p` on nodes with label `of: them`, with localPref
+    // 7.
     (
         "BGPAdvertisement",
         "ipAddressPools: [advertised], peers: [p], localPref: 7, nodeSelectors: [{matchLabels: {of: them}}]",

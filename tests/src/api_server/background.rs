@@ -12,7 +12,7 @@ use super::conversion::KindVersions;
 use super::definition;
 use super::merge::{self, FieldWriter};
 use super::objects::{has_finalizers, is_deleted, now, text, uid, uid_of};
-use super::store::{ObjectKey, Store, StoreState};
+use super::store::{ObjectKey, ObjectStore, StoreState};
 
 /// Delay after a change before it is processed.
 const DELAY: Duration = Duration::from_millis(30);
@@ -27,7 +27,7 @@ const DEFINITIONS: &str = "customresourcedefinitions";
 type DueTimes = BTreeMap<ObjectKey, Instant>;
 
 /// Runs until it is aborted.
-pub(super) async fn run(store: Arc<Store>) {
+pub(super) async fn run(store: Arc<ObjectStore>) {
     let mut versions = store.versions();
     let mut due = DueTimes::new();
     loop {
@@ -45,7 +45,7 @@ pub(super) async fn run(store: Arc<Store>) {
     }
 }
 
-fn process_all(store: &Store, due: &mut DueTimes) {
+fn process_all(store: &ObjectStore, due: &mut DueTimes) {
     let mut inner = store.lock();
     let now = Instant::now();
     inner.touched.extend(due.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()));

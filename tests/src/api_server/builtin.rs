@@ -23,8 +23,8 @@ pub(super) use types::{named, root};
 use serde_json::{Value, json};
 
 use super::merge::FieldSet;
+use super::objects::set;
 use super::status_error::StatusCause;
-use super::strategy::set;
 
 /// Kinds with a status subresource.
 const WITH_STATUS: [&str; 12] = [

@@ -21,13 +21,13 @@ use super::negotiate::{AcceptedMedia, ObjectView};
 use super::request::{Query, RequestTarget};
 use super::respond::StatusAndBody;
 use super::status_error::StatusError;
-use super::store::{ObjectKey, Store, key_of};
+use super::store::{ObjectKey, ObjectStore, key_of};
 use super::table;
 use super::users::User;
 
 /// A request with its target.
 pub(super) struct Call {
-    pub(super) store: Arc<Store>,
+    pub(super) store: Arc<ObjectStore>,
     pub(super) user: User,
     pub(super) kind: Arc<ApiKind>,
     pub(super) version: KindVersion,
@@ -41,7 +41,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(
-        store: Arc<Store>,
+        store: Arc<ObjectStore>,
         user: User,
         kind: Arc<ApiKind>,
         version: KindVersion,

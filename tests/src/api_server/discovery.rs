@@ -16,7 +16,7 @@ use super::negotiate::{AcceptedMedia, ObjectView, refuse_type};
 use super::request::Query;
 use super::respond::accept;
 use super::status_error::StatusError;
-use super::store::Store;
+use super::store::ObjectStore;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// Order of verbs, of built-in kinds and of custom kinds.
@@ -26,7 +26,7 @@ const CUSTOM_VERBS: [&str; 8] =
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 /// Answers a request that is not for objects.
-pub(super) fn answer(store: &Store, parts: &Parts, _query: &Query) -> Result<ApiResponse, StatusError> {
+pub(super) fn answer(store: &ObjectStore, parts: &Parts, _query: &Query) -> Result<ApiResponse, StatusError> {
     let path = parts.uri.path().trim_end_matches('/');
     let accepted = accept(&parts.headers);
     let segments: Vec<&str> = path.split('/').skip(1).collect();

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Faults of a server. They are part of the [`super::Store`], so that they survive a restart of the server.
+/// Faults of a server. They are part of the [`super::ObjectStore`], so that they survive a restart of the
+/// server.
 #[derive(Debug)]
 pub struct ApiFaults {
     plan: Mutex<Plan>,

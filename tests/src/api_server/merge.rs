@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::status_error::StatusError;
 use super::strategy::Strategy;
-use super::types::Type;
+use super::types::ValueType;
 use change::{MergeWrite, type_of};
 use managers::{Manager, Managers, OwnedFields, forget_managers, managers_of, write_managers};
 use set::Element;
@@ -150,7 +150,7 @@ pub(super) fn track(
 
 /// Makes a writer the owner of the fields it has changed.
 fn take(
-    of: &Type,
+    of: &ValueType,
     there: &Value,
     new: &Value,
     managers: &mut Managers,

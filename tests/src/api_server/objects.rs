@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Letters of generated names: no vowels, so that they form no words.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -62,6 +62,18 @@ pub(super) fn uid_of(object: &Value) -> &str {
 /// Returns the resource version of an object.
 pub(super) fn version(object: &Value) -> &str {
     text(object, "/metadata/resourceVersion")
+}
+
+/// Sets or removes a field.
+pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => {
+            fields.insert(name.to_owned(), value);
+        }
+        None => {
+            fields.remove(name);
+        }
+    }
 }
 
 /// Removes a field of `metadata`.

@@ -112,12 +112,12 @@ fn delete_options(bytes: &[u8]) -> Option<Value> {
 }
 
 /// A field's value.
-enum FieldType<'a> {
+enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-impl<'a> FieldType<'a> {
+impl<'a> WireValue<'a> {
     fn bytes(&self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -138,8 +138,8 @@ impl<'a> FieldType<'a> {
 }
 
 /// Returns an entry of a map.
-fn entry(bytes: &[u8]) -> Option<(String, FieldType<'_>)> {
-    let (mut key, mut value) = (String::new(), FieldType::Bytes(&[]));
+fn entry(bytes: &[u8]) -> Option<(String, WireValue<'_>)> {
+    let (mut key, mut value) = (String::new(), WireValue::Bytes(&[]));
     for (number, field) in fields(bytes)? {
         match number {
             1 => key = field.text()?,
@@ -151,17 +151,17 @@ fn entry(bytes: &[u8]) -> Option<(String, FieldType<'_>)> {
 }
 
 /// Returns the fields of a message, in their order.
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, FieldType<'_>)>> {
+fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, WireValue<'_>)>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
         let field = match tag & 7 {
-            0 => FieldType::Number(varint(&mut bytes)?),
+            0 => WireValue::Number(varint(&mut bytes)?),
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).ok()?;
                 let (value, rest) = bytes.split_at_checked(length)?;
                 bytes = rest;
-                FieldType::Bytes(value)
+                WireValue::Bytes(value)
             }
             _ => return None,
         };

@@ -18,14 +18,14 @@ use super::kinds::ApiKind;
 use super::negotiate::AcceptedMedia;
 use super::request::{Query, RequestTarget};
 use super::status_error::StatusError;
-use super::store::Store;
+use super::store::ObjectStore;
 use super::users::{AccessRequest, User};
 use super::watch::ServerWatch;
 
 /// Longest body.
 const LONGEST: usize = 3 << 20;
 
-pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
+pub(super) async fn respond(store: Arc<ObjectStore>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut warnings = Vec::new();
     let answer = match store.faults().apply_fault().await {
@@ -36,7 +36,7 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
 }
 
 async fn answer(
-    store: &Arc<Store>,
+    store: &Arc<ObjectStore>,
     parts: &Parts,
     body: Body,
     warnings: &mut Vec<String>,
@@ -112,7 +112,7 @@ fn verb(method: &Method, target: &RequestTarget, query: &Query) -> &'static str 
 }
 
 fn authorize(
-    store: &Store,
+    store: &ObjectStore,
     user: &User,
     verb: &str,
     target: &RequestTarget,
@@ -137,7 +137,7 @@ fn authorize(
 }
 
 /// Records the permissions that a request needs.
-fn note(store: &Store, verb: &'static str, target: &RequestTarget, parts: &Parts) {
+fn note(store: &ObjectStore, verb: &'static str, target: &RequestTarget, parts: &Parts) {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_apply = content_type.is_some_and(|kind| kind.starts_with("application/apply-patch"));
     let is_new = || {
@@ -148,7 +148,7 @@ fn note(store: &Store, verb: &'static str, target: &RequestTarget, parts: &Parts
 }
 
 /// Returns the error for an unknown kind.
-fn no_kind(store: &Store, target: &RequestTarget) -> Result<ApiResponse, StatusError> {
+fn no_kind(store: &ObjectStore, target: &RequestTarget) -> Result<ApiResponse, StatusError> {
     let inner = store.lock();
     let mut built_in = inner.kinds.all().filter(|kind| !kind.traits.is_custom);
     if target.group.is_empty() || built_in.any(|kind| kind.group == target.group) {
@@ -205,7 +205,7 @@ fn route(
 }
 
 /// Answers a request that is not for objects.
-fn other(store: &Store, user: &User, parts: &Parts, query: &Query) -> Result<ApiResponse, StatusError> {
+fn other(store: &ObjectStore, user: &User, parts: &Parts, query: &Query) -> Result<ApiResponse, StatusError> {
     let path = parts.uri.path();
     let verb = match parts.method.as_str() {
         "GET" => "get",

@@ -12,7 +12,7 @@ use super::error;
 use super::objects::{at, now, text, uid_of};
 use super::request::RequestTarget;
 use super::status_error::{StatusCause, StatusError};
-use super::store::Store;
+use super::store::ObjectStore;
 use super::users::{AUDIENCE, AccessRequest, User};
 
 /// Default and shortest lifetime of a token, in seconds.
@@ -25,12 +25,12 @@ type Answering = Pin<Box<dyn Future<Output = Result<ApiResponse, StatusError>> +
 
 /// Returns the handler of a review; `None` for other requests.
 pub(super) fn answer(
-    store: &Arc<Store>,
+    store: &Arc<ObjectStore>,
     user: &User,
     parts: &Parts,
     target: &RequestTarget,
 ) -> Option<Box<dyn FnOnce(Body) -> Answering + Send>> {
-    let review: fn(&Store, &User, &RequestTarget, Value) -> Result<Value, StatusError> =
+    let review: fn(&ObjectStore, &User, &RequestTarget, Value) -> Result<Value, StatusError> =
         match (target.group.as_str(), target.plural.as_str(), target.subresource.as_deref()) {
             ("authorization.k8s.io", "selfsubjectaccessreviews", None) => self_subject_access_review,
             ("authorization.k8s.io", "selfsubjectrulesreviews", None) => self_subject_rules_review,
@@ -54,7 +54,7 @@ pub(super) fn answer(
 }
 
 fn self_subject_access_review(
-    store: &Store,
+    store: &ObjectStore,
     user: &User,
     _: &RequestTarget,
     asked: Value,
@@ -92,7 +92,7 @@ fn self_subject_access_review(
 }
 
 fn self_subject_rules_review(
-    store: &Store,
+    store: &ObjectStore,
     user: &User,
     _: &RequestTarget,
     asked: Value,
@@ -104,14 +104,19 @@ fn self_subject_rules_review(
     }))
 }
 
-fn self_subject_review(_: &Store, user: &User, _: &RequestTarget, _: Value) -> Result<Value, StatusError> {
+fn self_subject_review(
+    _: &ObjectStore,
+    user: &User,
+    _: &RequestTarget,
+    _: Value,
+) -> Result<Value, StatusError> {
     Ok(json!({
         "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"creationTimestamp": now()}, "status": {"userInfo": user.info()},
     }))
 }
 
-fn token(store: &Store, _: &User, target: &RequestTarget, asked: Value) -> Result<Value, StatusError> {
+fn token(store: &ObjectStore, _: &User, target: &RequestTarget, asked: Value) -> Result<Value, StatusError> {
     let (namespace, name) = (target.namespace.as_deref().unwrap_or_default(), target.name.as_deref());
     let name = name.unwrap_or_default();
     let find = |plural: &str, name: &str| {

@@ -13,7 +13,7 @@ mod tests;
 use serde_json::{Map, Value};
 
 use super::status_error::StatusCause;
-use super::types::Type;
+use super::types::ValueType;
 use rules::Rules;
 
 /// The schema of one version of a kind.
@@ -32,7 +32,7 @@ impl Schema {
     }
 
     /// Returns the types for apply.
-    pub(super) fn types(&self) -> Type {
+    pub(super) fn types(&self) -> ValueType {
         typing::object(&self.schema)
     }
 

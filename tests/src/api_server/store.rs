@@ -33,7 +33,7 @@ pub(super) struct StoreChange {
 
 /// Objects, and their changes since the last compaction.
 #[derive(Debug)]
-pub struct Store {
+pub struct ObjectStore {
     inner: Mutex<StoreState>,
     version: watch::Sender<u64>,
     /// Every n-th write fails; zero: none.
@@ -71,7 +71,7 @@ pub(super) struct Compacted {
     pub(super) oldest: u64,
 }
 
-impl Store {
+impl ObjectStore {
     pub(super) fn lock(&self) -> MutexGuard<'_, StoreState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,10 @@
 //! The strategy of a kind in one version: how bodies are read, defaulted and validated.
 
+mod custom;
+
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::builtin;
 use super::merge::FieldSet;
@@ -10,18 +12,18 @@ use super::negotiate::BodyEncoding;
 use super::schema::{Schema, unknown_metadata};
 use super::status_error::{StatusCause, StatusError};
 use super::text;
-use super::types::Type;
+use super::types::ValueType;
 
 /// The strategy of a kind in one version.
 #[derive(Clone, Debug)]
-pub(super) struct Strategy(Arc<StoreState>);
+pub(super) struct Strategy(Arc<Definition>);
 
 #[derive(Debug)]
-struct StoreState {
+struct Definition {
     group: String,
     version: String,
     kind: String,
-    types: Type,
+    types: ValueType,
     source: Source,
 }
 
@@ -53,7 +55,7 @@ impl Strategy {
         let of_version = spec.get("versions")?.as_array()?.iter().find(|other| other["name"] == version)?;
         let schema = Schema::new(of_version);
         let has_status = of_version.pointer("/subresources/status").is_some();
-        Some(Self(Arc::new(StoreState {
+        Some(Self(Arc::new(Definition {
             group: text("/group")?,
             version: version.to_owned(),
             kind: text("/names/kind")?,
@@ -64,7 +66,7 @@ impl Strategy {
 
     /// Creates the strategy of a built-in kind.
     pub(super) fn built_in(group: &str, version: &str, kind: &str) -> Option<Self> {
-        Some(Self(Arc::new(StoreState {
+        Some(Self(Arc::new(Definition {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: kind.to_owned(),
@@ -74,7 +76,7 @@ impl Strategy {
     }
 
     /// Returns the types of its fields.
-    pub(super) fn types(&self) -> &Type {
+    pub(super) fn types(&self) -> &ValueType {
         &self.0.types
     }
 
@@ -191,7 +193,7 @@ impl Strategy {
     }
 
     fn unread(&self, words: &str) -> StatusError {
-        let StoreState { version, kind, .. } = &*self.0;
+        let Definition { version, kind, .. } = &*self.0;
         StatusError::bad_request(format!(
             "{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"
         ))
@@ -214,13 +216,13 @@ impl Strategy {
 
     fn fit_custom(&self, schema: &Schema, object: &mut Value) -> Result<Vec<String>, String> {
         let mut unknown = Vec::new();
-        whole_numbers(object);
+        custom::whole_numbers(object);
         if let Some(metadata) = object.get_mut("metadata") {
             if let Some(fields) = metadata.as_object_mut() {
                 unknown.extend(unknown_metadata(fields));
             }
-            builtin::read(&Type::Named("meta.ObjectMeta"), metadata, "metadata")?;
-            builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+            builtin::read(&ValueType::Named("meta.ObjectMeta"), metadata, "metadata")?;
+            builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
         }
         // Fields of another kind or version are not known here.
         if object["apiVersion"] == self.api_version() {
@@ -243,7 +245,7 @@ impl Strategy {
             }
             Source::Custom { schema, .. } => {
                 if let Some(metadata) = object.get_mut("metadata") {
-                    builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+                    builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
                 }
                 schema.default(object);
             }
@@ -262,7 +264,7 @@ impl Strategy {
     pub(super) fn prepare(&self, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
         match &self.0.source {
             Source::BuiltIn => builtin::prepare(&self.0.kind, new, old, subresource),
-            Source::Custom { has_status, .. } => prepare_custom(*has_status, new, old, subresource),
+            Source::Custom { has_status, .. } => custom::prepare(*has_status, new, old, subresource),
         }
     }
 
@@ -273,7 +275,7 @@ impl Strategy {
         old: Option<&Value>,
         subresource: Option<&str>,
     ) -> Vec<StatusCause> {
-        let StoreState { group, kind, .. } = &*self.0;
+        let Definition { group, kind, .. } = &*self.0;
         let mut causes = builtin::check_metadata(group, kind, new, old);
         match &self.0.source {
             Source::BuiltIn => causes.extend(builtin::check(group, kind, new, old, subresource)),
@@ -286,7 +288,7 @@ impl Strategy {
 
     /// Returns the error for an object with these causes.
     pub(super) fn invalid(&self, name: &str, causes: &[StatusCause]) -> StatusError {
-        let StoreState { group, kind, .. } = &*self.0;
+        let Definition { group, kind, .. } = &*self.0;
         // Events were in the core group, which the real server still names.
         let group = if group == "events.k8s.io" { "" } else { group };
         StatusError::invalid(group, kind, name, causes)
@@ -332,74 +334,4 @@ fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
 fn invalid_patch(patched: &Value, words: &str) -> StatusError {
     let cause = StatusCause::invalid("patch", &json!(patched.to_string()), words);
     StatusError::invalid("", "", "", &[cause])
-}
-
-/// Converts numbers without a fraction to integers.
-fn whole_numbers(value: &mut Value) {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < MOST);
-            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
-                *value = json!(whole);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        _ => {}
-    }
-}
-
-fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
-    let Some(fields) = new.as_object_mut() else { return };
-    match (subresource, old) {
-        (Some("status"), Some(old)) => {
-            let status = fields.remove("status");
-            let managers = fields.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();
-            let mut kept = old.as_object().cloned().unwrap_or_default();
-            kept.remove("status");
-            kept.extend(status.map(|status| ("status".to_owned(), status)));
-            if let Some(metadata) = kept.get_mut("metadata").and_then(Value::as_object_mut) {
-                set(metadata, "managedFields", managers);
-            }
-            *fields = kept;
-        }
-        (None, old) if has_status => set(fields, "status", old.and_then(|old| old.get("status")).cloned()),
-        _ => {}
-    }
-    let generation = match old {
-        None => 1,
-        Some(old) => {
-            let content = |object: &Map<String, Value>| {
-                let mut content = object.clone();
-                let apart = ["apiVersion", "metadata"].into_iter().chain(has_status.then_some("status"));
-                apart.for_each(|name| {
-                    content.remove(name);
-                });
-                content
-            };
-            let changed = old.as_object().is_none_or(|old| content(old) != content(fields));
-            let deleted = |metadata: Option<&Value>| {
-                metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some())
-            };
-            let dying = deleted(fields.get("metadata")) && !deleted(old.get("metadata"));
-            let last = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-            last + i64::from(changed || dying)
-        }
-    };
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("generation".to_owned(), json!(generation));
-    }
-}
-
-/// Sets or removes a field.
-pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    match value {
-        Some(value) => {
-            fields.insert(name.to_owned(), value);
-        }
-        None => {
-            fields.remove(name);
-        }
-    }
 }

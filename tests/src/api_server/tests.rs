@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::*;
 
-async fn start() -> (Arc<Store>, ApiServer, Client) {
-    let store = Arc::new(Store::default());
-    let server = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
+async fn start() -> (Arc<ObjectStore>, TestApiServer, Client) {
+    let store = Arc::new(ObjectStore::default());
+    let server = TestApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = Config::new(format!("http://{}", server.address()).parse().unwrap());
     let client = Client::try_from(config).unwrap();
     (store, server, client)

@@ -192,7 +192,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut found = Map::new();
-        while let Some(ObjectKey(name)) = fields.next_key()? {
+        while let Some(MapKey(name)) = fields.next_key()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
             let value = fields.next_value_seed(Seed { path: path.clone(), duplicates: self.duplicates })?;
             if found.insert(name, value).is_some() {
@@ -204,9 +204,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
 }
 
 /// A key, which may be a number in YAML.
-struct ObjectKey(String);
+struct MapKey(String);
 
-impl<'de> Deserialize<'de> for ObjectKey {
+impl<'de> Deserialize<'de> for MapKey {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let duplicates = RefCell::default();
         let key = Seed { path: String::new(), duplicates: &duplicates }.deserialize(reader)?;

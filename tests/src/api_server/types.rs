@@ -9,7 +9,7 @@ use super::builtin::named;
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Type {
+pub(super) enum ValueType {
     /// A scalar.
     Scalar(ScalarType),
     /// A list.
@@ -44,7 +44,7 @@ pub(super) enum ScalarType {
 #[derive(Debug, PartialEq)]
 pub(super) struct ListType {
     /// The type of its items.
-    pub(super) element: Type,
+    pub(super) element: ValueType,
     /// How items are identified.
     pub(super) items: ListItems,
 }
@@ -68,7 +68,7 @@ pub(super) struct RecordType {
     /// Known fields.
     pub(super) fields: BTreeMap<String, FieldType>,
     /// The type of other fields, if they are allowed.
-    pub(super) rest: Option<Type>,
+    pub(super) rest: Option<ValueType>,
     /// Whether it is atomic.
     pub(super) atomic: bool,
 }
@@ -77,7 +77,7 @@ pub(super) struct RecordType {
 #[derive(Debug, PartialEq)]
 pub(super) struct FieldType {
     /// Its type.
-    pub(super) of: Type,
+    pub(super) of: ValueType,
     /// Whether it is written even if empty.
     pub(super) required: bool,
     /// Whether it is an embedded struct, which always exists.
@@ -86,14 +86,14 @@ pub(super) struct FieldType {
 
 impl FieldType {
     /// Creates an optional field.
-    pub(super) fn optional(of: Type) -> Self {
+    pub(super) fn optional(of: ValueType) -> Self {
         Self { of, required: false, embedded: false }
     }
 }
 
 impl RecordType {
     /// Returns the type of a field.
-    pub(super) fn field(&self, name: &str) -> Option<&Type> {
+    pub(super) fn field(&self, name: &str) -> Option<&ValueType> {
         self.fields.get(name).map(|field| &field.of).or(self.rest.as_ref())
     }
 }
@@ -106,7 +106,7 @@ pub(super) enum ResolvedType {
     Record(Arc<RecordType>),
 }
 
-impl Type {
+impl ValueType {
     /// Resolves the type by its name, or by a value.
     pub(super) fn shape(&self, value: &Value) -> ResolvedType {
         match self {

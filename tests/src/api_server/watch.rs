@@ -20,7 +20,7 @@ use super::request::{Query, RequestTarget};
 use super::respond::accept;
 use super::selectors::Selectors;
 use super::status_error::{StatusCause, StatusError};
-use super::store::{Store, StoreChange, is_of};
+use super::store::{ObjectStore, StoreChange, is_of};
 use super::strategy::Strategy;
 use super::table;
 
@@ -34,7 +34,7 @@ const END_OF_LIST: &str = "k8s.io/initial-events-end";
 
 /// A watch request.
 pub(super) struct ServerWatch {
-    store: Arc<Store>,
+    store: Arc<ObjectStore>,
     kind: Arc<ApiKind>,
     version: KindVersion,
     namespace: Option<String>,
@@ -63,7 +63,7 @@ struct ClientGone;
 impl ServerWatch {
     /// Begins a response that lasts until the client disconnects, the timeout expires, or the server ends.
     pub(super) fn begin(
-        store: &Arc<Store>,
+        store: &Arc<ObjectStore>,
         kind: Arc<ApiKind>,
         target: RequestTarget,
         query: &Query,

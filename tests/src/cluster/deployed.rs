@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Controller, TestCluster};
-use crate::api_server::{ApiServer, Store};
+use crate::api_server::{ObjectStore, TestApiServer};
 use crate::lab::node::find_binary;
 
 /// The webhook's Service in each release's namespace.
@@ -22,8 +22,8 @@ impl TestCluster {
     /// # Errors
     /// When it cannot listen, or its files cannot be written.
     pub fn empty() -> Result<Self> {
-        let store = Arc::new(Store::default());
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let store = Arc::new(ObjectStore::default());
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lab::{AgentOptions, Lab, WEB_V4};
+use crate::lab::{Lab, LabAgentOptions, WEB_V4};
 use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{BfdTimers, Bird, OriginatedRoute, RouterConfig, RouterPeer};
 
@@ -89,7 +89,7 @@ impl Balancer for AgentBalancer {
         let gateway = handle.spec().segment().gateway().v4.to_string();
         let text = yaml(&objects(&gateway, self.bfd));
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
-        handle.launch_agent(&AgentOptions::default())?;
+        handle.launch_agent(&LabAgentOptions::default())?;
         self.node = Some(node.to_owned());
         Ok(())
     }

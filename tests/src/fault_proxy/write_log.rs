@@ -58,7 +58,7 @@ impl WriteLog {
         self.lock().writes.push(written);
     }
 
-    pub(super) fn see_agent(&self, client: &str, agent: Option<&str>) {
+    pub(super) fn note_user_agent(&self, client: &str, agent: Option<&str>) {
         let agent = agent.unwrap_or_default().to_owned();
         self.lock().agents.entry(client.to_owned()).or_default().insert(agent);
     }

@@ -26,10 +26,10 @@ pub struct HostAddresses {
 impl HostAddresses {
     /// Returns the address of the given family.
     #[must_use]
-    pub fn of(&self, family: IpFamily) -> IpAddr {
+    pub fn of(&self, family: IpVersion) -> IpAddr {
         match family {
-            IpFamily::V4 => self.v4.into(),
-            IpFamily::V6 => self.v6.into(),
+            IpVersion::V4 => self.v4.into(),
+            IpVersion::V6 => self.v6.into(),
         }
     }
 
@@ -42,14 +42,14 @@ impl HostAddresses {
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum IpFamily {
+pub enum IpVersion {
     /// IPv4.
     V4,
     /// IPv6.
     V6,
 }
 
-impl IpFamily {
+impl IpVersion {
     /// Both families.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::node::{AgentOptions, LabNode};
+use super::node::{LabAgentOptions, LabNode};
 
 /// Starts the agents of these nodes in parallel, and waits until each is ready and sees all others alive.
 /// Before that, a node that starts slowly is dead to one that starts quickly, and gets no new flows.
 ///
 /// # Errors
 /// When one exits, or is not ready in time.
-pub fn start(nodes: &[LabNode<'_>], options: &AgentOptions) -> Result<()> {
+pub fn start(nodes: &[LabNode<'_>], options: &LabAgentOptions) -> Result<()> {
     nodes.iter().try_for_each(|node| node.launch_agent(options))?;
     nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
     wait_alive(nodes, options.ready_within)

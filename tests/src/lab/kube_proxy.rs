@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 
-use super::addresses::{self, IpFamily};
+use super::addresses::{self, IpVersion};
 use super::topology::{
-    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+    ExternalPolicy, LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology,
 };
 
 /// The mark on packets to be masqueraded.
@@ -20,7 +20,7 @@ const MASQUERADE: &str = "0x4000";
 /// Returns input for `nft -f` that replaces the node's rules of both families as a whole.
 pub(crate) fn ruleset(topology: &Topology, node: &LabNodeSpec) -> Result<String> {
     let mut rules = String::new();
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         let mut table = Table::new(family);
         for (place, service) in topology.services.iter().enumerate() {
             for port in &service.ports {
@@ -34,14 +34,14 @@ pub(crate) fn ruleset(topology: &Topology, node: &LabNodeSpec) -> Result<String>
 
 /// A builder for one family's table.
 struct Table {
-    family: IpFamily,
+    family: IpVersion,
     services: Vec<String>,
     without_endpoints: Vec<String>,
     chains: String,
 }
 
 impl Table {
-    fn new(family: IpFamily) -> Self {
+    fn new(family: IpVersion) -> Self {
         Self { family, services: Vec::new(), without_endpoints: Vec::new(), chains: String::new() }
     }
 
@@ -118,7 +118,7 @@ impl Table {
         let keys: Vec<String> = service
             .vips
             .iter()
-            .filter(|vip| IpFamily::of(**vip) == self.family)
+            .filter(|vip| IpVersion::of(**vip) == self.family)
             .map(|vip| format!("{vip} . {} . {}", port.protocol.word(), port.port))
             .collect();
         if keys.is_empty() {
@@ -130,10 +130,10 @@ impl Table {
             return;
         }
         match service.policy {
-            TrafficPolicy::Cluster => {
+            ExternalPolicy::Cluster => {
                 self.chain(&chain, &["jump mark-for-masquerade".into(), format!("goto {cluster}")]);
             }
-            TrafficPolicy::Local => {
+            ExternalPolicy::Local => {
                 let mut rules = self.short_circuits(&cluster);
                 if local.is_empty() {
                     self.without_endpoints.extend(keys.iter().map(|key| format!("{key} : drop")));
@@ -166,7 +166,7 @@ impl Table {
 
     fn render(&self) -> String {
         let ip = self.ip();
-        let key = if self.family == IpFamily::V4 { "ipv4_addr" } else { "ipv6_addr" };
+        let key = if self.family == IpVersion::V4 { "ipv4_addr" } else { "ipv6_addr" };
         let map = |name: &str, elements: &[String]| {
             let filled = if elements.is_empty() {
                 String::new()
@@ -186,15 +186,15 @@ impl Table {
 
     fn ip(&self) -> &'static str {
         match self.family {
-            IpFamily::V4 => "ip",
-            IpFamily::V6 => "ip6",
+            IpVersion::V4 => "ip",
+            IpVersion::V6 => "ip6",
         }
     }
 
     fn pods(&self) -> &'static str {
         match self.family {
-            IpFamily::V4 => addresses::PODS_V4,
-            IpFamily::V6 => addresses::PODS_V6,
+            IpVersion::V4 => addresses::PODS_V4,
+            IpVersion::V6 => addresses::PODS_V6,
         }
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::addresses::{self, IpFamily};
+use super::addresses::{self, IpVersion};
 use super::topology::{
-    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+    ExternalPolicy, LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology,
 };
 
 impl Topology {
@@ -39,7 +39,7 @@ impl Topology {
     ///
     /// # Errors
     /// When there is no such Service.
-    pub fn service_request(&self, name: &str, families: &[IpFamily], family_policy: &str) -> Result<Value> {
+    pub fn service_request(&self, name: &str, families: &[IpVersion], family_policy: &str) -> Result<Value> {
         let mut places = self.services.iter().enumerate();
         let found = places.find(|(_, service)| service.name == name);
         let (place, service) = found.ok_or_else(|| anyhow!("no Service {name}"))?;
@@ -69,7 +69,7 @@ fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
 }
 
 fn node(node: &LabNodeSpec) -> Value {
-    let addresses = IpFamily::BOTH
+    let addresses = IpVersion::BOTH
         .map(|family| json!({ "type": "InternalIP", "address": node.addresses().of(family).to_string() }));
     let taints: Vec<Value> =
         node.taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
@@ -117,12 +117,12 @@ fn service(place: usize, service: &LabServiceSpec) -> Value {
     })
 }
 
-fn spec(place: usize, service: &LabServiceSpec, families: &[IpFamily], family_policy: &str) -> Value {
+fn spec(place: usize, service: &LabServiceSpec, families: &[IpVersion], family_policy: &str) -> Value {
     let cluster_ips: Vec<String> =
         families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
     let policy = match service.policy {
-        TrafficPolicy::Cluster => "Cluster",
-        TrafficPolicy::Local => "Local",
+        ExternalPolicy::Cluster => "Cluster",
+        ExternalPolicy::Local => "Local",
     };
     json!({
         "type": "LoadBalancer",
@@ -158,7 +158,7 @@ fn slices(topology: &Topology) -> Result<Vec<Value>> {
     Ok(slices)
 }
 
-fn slice(topology: &Topology, service: &LabServiceSpec, family: IpFamily) -> Result<Value> {
+fn slice(topology: &Topology, service: &LabServiceSpec, family: IpVersion) -> Result<Value> {
     let endpoints = topology
         .selected(service)
         .map(|pod| Ok(endpoint(pod, &topology.pod_addresses(pod)?.of(family).to_string())))
@@ -199,7 +199,7 @@ fn endpoint(pod: &PodSpec, address: &str) -> Value {
 fn pool(topology: &Topology) -> Value {
     let vips = topology.services.iter().flat_map(|service| &service.vips);
     let mut prefixes: Vec<String> =
-        vips.map(|vip| format!("{vip}/{}", IpFamily::of(*vip).host_length())).collect();
+        vips.map(|vip| format!("{vip}/{}", IpVersion::of(*vip).host_length())).collect();
     prefixes.sort();
     prefixes.dedup();
     json!({
@@ -220,15 +220,15 @@ fn advertisement() -> Value {
 }
 
 /// Returns the families of a Service's addresses.
-fn families(service: &LabServiceSpec) -> Vec<IpFamily> {
-    let has = |family: &IpFamily| service.vips.iter().any(|vip| IpFamily::of(*vip) == *family);
-    IpFamily::BOTH.into_iter().filter(has).collect()
+fn families(service: &LabServiceSpec) -> Vec<IpVersion> {
+    let has = |family: &IpVersion| service.vips.iter().any(|vip| IpVersion::of(*vip) == *family);
+    IpVersion::BOTH.into_iter().filter(has).collect()
 }
 
-fn family_word(family: IpFamily) -> &'static str {
+fn family_word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "IPv4",
-        IpFamily::V6 => "IPv6",
+        IpVersion::V4 => "IPv4",
+        IpVersion::V6 => "IPv6",
     }
 }
 

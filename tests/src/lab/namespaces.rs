@@ -148,7 +148,7 @@ fn start_init() -> Result<Child> {
 
     let mut command = Command::new("sh");
     command.args(["-c", INIT]).stdin(Stdio::null()).stdout(Stdio::piped());
-    die_with_this_thread(&mut command);
+    kill_with_thread(&mut command);
     let mut init = command.spawn().context("start the lab's init")?;
     let answers = init.stdout.take().ok_or_else(|| anyhow!("no pipe from the lab's init"))?;
     let mut line = String::new();
@@ -160,7 +160,7 @@ fn start_init() -> Result<Child> {
     Ok(init)
 }
 
-fn die_with_this_thread(command: &mut Command) {
+fn kill_with_thread(command: &mut Command) {
     let hook = || set_pdeathsig(Signal::SIGKILL).map_err(Into::into);
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is a bare system call.
     unsafe { command.pre_exec(hook) };

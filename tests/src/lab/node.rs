@@ -1,4 +1,6 @@
-//! A node of the lab: its uplink, its agent, its command line.
+//! A node of the lab: its agent and its command line.
+
+mod uplink;
 
 use std::ffi::OsStr;
 use std::ops::Deref;
@@ -8,7 +10,6 @@ use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail};
 use lb_dataplane::pins::Pins;
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -16,14 +17,14 @@ use super::Lab;
 use super::command::Process;
 use super::host::LabHost;
 use super::topology::LabNodeSpec;
-use super::wiring::{self, UPLINK};
+use super::wiring::UPLINK;
 
 /// The node's bpffs, relative to its directory.
 const BPFFS: &str = "bpf";
 
 /// Options of an agent.
 #[derive(Clone, Debug)]
-pub struct AgentOptions {
+pub struct LabAgentOptions {
     /// A wrapper program and its arguments; empty: none.
     pub wrapper: Vec<String>,
     /// Whether the agent detects its uplink.
@@ -41,7 +42,7 @@ pub struct AgentOptions {
     pub ready_within: Duration,
 }
 
-impl Default for AgentOptions {
+impl Default for LabAgentOptions {
     fn default() -> Self {
         Self {
             wrapper: Vec::new(),
@@ -96,7 +97,7 @@ impl<'lab> LabNode<'lab> {
     ///
     /// # Errors
     /// When one is running already, exits, or is not ready in time.
-    pub fn start_agent(&self, options: &AgentOptions) -> Result<()> {
+    pub fn start_agent(&self, options: &LabAgentOptions) -> Result<()> {
         self.launch_agent(options)?;
         self.wait_agent_ready(options.ready_within)
     }
@@ -105,7 +106,7 @@ impl<'lab> LabNode<'lab> {
     ///
     /// # Errors
     /// When one is running already, or cannot be started.
-    pub fn launch_agent(&self, options: &AgentOptions) -> Result<()> {
+    pub fn launch_agent(&self, options: &LabAgentOptions) -> Result<()> {
         let name = self.host.name();
         let mut agents = self.lab.agents();
         if agents.contains_key(name) {
@@ -132,7 +133,7 @@ impl<'lab> LabNode<'lab> {
         Ok(())
     }
 
-    /// Waits until the agent's status says `"ready": true`.
+    /// Waits until the agent's status has `"ready": true`.
     ///
     /// # Errors
     /// When the agent exits, or is not ready in time.
@@ -236,119 +237,6 @@ impl<'lab> LabNode<'lab> {
     #[must_use]
     pub fn pins(&self) -> Pins {
         Pins::below(&self.host.directory_outside().join(BPFFS))
-    }
-
-    /// Cuts the link: both ends of the uplink lose their carrier.
-    ///
-    /// # Errors
-    /// When there is no such link.
-    pub fn cut_link(&self) -> Result<()> {
-        self.set_switch_port("down")
-    }
-
-    /// Restores the link.
-    ///
-    /// # Errors
-    /// When there is no such link.
-    pub fn restore_link(&self) -> Result<()> {
-        self.set_switch_port("up")
-    }
-
-    /// Deletes the uplink and creates another of the same name, as a driver reload or a network manager that
-    /// recreates a bond or VLAN does. Addresses and routes are as before; interface index and MAC address
-    /// change.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn recreate_uplink(&self) -> Result<()> {
-        self.delete_uplink()?;
-        self.create_uplink(UPLINK)?;
-        self.configure_uplink(UPLINK)
-    }
-
-    /// Deletes the uplink.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn delete_uplink(&self) -> Result<()> {
-        self.host.ip(&[format!("link del {UPLINK}")])
-    }
-
-    /// Creates an interface of this name, wired like the uplink, without addresses and down.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn create_uplink(&self, name: &str) -> Result<()> {
-        let switch = self.lab.host(&self.spec.segment().switch())?;
-        self.lab.wire_port(self.host, name, switch, self.host.name())
-    }
-
-    /// Sets an interface up with the uplink's addresses and routes.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn configure_uplink(&self, name: &str) -> Result<()> {
-        let topology = self.lab.topology();
-        self.host.ip(&wiring::node_uplink(&topology, &self.spec, name))
-    }
-
-    /// Restores the uplink's IPv6 address and routes, which the kernel removes from an interface that goes
-    /// down.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn configure_routes(&self) -> Result<()> {
-        let topology = self.lab.topology();
-        let name = self.uplink()?;
-        let lines = wiring::node_uplink(&topology, &self.spec, &name);
-        let lines: Vec<String> = lines.iter().map(|line| line.replace(" add ", " replace ")).collect();
-        self.host.ip(&lines)
-    }
-
-    /// Adds a second port on the same switch: an interface without addresses, set up.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn add_port(&self, name: &str) -> Result<()> {
-        let switch = self.lab.host(&self.spec.segment().switch())?;
-        let far = format!("{}-{name}", self.host.name());
-        self.lab.wire_port(self.host, name, switch, &far)?;
-        self.host.ip(&[format!("link set {name} up")])
-    }
-
-    /// Returns the name of the interface with the node's address.
-    fn uplink(&self) -> Result<String> {
-        let address = self.spec.addresses().v4.to_string();
-        let text = self.host.command("ip").args(["-brief", "address", "show", "to", &address]).text()?;
-        let name = text.split(['@', ' ']).next().filter(|name| !name.is_empty());
-        name.map(str::to_owned).context("no interface has the node's address")
-    }
-
-    /// Unmounts the node's bpffs.
-    ///
-    /// # Errors
-    /// When it is not mounted.
-    pub fn unmount_bpffs(&self, flags: MntFlags) -> Result<()> {
-        let bpffs = self.bpffs();
-        self.host.run(|| umount2(&bpffs, flags).context("unmount the bpffs"))
-    }
-
-    /// Mounts a new bpffs in place of the node's.
-    ///
-    /// # Errors
-    /// When the kernel rejects it.
-    pub fn mount_bpffs(&self) -> Result<()> {
-        let bpffs = self.bpffs();
-        self.host.run(|| {
-            fs::create_dir_all(&bpffs)?;
-            let none = None::<&str>;
-            mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), none).context("mount a bpffs")
-        })
-    }
-
-    fn set_switch_port(&self, state: &str) -> Result<()> {
-        let switch = self.lab.host(&self.spec.segment().switch())?;
-        switch.ip(&[format!("link set {} {state}", self.host.name())])
     }
 
     fn end_agent(&self, signal: Signal, within: Duration) -> Result<()> {

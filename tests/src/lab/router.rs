@@ -6,7 +6,7 @@ use std::ops::Deref;
 use anyhow::Result;
 
 use super::Lab;
-use super::addresses::IpFamily;
+use super::addresses::IpVersion;
 use super::host::LabHost;
 use super::wiring::ROUTER;
 
@@ -27,7 +27,7 @@ impl<'lab> LabRouter<'lab> {
     /// # Errors
     /// When a node does not exist.
     pub fn set_next_hops(&self, vip: IpAddr, nodes: &[&str]) -> Result<()> {
-        let family = IpFamily::of(vip);
+        let family = IpVersion::of(vip);
         let target = format!("{vip}/{}", family.host_length());
         if nodes.is_empty() {
             return self.host.ip(&[format!("route replace blackhole {target}")]);

@@ -90,7 +90,7 @@ pub struct LabServiceSpec {
     /// Its load-balancer addresses.
     pub vips: Vec<IpAddr>,
     /// `externalTrafficPolicy`.
-    pub policy: TrafficPolicy,
+    pub policy: ExternalPolicy,
     /// `loadBalancerSourceRanges`.
     pub source_ranges: Vec<String>,
     /// Its ports.
@@ -99,7 +99,7 @@ pub struct LabServiceSpec {
 
 /// `externalTrafficPolicy` of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrafficPolicy {
+pub enum ExternalPolicy {
     /// Any pod of the cluster; the client's address is lost.
     Cluster,
     /// Pods of the receiving node; the client's address is kept.
@@ -166,9 +166,9 @@ impl Topology {
             topology = topology.pods(node, "far", 2);
         }
         topology
-            .service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
-            .service("far", "far", &[FAR_V4], TrafficPolicy::Local)
-            .service("shared", "web", &[SHARED_V4, SHARED_V6], TrafficPolicy::Cluster)
+            .service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
+            .service("far", "far", &[FAR_V4], ExternalPolicy::Local)
+            .service("shared", "web", &[SHARED_V4, SHARED_V6], ExternalPolicy::Cluster)
     }
 
     /// Returns one client and the router, without a cluster.
@@ -221,7 +221,7 @@ impl Topology {
 
     /// Adds a Service with the ports that every pod serves: HTTP, echo and datagrams.
     #[must_use]
-    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: TrafficPolicy) -> Self {
+    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: ExternalPolicy) -> Self {
         let port = |name, protocol, port| PortSpec { name, protocol, port, target: port };
         self.services.push(LabServiceSpec {
             name: name.into(),

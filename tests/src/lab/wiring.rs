@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::addresses::{self, HostAddresses, IpFamily, Segment};
+use super::addresses::{self, HostAddresses, IpVersion, Segment};
 use super::topology::{LabNodeSpec, PodSpec, RouterSpec, Topology};
 
 /// The router's name as a host.
@@ -160,7 +160,7 @@ fn node(topology: &Topology, node: &LabNodeSpec) -> WiredHost {
         let pod = addresses::pod(node.number, pod.number);
         setup.extend(up(&link, addresses::pod_gateway(node.number), Width::Host));
         setup.extend(
-            IpFamily::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
+            IpVersion::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
         );
         links.push(link);
     }
@@ -173,7 +173,7 @@ fn pod(node: &LabNodeSpec, pod: &PodSpec) -> WiredHost {
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, addresses::pod(node.number, pod.number), Width::Host));
     setup.extend(
-        IpFamily::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
+        IpVersion::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
     );
     setup.extend(default_routes(gateway));
     let links = vec![UPLINK.into()];
@@ -196,8 +196,8 @@ fn up(link: &str, addresses: HostAddresses, width: Width) -> Vec<String> {
 }
 
 fn default_routes(gateway: HostAddresses) -> [String; 2] {
-    IpFamily::BOTH.map(|family| {
-        let any = if family == IpFamily::V4 { "0.0.0.0/0" } else { "::/0" };
+    IpVersion::BOTH.map(|family| {
+        let any = if family == IpVersion::V4 { "0.0.0.0/0" } else { "::/0" };
         format!("route add {any} via {}", gateway.of(family))
     })
 }

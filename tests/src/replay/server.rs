@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::client::ReplayClient;
 use super::recording::Recording;
-use crate::api_server::{ApiServer, Store, definitions, status_definitions};
+use crate::api_server::{ObjectStore, TestApiServer, definitions, status_definitions};
 
 /// The administrator's token.
 const TOKEN: &str = "administrator";
@@ -22,13 +22,13 @@ const FORGETS_AFTER: f64 = 10.0;
 
 /// A server with the definitions of `deploy/crds`.
 pub(super) struct ReplayServer {
-    store: Arc<Store>,
-    server: ApiServer,
+    store: Arc<ObjectStore>,
+    server: TestApiServer,
 }
 
 impl ReplayServer {
     pub(super) async fn start(recording: &Recording) -> Result<Self> {
-        let store = Arc::new(Store::default());
+        let store = Arc::new(ObjectStore::default());
         for definition in definitions().iter().chain(&status_definitions()) {
             store.put(definition)?;
         }
@@ -36,7 +36,7 @@ impl ReplayServer {
         if recording.server.as_deref() == Some("compacts") {
             store.compact();
         }
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         Ok(Self { store, server })
     }
 

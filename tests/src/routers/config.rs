@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
 /// A router's configuration.
 #[derive(Clone, Debug)]
@@ -27,11 +27,11 @@ pub struct RouterConfig {
 #[derive(Clone, Debug)]
 pub struct RouterPeer {
     /// Its address or interface.
-    pub endpoint: PeerEndpoint,
+    pub endpoint: PeerLocation,
     /// Its autonomous system.
     pub asn: u32,
     /// The address families of the session.
-    pub families: Vec<IpFamily>,
+    pub families: Vec<IpVersion>,
     /// The router's own address; that of the route by default.
     pub source: Option<IpAddr>,
     /// The password of TCP-MD5 (RFC 2385).
@@ -56,7 +56,7 @@ pub struct RouterPeer {
 
 /// The endpoint of a peer.
 #[derive(Clone, Debug)]
-pub enum PeerEndpoint {
+pub enum PeerLocation {
     /// An address.
     Address(IpAddr),
     /// A link-local address on an interface.
@@ -131,19 +131,19 @@ impl RouterPeer {
     #[must_use]
     pub fn at(address: impl Into<IpAddr>, asn: u32) -> Self {
         let address = address.into();
-        Self::new(PeerEndpoint::Address(address), asn, &[IpFamily::of(address)])
+        Self::new(PeerLocation::Address(address), asn, &[IpVersion::of(address)])
     }
 
     /// Creates an unnumbered peer on an interface, for both families.
     #[must_use]
     pub fn behind(interface: &str, asn: u32) -> Self {
-        Self::new(PeerEndpoint::Interface(interface.into()), asn, &IpFamily::BOTH)
+        Self::new(PeerLocation::Interface(interface.into()), asn, &IpVersion::BOTH)
     }
 
     /// Creates dynamic peers from a network, for the family of that network.
     #[must_use]
     pub fn within(range: IpNet, asn: u32) -> Self {
-        Self::new(PeerEndpoint::Range(range), asn, &[IpFamily::of(range.addr())])
+        Self::new(PeerLocation::Range(range), asn, &[IpVersion::of(range.addr())])
     }
 
     /// Sets the BFD session.
@@ -167,7 +167,7 @@ impl RouterPeer {
         self
     }
 
-    fn new(endpoint: PeerEndpoint, asn: u32, families: &[IpFamily]) -> Self {
+    fn new(endpoint: PeerLocation, asn: u32, families: &[IpVersion]) -> Self {
         Self {
             endpoint,
             asn,
@@ -191,7 +191,7 @@ impl RouterPeer {
     /// When it has none, which the router named `router` does not support.
     pub(super) fn address(&self, router: &str) -> Result<IpAddr> {
         match &self.endpoint {
-            PeerEndpoint::Address(address) => Ok(*address),
+            PeerLocation::Address(address) => Ok(*address),
             other => bail!("{router} does not support a peer at {other:?}"),
         }
     }
@@ -223,7 +223,7 @@ impl OriginatedRoute {
     }
 
     /// Returns the family of the prefix.
-    pub(super) fn family(&self) -> IpFamily {
-        IpFamily::of(self.prefix.addr())
+    pub(super) fn family(&self) -> IpVersion {
+        IpVersion::of(self.prefix.addr())
     }
 }

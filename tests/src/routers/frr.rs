@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::config::RouterConfig;
 use super::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use super::{RouterDaemon, wait};
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::lab::{LabHost, Process};
 
 /// Debian's directory of the daemons.
@@ -104,8 +104,8 @@ impl Frr {
             for base in ["/run/frr", "/etc/frr"] {
                 let own = Path::new(base).join(name);
                 fs::create_dir_all(&own)?;
-                give(Path::new(base))?;
-                give(&own)?;
+                give_to_daemons(Path::new(base))?;
+                give_to_daemons(&own)?;
             }
             // vtysh complains about a missing file, but not about an empty one.
             File::create(Path::new("/etc/frr").join(name).join("vtysh.conf"))?;
@@ -121,7 +121,7 @@ impl Frr {
         self.host.run(|| {
             fs::write(&file, text)?;
             File::options().create(true).append(true).open(&log)?;
-            give(&log)
+            give_to_daemons(&log)
         })?;
         let mut command = self.host.command(&format!("{DAEMONS}/{name}")).env("TZ", "UTC");
         command = command.args(["-N", self.host.name(), "-f"]).arg(&file);
@@ -166,7 +166,7 @@ impl RouterDaemon for Frr {
     }
 
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
-        let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "ipv4" } else { "ipv6" };
+        let family = if IpVersion::of(prefix.addr()) == IpVersion::V4 { "ipv4" } else { "ipv6" };
         let printed = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
         Ok(printed["paths"].as_array().into_iter().flatten().map(route).collect())
     }
@@ -185,7 +185,7 @@ fn log_name(daemon: &str) -> String {
 }
 
 /// Lets the daemons write to a file or directory.
-fn give(path: &Path) -> Result<()> {
+fn give_to_daemons(path: &Path) -> Result<()> {
     let user = User::from_name(USER)?.with_context(|| format!("no user {USER}: is FRR installed?"))?;
     chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).with_context(|| path.display().to_string())
 }
@@ -204,7 +204,7 @@ const CAPABILITIES: [(&str, Capability); 8] = [
 
 fn session(value: &Value) -> BgpSessionView {
     let offered = &value["neighborCapabilities"];
-    let families = [("ipv4Unicast", IpFamily::V4), ("ipv6Unicast", IpFamily::V6)];
+    let families = [("ipv4Unicast", IpVersion::V4), ("ipv6Unicast", IpVersion::V6)];
     let both = |name: &str| offered["multiprotocolExtensions"][name]["advertisedAndReceived"] == true;
     let capabilities = CAPABILITIES.into_iter().filter(|(name, _)| is_received(&offered[*name]));
     let mut capabilities: BTreeSet<Capability> = capabilities.map(|(_, capability)| capability).collect();

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::config::{OriginatedRoute, RouterConfig};
 use super::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use super::{RouterDaemon, wait};
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::lab::{LabHost, Process};
 
 /// How long it may take to open its command line.
@@ -70,7 +70,7 @@ impl Gobgp {
     fn originate(&self, route: &OriginatedRoute) -> Result<()> {
         let family = route.family();
         // GoBGP replaces it by its own address of the session when it advertises the route.
-        let next_hop = if family == IpFamily::V4 { "0.0.0.0" } else { "::" };
+        let next_hop = if family == IpVersion::V4 { "0.0.0.0" } else { "::" };
         let prefix = route.prefix.to_string();
         let mut words = vec!["global", "rib", "add", "-a", word(family), &prefix, "origin", "igp"];
         words.extend(["nexthop", next_hop]);
@@ -110,7 +110,7 @@ impl RouterDaemon for Gobgp {
     }
 
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
-        let family = word(IpFamily::of(prefix.addr()));
+        let family = word(IpVersion::of(prefix.addr()));
         let prefix = prefix.to_string();
         let printed = self.json(&["global", "rib", "-a", family])?;
         Ok(printed[&prefix].as_array().into_iter().flatten().map(route).collect())
@@ -121,10 +121,10 @@ impl RouterDaemon for Gobgp {
     }
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 
@@ -148,7 +148,7 @@ fn session(peer: &Value) -> BgpSessionView {
         all.map(|it| (text(it, "type_url").replace("type.googleapis.com/apipb.", ""), text(it, "value")))
             .collect()
     };
-    let families = |side: &str| -> BTreeSet<IpFamily> {
+    let families = |side: &str| -> BTreeSet<IpVersion> {
         let values = offered(side).into_iter().filter(|(kind, _)| kind == "MultiProtocolCapability");
         values.filter_map(|(_, value)| family(&value)).collect()
     };
@@ -167,10 +167,10 @@ fn session(peer: &Value) -> BgpSessionView {
     }
 }
 
-fn family(value: &str) -> Option<IpFamily> {
+fn family(value: &str) -> Option<IpVersion> {
     match value {
-        MULTIPROTOCOL_V4 => Some(IpFamily::V4),
-        MULTIPROTOCOL_V6 => Some(IpFamily::V6),
+        MULTIPROTOCOL_V4 => Some(IpVersion::V4),
+        MULTIPROTOCOL_V6 => Some(IpVersion::V6),
         _ => None,
     }
 }

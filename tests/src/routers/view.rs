@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
 /// A BGP session as a router sees it. Negotiated values are empty or zero until it is established.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct BgpSessionView {
     /// Negotiated hold time.
     pub hold_time: Duration,
     /// Families that both sides have announced.
-    pub families: BTreeSet<IpFamily>,
+    pub families: BTreeSet<IpVersion>,
     /// The peer's capabilities.
     pub capabilities: BTreeSet<Capability>,
     /// The peer's restart time (RFC 4724), if the router prints it: GoBGP does not.

@@ -26,8 +26,8 @@ const POOLS: &str = "
 
 impl World {
     /// `own LABELS|down|excluded`, `peer NAME ADDRESS [SPEC]`, `ad NAME [SPEC]`, `svc NAME ADDRESSES [local]
-    /// [NODES] [LABEL:VALUE]`, `say WORD`: words of SPEC are YAML without blanks. A Service has an endpoint on
-    /// each of NODES (`on=own,other`, `on=-` for none), on both if they are not said.
+    /// [NODES] [LABEL:VALUE]`, `say WORD`: words of SPEC are YAML without blanks. A Service has an endpoint
+    /// on each of NODES (`on=own,other`, `on=-` for none), on both if they are not said.
     pub(super) fn of(lines: &[&str]) -> Self {
         let mut text = POOLS.to_owned();
         let mut settings = SpeakerSettings::default();

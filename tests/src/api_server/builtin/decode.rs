@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api_server::types::{FieldType, RecordType, ResolvedType, ScalarType, Type};
+use crate::api_server::types::{FieldType, RecordType, ResolvedType, ScalarType, ValueType};
 
 /// String fields that are kept if empty: struct and field.
 const KEPT_TEXTS: [(&str, &str); 14] = [
@@ -65,7 +65,11 @@ pub(in crate::api_server) struct Reading {
 ///
 /// # Errors
 /// The first value of a wrong type, in Go's words.
-pub(in crate::api_server) fn read(of: &Type, value: &mut Value, root: &str) -> Result<Vec<String>, String> {
+pub(in crate::api_server) fn read(
+    of: &ValueType,
+    value: &mut Value,
+    root: &str,
+) -> Result<Vec<String>, String> {
     let mut reading = Reading::default();
     reading.visit(of, value, &Place { of: "", path: root.to_owned(), shown: root.to_owned() });
     reading.mistake.map_or(Ok(reading.unknown), Err)
@@ -81,8 +85,8 @@ struct Place<'a> {
 }
 
 impl Reading {
-    fn visit(&mut self, of: &Type, value: &mut Value, place: &Place) {
-        if value.is_null() || matches!(of, Type::Any) {
+    fn visit(&mut self, of: &ValueType, value: &mut Value, place: &Place) {
+        if value.is_null() || matches!(of, ValueType::Any) {
             return;
         }
         match (of.shape(value), value) {
@@ -125,7 +129,7 @@ impl Reading {
             }
             (ResolvedType::List(list), value) => {
                 let element = match &list.element {
-                    Type::Named(name) => format!("v1.{}", name.rsplit('.').next().unwrap_or(name)),
+                    ValueType::Named(name) => format!("v1.{}", name.rsplit('.').next().unwrap_or(name)),
                     _ => "string".to_owned(),
                 };
                 self.refuse(&kind_of(value), &format!("[]{element}"), place);
@@ -219,7 +223,7 @@ fn mistimed(text: &str, micro: bool) -> Option<String> {
 }
 
 /// Writes an object as Go does: empty fields are dropped, unless they are always written.
-pub(in crate::api_server) fn write(of: &Type, value: &mut Value) {
+pub(in crate::api_server) fn write(of: &ValueType, value: &mut Value) {
     match (of.shape(value), &mut *value) {
         (ResolvedType::Record(record), Value::Object(fields)) => {
             write_fields(&record, fields);
@@ -245,9 +249,9 @@ fn empty(field: &FieldType) -> Option<Value> {
     }
     match (&field.of, field.required) {
         (_, false) => None,
-        (Type::Scalar(ScalarType::String), _) => Some(json!("")),
-        (Type::Scalar(ScalarType::Int32 | ScalarType::Int64), _) => Some(json!(0)),
-        (Type::Scalar(ScalarType::Boolean), _) => Some(json!(false)),
+        (ValueType::Scalar(ScalarType::String), _) => Some(json!("")),
+        (ValueType::Scalar(ScalarType::Int32 | ScalarType::Int64), _) => Some(json!(0)),
+        (ValueType::Scalar(ScalarType::Boolean), _) => Some(json!(false)),
         _ => Some(Value::Null),
     }
 }
@@ -255,17 +259,18 @@ fn empty(field: &FieldType) -> Option<Value> {
 fn write_fields(record: &RecordType, fields: &mut Map<String, Value>) {
     fields.retain(|name, value| {
         let Some(of) = record.field(name) else { return true };
-        if matches!(of, Type::Any) {
+        if matches!(of, ValueType::Any) {
             // Kept even if empty.
             return !value.is_null();
         }
-        if let Type::Scalar(ScalarType::MicroTime) = of {
+        if let ValueType::Scalar(ScalarType::MicroTime) = of {
             micro(value);
         }
         let field = record.fields.get(name);
         if value.is_null() && record.rest.is_some() {
             // A string in a map is never null in Go.
-            *value = if matches!(of, Type::Scalar(ScalarType::String)) { json!("") } else { Value::Null };
+            *value =
+                if matches!(of, ValueType::Scalar(ScalarType::String)) { json!("") } else { Value::Null };
             return true;
         }
         if value.is_null() && field.is_some_and(|field| field.embedded) {
@@ -279,7 +284,7 @@ fn write_fields(record: &RecordType, fields: &mut Map<String, Value>) {
             Value::String(text) if text.is_empty() => always || KEPT_TEXTS.contains(&place),
             Value::Array(items) if items.is_empty() => always,
             Value::Object(fields) if fields.is_empty() => {
-                let pointer = field.is_some_and(|field| matches!(field.of, Type::Named(_)));
+                let pointer = field.is_some_and(|field| matches!(field.of, ValueType::Named(_)));
                 always || pointer
             }
             Value::Bool(false) => always || !DROPPED_ZEROS.contains(&place),

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::address::{address, special};
+use crate::api_server::objects::set;
 use crate::api_server::status_error::StatusCause;
-use crate::api_server::strategy::set;
 
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// Maximum size of the values of a Secret or ConfigMap.

@@ -5,31 +5,31 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, Type};
+use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
 
 const TABLE: &str = include_str!("types.txt");
 
 /// Returns the type of a name.
-pub(in crate::api_server) fn named(name: &str) -> Option<&'static Type> {
-    static TYPES: OnceLock<HashMap<&'static str, Type>> = OnceLock::new();
+pub(in crate::api_server) fn named(name: &str) -> Option<&'static ValueType> {
+    static TYPES: OnceLock<HashMap<&'static str, ValueType>> = OnceLock::new();
     TYPES.get_or_init(|| TABLE.lines().filter_map(line).collect()).get(name)
 }
 
 /// Returns the type of a kind of a group.
-pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<Type> {
+pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<ValueType> {
     let short = match group {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     };
     let wanted = format!("{short}.{kind}");
     let (name, _) = TABLE.lines().filter_map(head).find(|(name, _)| *name == wanted)?;
-    Some(Type::Named(name))
+    Some(ValueType::Named(name))
 }
 
 /// Returns the type of a kind whose name is unique among groups.
-pub(super) fn of_kind(kind: &str) -> Option<Type> {
+pub(super) fn of_kind(kind: &str) -> Option<ValueType> {
     let mut names = TABLE.lines().filter_map(head).map(|(name, _)| name);
-    names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(Type::Named)
+    names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(ValueType::Named)
 }
 
 /// Parses the name of a line's type, and whether it is atomic.
@@ -38,12 +38,12 @@ fn head(line: &'static str) -> Option<(&'static str, bool)> {
     (!line.starts_with('#')).then(|| name.strip_suffix('!').map_or((name, false), |name| (name, true)))
 }
 
-fn line(text: &'static str) -> Option<(&'static str, Type)> {
+fn line(text: &'static str) -> Option<(&'static str, ValueType)> {
     let (name, atomic) = head(text)?;
     let fields = text.split_once(':')?.1.split(';').filter_map(|field| entry(field.trim()));
     let go = name.rsplit('.').next().unwrap_or(name).to_owned();
     let record = RecordType { name: go, fields: fields.collect::<BTreeMap<_, _>>(), rest: None, atomic };
-    Some((name, Type::Record(Arc::new(record))))
+    Some((name, ValueType::Record(Arc::new(record))))
 }
 
 fn entry(text: &'static str) -> Option<(String, FieldType)> {
@@ -53,28 +53,28 @@ fn entry(text: &'static str) -> Option<(String, FieldType)> {
     Some((name.to_owned(), FieldType { of: of_text(of), required, embedded }))
 }
 
-fn of_text(text: &'static str) -> Type {
+fn of_text(text: &'static str) -> ValueType {
     if let Some((items, element)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        return Type::List(Arc::new(ListType { element: of_text(element), items: items_of(items) }));
+        return ValueType::List(Arc::new(ListType { element: of_text(element), items: items_of(items) }));
     }
     if let Some((atomic, element)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
         let record =
             RecordType { rest: Some(of_text(element)), atomic: !atomic.is_empty(), ..RecordType::default() };
-        return Type::Record(Arc::new(record));
+        return ValueType::Record(Arc::new(record));
     }
     match text {
-        "string" => Type::Scalar(ScalarType::String),
-        "bool" => Type::Scalar(ScalarType::Boolean),
-        "int32" => Type::Scalar(ScalarType::Int32),
-        "int64" => Type::Scalar(ScalarType::Int64),
-        "float64" => Type::Scalar(ScalarType::Float),
-        "intorstring" => Type::Scalar(ScalarType::IntOrString),
-        "quantity" => Type::Scalar(ScalarType::Quantity),
-        "time" => Type::Scalar(ScalarType::Time),
-        "microtime" => Type::Scalar(ScalarType::MicroTime),
-        "bytes" => Type::Scalar(ScalarType::Bytes),
-        "json" => Type::Any,
-        name => Type::Named(name),
+        "string" => ValueType::Scalar(ScalarType::String),
+        "bool" => ValueType::Scalar(ScalarType::Boolean),
+        "int32" => ValueType::Scalar(ScalarType::Int32),
+        "int64" => ValueType::Scalar(ScalarType::Int64),
+        "float64" => ValueType::Scalar(ScalarType::Float),
+        "intorstring" => ValueType::Scalar(ScalarType::IntOrString),
+        "quantity" => ValueType::Scalar(ScalarType::Quantity),
+        "time" => ValueType::Scalar(ScalarType::Time),
+        "microtime" => ValueType::Scalar(ScalarType::MicroTime),
+        "bytes" => ValueType::Scalar(ScalarType::Bytes),
+        "json" => ValueType::Any,
+        name => ValueType::Named(name),
     }
 }
 
@@ -98,11 +98,11 @@ mod tests {
     use super::*;
 
     /// Collects the names of types that a type contains.
-    fn held(of: &Type, found: &mut Vec<&'static str>) {
+    fn held(of: &ValueType, found: &mut Vec<&'static str>) {
         match of {
-            Type::Named(name) => found.push(name),
-            Type::List(list) => held(&list.element, found),
-            Type::Record(record) => {
+            ValueType::Named(name) => found.push(name),
+            ValueType::List(list) => held(&list.element, found),
+            ValueType::Record(record) => {
                 record
                     .fields
                     .values()
@@ -110,7 +110,7 @@ mod tests {
                     .chain(&record.rest)
                     .for_each(|of| held(of, found));
             }
-            Type::Scalar(_) | Type::Any => {}
+            ValueType::Scalar(_) | ValueType::Any => {}
         }
     }
 

@@ -10,11 +10,11 @@ use super::typed::{field_set, with_holders};
 use super::walk::{FieldDifference, emptied, merged, removed};
 use super::{FieldWriter, VersionConverter};
 use crate::api_server::status_error::StatusError;
-use crate::api_server::types::Type;
+use crate::api_server::types::ValueType;
 
 /// A write of an object.
 pub(super) struct MergeWrite<'a> {
-    pub(super) of: &'a Type,
+    pub(super) of: &'a ValueType,
     pub(super) there: &'a Value,
     pub(super) versions: &'a dyn VersionConverter,
     pub(super) writer: &'a FieldWriter<'a>,
@@ -164,7 +164,7 @@ impl MergeWrite<'_> {
 }
 
 /// Returns the type of an object in a version.
-pub(super) fn type_of(versions: &dyn VersionConverter, version: &str) -> Result<Type, StatusError> {
+pub(super) fn type_of(versions: &dyn VersionConverter, version: &str) -> Result<ValueType, StatusError> {
     let strategy = versions.strategy(version);
     let strategy =
         strategy.ok_or_else(|| StatusError::internal(format!("no corresponding type for {version}")))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::set::{Element, FieldSet, Item};
-use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ScalarType, Type};
+use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ScalarType, ValueType};
 
 /// Returns the path element that identifies an item of a list.
 pub(super) fn step_of(list: &ListType, item: &Value) -> Result<Element, String> {
@@ -43,13 +43,13 @@ fn step_of_value(item: &Value) -> Result<Element, String> {
 }
 
 /// Returns the type errors of an object, with paths, in the real server's words.
-pub(super) fn violations(of: &Type, value: &Value, duplicates: bool) -> Vec<String> {
+pub(super) fn violations(of: &ValueType, value: &Value, duplicates: bool) -> Vec<String> {
     let mut found = Vec::new();
     check(of, value, "", duplicates, &mut found);
     found
 }
 
-fn check(of: &Type, value: &Value, path: &str, duplicates: bool, found: &mut Vec<String>) {
+fn check(of: &ValueType, value: &Value, path: &str, duplicates: bool, found: &mut Vec<String>) {
     let mut wrong = |words: &str| {
         found.push(format!("{path}: {words}, got {}", shown(value)));
     };
@@ -147,13 +147,13 @@ fn go_type(value: &Value) -> &'static str {
 }
 
 /// Returns the fields of an object.
-pub(super) fn field_set(of: &Type, value: &Value) -> FieldSet {
+pub(super) fn field_set(of: &ValueType, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
     state(of, value, &mut Vec::new(), &mut set);
     set
 }
 
-fn state(of: &Type, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) {
+fn state(of: &ValueType, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) {
     match (of.shape(value), value) {
         (ResolvedType::List(list), _) if list.items == ListItems::Atomic => set.insert(path),
         (ResolvedType::List(list), Value::Array(items)) => {
@@ -192,7 +192,7 @@ fn state_fields(
 }
 
 /// Returns the set with the fields that contain others as members, too.
-pub(super) fn with_holders(of: &Type, set: &FieldSet) -> FieldSet {
+pub(super) fn with_holders(of: &ValueType, set: &FieldSet) -> FieldSet {
     let record = of.record();
     let mut whole = set.clone();
     for (step, below) in &set.children {
@@ -206,13 +206,13 @@ pub(super) fn with_holders(of: &Type, set: &FieldSet) -> FieldSet {
             (Element::Key(_), _) => element_of(of),
             _ => None,
         };
-        let below = with_holders(&named.unwrap_or(Type::Any), below);
+        let below = with_holders(&named.unwrap_or(ValueType::Any), below);
         whole.children.insert(step.clone(), below);
     }
     whole
 }
 
-fn element_of(of: &Type) -> Option<Type> {
+fn element_of(of: &ValueType) -> Option<ValueType> {
     match of.shape(&Value::Null) {
         ResolvedType::List(list) => Some(list.element.clone()),
         _ => None,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::set::{Element, FieldSet};
 use super::typed::{same, step_of};
-use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, Type};
+use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ValueType};
 
 /// The differences between two objects.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct FieldDifference {
 
 impl FieldDifference {
     /// Returns how the second object differs from the first.
-    pub(super) fn between(of: &Type, old: &Value, new: &Value) -> Self {
+    pub(super) fn between(of: &ValueType, old: &Value, new: &Value) -> Self {
         let mut found = Self::default();
         found.visit(of, Some(old), Some(new), &mut Vec::new());
         found
@@ -37,7 +37,7 @@ impl FieldDifference {
         self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
     }
 
-    fn visit(&mut self, of: &Type, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+    fn visit(&mut self, of: &ValueType, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
         let Some(shown) = new.or(old) else { return };
         if !self.descend(of.shape(shown), old, new, path) {
             self.leaf(old, new, path);
@@ -134,7 +134,7 @@ fn by_step<'a>(list: &ListType, value: Option<&'a Value>) -> BTreeMap<Element, V
 }
 
 /// Merges a live and a desired value.
-pub(super) fn merged(of: &Type, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+pub(super) fn merged(of: &ValueType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
     let shown = wanted.filter(|wanted| !wanted.is_null()).or(there).or(wanted)?;
     let empty = |value: Option<&Value>| match value {
         Some(Value::Array(items)) => items.is_empty(),
@@ -155,7 +155,7 @@ pub(super) fn merged(of: &Type, there: Option<&Value>, wanted: Option<&Value>) -
 fn merged_fields(record: &RecordType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
     let mut fields = Map::new();
     for name in names(there, wanted) {
-        let of = record.field(&name).unwrap_or(&Type::Any);
+        let of = record.field(&name).unwrap_or(&ValueType::Any);
         let both =
             merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
         if let Some(value) = both {
@@ -219,7 +219,7 @@ fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
 }
 
 /// Handles values applied as null of which nothing is left: an object becomes empty, a map or list null.
-pub(super) fn emptied(of: &Type, stated: &Value, there: &Value, result: &mut Value) {
+pub(super) fn emptied(of: &ValueType, stated: &Value, there: &Value, result: &mut Value) {
     let Some(record) = of.record().filter(|record| !record.atomic) else { return };
     match (stated, there) {
         (Value::Null, Value::Object(_)) if result.is_null() && record.rest.is_none() => {
@@ -238,12 +238,12 @@ pub(super) fn emptied(of: &Type, stated: &Value, there: &Value, result: &mut Val
 }
 
 /// Removes fields from a value. A value of which nothing is left becomes null, as in the real server.
-pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
+pub(super) fn removed(of: &ValueType, value: &Value, fields: &FieldSet) -> Value {
     match (of.shape(value), value) {
         (ResolvedType::Record(record), Value::Object(all)) if !record.atomic => {
             let left = all.iter().filter_map(|(name, value)| {
                 let step = Element::Field(name.clone());
-                let of = record.field(name).unwrap_or(&Type::Any);
+                let of = record.field(name).unwrap_or(&ValueType::Any);
                 Some((name.clone(), left_of(of, value, &step, fields)?))
             });
             let left: Map<_, _> = left.collect();
@@ -261,7 +261,7 @@ pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
     }
 }
 
-fn left_of(of: &Type, value: &Value, step: &Element, fields: &FieldSet) -> Option<Value> {
+fn left_of(of: &ValueType, value: &Value, step: &Element, fields: &FieldSet) -> Option<Value> {
     if fields.members.contains(step) {
         return None;
     }

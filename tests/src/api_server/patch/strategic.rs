@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{go_kind, undecoded};
 use crate::api_server::status_error::StatusError;
-use crate::api_server::types::{ListItems, ListType, ResolvedType, Type};
+use crate::api_server::types::{ListItems, ListType, ResolvedType, ValueType};
 
 const DIRECTIVE: &str = "$patch";
 /// Directives that name a field.
@@ -16,7 +16,11 @@ const RETAIN_KEYS: &str = "$retainKeys";
 ///
 /// # Errors
 /// When the patch is not a JSON object, or has an unknown directive.
-pub(in crate::api_server) fn strategic(of: &Type, object: &Value, body: &str) -> Result<Value, StatusError> {
+pub(in crate::api_server) fn strategic(
+    of: &ValueType,
+    object: &Value,
+    body: &str,
+) -> Result<Value, StatusError> {
     let patch = match serde_json::from_str(body) {
         Ok(Value::Object(patch)) => patch,
         Ok(other) => {
@@ -32,7 +36,7 @@ pub(in crate::api_server) fn strategic(of: &Type, object: &Value, body: &str) ->
 }
 
 fn merge_fields(
-    of: &Type,
+    of: &ValueType,
     mut fields: Map<String, Value>,
     patch: &Map<String, Value>,
 ) -> Result<Map<String, Value>, StatusError> {
@@ -66,7 +70,7 @@ fn merge_fields(
         if name.starts_with('$') || name.starts_with(SET_ORDER) {
             continue;
         }
-        let of = record.as_ref().and_then(|record| record.field(name)).cloned().unwrap_or(Type::Any);
+        let of = record.as_ref().and_then(|record| record.field(name)).cloned().unwrap_or(ValueType::Any);
         match merged(&of, fields.get(name), value)? {
             Some(value) => fields.insert(name.clone(), value),
             None => fields.remove(name),
@@ -75,7 +79,7 @@ fn merge_fields(
     Ok(fields)
 }
 
-fn merged(of: &Type, there: Option<&Value>, patch: &Value) -> Result<Option<Value>, StatusError> {
+fn merged(of: &ValueType, there: Option<&Value>, patch: &Value) -> Result<Option<Value>, StatusError> {
     match patch {
         Value::Null => Ok(None),
         Value::Object(patch) => {

@@ -6,36 +6,36 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{flag, properties};
-use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, Type};
+use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
 
 /// Returns the type of an object of the kind: its schema, and the fields of every object.
-pub(super) fn object(schema: &Value) -> Type {
-    let Some(record) = of(schema).record() else { return Type::Any };
-    let Ok(mut record) = Arc::try_unwrap(record) else { return Type::Any };
+pub(super) fn object(schema: &Value) -> ValueType {
+    let Some(record) = of(schema).record() else { return ValueType::Any };
+    let Ok(mut record) = Arc::try_unwrap(record) else { return ValueType::Any };
     for name in ["apiVersion", "kind"] {
-        record.fields.insert(name.to_owned(), FieldType::optional(Type::Scalar(ScalarType::String)));
+        record.fields.insert(name.to_owned(), FieldType::optional(ValueType::Scalar(ScalarType::String)));
     }
-    record.fields.insert("metadata".to_owned(), FieldType::optional(Type::Named("meta.ObjectMeta")));
-    Type::Record(Arc::new(record))
+    record.fields.insert("metadata".to_owned(), FieldType::optional(ValueType::Named("meta.ObjectMeta")));
+    ValueType::Record(Arc::new(record))
 }
 
 /// Returns the type of a schema.
-pub(super) fn of(schema: &Value) -> Type {
+pub(super) fn of(schema: &Value) -> ValueType {
     if flag(schema, "x-kubernetes-int-or-string") {
-        return Type::Scalar(ScalarType::IntOrString);
+        return ValueType::Scalar(ScalarType::IntOrString);
     }
     if flag(schema, "x-kubernetes-embedded-resource") {
         return object(&without_mark(schema));
     }
     match schema["type"].as_str() {
-        Some("object") => Type::Record(Arc::new(record(schema))),
+        Some("object") => ValueType::Record(Arc::new(record(schema))),
         Some("array") => {
-            Type::List(Arc::new(ListType { element: of(&schema["items"]), items: items(schema) }))
+            ValueType::List(Arc::new(ListType { element: of(&schema["items"]), items: items(schema) }))
         }
-        Some("string") => Type::Scalar(ScalarType::String),
-        Some("boolean") => Type::Scalar(ScalarType::Boolean),
-        Some("integer" | "number") => Type::Scalar(ScalarType::Number),
-        _ => Type::Any,
+        Some("string") => ValueType::Scalar(ScalarType::String),
+        Some("boolean") => ValueType::Scalar(ScalarType::Boolean),
+        Some("integer" | "number") => ValueType::Scalar(ScalarType::Number),
+        _ => ValueType::Any,
     }
 }
 
@@ -54,8 +54,8 @@ fn record(schema: &Value) -> RecordType {
         .collect();
     let rest = match &schema["additionalProperties"] {
         Value::Object(_) => Some(of(&schema["additionalProperties"])),
-        Value::Bool(true) => Some(Type::Any),
-        _ if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(Type::Any),
+        Value::Bool(true) => Some(ValueType::Any),
+        _ if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(ValueType::Any),
         _ => None,
     };
     let atomic = schema["x-kubernetes-map-type"] == "atomic";

@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{ObjectKey, Store, StoreState};
+use super::{ObjectKey, ObjectStore, StoreState};
 use crate::api_server::access::Access;
 use crate::api_server::conversion;
 use crate::api_server::definition;
@@ -21,7 +21,7 @@ use crate::api_server::users::Users;
 /// Object versions start here, so that version 1 is long compacted.
 const FIRST_VERSION: u64 = 100;
 
-impl Default for Store {
+impl Default for ObjectStore {
     fn default() -> Self {
         let inner =
             StoreState { version: FIRST_VERSION, oldest_kept: FIRST_VERSION, ..StoreState::default() };
@@ -44,7 +44,7 @@ impl Default for Store {
     }
 }
 
-impl Store {
+impl ObjectStore {
     /// Stores an object without validation, as if it had existed before the server. Creates its namespace,
     /// sets the defaults of a built-in kind, and includes its status, if any.
     ///

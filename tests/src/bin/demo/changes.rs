@@ -47,7 +47,7 @@ const DEAD: &str = "n3";
 const EACH: Duration = Duration::from_secs(3);
 
 /// The results of the steps.
-pub(crate) struct Outcome {
+pub(crate) struct RunResult {
     /// The time of each step, and how many connections broke from then to the next one.
     pub(crate) timeline: Vec<(Duration, u64)>,
     /// How many connections there were.
@@ -59,15 +59,15 @@ pub(crate) struct Outcome {
 
 /// Runs both and returns failed checks.
 pub(crate) fn run() -> Result<Vec<String>> {
-    let with = cluster().run(|lab| trigger(lab, Carrier::Fairlead))?;
-    let without = cluster().run(|lab| trigger(lab, Carrier::Ecmp))?;
+    let with = cluster().run(|lab| run_steps(lab, Carrier::Fairlead))?;
+    let without = cluster().run(|lab| run_steps(lab, Carrier::Ecmp))?;
     let steps: Vec<&str> = STEPS.iter().map(|step| step.what).collect();
     tables::print_timeline(&steps, &with, &without);
     println!("Fairlead's UDP flows: {}\n", with.report.udp);
-    Ok(complaints(&with, &without))
+    Ok(failures(&with, &without))
 }
 
-fn trigger(lab: &Lab, carrier: Carrier) -> Result<Outcome> {
+fn run_steps(lab: &Lab, carrier: Carrier) -> Result<RunResult> {
     let routed = RoutedScenario::start(lab, carrier, BFD_INTERVAL)?;
     let load = EventLoad::start(lab)?;
     let who = if routed.scenario.has_agents() { "with Fairlead" } else { "ECMP + kube-proxy" };
@@ -82,7 +82,7 @@ fn trigger(lab: &Lab, carrier: Carrier) -> Result<Outcome> {
         timeline.push((at, load.broken() - broken));
     }
     let report = load.finish()?;
-    Ok(Outcome { timeline, flows: report.flows(), of_dead: report.of_node(lab, DEAD), report })
+    Ok(RunResult { timeline, flows: report.flows(), of_dead: report.of_node(lab, DEAD), report })
 }
 
 fn watch(load: &EventLoad, phase: &str) {
@@ -97,16 +97,16 @@ fn watch(load: &EventLoad, phase: &str) {
     bar.finish();
 }
 
-fn complaints(with: &Outcome, without: &Outcome) -> Vec<String> {
-    let mut complaints = Vec::new();
+fn failures(with: &RunResult, without: &RunResult) -> Vec<String> {
+    let mut failures = Vec::new();
     let broken = with.report.broken();
     if with.of_dead != (broken, broken) {
         let (all, of_dead) = with.of_dead;
-        complaints
+        failures
             .push(format!("{broken} connections broke, {of_dead} of them of the {all} of the dead {DEAD}"));
     }
     if without.report.broken() == 0 {
-        complaints.push("nothing broke without Fairlead: the demo proves nothing".into());
+        failures.push("nothing broke without Fairlead: the demo proves nothing".into());
     }
-    complaints
+    failures
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, LabNode, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{RunningLoad, TcpLoad, TcpReport, UdpLoad, UdpReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -35,13 +35,13 @@ const DUMP_LINES: usize = 40;
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    match both_parts() {
-        Ok(complaints) if complaints.is_empty() => {
+    match run_both() {
+        Ok(failures) if failures.is_empty() => {
             println!("all checks passed in {:.1} s", begun.elapsed().as_secs_f64());
             ExitCode::SUCCESS
         }
-        Ok(complaints) => {
-            complaints.iter().for_each(|complaint| eprintln!("failed: {complaint}"));
+        Ok(failures) => {
+            failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -51,10 +51,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn both_parts() -> Result<Vec<String>> {
-    let mut complaints = Topology::standard().run(demonstrate)?;
-    complaints.extend(changes::run()?);
-    Ok(complaints)
+fn run_both() -> Result<Vec<String>> {
+    let mut failures = Topology::standard().run(run_first_part)?;
+    failures.extend(changes::run()?);
+    Ok(failures)
 }
 
 /// Running loads, or their reports.
@@ -64,7 +64,7 @@ struct Traffic<Tcp, Udp> {
 }
 
 /// Runs the first part; returns failed checks.
-fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
+fn run_first_part(lab: &Lab) -> Result<Vec<String>> {
     let frr_router = FrrRouter::start(lab, &['a'], BFD_INTERVAL)?;
     start_agents(lab)?;
     wait_next_hops(&frr_router, NEXT_HOPS)?;
@@ -79,13 +79,13 @@ fn demonstrate(lab: &Lab) -> Result<Vec<String>> {
     let reports = finish(traffic)?;
     tables::print(lab, &reports.tcp, &reports.udp);
     show_node(&lab.node("n1")?)?;
-    Ok(complaints(lab, &reports))
+    Ok(failures(lab, &reports))
 }
 
 fn start_agents(lab: &Lab) -> Result<()> {
     let spinner = ProgressBar::new_spinner().with_message("starting five agents");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    agents::start(&lab.nodes()?, &AgentOptions::default())?;
+    agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
     spinner.finish_and_clear();
     Ok(())
 }
@@ -159,12 +159,12 @@ fn show_node(node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-fn complaints(lab: &Lab, reports: &Traffic<(IpAddr, TcpReport), UdpReport>) -> Vec<String> {
-    let mut complaints = Vec::new();
+fn failures(lab: &Lab, reports: &Traffic<(IpAddr, TcpReport), UdpReport>) -> Vec<String> {
+    let mut failures = Vec::new();
     for ((vip, connections, nodes), (_, report)) in LOADS.iter().zip(&reports.tcp) {
         let mut check = |right: bool, what: &str| {
             if !right {
-                complaints.push(format!("{vip}: {what}: {report}"));
+                failures.push(format!("{vip}: {what}: {report}"));
             }
         };
         check(report.connections.len() == *connections, "connections are missing");
@@ -181,7 +181,7 @@ fn complaints(lab: &Lab, reports: &Traffic<(IpAddr, TcpReport), UdpReport>) -> V
     }
     let udp = &reports.udp;
     if udp.lost() + udp.wrong() > 0 || udp.moved() > 0 {
-        complaints.push(format!("{WEB_V4}: datagrams: {udp}"));
+        failures.push(format!("{WEB_V4}: datagrams: {udp}"));
     }
-    complaints
+    failures
 }

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::lab::Lab;
 use fairlead_tests::traffic::{TcpReport, TrafficShare, UdpReport};
 
-use crate::changes::Outcome;
+use crate::changes::RunResult;
 
 /// Prints the shares of each node and each pod, and the results of the loads.
 pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
@@ -42,7 +42,7 @@ pub(crate) fn print_sessions(sessions: &[[String; 4]]) {
 }
 
 /// Prints each event with its time, and how many connections broke and were still alive.
-pub(crate) fn print_timeline(steps: &[&str], with: &Outcome, without: &Outcome) {
+pub(crate) fn print_timeline(steps: &[&str], with: &RunResult, without: &RunResult) {
     let mut lines =
         table(&["at", "event", "Fairlead:\nbroken", "\nalive", "ECMP + kube-proxy:\nbroken", "\nalive"]);
     let mut alive = [with.flows as u64, without.flows as u64];

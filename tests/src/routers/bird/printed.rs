@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 
 /// BIRD's names of capabilities.
@@ -91,13 +91,13 @@ fn capabilities_of_peer<'a>(block: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Returns the families whose channel is up: BIRD shuts those that the peer has not announced.
-fn open_channels(block: &[&str]) -> BTreeSet<IpFamily> {
+fn open_channels(block: &[&str]) -> BTreeSet<IpVersion> {
     let mut families = BTreeSet::new();
     let mut channel = None;
     for line in block.iter().map(|line| line.trim()) {
         match line {
-            "Channel ipv4" => channel = Some(IpFamily::V4),
-            "Channel ipv6" => channel = Some(IpFamily::V6),
+            "Channel ipv4" => channel = Some(IpVersion::V4),
+            "Channel ipv6" => channel = Some(IpVersion::V6),
             _ if line.starts_with("State:") && line.ends_with("UP") => families.extend(channel),
             _ => {}
         }
@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{bfd_sessions, routes, sessions};
-    use crate::lab::addresses::IpFamily;
+    use crate::lab::addresses::IpVersion;
     use crate::routers::view::{Capability, RouteOrigin};
 
     const PROTOCOLS: &str = "\
@@ -196,7 +196,7 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
         let up = &sessions["10.1.0.1"];
         assert!(up.established && !sessions["fd00:1::1"].established);
         assert_eq!((up.asn, up.hold_time), (4_200_000_000, Duration::from_secs(9)));
-        assert_eq!(up.families, [IpFamily::V4].into());
+        assert_eq!(up.families, [IpVersion::V4].into());
         assert_eq!(up.restart_time, Some(Duration::from_secs(120)));
         let expected = [
             Capability::RouteRefresh,

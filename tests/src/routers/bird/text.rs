@@ -1,8 +1,8 @@
 //! BIRD's configuration file.
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
 };
 
 /// Returns the whole file.
@@ -10,13 +10,13 @@ pub(super) fn config_file(config: &RouterConfig, log: &str) -> String {
     let mut text =
         format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
     text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         text += &announced(config, family);
         text += &kernel(config, family);
     }
     let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
-        PeerEndpoint::Interface(interface) => Some(interface),
-        PeerEndpoint::Address(_) | PeerEndpoint::Range(_) => None,
+        PeerLocation::Interface(interface) => Some(interface),
+        PeerLocation::Address(_) | PeerLocation::Range(_) => None,
     });
     text.extend(interfaces.map(|interface| advertised(interface)));
     for (number, peer) in config.peers.iter().enumerate() {
@@ -33,16 +33,16 @@ fn advertised(interface: &str) -> String {
     )
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 
 /// Returns the originated routes, and the export filter that sets their attributes: BIRD removes an earlier
 /// MED when it advertises to an external peer.
-fn announced(config: &RouterConfig, family: IpFamily) -> String {
+fn announced(config: &RouterConfig, family: IpVersion) -> String {
     let word = word(family);
     let mine: Vec<&OriginatedRoute> = config.originated.iter().filter(|it| it.family() == family).collect();
     let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
@@ -65,7 +65,7 @@ fn actions(route: &OriginatedRoute) -> String {
     text + "accept; "
 }
 
-fn kernel(config: &RouterConfig, family: IpFamily) -> String {
+fn kernel(config: &RouterConfig, family: IpVersion) -> String {
     format!(
         "protocol kernel {{\n  {} {{ import none; export where source = RTS_BGP; }};\n  merge paths on limit {};\n}}\n",
         word(family),
@@ -77,13 +77,13 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     let source = peer.source.map(|source| format!("{source} ")).unwrap_or_default();
     let mut lines = vec![format!("local {source}as {}", config.asn)];
     match &peer.endpoint {
-        PeerEndpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
-        PeerEndpoint::Range(range) => {
+        PeerLocation::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
+        PeerLocation::Range(range) => {
             lines.push(format!("neighbor range {range} as {}", peer.asn));
             lines.push(format!("dynamic name \"d{number}_\""));
         }
         // BIRD does not connect to an unnumbered peer, but accepts its connection.
-        PeerEndpoint::Interface(interface) => {
+        PeerLocation::Interface(interface) => {
             lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
             lines.push(format!("interface \"{interface}\""));
             lines.push(format!("dynamic name \"d{number}_\""));
@@ -124,7 +124,7 @@ fn bfd(bfd: BfdTimers) -> String {
     )
 }
 
-fn channel(family: IpFamily) -> String {
+fn channel(family: IpVersion) -> String {
     let word = word(family);
     format!("{word} {{ import all; export filter announced_{word}; next hop self; }}")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::view::{self, BgpSessionView, Capability, RouteOrigin, RouteView};
 
 /// Capabilities by number (IANA, Capability Codes).
@@ -89,7 +89,7 @@ impl PeerEvents {
         self.session.hold_time = Duration::from_secs(values["hold_time"].as_u64().unwrap_or_default());
         let words: BTreeSet<&str> =
             values["families"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let families = [("ipv4 unicast", IpFamily::V4), ("ipv6 unicast", IpFamily::V6)];
+        let families = [("ipv4 unicast", IpVersion::V4), ("ipv6 unicast", IpVersion::V6)];
         let both = families.into_iter().filter(|(word, _)| words.contains(word));
         self.session.families = both.map(|(_, family)| family).collect();
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::config::{GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer};
 
 /// Returns the whole file; `helper` is the command that gets the events.
@@ -46,10 +46,10 @@ fn peer_section(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
     ))
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::addresses::IpFamily;
-use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer};
+use crate::lab::addresses::IpVersion;
+use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer};
 
 /// Returns the name of the n-th peer's BFD profile or peer group.
 fn own_name(number: usize) -> String {
@@ -13,9 +13,9 @@ fn own_name(number: usize) -> String {
 /// Returns a peer's name in bgpd's configuration.
 fn name(number: usize, peer: &RouterPeer) -> String {
     match &peer.endpoint {
-        PeerEndpoint::Address(address) => address.to_string(),
-        PeerEndpoint::Interface(interface) => interface.clone(),
-        PeerEndpoint::Range(_) => own_name(number),
+        PeerLocation::Address(address) => address.to_string(),
+        PeerLocation::Interface(interface) => interface.clone(),
+        PeerLocation::Range(_) => own_name(number),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn bgpd(config: &RouterConfig) -> String {
     for (number, peer) in config.peers.iter().enumerate() {
         text += &peer_section(number, peer);
     }
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         text += &address_family(config, family);
     }
     text + "exit\n"
@@ -83,9 +83,9 @@ fn restart_time(peer: &RouterPeer) -> Option<u16> {
 fn peer_section(number: usize, peer: &RouterPeer) -> String {
     let name = name(number, peer);
     let mut lines = match &peer.endpoint {
-        PeerEndpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
-        PeerEndpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
-        PeerEndpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
+        PeerLocation::Address(_) => vec![format!("remote-as {}", peer.asn)],
+        PeerLocation::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
+        PeerLocation::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
     };
     lines.push(format!("timers {} {}", peer.keepalive(), peer.hold_time));
     lines.push("timers connect 1".into());
@@ -106,15 +106,15 @@ fn peer_section(number: usize, peer: &RouterPeer) -> String {
         GracefulRestartMode::Full(_) => "graceful-restart".into(),
     });
     let mut text: String = lines.iter().map(|line| format!(" neighbor {name} {line}\n")).collect();
-    if let PeerEndpoint::Range(range) = &peer.endpoint {
+    if let PeerLocation::Range(range) = &peer.endpoint {
         // Writing to a String cannot fail.
         let _ = writeln!(text, " bgp listen range {range} peer-group {name}");
     }
     text
 }
 
-fn address_family(config: &RouterConfig, family: IpFamily) -> String {
-    let word = if family == IpFamily::V4 { "ipv4" } else { "ipv6" };
+fn address_family(config: &RouterConfig, family: IpVersion) -> String {
+    let word = if family == IpVersion::V4 { "ipv4" } else { "ipv6" };
     let mut lines = vec![
         format!("maximum-paths {}", config.maximum_paths),
         format!("maximum-paths ibgp {}", config.maximum_paths),
@@ -128,8 +128,8 @@ fn address_family(config: &RouterConfig, family: IpFamily) -> String {
     for (number, peer) in peers {
         let name = name(number, peer);
         lines.push(format!("neighbor {name} activate"));
-        let is_unnumbered = matches!(peer.endpoint, PeerEndpoint::Interface(_));
-        if family == IpFamily::V6 && !is_unnumbered && !peer.link_local_next_hop {
+        let is_unnumbered = matches!(peer.endpoint, PeerLocation::Interface(_));
+        if family == IpVersion::V6 && !is_unnumbered && !peer.link_local_next_hop {
             lines.push(format!("neighbor {name} route-map GLOBAL in"));
         }
     }

@@ -34,7 +34,10 @@ const BANS: [Ban; 18] = [
 ];
 
 /// Words that other software gives, with the files that speak to it.
-const EXCEPTIONS: [(&str, &str); 2] = [
+const EXCEPTIONS: [(&str, &str); 4] = [
+    // The flag --orphan-grace keeps its name.
+    ("lb-agent/src/cli/agent.rs", "orphan"),
+    ("docs/reference/flags.md", "orphan"),
     // The user of Unix.
     ("xtask/src/lanes/kernels/image.rs", "nobody"),
     // `propagationPolicy: Orphan` of Kubernetes.

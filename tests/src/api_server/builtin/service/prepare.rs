@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{balances, has_cluster_ip, has_health_port, has_node_ports, is_external, list, text};
-use crate::api_server::strategy::set;
+use crate::api_server::objects::set;
 
 /// Default timeout of session affinity, in seconds.
 const AFFINITY_SECONDS: u32 = 10_800;
