@@ -6,7 +6,7 @@ use super::super::project::Project;
 use super::super::rust::Source;
 
 /// Names of several types, with the reason. Each is used in one of the crates, or by its module's name.
-const REPEATABLE: [(&str, &str); 15] = [
+const REPEATABLE: [(&str, &str); 10] = [
     ("BfdProfile", AS_WRITTEN),
     ("BgpAdvertisement", AS_WRITTEN),
     ("L2Advertisement", AS_WRITTEN),
@@ -15,13 +15,8 @@ const REPEATABLE: [(&str, &str); 15] = [
     ("Service", AS_WRITTEN),
     ("ServiceAllocation", AS_WRITTEN),
     ("Action", OF_TESTS),
-    ("AgentOptions", OF_TESTS),
-    ("ApiServer", OF_TESTS),
     ("Frame", OF_TESTS),
-    ("IpFamily", OF_TESTS),
     ("Packet", OF_TESTS),
-    ("PeerEndpoint", OF_TESTS),
-    ("TrafficPolicy", OF_TESTS),
 ];
 
 const AS_WRITTEN: &str = "an object in lb-api, its valid value in lb-model, its form in a map or a session";
