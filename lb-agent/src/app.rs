@@ -41,8 +41,8 @@ use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
 
-/// Runs the agent until SIGTERM or SIGINT. What it has put into the kernel stays and goes on forwarding: the next agent
-/// adopts it, and `fairlead detach` removes it.
+/// Runs the agent until SIGTERM or SIGINT. What it has put into the kernel stays and goes on forwarding: the
+/// next agent adopts it, and `fairlead detach` removes it.
 ///
 /// # Errors
 /// See [`AppError`]. Nothing is attached when a check fails.
@@ -186,7 +186,8 @@ fn advertiser(options: &AgentOptions, speaker: &Speaker) -> Result<Advertiser, A
     })
 }
 
-/// Returns whether this node has been drained and another node takes its new flows. If all nodes drain, none leaves.
+/// Returns whether this node has been drained and another node takes its new flows. If all nodes drain, none
+/// leaves.
 fn is_drained(state: &AgentState) -> bool {
     state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
 }

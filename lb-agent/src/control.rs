@@ -106,8 +106,8 @@ enum Trigger {
 }
 
 impl ControlLoop {
-    /// Runs until the task is cancelled. The heart of the loop beats from the first plan on: waiting for the source before
-    /// it has no limit.
+    /// Runs until the task is cancelled. The heart of the loop beats from the first plan on: waiting for the
+    /// source before it has no limit.
     ///
     /// # Errors
     /// When the maps cannot be read at the start.
@@ -146,12 +146,13 @@ impl ControlLoop {
         let is_restart = state.installed.config.is_some();
         self.advertiser.restarted = is_restart;
         self.last_good.read(is_restart);
-        // With the same nonce, answers to the earlier agent's probes count, and a restart writes nothing that was right.
+        // With the same nonce, answers to the earlier agent's probes count, and a restart writes nothing that
+        // was right.
         if let Some(config) = state.installed.config.filter(|config| config.probe_nonce != 0) {
             self.settings.liveness.nonce = config.probe_nonce;
         }
-        // What is installed stays until the desired state is known: an object may be missing only because it has not been
-        // listed yet.
+        // What is installed stays until the desired state is known: an object may be missing only because it
+        // has not been listed yet.
         while !self.read_source(&mut state) {
             self.wait_for_source(&mut state).await;
         }
@@ -162,8 +163,8 @@ impl ControlLoop {
         Ok(state)
     }
 
-    /// Waits until the source may be readable. Uplinks are checked all the while: they may carry packets by what an
-    /// earlier agent installed.
+    /// Waits until the source may be readable. Uplinks are checked all the while: they may carry packets by
+    /// what an earlier agent installed.
     async fn wait_for_source(&mut self, state: &mut LoopState) {
         let mut check = check_ticks();
         loop {
@@ -285,8 +286,8 @@ impl ControlLoop {
         }
     }
 
-    /// Observes uplinks and network. Returns whether anything differs from the last observation. On an error, the last
-    /// one stays.
+    /// Observes uplinks and network. Returns whether anything differs from the last observation. On an error,
+    /// the last one stays.
     async fn observe(&mut self, state: &mut LoopState) -> bool {
         let uplinks = state.uplinks.clone();
         match self.observation(state).await {

@@ -1,5 +1,5 @@
-//! The last-known-good configuration in a file: an agent that starts while an object is invalid goes on with the last
-//! valid one.
+//! The last-known-good configuration in a file: an agent that starts while an object is invalid goes on with
+//! the last valid one.
 //!
 //! The file is best effort: any failure to read or write it is a warning.
 
@@ -83,7 +83,8 @@ impl LastGoodFile {
         }
     }
 
-    /// Returns the model to start from with these objects. Only the first call returns one: later models follow another.
+    /// Returns the model to start from with these objects. Only the first call returns one: later models
+    /// follow another.
     pub fn recall(&mut self, objects: &[Arc<Sourced<Object>>]) -> Option<Model> {
         let is_first = !std::mem::replace(&mut self.recalled, true);
         is_first.then(|| self.accepted.model(objects))

@@ -1,4 +1,5 @@
-//! The binary `fairlead` as a library: the binary is a thin shell around it, and tests and benchmarks use its parts.
+//! The binary `fairlead` as a library: the binary is a thin shell around it, and tests and benchmarks use its
+//! parts.
 //!
 //! | module | floor | holds |
 //! | --- | --- | --- |

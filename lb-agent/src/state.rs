@@ -19,8 +19,8 @@ pub struct AgentState {
     pub node: String,
     /// Version of this binary.
     pub version: Cow<'static, str>,
-    /// Whether the node forwards packets: the program is on every existing uplink, one of them has a carrier, the maps
-    /// hold a complete plan, and the next hop of every reachable node is resolved.
+    /// Whether the node forwards packets: the program is on every existing uplink, one of them has a carrier,
+    /// the maps hold a complete plan, and the next hop of every reachable node is resolved.
     pub ready: bool,
     /// The uplinks, and the mode of the program on each.
     pub interfaces: Vec<AttachedUplink>,

@@ -1,8 +1,8 @@
-//! The status reporter: writes to the cluster what this node advertises, its BGP and BFD sessions, and whether its
-//! configuration is valid.
+//! The status reporter: writes to the cluster what this node advertises, its BGP and BFD sessions, and
+//! whether its configuration is valid.
 //!
-//! One task follows the agent's state, another writes to the API server. No other task waits for them: status reports
-//! are best effort.
+//! One task follows the agent's state, another writes to the API server. No other task waits for them: status
+//! reports are best effort.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,8 @@ struct Report {
 }
 
 impl StatusReporter {
-    /// Starts the tasks, which end when the returned set is dropped. With a directory as the source of objects, there is
-    /// nothing to report to.
+    /// Starts the tasks, which end when the returned set is dropped. With a directory as the source of
+    /// objects, there is nothing to report to.
     ///
     /// # Errors
     /// When no cluster is configured.

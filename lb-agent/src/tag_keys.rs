@@ -1,8 +1,8 @@
 //! The keys of the tags between nodes, read from a file that may change while the agent runs.
 //!
-//! The file has one or two lines. Each is a number from 0 to 255 and 32 hexadecimal digits, or the word `hash-key` for
-//! the key derived from the hash key. The first key signs; both verify. In Kubernetes the file is a mounted Secret that
-//! the kubelet keeps up to date, so the agent needs no permission to read it.
+//! The file has one or two lines. Each is a number from 0 to 255 and 32 hexadecimal digits, or the word
+//! `hash-key` for the key derived from the hash key. The first key signs; both verify. In Kubernetes the file
+//! is a mounted Secret that the kubelet keeps up to date, so the agent needs no permission to read it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -79,8 +79,8 @@ impl TagKeysFile {
         self.keys
     }
 
-    /// Reads the file every few seconds while a receiver exists. If the file is removed or cannot be read, the keys stay:
-    /// other nodes would find a node dead that falls back to another key.
+    /// Reads the file every few seconds while a receiver exists. If the file is removed or cannot be read,
+    /// the keys stay: other nodes would find a node dead that falls back to another key.
     pub fn watch(self) -> watch::Receiver<TagKeysRead> {
         self.watch_every(READ_EVERY)
     }

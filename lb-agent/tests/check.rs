@@ -1,5 +1,5 @@
-//! `fairlead check` on manifests as they are found in guides, valid and invalid: each either passes, or is rejected with
-//! a message that names object and field and says what to write instead.
+//! `fairlead check` on manifests as they are found in guides, valid and invalid: each either passes, or is
+//! rejected with a message that names object and field and says what to write instead.
 
 use std::io::Write;
 use std::path::Path;

@@ -21,7 +21,7 @@ pub type Members = BTreeMap<NodeIndex, Member>;
 
 /// The result of one node's probes of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbedNode {
+pub struct NodeProbes {
     /// Its liveness state.
     pub liveness: LivenessState,
     /// Since when it has been taken for dead; `None` also for a node that was never heard.
@@ -34,7 +34,7 @@ pub struct View {
     /// The objects, as far as it has heard.
     pub members: Members,
     /// Every node that there has ever been, by index.
-    pub peers: Vec<ProbedNode>,
+    pub peers: Vec<NodeProbes>,
 }
 
 /// Delays of changes.

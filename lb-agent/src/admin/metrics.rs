@@ -1,4 +1,5 @@
-//! The agent's metrics. Sessions have MetalLB's metric names and labels, so that its dashboards and alerts work.
+//! The agent's metrics. Sessions have MetalLB's metric names and labels, so that its dashboards and alerts
+//! work.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -210,8 +211,8 @@ fn down(registry: &impl MetricSink, view: &SpeakerView) -> Result<(), prometheus
     registry.register(Box::new(gauges))
 }
 
-/// Registers the addresses advertised to a peer, now or as soon as its session is established (not those of a family
-/// that was not negotiated), and those for which this node answers ARP.
+/// Registers the addresses advertised to a peer, now or as soon as its session is established (not those of a
+/// family that was not negotiated), and those for which this node answers ARP.
 fn announced(
     registry: &impl MetricSink,
     view: &SpeakerView,

@@ -1,7 +1,7 @@
 //! The answer to `GET /status`: the agent's state, and what the program counts beside it.
 //!
-//! Server and command line share these types. A field that is newer than the oldest agent that a command may talk to
-//! has a default.
+//! Server and command line share these types. A field that is newer than the oldest agent that a command may
+//! talk to has a default.
 
 use std::borrow::Cow;
 

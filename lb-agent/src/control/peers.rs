@@ -17,8 +17,8 @@ use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, Unnumbe
 use lb_speaker::desired::{BfdSettings, DesiredPeer, DesiredPeers, Md5Key, Transport};
 use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
 
-/// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the node dies
-/// then, its traffic is lost for this long.
+/// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the
+/// node dies then, its traffic is lost for this long.
 const RESTART_TIME: u16 = 8;
 /// Time after which an unanswered connection attempt is abandoned.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,9 +50,9 @@ pub(super) struct Advertised {
 }
 
 impl Advertiser {
-    /// Sets the sessions and what is advertised on each. With `may_advertise` false, sessions are kept but nothing is
-    /// advertised yet: whether this node forwards the packets is unknown. Returns `None`, and changes nothing, if the
-    /// objects do not have this node.
+    /// Sets the sessions and what is advertised on each. With `may_advertise` false, sessions are kept but
+    /// nothing is advertised yet: whether this node forwards the packets is unknown. Returns `None`, and
+    /// changes nothing, if the objects do not have this node.
     pub(super) fn advertise(
         &mut self,
         model: &Model,
@@ -135,7 +135,8 @@ fn unnumbered_problems(plan: &SpeakerPlan, found: &DiscoveredRouters) -> Vec<Str
     problems.collect()
 }
 
-/// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is advertised yet.
+/// Returns a peer for the speaker; `None` while its address is unknown. Without `routes`, nothing is
+/// advertised yet.
 fn desired_peer(peer: &Peer, context: &Context<'_>, routes: Option<Arc<Routes>>) -> Option<DesiredPeer> {
     let address = match &peer.endpoint {
         PeerLocation::Address(address) => *address,

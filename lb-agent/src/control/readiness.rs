@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// After this time the node is ready even if the MAC of another node is unknown: that node may be down for good.
+/// After this time the node is ready even if the MAC of another node is unknown: that node may be down for
+/// good.
 const READY_ANYWAY: Duration = Duration::from_secs(5);
 /// A shorter loss of carrier is ignored: withdrawing and advertising again would cost more.
 const DARK_FOR: Duration = Duration::from_millis(400);

@@ -41,7 +41,8 @@ impl ControlLoop {
         if state.installed.config.is_some() {
             self.attachment.note_maps_written();
         }
-        // Routes are advertised only now that the maps serve their packets. The first plan can make the node ready.
+        // Routes are advertised only now that the maps serve their packets. The first plan can make the node
+        // ready.
         state.ready = self.readiness(state);
         let advertised = self.advertise(state);
         let failures = failures.iter().map(ToString::to_string).collect();
@@ -60,7 +61,8 @@ impl ControlLoop {
         state.planner.plan(state.model.model(), &facts, &self.settings, &state.installed, elapsed)
     }
 
-    /// Writes the difference to the maps. Returns how many operations were done, and the errors of the others.
+    /// Writes the difference to the maps. Returns how many operations were done, and the errors of the
+    /// others.
     fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
         let mut done = 0;
         let mut failures = Vec::new();

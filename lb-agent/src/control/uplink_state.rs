@@ -24,7 +24,8 @@ impl UplinkState {
         Self { attached, ..Self::default() }
     }
 
-    /// Returns a problem if no other node answers and the uplink may be the reason. `answers` has an item per node.
+    /// Returns a problem if no other node answers and the uplink may be the reason. `answers` has an item per
+    /// node.
     pub(super) fn silent_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
         let name = self.native_veth.as_ref()?;
         let is_alone = answers.next() == Some(false) && !answers.any(|answers| answers);

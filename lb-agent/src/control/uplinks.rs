@@ -12,8 +12,8 @@ use lb_dataplane::attachment::{XdpInterface, XdpProgram};
 use lb_dataplane::net::link::{Device, DeviceKind};
 use lb_dataplane::net::observe::NetworkState;
 
-/// For this long after an uplink appears or changes, other hosts are greeted every second: its addresses and routes
-/// follow later.
+/// For this long after an uplink appears or changes, other hosts are greeted every second: its addresses and
+/// routes follow later.
 const GREET_FOR: Duration = Duration::from_secs(3);
 
 /// Returns the device as the attachment needs it.
@@ -32,7 +32,8 @@ fn native_veth(devices: &[Device]) -> Option<&Device> {
 }
 
 impl ControlLoop {
-    /// Observes the uplinks, repairs what differs from the desired state, and returns those that run the program.
+    /// Observes the uplinks, repairs what differs from the desired state, and returns those that run the
+    /// program.
     async fn watch(&mut self, state: &mut LoopState) -> Result<Vec<Device>, rtnetlink::Error> {
         let mut devices = self.network.devices(self.attachment.names(), self.attachment.indices()).await?;
         let interfaces: Vec<XdpInterface> = devices.iter().map(interface).collect();

@@ -16,7 +16,8 @@ fn snapshot(documents: &[&str]) -> Snapshot {
     Snapshot { objects: objects.into_iter().map(Arc::new).collect(), problems }
 }
 
-/// Runs an agent on these documents until it is killed. Returns its pools and peers, and the labels of its problems.
+/// Runs an agent on these documents until it is killed. Returns its pools and peers, and the labels of its
+/// problems.
 fn run(path: &Path, documents: &[&str]) -> (Vec<String>, Vec<&'static str>) {
     let mut file = LastGoodFile::at(path.to_path_buf(), HERE.into());
     file.read(true);

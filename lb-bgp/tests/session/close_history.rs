@@ -62,7 +62,7 @@ fn a_reset_does_not_hide_an_earlier_specific_reason() {
 }
 
 #[test]
-fn a_refused_connection_is_shown_beside_the_specific_reason_with_both_advices() {
+fn a_refused_connection_is_shown_beside_the_specific_reason_with_advice_for_both() {
     let mut bench = wrong_then_reset(1);
     bench.time_to_connect();
     bench.peer.handle_connect_failed("Connection refused".to_owned(), bench.now);

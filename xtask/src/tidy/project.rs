@@ -16,6 +16,11 @@ impl<'a> Project<'a> {
         Self { tree, sources: tree.ending(".rs").filter_map(Source::of).collect() }
     }
 
+    /// Whether it is a workspace, not a few files of a test.
+    pub(super) fn is_whole(&self) -> bool {
+        self.tree.file("Cargo.toml").is_some()
+    }
+
     /// Directories with a manifest, each with the sources below its `src`.
     pub(super) fn crates(&self) -> impl Iterator<Item = (&'a str, Vec<&Source<'a>>)> {
         let manifests = self.tree.ending("/Cargo.toml");

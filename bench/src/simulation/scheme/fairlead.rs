@@ -15,7 +15,7 @@ use lb_pipeline::owner::{
 
 use super::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
-use crate::simulation::world::{ProbedNode, View};
+use crate::simulation::world::{NodeProbes, View};
 pub use ring::Memory;
 use ring::Ring;
 pub(super) use ring::preferences;
@@ -26,7 +26,7 @@ const HOLD_TIME: Tick = 20;
 /// The maps of one node.
 struct Agent {
     ring: Ring,
-    peers: Vec<ProbedNode>,
+    peers: Vec<NodeProbes>,
     table: Vec<FlowSet>,
 }
 

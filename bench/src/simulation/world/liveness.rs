@@ -3,7 +3,7 @@
 use lb_common::ring::NodeIndex;
 use lb_pipeline::owner::LivenessState;
 
-use super::ProbedNode;
+use super::NodeProbes;
 use crate::simulation::Tick;
 
 /// An answer to a probe.
@@ -57,7 +57,7 @@ impl Liveness {
     }
 
     /// Returns the result of a node's probes for each node.
-    pub(super) fn peers(&self, own: NodeIndex, now: Tick) -> Vec<ProbedNode> {
+    pub(super) fn peers(&self, own: NodeIndex, now: Tick) -> Vec<NodeProbes> {
         let judge = |(node, answer): (usize, &Option<Answer>)| {
             // Probes of different nodes are not sent at the same moment.
             let phase = (usize::from(own) + node) as Tick % 2;
@@ -66,9 +66,9 @@ impl Liveness {
         self.answers[usize::from(own)].iter().enumerate().map(judge).collect()
     }
 
-    fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> ProbedNode {
+    fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> NodeProbes {
         let Some(answer) = answer else {
-            return ProbedNode { liveness: LivenessState::Dead, dead_since: None };
+            return NodeProbes { liveness: LivenessState::Dead, dead_since: None };
         };
         let liveness = match answer.draining {
             _ if now - answer.at > patience => LivenessState::Dead,
@@ -76,6 +76,6 @@ impl Liveness {
             false => LivenessState::Accepting,
         };
         let dead_since = (liveness == LivenessState::Dead).then_some(answer.at + patience + 1);
-        ProbedNode { liveness, dead_since }
+        NodeProbes { liveness, dead_since }
     }
 }

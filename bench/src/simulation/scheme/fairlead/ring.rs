@@ -215,11 +215,11 @@ fn settings(own: NodeIndex) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::world::ProbedNode;
+    use crate::simulation::world::NodeProbes;
 
     fn view(nodes: NodeIndex, dead: NodeIndex) -> View {
         let member = |node| (node, Member { weight: 4, draining: false });
-        let peer = |node| ProbedNode {
+        let peer = |node| NodeProbes {
             liveness: if node == dead { LivenessState::Dead } else { LivenessState::Accepting },
             dead_since: (node == dead).then_some(1),
         };
