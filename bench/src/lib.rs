@@ -1,8 +1,8 @@
-//! What Fairlead costs.
+//! Measurements of Fairlead.
 //!
-//! A shared machine gives the same measurement twice its value a moment later. So everything that is to be
-//! compared is measured in turns inside one run, many rounds of it, and stated as minimum and median, and as
-//! a ratio to something that does nothing.
+//! On a shared machine, a measurement may double from one moment to the next. So everything that is compared
+//! is measured in turns within one run, in many rounds, and stated as minimum, as median, and as a ratio to a
+//! reference.
 
 pub mod kubernetes;
 pub mod packet;

@@ -1,14 +1,15 @@
-//! What one packet costs in the program, by `BPF_PROG_TEST_RUN`.
+//! The cost of a packet in the program, by `BPF_PROG_TEST_RUN`.
 
+pub mod case;
 pub mod cases;
 pub mod cluster;
 pub mod goals;
 pub mod kinds;
+pub mod line;
 pub mod live;
 pub mod measure;
 pub mod objects;
 pub mod others;
-
 pub mod progress;
 pub mod report;
 pub mod sizes;

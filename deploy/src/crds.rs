@@ -3,7 +3,7 @@
 mod kinds;
 mod structural;
 
-pub use kinds::{KINDS, Kind, Version};
+pub use kinds::{KINDS, KindDefinition, Version};
 pub use structural::violations;
 
 use anyhow::Result;
@@ -34,7 +34,7 @@ pub fn files() -> Result<Files> {
 }
 
 /// Returns the definition of a kind.
-pub fn definition(kind: &Kind) -> Value {
+pub fn definition(kind: &KindDefinition) -> Value {
     let versions: Vec<Value> = kind.versions.iter().map(|version| self::version(kind, version)).collect();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -54,7 +54,7 @@ pub fn definition(kind: &Kind) -> Value {
     })
 }
 
-fn version(kind: &Kind, version: &Version) -> Value {
+fn version(kind: &KindDefinition, version: &Version) -> Value {
     let columns: Vec<Value> = kind
         .columns
         .iter()
@@ -86,7 +86,7 @@ fn version(kind: &Kind, version: &Version) -> Value {
 }
 
 /// Returns the schema of a whole object.
-pub fn schema(kind: &Kind, version: &Version) -> Value {
+pub fn schema(kind: &KindDefinition, version: &Version) -> Value {
     let mut required = Vec::new();
     if kind.needs_spec {
         required.push("spec");

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use cel::{Context as Scope, Program, Value as Outcome};
-use fairlead_deploy::crds::{self, KINDS, Kind, Version};
+use fairlead_deploy::crds::{self, KINDS, KindDefinition, Version};
 use fairlead_deploy::output;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use lb_api::objects::from_json;
@@ -41,7 +41,7 @@ fn keeps_rules(schema: &Value, part: &Value) -> Result<bool> {
     Ok(true)
 }
 
-fn definition_of(object: &Value) -> Option<(&'static Kind, &'static Version)> {
+fn definition_of(object: &Value) -> Option<(&'static KindDefinition, &'static Version)> {
     let kind = KINDS.iter().find(|kind| object["kind"] == kind.names.name)?;
     let (group, name) = object["apiVersion"].as_str()?.split_once('/')?;
     let version = kind.versions.iter().find(|version| version.name == name && kind.names.group == group)?;
@@ -214,7 +214,7 @@ fn statuses_have_the_fields_that_tools_read() -> Result<()> {
 #[test]
 fn every_accepted_object_is_parsed() -> Result<()> {
     let mut count = 0;
-    let is_status = |kind: &Kind| STATUSES.iter().any(|((name, ..), _)| *name == kind.names.name);
+    let is_status = |kind: &KindDefinition| STATUSES.iter().any(|((name, ..), _)| *name == kind.names.name);
     for kind in KINDS.iter().filter(|kind| !is_status(kind)) {
         for version in kind.versions {
             let schema = crds::schema(kind, version);

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{Metadata, Object, Secret, SecretText, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason, Severity};
+use lb_api::problem::{BgpReason, ObjectRef, Problem, Reason, Severity};
 
 use lb_model::{Model, SECRET_KEY, SECRET_TYPE};
 use lb_plan::speaker;
@@ -36,7 +36,7 @@ pub struct Review {
 }
 
 impl Review {
-    /// Whether the change is admitted.
+    /// Returns whether the change is admitted.
     pub fn is_admitted(&self) -> bool {
         self.refusals.is_empty()
     }
@@ -85,17 +85,19 @@ pub fn presumed_secrets<'a>(objects: impl Iterator<Item = &'a Sourced<Object>>) 
     secrets.into_values().collect()
 }
 
-/// Whether an object is valid except for something that may still be created.
+/// Returns whether an object is valid except for something that may still be created.
 pub fn is_pending(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::UnknownReference { .. }
-            | Reason::UnknownCommunity { .. }
-            | Reason::WellKnownCommunity { .. }
             | Reason::NothingNamed { .. }
             | Reason::SelectsNothing { .. }
-            | Reason::SecretType { .. }
-            | Reason::SecretWithout { .. }
+            | Reason::Bgp(
+                BgpReason::UnknownCommunity { .. }
+                    | BgpReason::WellKnownCommunity { .. }
+                    | BgpReason::SecretType { .. }
+                    | BgpReason::SecretWithout { .. }
+            )
     )
 }
 
@@ -126,8 +128,8 @@ fn identity(problem: &Problem) -> (Option<ObjectRef>, Option<String>, &'static s
     (problem.object.clone(), problem.field.clone(), problem.label())
 }
 
-/// Whether it is a problem of a MetalLB object. Problems of Services and Nodes are no reason to reject a
-/// change: pools may shrink, and their addresses are allocated anew.
+/// Returns whether it is a problem of a MetalLB object. Problems of Services and Nodes are no reason to
+/// reject a change: pools may shrink, and their addresses are allocated anew.
 fn is_configuration(problem: &Problem) -> bool {
     !is_pending(&problem.reason) && problem.object.as_ref().is_some_and(ObjectRef::is_configuration)
 }

@@ -52,7 +52,7 @@ pub struct ServicePreview {
 }
 
 impl ServicePreview {
-    /// Whether it requests an address and gets none.
+    /// Returns whether it requests an address and gets none.
     pub fn is_refused(&self) -> bool {
         self.refused.is_some() && self.addresses.is_empty()
     }
@@ -126,7 +126,7 @@ impl Preview {
     }
 }
 
-/// Whether a reason is a warning and not an error: the missing object may still be created.
+/// Returns whether a reason is a warning and not an error: the missing object may still be created.
 pub fn is_warning(reason: &Reason) -> bool {
     admission::is_pending(reason) || reason.severity() == Severity::Notice
 }

@@ -1,23 +1,23 @@
-//! The subcommands.
+//! The command line: the subcommands of `fairlead`.
 
 pub mod agent;
 pub mod check;
 mod client;
+mod common;
 pub mod controller;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
 pub mod status;
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
-/// A load balancer for bare-metal Kubernetes: carries each packet, in XDP, to the node that owns its connection.
+/// Load balancer for bare-metal Kubernetes: an XDP data plane that forwards each packet to the node that owns
+/// its flow.
 #[derive(Debug, Parser)]
-#[command(name = "fairlead", version, about, max_term_width = 110)]
+#[command(name = "fairlead", version, max_term_width = 110)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -25,59 +25,47 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run on a node: attach to its uplinks and keep the maps in step with the objects.
+    /// Run the agent of a node: attach the XDP program to its uplinks, and reconcile the maps with the
+    /// objects.
     Agent(Box<agent::AgentArgs>),
-    /// Give Services their addresses: one for the whole cluster.
+    /// Run the controller of the cluster: allocate addresses to Services, and serve the validating webhook.
     Controller(controller::ControllerArgs),
-    /// Say what is wrong with objects, and what would come of them: before they are in a cluster.
+    /// Validate manifests offline and preview their effect.
     Check(check::CheckArgs),
-    /// Show what the agent of this machine does.
+    /// Show the status of the agent on this node.
     Status(status::StatusArgs),
-    /// Take no new flows on this node, and wait until the old ones are over.
+    /// Drain this node: accept no new flows, and wait until the existing flows have ended.
     Drain(drain::DrainArgs),
-    /// Take everything out of the kernel that an agent has put there.
+    /// Detach the XDP program, and remove everything that the agent has installed in the kernel.
     Detach(detach::DetachArgs),
-    /// Say whether this machine is fit for the agent, and what the XDP program is made of.
+    /// Check whether this node can run the agent, and describe the XDP program.
     Doctor(doctor::DoctorArgs),
 }
 
-/// Where an agent listens.
-#[derive(Debug, Args)]
-pub struct SocketArgs {
-    /// The agent's socket.
-    #[arg(long, default_value = "/run/fairlead/agent.sock", value_name = "PATH")]
-    pub socket: PathBuf,
-}
-
-/// Where things are pinned.
-#[derive(Debug, Args)]
-pub struct PinArgs {
-    /// The BPF file system to pin in.
-    #[arg(long, env = "FAIRLEAD_BPFFS", default_value = "/sys/fs/bpf", value_name = "DIR")]
-    pub bpffs: PathBuf,
-}
-
-/// An error with its causes, each of them once: some errors quote their cause themselves.
-pub fn words(error: &anyhow::Error) -> String {
-    let mut words = error.to_string();
+/// Formats an error with its causes, each of them once: some errors quote their cause themselves.
+pub fn format_error(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !words.contains(&cause) {
-            words = format!("{words}: {cause}");
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
         }
     }
-    words
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
 
-    use super::words;
+    use super::format_error;
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_printed_once() {
         let error = anyhow!("no such file").context("no agent answers: no such file; start one");
-        assert_eq!(words(&error), "no agent answers: no such file; start one");
-        assert_eq!(words(&anyhow!("no such file").context("cannot detach")), "cannot detach: no such file");
+        assert_eq!(format_error(&error), "no agent answers: no such file; start one");
+        assert_eq!(
+            format_error(&anyhow!("no such file").context("cannot detach")),
+            "cannot detach: no such file"
+        );
     }
 }

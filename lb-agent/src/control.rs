@@ -14,6 +14,7 @@ mod peers;
 mod readiness;
 mod reconcile;
 mod state;
+mod uplink_state;
 mod uplinks;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("fairlead: {}", cli::words(&error));
+            eprintln!("fairlead: {}", cli::format_error(&error));
             ExitCode::FAILURE
         }
     }

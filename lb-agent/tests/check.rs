@@ -1,5 +1,5 @@
-//! `fairlead check` over manifests as they are found in guides, right and wrong: each either works, or is refused
-//! with a message that names object and field and says what to write instead.
+//! `fairlead check` on manifests as they are found in guides, valid and invalid: each either passes, or is rejected with
+//! a message that names object and field and says what to write instead.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,20 +7,20 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Files, and whether something is wrong with them; words that must be in what is printed.
+/// The files, whether they pass, and words that the output must contain.
 type Row = (&'static [&'static str], bool, &'static [&'static str]);
 
 const ROWS: &[Row] = &[
-    (&["layer2.yaml"], true, &["metallb-system/home", "20", "0 wrong"]),
+    (&["layer2.yaml"], true, &["metallb-system/home", "20", "0 errors"]),
     (
         &["layer2.yaml", "layer2-service.yaml"],
         true,
         &["store/shop", "192.168.7.100 (new)", "metallb-system/home"],
     ),
-    (&["layer2-service.yaml"], false, &["wrong  Service store/shop: there is no IPAddressPool", "1 wrong"]),
+    (&["layer2-service.yaml"], false, &["error: Service store/shop: there is no IPAddressPool", "1 error,"]),
     (&["bgp.yaml"], true, &["metallb-system/fabric", "leaf", "192.168.8.1", "64701"]),
     (&["bgp.yaml", "bgp-service.yaml"], true, &["store/api", "192.168.8.10 (new)"]),
-    (&["layer2.yaml", "layer2-nodes.yaml"], true, &["2 L2Advertisement", "0 wrong"]),
+    (&["layer2.yaml", "layer2-nodes.yaml"], true, &["2 L2Advertisement", "0 errors"]),
     (
         &["peer-restart.yaml"],
         false,
@@ -30,31 +30,31 @@ const ROWS: &[Row] = &[
             "unknown field, which has no effect; did you mean enableGracefulRestart?",
         ],
     ),
-    (&["profile.yaml"], true, &["1 BFDProfile", "0 wrong"]),
+    (&["profile.yaml"], true, &["1 BFDProfile", "0 errors"]),
     (
         &["profile-too-fast.yaml"],
         false,
         &["BFDProfile metallb-system/quickest: spec.receiveInterval: 5 is out of range; write 10 to 60000"],
     ),
     (&["peer-bfd.yaml", "profile.yaml"], true, &["watched", "10.7.0.2", "64703", "yes"]),
-    (&["peer-bfd.yaml"], true, &["waits", "spec.bfdProfile: there is no valid BFDProfile quick"]),
+    (&["peer-bfd.yaml"], true, &["warning: ", "spec.bfdProfile: there is no valid BFDProfile quick"]),
     (
         &["bgp.yaml", "advertisement-no-export.yaml"],
         true,
         &[
-            "waits",
+            "warning: ",
             "BGPAdvertisement metallb-system/local: spec.communities[0]: ",
             "\"no-export\"; write its value, 65535:65281",
         ],
     ),
-    (&["bgp.yaml", "advertisement-two-peers.yaml"], true, &["2 BGPAdvertisement", "0 wrong"]),
+    (&["bgp.yaml", "advertisement-two-peers.yaml"], true, &["2 BGPAdvertisement", "0 errors"]),
     (
         &["whole.yaml"],
         false,
         &[
             "BGPPeer metallb-system/one: spec.gracefulRestart: ",
             "BGPPeer metallb-system/two: spec.gracefulRestart: ",
-            "2 wrong",
+            "2 errors",
             "metallb-system/main",
             "101",
         ],
@@ -67,16 +67,16 @@ fn check(arguments: &[&str]) -> std::io::Result<Output> {
     command.current_dir(directory).arg("check").args(arguments).output()
 }
 
-fn printed(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
-fn each_manifest_works_or_is_told_what_to_write_instead() {
-    for (files, right, words) in ROWS {
+fn each_manifest_passes_or_gets_advice_what_to_write_instead() {
+    for (files, passes, words) in ROWS {
         let output = check(files).unwrap();
-        let text = printed(&output);
-        assert_eq!(output.status.code(), Some(i32::from(!right)), "{files:?}\n{text}");
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(i32::from(!passes)), "{files:?}\n{text}");
         for word in *words {
             assert!(text.contains(word), "{files:?}: {word:?} is not in\n{text}");
         }
@@ -84,24 +84,24 @@ fn each_manifest_works_or_is_told_what_to_write_instead() {
 }
 
 #[test]
-fn what_only_waits_fails_when_that_is_asked_for() {
+fn warnings_fail_with_strict() {
     assert_eq!(check(&["--strict", "peer-bfd.yaml"]).unwrap().status.code(), Some(1));
     assert_eq!(check(&["--strict", "peer-bfd.yaml", "profile.yaml"]).unwrap().status.code(), Some(0));
 }
 
 #[test]
-fn a_directory_is_read_whole_and_programs_get_json() {
+fn a_directory_is_read_whole_and_printed_as_json() {
     let output = check(&["-o", "json", "."]).unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let names: Vec<_> = told["pools"].as_object().unwrap().keys().collect();
+    let names: Vec<_> = json["pools"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["metallb-system/fabric", "metallb-system/home", "metallb-system/main"]);
-    let fields = told["problems"].as_array().unwrap().iter();
-    let wrong = fields.filter(|problem| problem["label"] == "no_such_field").count();
-    assert_eq!(wrong, 3);
+    let problems = json["problems"].as_array().unwrap().iter();
+    let unknown_fields = problems.filter(|problem| problem["label"] == "no_such_field").count();
+    assert_eq!(unknown_fields, 3);
 }
 
-/// Looks at a text.
+/// Checks a text on standard input.
 fn check_text(text: &str) -> std::io::Result<Output> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_fairlead"))
         .args(["check", "-"])
@@ -114,7 +114,7 @@ fn check_text(text: &str) -> std::io::Result<Output> {
     child.wait_with_output()
 }
 
-/// Kind, what is written in its spec, the field that is told, and a word of what is told.
+/// The kind, its spec, the field that is reported, and a word of the message.
 const TYPOS: &[(&str, &str, &str, &str)] = &[
     (
         "BGPPeer",
@@ -154,7 +154,7 @@ const TYPOS: &[(&str, &str, &str, &str)] = &[
         "L2Advertisement",
         "nodeSelectors: [{matchExpressions: [{key: two words, operator: Exists}]}]",
         "spec.nodeSelectors[0].matchExpressions[0].key",
-        "is no key of a label",
+        "is not a valid label key",
     ),
     ("BFDProfile", "recieveInterval: 50", "spec.recieveInterval", "receiveInterval?"),
     ("BFDProfile", "minimumTTL: 250", "spec.minimumTTL", "minimumTtl?"),
@@ -163,7 +163,7 @@ const TYPOS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_mistyped_is_named_and_counted() {
+fn typos_are_reported_and_counted() {
     for (kind, spec, field, word) in TYPOS {
         let version = match *kind {
             "BGPPeer" => "metallb.io/v1beta2",
@@ -173,16 +173,16 @@ fn what_is_mistyped_is_named_and_counted() {
         let output = check_text(&format!(
             "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x, namespace: metallb-system}}\nspec: {{{spec}}}\n"
         )).unwrap();
-        let text = printed(&output);
-        let line = format!("wrong  -:4: {kind} metallb-system/x: {field}: ");
-        let told = text.lines().find(|it| it.starts_with(&line)).unwrap_or_default();
-        assert!(told.contains(word) && text.contains("; 1 wrong, "), "{spec}\n{text}");
+        let text = stdout(&output);
+        let line = format!("error: -:4: {kind} metallb-system/x: {field}: ");
+        let message = text.lines().find(|it| it.starts_with(&line)).unwrap_or_default();
+        assert!(message.contains(word) && text.contains(": 1 error, "), "{spec}\n{text}");
         assert_eq!(output.status.code(), Some(1));
     }
 }
 
 #[test]
-fn what_metallb_takes_is_taken_and_yaml_is_what_kubectl_reads() {
+fn objects_that_metallb_accepts_pass_and_yaml_is_read_as_kubectl_does() {
     let output = check_text(
         "\u{feff}---
 {apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: twice, namespace: metallb-system}, spec: {interfaces: [eth0, eth0]}}
@@ -197,55 +197,55 @@ fn what_metallb_takes_is_taken_and_yaml_is_what_kubectl_reads() {
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}}
 ",
     ).unwrap();
-    let text = printed(&output);
-    assert!(text.contains("1 BGPPeer, 2 IPAddressPool, 1 L2Advertisement; 0 wrong"), "{text}");
-    assert!(text.contains("when asked"), "{text}");
+    let text = stdout(&output);
+    assert!(text.contains("1 BGPPeer, 2 IPAddressPool, 1 L2Advertisement: 0 errors"), "{text}");
+    let length = text.lines().find(|line| line.trim_start().starts_with("metallb-system/length"));
+    assert!(length.is_some_and(|line| line.split_whitespace().nth(3) == Some("no")), "{text}");
     assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]
-fn what_is_in_a_namespace_that_nobody_reads_is_noted() {
+fn objects_in_a_namespace_that_agents_do_not_read_are_noted() {
     let of = |namespace: &str| {
-        printed(&check_text(&format!(
+        stdout(&check_text(&format!(
             "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: x, namespace: {namespace}}}, \
              spec: {{addresses: [198.51.100.0/28]}}}}"
         )).unwrap())
     };
-    assert!(of("default").contains("note   namespace default has 1 of the objects of metallb.io; "));
+    assert!(of("default").contains("note: 1 metallb.io objects are in namespace default, "));
     assert!(!of("metallb-system").contains("note"));
 }
 
 #[test]
-fn what_is_named_and_not_there_waits() {
+fn references_to_missing_objects_are_warnings() {
     let output = check_text(
         "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: x, namespace: metallb-system}, \
-         spec: {ipAddressPools: [none], peers: [nobody]}}",
+         spec: {ipAddressPools: [none], peers: [none]}}",
     ).unwrap();
-    let text = printed(&output);
-    for line in [
-        "spec.ipAddressPools[0]: there is no IPAddressPool none",
-        "spec.peers[0]: there is no BGPPeer nobody",
-    ] {
-        assert!(text.contains(&format!("waits  -:1: BGPAdvertisement metallb-system/x: {line}")), "{text}");
+    let text = stdout(&output);
+    for line in
+        ["spec.ipAddressPools[0]: there is no IPAddressPool none", "spec.peers[0]: there is no BGPPeer none"]
+    {
+        assert!(text.contains(&format!("warning: -:1: BGPAdvertisement metallb-system/x: {line}")), "{text}");
     }
     assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]
-fn objects_come_from_standard_input_too() {
+fn objects_are_read_from_standard_input() {
     let output = check_text(
         "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: x}\nspec: {addresses: [10.0.0.1]}\n",
     ).unwrap();
     assert!(
-        printed(&output).contains("-:4: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
+        stdout(&output).contains("-:4: IPAddressPool default/x: spec.addresses[0]: \"10.0.0.1\" is neither")
     );
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told_by_name() {
+fn a_missing_file_is_named() {
     let output = check(&["none.yaml"]).unwrap();
     assert!(!output.status.success());
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("cannot read none.yaml"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("cannot read none.yaml"), "{stderr}");
 }

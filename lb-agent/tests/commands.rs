@@ -1,4 +1,4 @@
-//! What the commands say on a machine where something is missing.
+//! Errors of the commands on a machine where something is missing.
 
 use std::process::{Command, Output};
 
@@ -7,31 +7,31 @@ fn fairlead(arguments: &[&str]) -> std::io::Result<Output> {
 }
 
 #[test]
-fn status_without_an_agent_tells_its_cause_once() {
+fn status_without_an_agent_prints_the_cause_once() {
     let output = fairlead(&["status", "--socket", "/nonexistent/agent.sock"]).unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert_eq!(told.matches("No such file").count(), 1, "{told}");
+    assert_eq!(stderr.matches("No such file").count(), 1, "{stderr}");
     assert!(
-        told.contains("/nonexistent/agent.sock") && told.contains("is `fairlead agent` running"),
-        "{told}"
+        stderr.contains("/nonexistent/agent.sock") && stderr.contains("is `fairlead agent` running"),
+        "{stderr}"
     );
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]
-fn doctor_lists_all_that_is_unfit_with_what_to_do() {
+fn doctor_lists_all_failed_checks_with_advice() {
     let output =
         fairlead(&["doctor", "--interface", "none0", "--interface", "none1", "--bpffs", "/nonexistent"])
             .unwrap();
     assert!(!output.status.success());
     let listed = String::from_utf8(output.stdout).unwrap();
-    let unfit: Vec<_> = listed.lines().filter(|line| line.starts_with("unfit  ")).collect();
+    let failed: Vec<_> = listed.lines().filter(|line| line.starts_with("failed  ")).collect();
     for (what, advice) in
         [("\"none0\"", "an uplink that"), ("\"none1\"", "an uplink that"), ("/nonexistent", "mount -t bpf")]
     {
-        assert!(unfit.iter().any(|line| line.contains(what) && line.contains(advice)), "{listed}");
+        assert!(failed.iter().any(|line| line.contains(what) && line.contains(advice)), "{listed}");
     }
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains(&format!("the {} lines", unfit.len())), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(&format!("{} of the checks failed", failed.len())), "{stderr}");
 }

@@ -2,20 +2,23 @@
 //!
 //! `cargo xtask reference` writes them: this test with `FAIRLEAD_REFERENCE=write`.
 
+#[path = "reference/events.rs"]
+mod events;
 #[path = "reference/flags.rs"]
 mod flags;
+#[path = "reference/metrics.rs"]
+mod metrics;
 #[path = "reference/verdicts.rs"]
 mod verdicts;
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 /// Compares a page with the text, or writes it.
-fn check(name: &str, text: &str) {
+fn check(name: &str, text: &str) -> io::Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
     if std::env::var_os("FAIRLEAD_REFERENCE").is_some_and(|value| value == "write") {
-        fs::write(&path, text).unwrap();
-        return;
+        return fs::write(&path, text);
     }
     let page = fs::read_to_string(&path).unwrap_or_default();
     let differing = page.lines().zip(text.lines()).position(|(one, other)| one != other);
@@ -27,6 +30,7 @@ fn check(name: &str, text: &str) {
         page.lines().nth(line),
         text.lines().nth(line)
     );
+    Ok(())
 }
 
 /// The head of a page.
@@ -53,11 +57,21 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn the_page_of_the_command_line_is_what_the_program_accepts() {
-    check("flags.md", &flags::page());
+fn the_page_of_the_command_line_is_what_the_program_accepts() -> io::Result<()> {
+    check("flags.md", &flags::page())
 }
 
 #[test]
-fn the_page_of_verdicts_is_the_table_of_the_program() {
-    check("verdicts.md", &verdicts::page());
+fn the_page_of_verdicts_is_the_table_of_the_program() -> io::Result<()> {
+    check("verdicts.md", &verdicts::page())
+}
+
+#[test]
+fn the_page_of_events_and_conditions_is_the_table_of_reasons() -> io::Result<()> {
+    check("events.md", &events::page())
+}
+
+#[test]
+fn the_page_of_metrics_is_what_agents_and_controllers_serve() -> io::Result<()> {
+    check("metrics.md", &metrics::page().map_err(io::Error::other)?)
 }

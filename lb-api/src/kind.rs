@@ -91,19 +91,19 @@ impl ObjectKind {
         Self { name, plural, group: METALLB_GROUP, versions: &["v1beta1"] }
     }
 
-    /// Returns the kind that manifests name so, if they may contain it.
+    /// Returns the kind with this name and version, if manifests may contain it.
     pub(crate) fn find(api_version: &str, name: &str) -> Option<Self> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let mut kinds = Self::READ.into_iter();
         kinds.find(|kind| kind.name == name && kind.group == group && kind.versions.contains(&version))
     }
 
-    /// The version that clients use.
+    /// Returns the version that clients use.
     pub fn version(&self) -> &'static str {
         self.versions.last().copied().unwrap_or_default()
     }
 
-    /// Group and version, as in `apiVersion`.
+    /// Returns group and version, as in `apiVersion`.
     pub fn api_version(&self) -> String {
         match self.group {
             "" => self.version().to_owned(),
@@ -111,7 +111,7 @@ impl ObjectKind {
         }
     }
 
-    /// Whether objects of this kind configure the load balancer.
+    /// Returns whether objects of this kind configure the load balancer.
     pub fn is_configuration(&self) -> bool {
         Self::CONFIGURATION.contains(self)
     }

@@ -1,4 +1,4 @@
-//! Objects as they are written, and what can be wrong with them.
+//! Kubernetes and MetalLB objects as written, and the problems with them.
 //!
 //! | module | holds |
 //! | --- | --- |

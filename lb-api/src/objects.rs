@@ -1,21 +1,22 @@
-//! What is written: objects as they stand in YAML, not yet judged.
+//! Written objects, read from YAML or JSON but not yet validated.
 
 mod annotations;
 mod bgp;
+mod cel_rule;
 mod document;
 mod fields;
 mod json;
-mod kinds;
+mod kubernetes;
+mod metallb;
+mod nearest;
 mod null;
 mod object;
+mod parser_message;
 mod path;
 mod reader;
-mod rule;
 mod secret;
 mod selector;
-mod spelling;
 pub mod status;
-mod words;
 mod yaml;
 
 pub use bgp::{
@@ -23,11 +24,13 @@ pub use bgp::{
     CommunityAlias, CommunitySpec, SecretReference,
 };
 pub use fields::{BGP_PEER_V1BETA1_FIELDS, schema_of};
-pub use kinds::{
-    Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, IpAddressPool, IpAddressPoolSpec,
-    L2Advertisement, L2AdvertisementSpec, LoadBalancerStatus, Metadata, Namespace, Node, NodeAddress,
-    NodeCondition, NodeSpec, NodeStatus, PreferredNodes, Service, ServiceAllocation, ServicePort,
-    ServiceSpec, ServiceStatus, Taint,
+pub use kubernetes::{
+    Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress, LoadBalancerStatus, Metadata, Namespace,
+    Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, Service, ServicePort, ServiceSpec, ServiceStatus,
+    Taint,
+};
+pub use metallb::{
+    IpAddressPool, IpAddressPoolSpec, L2Advertisement, L2AdvertisementSpec, PreferredNodes, ServiceAllocation,
 };
 pub use object::{Object, Sourced};
 pub use reader::{from_json, parse};

@@ -1,9 +1,11 @@
-//! What is wrong with what is written, or with what was found: by name, field and reason.
+//! Problems with objects or on a machine: object, field and reason.
 
 mod excerpt;
 mod reason;
+mod severity;
 
-pub use reason::Reason;
+pub use reason::{BgpReason, PlanReason, ReadReason, Reason};
+pub use severity::Severity;
 
 use std::fmt;
 
@@ -14,85 +16,74 @@ use excerpt::named;
 
 use crate::kind::ObjectKind;
 
-/// Something that keeps a part of what is wanted from being done. What it does not name goes on.
+/// Something that keeps part of the configuration from taking effect. Everything that it does not name is
+/// unaffected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// File that it stands in.
+    /// File of the object.
     pub source: Option<String>,
     /// Line in that file, from 1.
     pub line: Option<usize>,
-    /// Object that it is about.
+    /// The object.
     pub object: Option<ObjectRef>,
     /// Path of the field, as `spec.ports[0].port`.
     pub field: Option<String>,
-    /// What is wrong, and what to do.
+    /// Why, and what to do.
     pub reason: Reason,
 }
 
-/// What an object is called.
+/// A reference to an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ObjectRef {
     /// Kind.
     pub kind: String,
-    /// Namespace, where the kind has one.
+    /// Namespace, if the kind has one.
     pub namespace: Option<String>,
-    /// Name; empty where it could not be read.
+    /// Name; empty if it could not be read.
     pub name: String,
 }
 
-/// Whether somebody must act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// A normal state of affairs that explains why something is not served.
-    Notice,
-    /// Something that is written has no effect, though the rest of the object counts.
-    Warning,
-    /// Something that is written is not done.
-    Error,
-}
-
 impl ObjectRef {
-    /// Names an object of a kind.
+    /// Refers to an object of a kind.
     pub fn new(kind: ObjectKind, namespace: Option<&str>, name: &str) -> Self {
         Self { kind: kind.name.to_owned(), namespace: namespace.map(str::to_owned), name: name.to_owned() }
     }
 
-    /// Whether the object is of this kind.
+    /// Returns whether the object is of this kind.
     pub fn is(&self, kind: ObjectKind) -> bool {
         self.kind == kind.name
     }
 
-    /// Whether the object configures the load balancer.
+    /// Returns whether the object configures the load balancer.
     pub fn is_configuration(&self) -> bool {
         ObjectKind::CONFIGURATION.iter().any(|kind| self.is(*kind))
     }
 }
 
 impl Problem {
-    /// A problem that came up after the object's place in a file was left behind.
-    pub fn about(object: ObjectRef, reason: Reason) -> Self {
-        Self { source: None, line: None, object: Some(object), field: None, reason }
+    /// Creates a problem of an object without its position in a file.
+    pub fn about(object: ObjectRef, reason: impl Into<Reason>) -> Self {
+        Self { source: None, line: None, object: Some(object), field: None, reason: reason.into() }
     }
 
-    /// A problem of no object: of this machine, or of the tables.
-    pub fn general(reason: Reason) -> Self {
-        Self { source: None, line: None, object: None, field: None, reason }
+    /// Creates a problem without an object: of this machine, or of the maps.
+    pub fn general(reason: impl Into<Reason>) -> Self {
+        Self { source: None, line: None, object: None, field: None, reason: reason.into() }
     }
 
-    /// A fixed word for a metric.
+    /// Returns a fixed word for metrics.
     pub fn label(&self) -> &'static str {
         self.reason.label()
     }
 
-    /// Whether somebody must act.
+    /// Returns how severe it is.
     pub fn severity(&self) -> Severity {
         self.reason.severity()
     }
 }
 
-/// A file and a line, for what stands in a file.
-pub fn place(source: &str, line: usize) -> (Option<String>, Option<usize>) {
+/// Returns file and line of an object in a file.
+pub(crate) fn location(source: &str, line: usize) -> (Option<String>, Option<usize>) {
     if source.is_empty() { (None, None) } else { (Some(source.to_owned()), Some(line)) }
 }
 
@@ -111,7 +102,7 @@ impl fmt::Display for Problem {
         if let Some(field) = &self.field {
             write!(f, "{}: ", named(field))?;
         }
-        // The parser's words and what is quoted from an object may hold a line break.
+        // Parser messages and quoted values may contain line breaks.
         let reason = self.reason.to_string();
         f.write_str(&reason.replace(['\n', '\r'], " "))
     }
@@ -154,7 +145,7 @@ mod tests {
                 name: "web".into(),
             }),
             field: Some("spec.ports[0].port".into()),
-            reason: Reason::BadField { words: "not\na number".into() },
+            reason: ReadReason::BadField { words: "not\na number".into() }.into(),
         }
     }
 
@@ -167,10 +158,10 @@ mod tests {
 
     #[test]
     fn unknown_parts_are_left_out() {
-        let general = Problem::general(Reason::NoKind);
-        assert_eq!(general.to_string(), Reason::NoKind.to_string());
+        let general = Problem::general(ReadReason::NoKind);
+        assert_eq!(general.to_string(), ReadReason::NoKind.to_string());
         let node = ObjectRef { kind: "Node".into(), namespace: None, name: "a".into() };
-        assert!(Problem::about(node, Reason::NoKind).to_string().starts_with("Node a: "));
+        assert!(Problem::about(node, ReadReason::NoKind).to_string().starts_with("Node a: "));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use crate::codec::{self, Encoding, MessageTooLong, UpdateWriter, family_of};
 use crate::message::{Message, Update};
-use crate::value::{Asn, Attributes, Family, NextHop};
+use crate::value::{AddressFamily, Asn, Attributes, RouteNextHop};
 
 /// Prefixes and their attributes.
 pub type Routes = BTreeMap<IpNet, Attributes>;
@@ -33,7 +33,7 @@ enum Advertised {
 /// Prefixes of one family that share UPDATEs.
 #[derive(Clone, Debug)]
 struct Batch {
-    family: Family,
+    family: AddressFamily,
     /// `None` withdraws.
     attributes: Option<Attributes>,
     /// In descending order, taken from the end.
@@ -46,7 +46,7 @@ pub struct UpdateTerms<'a> {
     /// Message encoding.
     pub encoding: Encoding,
     /// Next hop of each family.
-    pub next_hops: &'a BTreeMap<Family, NextHop>,
+    pub next_hops: &'a BTreeMap<AddressFamily, RouteNextHop>,
     /// AS_PATH.
     pub as_path: &'a [Asn],
 }
@@ -58,9 +58,9 @@ pub struct AdjOut {
     /// restart.
     desired: Option<Arc<Routes>>,
     /// Negotiated families; empty without a session.
-    families: BTreeSet<Family>,
+    families: BTreeSet<AddressFamily>,
     /// Families whose End-of-RIB has not been sent.
-    pending_end_of_rib: BTreeSet<Family>,
+    pending_end_of_rib: BTreeSet<AddressFamily>,
     /// Prefixes of these families whose advertised state is not the desired one.
     pending: BTreeMap<IpNet, Advertised>,
     /// Send plan for `pending`; built on demand, dropped when the desired routes change.
@@ -89,17 +89,17 @@ impl AdjOut {
     }
 
     /// Starts a session with these families; the peer has no routes yet.
-    pub fn begin(&mut self, families: impl IntoIterator<Item = Family>) {
-        self.end();
+    pub fn begin_session(&mut self, families: impl IntoIterator<Item = AddressFamily>) {
+        self.end_session();
         self.families = families.into_iter().collect();
         self.pending_end_of_rib.clone_from(&self.families);
         let desired = self.desired.iter().flat_map(|desired| desired.keys());
-        let spoken = desired.filter(|prefix| self.families.contains(&family_of(**prefix)));
-        self.pending = spoken.map(|prefix| (*prefix, Advertised::Nothing)).collect();
+        let negotiated = desired.filter(|prefix| self.families.contains(&family_of(**prefix)));
+        self.pending = negotiated.map(|prefix| (*prefix, Advertised::Nothing)).collect();
     }
 
     /// Ends the session.
-    pub fn end(&mut self) {
+    pub fn end_session(&mut self) {
         self.families.clear();
         self.pending_end_of_rib.clear();
         self.pending.clear();
@@ -108,7 +108,7 @@ impl AdjOut {
 
     /// Re-advertises all routes of a family: on a ROUTE-REFRESH (RFC 2918), or when the session's own
     /// attributes have changed.
-    pub fn refresh(&mut self, family: Family) {
+    pub fn refresh(&mut self, family: AddressFamily) {
         if !self.families.contains(&family) {
             return;
         }
@@ -146,7 +146,7 @@ impl AdjOut {
     }
 
     /// Returns the number of prefixes of a family the peer has.
-    pub fn advertised(&self, family: Family) -> usize {
+    pub fn advertised(&self, family: AddressFamily) -> usize {
         if !self.families.contains(&family) {
             return 0;
         }
@@ -155,8 +155,8 @@ impl AdjOut {
         let all = all.filter(|prefix| family_of(**prefix) == family).count();
         let pending = self.pending.iter().filter(|(prefix, _)| family_of(**prefix) == family);
         pending.fold(all, |advertised, (prefix, known)| {
-            let is_wanted = desired.is_some_and(|desired| desired.contains_key(prefix));
-            match (is_wanted, known) {
+            let is_desired = desired.is_some_and(|desired| desired.contains_key(prefix));
+            match (is_desired, known) {
                 (true, Advertised::Nothing) => advertised.saturating_sub(1),
                 (true, Advertised::Route(_) | Advertised::Uncertain) | (false, Advertised::Nothing) => {
                     advertised
@@ -167,12 +167,12 @@ impl AdjOut {
     }
 
     /// Returns the number of prefixes of a family still to be advertised or withdrawn.
-    pub fn pending(&self, family: Family) -> usize {
+    pub fn pending(&self, family: AddressFamily) -> usize {
         self.pending.keys().filter(|prefix| family_of(**prefix) == family).count()
     }
 
     /// Returns whether the End-of-RIB of a family has been sent.
-    pub fn end_of_rib_sent(&self, family: Family) -> bool {
+    pub fn end_of_rib_sent(&self, family: AddressFamily) -> bool {
         self.families.contains(&family) && !self.pending_end_of_rib.contains(&family)
     }
 
@@ -226,7 +226,7 @@ impl Batch {
     }
 }
 
-fn end_of_rib(family: Family, terms: &UpdateTerms<'_>) -> Option<Vec<u8>> {
+fn end_of_rib(family: AddressFamily, terms: &UpdateTerms<'_>) -> Option<Vec<u8>> {
     let update = Update { end_of_rib: Some(family), ..Update::default() };
     let mut message = Vec::new();
     codec::encode(&Message::Update(update), &terms.encoding, &mut message).ok().map(|()| message)
@@ -235,7 +235,7 @@ fn end_of_rib(family: Family, terms: &UpdateTerms<'_>) -> Option<Vec<u8>> {
 /// Groups prefixes into batches: withdrawals first, to free space in routers with full tables; then family by
 /// family.
 fn batches(pending: &BTreeMap<IpNet, Advertised>, desired: &Routes) -> VecDeque<Batch> {
-    let mut groups: BTreeMap<(bool, Family, Option<&Attributes>), Vec<IpNet>> = BTreeMap::new();
+    let mut groups: BTreeMap<(bool, AddressFamily, Option<&Attributes>), Vec<IpNet>> = BTreeMap::new();
     for prefix in pending.keys().rev() {
         let attributes = desired.get(prefix);
         let key = (attributes.is_some(), family_of(*prefix), attributes);

@@ -34,7 +34,7 @@ pub use prefix::{family_of, nlri_len};
 pub use writer::UpdateWriter;
 
 use crate::message::{HEADER_LEN, MAX_MESSAGE, Message, Notification};
-use crate::value::Family;
+use crate::value::AddressFamily;
 use header::{kind, write_message};
 use reader::OctetReader;
 
@@ -67,10 +67,10 @@ fn notification(mut body: OctetReader<'_>) -> Option<Message> {
     Some(Message::Notification(Notification { code, subcode, data: body.rest().to_vec() }))
 }
 
-fn route_refresh(mut body: OctetReader<'_>, families: &[Family]) -> Option<Message> {
+fn route_refresh(mut body: OctetReader<'_>, families: &[AddressFamily]) -> Option<Message> {
     let (afi, subtype, safi) = (body.u16()?, body.u8()?, body.u8()?);
     // RFC 7313: other subtypes delimit an answer.
-    let family = Family::new(afi, safi).filter(|family| subtype == 0 && families.contains(family));
+    let family = AddressFamily::new(afi, safi).filter(|family| subtype == 0 && families.contains(family));
     Some(Message::RouteRefresh(family))
 }
 
@@ -95,8 +95,8 @@ pub fn encode(message: &Message, context: &Encoding, out: &mut Vec<u8>) -> Resul
         Message::Keepalive => write_message(kind::KEEPALIVE, &[], context.max_length, out),
         Message::RouteRefresh(family) => {
             // Reserved numbers without a family: they request nothing.
-            let [high, low] = family.map_or(0, Family::afi).to_be_bytes();
-            let safi = if family.is_some() { Family::SAFI } else { 0 };
+            let [high, low] = family.map_or(0, AddressFamily::afi).to_be_bytes();
+            let safi = if family.is_some() { AddressFamily::SAFI } else { 0 };
             write_message(kind::ROUTE_REFRESH, &[high, low, 0, safi], context.max_length, out)
         }
     }

@@ -5,19 +5,19 @@
 //!
 //! ```
 //! # use std::time::Duration;
-//! # use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs};
-//! # use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+//! # use lb_bgp::session::{BackOff, NextHops, PeerConfig, PeerAs};
+//! # use lb_bgp::value::{Asn, AddressFamily, HoldTime, RouterId};
 //! use lb_bgp::session::ConnectionDirection::{Incoming, Outgoing};
 //! use lb_bgp::session::{BgpState, Peer, PeerAction};
 //! # fn config(asn: u32, id: [u8; 4], passive: bool) -> Option<PeerConfig> {
 //! #     Some(PeerConfig {
 //! #         local_asn: Asn::new(asn)?,
 //! #         presented_asn: None,
-//! #         remote: RemoteAs::External,
+//! #         remote: PeerAs::External,
 //! #         router_id: RouterId::new(id.into())?,
 //! #         hold_time: HoldTime::DEFAULT,
 //! #         keepalive: None,
-//! #         families: vec![Family::Ipv4],
+//! #         families: vec![AddressFamily::Ipv4],
 //! #         next_hops: NextHops::default(),
 //! #         graceful_restart: None,
 //! #         restarted: false,

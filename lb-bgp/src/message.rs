@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::value::{Asn, Attributes, Family, HoldTime, NextHop, RouterId};
+use crate::value::{AddressFamily, Asn, Attributes, HoldTime, RouteNextHop, RouterId};
 
 /// Length of the header in octets: marker, length, type.
 pub const HEADER_LEN: usize = 19;
@@ -25,7 +25,7 @@ pub enum Message {
     Keepalive,
     /// Requests all routes again (RFC 2918). `None` for a family that was not negotiated, and for the markers
     /// around an answer (RFC 7313), which this speaker does not request.
-    RouteRefresh(Option<Family>),
+    RouteRefresh(Option<AddressFamily>),
 }
 
 /// OPEN (RFC 4271, section 4.2).
@@ -46,7 +46,7 @@ pub struct Open {
 pub struct Capabilities {
     /// Families (RFC 4760), in order of appearance; [`offered_families`](Self::offered_families) covers the
     /// empty case.
-    pub families: Vec<Family>,
+    pub families: Vec<AddressFamily>,
     /// Supports ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
     /// Supports messages longer than [`MAX_MESSAGE`] (RFC 8654).
@@ -70,9 +70,9 @@ impl Capabilities {
 
     /// Returns the families the sender offers: IPv4 if it has no multiprotocol capability (RFC 4760, section
     /// 8).
-    pub fn offered_families(&self) -> &[Family] {
+    pub fn offered_families(&self) -> &[AddressFamily] {
         if self.families.is_empty() && !self.others.contains(&Self::MULTIPROTOCOL) {
-            &[Family::Ipv4]
+            &[AddressFamily::Ipv4]
         } else {
             &self.families
         }
@@ -89,7 +89,7 @@ pub struct GracefulRestartCapability {
     /// Seconds after which the routes of a sender that has not come back are removed; at most 4095.
     pub restart_time: u16,
     /// Families, each with the forwarding-state-preserved flag.
-    pub families: Vec<(Family, bool)>,
+    pub families: Vec<(AddressFamily, bool)>,
 }
 
 /// UPDATE: one to send, or the readable part of a received one.
@@ -103,7 +103,7 @@ pub struct Update {
     /// Received only: the routes of MP_REACH_NLRI if the NLRI field has routes, too.
     pub second_reach: Option<Box<Reach>>,
     /// End-of-RIB (RFC 4724, section 2): all routes of the family have been sent.
-    pub end_of_rib: Option<Family>,
+    pub end_of_rib: Option<AddressFamily>,
     /// Received only: the errors found by RFC 7606, most severe first. Empty in one to send.
     pub flaws: Vec<UpdateFlaw>,
 }
@@ -114,7 +114,7 @@ pub struct Reach {
     /// Prefixes.
     pub prefixes: Vec<IpNet>,
     /// Next hop.
-    pub next_hop: NextHop,
+    pub next_hop: RouteNextHop,
     /// AS_PATH: one sequence of four-octet numbers, including those of a confederation.
     pub as_path: Vec<Asn>,
     /// All other attributes.
@@ -127,7 +127,7 @@ pub struct UpdateFlaw {
     /// The attribute's type code; zero for the attribute list itself.
     pub attribute: u8,
     /// The family of a multiprotocol attribute, if negotiated.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     /// Error handling.
     pub handling: ErrorHandling,
 }

@@ -29,7 +29,7 @@ mod view;
 
 pub use advice::AdviceContext;
 pub use close_reason::{CloseReason, ClosedBy, SessionClose};
-pub use config::{BackOff, NextHops, PeerConfig, RemoteAs};
+pub use config::{BackOff, NextHops, PeerAs, PeerConfig};
 pub use connection::SendStall;
 pub use counters::{MessageCounters, PeerCounters, PrefixCounters};
 pub use direction::ConnectionDirection;

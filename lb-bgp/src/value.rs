@@ -90,14 +90,14 @@ impl HoldTime {
 
 /// Address family (RFC 4760); always unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
+pub enum AddressFamily {
     /// AFI 1, SAFI 1.
     Ipv4,
     /// AFI 2, SAFI 1.
     Ipv6,
 }
 
-impl Family {
+impl AddressFamily {
     /// Unicast.
     pub(crate) const SAFI: u8 = 1;
 
@@ -121,9 +121,9 @@ impl Family {
 
 /// A community (RFC 1997).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Community(pub u32);
+pub struct StandardCommunity(pub u32);
 
-impl Community {
+impl StandardCommunity {
     /// GRACEFUL_SHUTDOWN, 65535:0 (RFC 8326): asks routers to prefer other paths, because this one is about
     /// to go away.
     pub const GRACEFUL_SHUTDOWN: Self = Self(0xffff_0000);
@@ -134,7 +134,7 @@ impl Community {
     }
 }
 
-impl fmt::Display for Community {
+impl fmt::Display for StandardCommunity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.0 >> 16, self.0 & 0xffff)
     }
@@ -153,7 +153,7 @@ impl fmt::Display for LargeCommunity {
 
 /// The next hop of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum NextHop {
+pub enum RouteNextHop {
     /// For IPv4 routes.
     V4(Ipv4Addr),
     /// For IPv6 routes (RFC 2545, section 3), and for IPv4 routes if the peer supports it (RFC 8950).
@@ -171,7 +171,7 @@ pub struct Attributes {
     /// LOCAL_PREF; internal sessions only, where `None` means 100.
     pub local_pref: Option<u32>,
     /// COMMUNITIES.
-    pub communities: BTreeSet<Community>,
+    pub communities: BTreeSet<StandardCommunity>,
     /// LARGE_COMMUNITY.
     pub large_communities: BTreeSet<LargeCommunity>,
 }

@@ -1,7 +1,8 @@
-//! The configuration check: reports errors in Events on the objects, and in the controller's ConfigurationState.
+//! The configuration check: reports errors in Events on the objects, and in the controller's
+//! ConfigurationState.
 //!
-//! It is separate from address allocation, which of these kinds needs only pools: if another kind cannot be watched,
-//! Services still get their addresses.
+//! It is separate from address allocation, which of these kinds needs only pools: if another kind cannot be
+//! watched, Services still get their addresses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use lb_kube::cluster::Cluster;
 use lb_kube::config_errors::ConfigErrors;
+use lb_kube::event_reason::EventReason;
 use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
 use lb_kube::kinds::CONFIGURATION_KINDS;
 use lb_kube::leadership::Leadership;
@@ -129,8 +131,7 @@ fn event(reference: &ObjectRef, object: Option<&Sourced<Object>>, note: &str) ->
     };
     NewEvent {
         regarding,
-        is_warning: true,
-        reason: "ConfigurationError",
+        reason: EventReason::ConfigurationError,
         note: note.to_owned(),
         action: "Configure",
     }

@@ -20,8 +20,8 @@ pub const KEY: &str = "key";
 /// Delay after a failed attempt to create it.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Ensures that the Secret exists. An existing one is never changed: nodes with different keys would disagree on the owner
-/// of a flow.
+/// Ensures that the Secret exists. An existing one is never changed: nodes with different keys would disagree
+/// on the owner of a flow.
 pub(super) async fn ensure(client: Client, namespace: &str) {
     let secrets = Api::<Secret>::namespaced(client, namespace);
     let mut log = ErrorLog::new("agents cannot start without the key");

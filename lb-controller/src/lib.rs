@@ -1,11 +1,11 @@
 //! The controller (`fairlead controller`): assigns addresses to Services.
 //!
-//! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a watch
-//! delivers a write only some time after it was made.
+//! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a
+//! watch delivers a write only some time after it was made.
 
 mod config_check;
 pub mod hash_key;
-mod metrics;
+pub mod metrics;
 mod plan;
 mod preconditions;
 mod service_events;

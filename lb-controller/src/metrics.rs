@@ -9,7 +9,7 @@ use lb_kube::client::stats;
 use lb_kube::reading::Reading;
 use lb_model::PoolName;
 use lb_runtime::http;
-use lb_runtime::metrics::Exporter;
+use lb_runtime::metrics::{Exporter, MetricDescription, MetricDescriptions, MetricSink};
 use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -75,10 +75,25 @@ impl Exporter for ControllerExporter {
     }
 }
 
+/// Describes all metrics.
+///
+/// # Errors
+/// When a metric's name is invalid.
+pub fn descriptions() -> Result<Vec<MetricDescription>, prometheus::Error> {
+    let descriptions = MetricDescriptions::default();
+    register_all(&descriptions, &ControllerView::default())?;
+    Ok(descriptions.into_vec())
+}
+
 fn registry(view: &ControllerView) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
-    view.reading.register(&registry)?;
-    stats().register(&registry)?;
+    register_all(&registry, view)?;
+    Ok(registry)
+}
+
+fn register_all(registry: &impl MetricSink, view: &ControllerView) -> Result<(), prometheus::Error> {
+    view.reading.register(registry)?;
+    stats().register(registry)?;
     for (name, help, read) in POOLS {
         let gauges = IntGaugeVec::new(Opts::new(name, help), &["pool"])?;
         for (pool, usage) in &view.usage {
@@ -86,7 +101,7 @@ fn registry(view: &ControllerView) -> Result<Registry, prometheus::Error> {
         }
         registry.register(Box::new(gauges))?;
     }
-    Ok(registry)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ impl AllocationPlanner {
 
     pub(super) fn plan(&mut self, snapshot: &Snapshot) -> AllocationPlan {
         self.forget_observed(&snapshot.objects);
-        // Only the model's pools are used, with their reserved addresses: its Services do not include those without an
-        // address.
+        // Only the model's pools are used, with their reserved addresses: its Services do not include those
+        // without an address.
         let (pools, mut pool_problems) = Model::after(&self.pools, &pool_inputs(&snapshot.objects), None);
         pool_problems.retain(|problem| problem.object.as_ref().is_some_and(|object| object.is(POOL)));
         self.pools = pools;
@@ -74,7 +74,8 @@ impl AllocationPlanner {
             self.unobserved.get(name).is_none_or(|unobserved| unobserved.change != *change)
         });
         if self.lacks_a_pool(snapshot) {
-            // An address without a pool may belong to an invalid one: leave Services that have such an address alone.
+            // An address without a pool may belong to an invalid one: leave Services that have such an
+            // address alone.
             let is_of_none = |address: &IpAddr| self.pools.pools.of(*address).is_none();
             changes.retain(|(name, _)| {
                 requests.requests.get(name).is_none_or(|request| !request.held.iter().any(is_of_none))
@@ -110,7 +111,7 @@ impl AllocationPlanner {
             if let Object::Service(service) = &object.value {
                 let version = service.metadata.resource_version.as_deref();
                 let version = version.and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-                versions.insert(name(object), version);
+                versions.insert(service_name(object), version);
             }
         }
         // A deletion is observed when the Service is missing.
@@ -119,7 +120,8 @@ impl AllocationPlanner {
     }
 }
 
-fn name(object: &Sourced<Object>) -> ServiceName {
+/// Returns the name of a Service.
+pub(super) fn service_name(object: &Sourced<Object>) -> ServiceName {
     ServiceName {
         namespace: object.value.namespace().unwrap_or_default().to_owned(),
         name: object.value.metadata().name.clone(),
@@ -138,7 +140,7 @@ fn pool_inputs(objects: &[Arc<Sourced<Object>>]) -> Vec<Arc<Sourced<Object>>> {
 mod tests {
     use super::*;
     use lb_api::objects;
-    use lb_api::problem::{ObjectRef, Reason};
+    use lb_api::problem::{ObjectRef, ReadReason};
 
     fn snapshot(services: &[(&str, u64, &str)]) -> Snapshot {
         let mut text =
@@ -208,7 +210,7 @@ mod tests {
         unreadable.objects.retain(|object| !matches!(object.value, Object::IpAddressPool(_)));
         assert_eq!(given(&AllocationPlanner::new(None).plan(&unreadable)), ["b []"]);
         let pool = ObjectRef { kind: "IPAddressPool".into(), namespace: Some("lb".into()), name: "a".into() };
-        unreadable.problems.push(Problem::about(pool, Reason::NoKind));
+        unreadable.problems.push(Problem::about(pool, ReadReason::NoKind));
         assert_eq!(given(&AllocationPlanner::new(None).plan(&unreadable)), [] as [&str; 0]);
     }
 

@@ -1,5 +1,5 @@
-//! Preconditions of writes: a write names the version that it replaces, fails with 409 if the object has changed, and is
-//! then planned again from the new version.
+//! Preconditions of writes: a write names the version that it replaces, fails with 409 if the object has
+//! changed, and is then planned again from the new version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
 use lb_ipam::{AllocationError, Decision, ServiceChange};
 use lb_model::ServiceName;
 
-use super::plan::AllocationPlan;
+use super::plan::{AllocationPlan, service_name};
+use lb_kube::event_reason::EventReason;
 use lb_kube::events::{EmittedFacts, EventQueue, NewEvent};
 use lb_kube::snapshot::Snapshot;
 
-/// What an Event says: whether it is a warning, reason and note.
-type Message = (bool, &'static str, String);
-
-const NORMAL: bool = false;
-const WARNING: bool = true;
+/// Reason and note of an Event.
+type Message = (EventReason, String);
 
 /// Emits Events about Services.
 pub(super) struct ServiceEvents {
@@ -35,15 +34,14 @@ impl ServiceEvents {
             .objects
             .iter()
             .filter(|object| matches!(object.value, Object::Service(_)))
-            .map(|object| (name(object), &**object))
+            .map(|object| (service_name(object), &**object))
             .collect();
         // A Service that is not in the snapshot gets no Event.
-        let emit = |name: &ServiceName, (is_warning, reason, note): &Message| {
+        let emit = |name: &ServiceName, (reason, note): &Message| {
             services.get(name).is_none_or(|service| {
                 self.events.try_emit(NewEvent {
                     regarding: reference(service),
-                    is_warning: *is_warning,
-                    reason,
+                    reason: *reason,
                     note: note.clone(),
                     action: "Allocate",
                 })
@@ -62,12 +60,12 @@ impl ServiceEvents {
 fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message> {
     let mut messages = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
-        messages.push((NORMAL, "ClearAssignment", format!("Address removed: {cleared}")));
+        messages.push((EventReason::ClearAssignment, format!("Address removed: {cleared}")));
     }
     match change {
         ServiceChange::Give { addresses, .. } if decision.is_some_and(|decision| decision.is_new) => {
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            messages.push((NORMAL, "IPAllocated", format!("Assigned IP [{}]", list.join(" "))));
+            messages.push((EventReason::IpAllocated, format!("Assigned IP [{}]", list.join(" "))));
         }
         ServiceChange::Give { .. } | ServiceChange::Clear { .. } => {}
     }
@@ -85,32 +83,34 @@ fn conditions(plan: &AllocationPlan) -> Vec<(ServiceName, Message)> {
     for (name, keys) in &plan.deprecated {
         for key in keys {
             let note = format!("annotation metallb.universe.tf/{key} is deprecated; use metallb.io/{key}");
-            conditions.push((name.clone(), (WARNING, "deprecatedAnnotation", note)));
+            conditions.push((name.clone(), (EventReason::DeprecatedAnnotation, note)));
         }
     }
     for problem in &plan.problems {
-        let Some(object) = problem.object.as_ref().filter(|object| object.kind == "Service") else {
+        let Some(object) = problem.object.as_ref().filter(|object| object.is(ObjectKind::SERVICE)) else {
             continue;
         };
         let namespace = object.namespace.clone().unwrap_or_default();
         let name = ServiceName { namespace, name: object.name.clone() };
-        conditions.push((name, (WARNING, "LoadBalancerFailed", problem.to_string())));
+        conditions.push((name, (EventReason::LoadBalancerFailed, problem.to_string())));
     }
     conditions
 }
 
 fn of_refusal(refusal: &AllocationError, has_address: bool) -> Message {
     if has_address {
-        (NORMAL, "AdditionalAssignFailed", format!("No second address: {refusal}"))
+        (EventReason::AdditionalAssignFailed, format!("No second address: {refusal}"))
     } else {
-        (WARNING, refusal.event_reason(), format!("No address: {refusal}"))
+        (reason_of(refusal), format!("No address: {refusal}"))
     }
 }
 
-fn name(object: &Sourced<Object>) -> ServiceName {
-    ServiceName {
-        namespace: object.value.namespace().unwrap_or_default().to_owned(),
-        name: object.value.metadata().name.clone(),
+fn reason_of(refusal: &AllocationError) -> EventReason {
+    match refusal {
+        AllocationError::NotEnoughClusterAddresses => EventReason::NotEnoughClusterAddresses,
+        AllocationError::NoClusterAddress => EventReason::NoClusterAddress,
+        AllocationError::Family { .. } | AllocationError::Families => EventReason::NoAddressOfFamily,
+        _ => EventReason::AllocationFailed,
     }
 }
 

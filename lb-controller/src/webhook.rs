@@ -1,8 +1,8 @@
 //! The webhook: validates changes of objects, and converts them between versions, for API servers.
 //!
-//! Every controller serves it, whether or not it leads. The controllers issue its serving certificate themselves and
-//! share it in a Secret, so the cluster needs nothing else. If an API server gets no response, the `failurePolicy` of its
-//! webhook configuration applies.
+//! Every controller serves it, whether or not it leads. The controllers issue its serving certificate
+//! themselves and share it in a Secret, so the cluster needs nothing else. If an API server gets no response,
+//! the `failurePolicy` of its webhook configuration applies.
 
 mod cert_rotator;
 pub mod certificate;
@@ -48,24 +48,25 @@ pub struct WebhookOptions {
 }
 
 /// The webhook.
-pub struct Webhook {
+pub(crate) struct Webhook {
     /// The client for the cluster.
-    pub client: Client,
+    pub(crate) client: Client,
     /// The namespace in which objects of `metallb.io` count.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name of the ValidatingWebhookConfiguration.
-    pub configuration: String,
+    pub(crate) configuration: String,
     /// Namespace of the Secret: a separate one is out of reach of roles that may read the agents' Secrets.
-    pub secret_namespace: String,
+    pub(crate) secret_namespace: String,
     /// The port to listen on.
-    pub port: u16,
-    /// HttpLimits of the HTTP server.
-    pub limits: HttpLimits,
+    pub(crate) port: u16,
+    /// Limits of the HTTP server.
+    pub(crate) limits: HttpLimits,
 }
 
 impl Webhook {
-    /// Serves until the task is aborted. Errors are logged and retried: no Service waits for its address because of them.
-    pub async fn run(self) {
+    /// Serves until the task is aborted. Errors are logged and retried: no Service waits for its address
+    /// because of them.
+    pub(crate) async fn run(self) {
         let (sender, tls_config) = watch::channel(None);
         let rotator = CertRotator {
             client: self.client.clone(),

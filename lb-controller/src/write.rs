@@ -1,6 +1,7 @@
 //! The writer: status and annotations of Services, status of pools.
 //!
-//! The client sends writes only while this process leads, and every write names the version that it was plan on.
+//! The client sends writes only while this process leads, and every write names the version that it was
+//! planned from.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -166,8 +167,8 @@ async fn service(
     }
 }
 
-/// Sets the address. The annotations are part of the status update, which may contain metadata: they appear together with
-/// the address, and the controller needs no permission to update Services.
+/// Sets the address. The annotations are part of the status update, which may contain metadata: they appear
+/// together with the address, and the controller needs no permission to update Services.
 async fn give(
     services: &Api<Service>,
     name: &ServiceName,
@@ -213,7 +214,8 @@ fn with_name(namespace: &str, name: &str, mut metadata: Map<String, Value>) -> M
     metadata
 }
 
-/// Returns whether a failed write is an error: not if the object was deleted or has changed, or this process does not lead.
+/// Returns whether a failed write is an error: not if the object was deleted or has changed, or this process
+/// does not lead.
 fn is_failure(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => !matches!(status.code, 404 | 409),

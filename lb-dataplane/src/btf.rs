@@ -19,7 +19,7 @@ const MEMBER: usize = 12;
 
 /// The reason why BTF cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BtfError {
+pub(crate) enum BtfError {
     /// The header is invalid.
     #[error("not BTF in this machine's byte order")]
     Header,
@@ -32,7 +32,7 @@ pub enum BtfError {
 }
 
 /// Parsed BTF, with the offset of every type.
-pub struct Btf<'a> {
+pub(crate) struct Btf<'a> {
     types: &'a [u8],
     names: &'a [u8],
     /// The offset of each type; the first type has ID one.
@@ -60,7 +60,7 @@ impl<'a> Btf<'a> {
     ///
     /// # Errors
     /// When the data is not BTF, is truncated, or contains unknown kinds of types.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
         const MAGIC: u32 = 0xeb9f;
         let field = |at: usize| number(bytes, at).ok_or(BtfError::Header);
         let header = field(4)? as usize;
@@ -87,13 +87,13 @@ impl<'a> Btf<'a> {
     }
 
     /// Returns the type ID of a function.
-    pub fn function(&self, name: &str) -> Option<u32> {
+    pub(crate) fn function(&self, name: &str) -> Option<u32> {
         self.find(FUNC, name)
     }
 
     /// Returns the offset in bytes of a nested member of a structure. Every member of the path except the
     /// last one is a structure or union.
-    pub fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
+    pub(crate) fn offset(&self, structure: &str, path: &[&str]) -> Option<u32> {
         let mut id = self.find(STRUCT, structure)?;
         let mut bits = 0;
         for name in path {

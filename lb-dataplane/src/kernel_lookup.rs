@@ -118,7 +118,7 @@ fn attempt(abi: Option<ConntrackAbi>) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// When the object lacks one of the placeholders.
-pub fn patched(object: &[u8], abi: Option<ConntrackAbi>) -> Result<Vec<u8>, String> {
+fn patched(object: &[u8], abi: Option<ConntrackAbi>) -> Result<Vec<u8>, String> {
     let mut patched = object.to_vec();
     patch(&mut patched, marker::ALLOWED, instruction::move_to_r0(1))?;
     if let Some(ConntrackAbi { look_up, release, state, status }) = abi {
@@ -150,7 +150,7 @@ fn patch(object: &mut [u8], marker: i32, by: [u8; 8]) -> Result<(), String> {
 
 /// The running kernel's kfunc IDs and member offsets for conntrack lookups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConntrackAbi {
+struct ConntrackAbi {
     look_up: u32,
     release: u32,
     state: i16,
@@ -162,7 +162,7 @@ impl ConntrackAbi {
     ///
     /// # Errors
     /// The reason why the kernel does not support conntrack lookups.
-    pub fn of_this_kernel() -> Result<Self, String> {
+    fn of_this_kernel() -> Result<Self, String> {
         let bytes = std::fs::read(VMLINUX).map_err(|error| format!("cannot read {VMLINUX}: {error}"))?;
         let btf = Btf::parse(&bytes).map_err(|error| format!("{VMLINUX}: {error}"))?;
         Self::of(&btf).ok_or_else(|| {

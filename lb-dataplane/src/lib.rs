@@ -18,7 +18,7 @@
 pub mod attach;
 pub mod attachment;
 pub mod bfd;
-pub mod btf;
+mod btf;
 pub mod counters;
 pub mod kernel_lookup;
 pub mod liveness;

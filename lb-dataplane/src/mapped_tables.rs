@@ -31,7 +31,7 @@ impl LivenessCells {
     }
 
     /// Sets the probe clock.
-    pub fn set_clock(&self, value: u32) {
+    pub(crate) fn set_clock(&self, value: u32) {
         self.write(capacity::CLOCK as usize, Liveness { last_seen: value, state: 0 });
     }
 
@@ -41,7 +41,7 @@ impl LivenessCells {
     }
 
     /// Marks a node as dead for long: it has not died recently.
-    pub fn forget(&self, node: NodeIndex) {
+    pub(crate) fn forget(&self, node: NodeIndex) {
         let last_seen = self.clock().wrapping_sub(LONG_SILENCE);
         self.write(usize::from(node), Liveness { last_seen, state: LIVENESS_UP });
     }

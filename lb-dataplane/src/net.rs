@@ -8,7 +8,7 @@ mod address;
 pub mod blackhole;
 pub mod driver_error;
 pub mod link;
-pub mod next_hop;
+mod next_hop;
 pub mod observe;
 pub mod unnumbered;
 pub mod uplinks;

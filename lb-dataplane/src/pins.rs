@@ -19,12 +19,12 @@ impl Pins {
     }
 
     /// Returns the mount point of the BPF file system.
-    pub fn bpffs(&self) -> &Path {
+    pub(crate) fn bpffs(&self) -> &Path {
         &self.bpffs
     }
 
     /// Returns whether a BPF file system is mounted there.
-    pub fn is_mounted(&self) -> bool {
+    pub(crate) fn is_mounted(&self) -> bool {
         statfs(&self.bpffs).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
     }
 
@@ -47,7 +47,7 @@ impl Pins {
     ///
     /// # Errors
     /// When the directory exists and cannot be read.
-    pub fn linked_interfaces(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn linked_interfaces(&self) -> io::Result<Vec<String>> {
         let names = entries(&self.directory())?.into_iter().filter_map(|path| interface_of(&path));
         Ok(names.collect())
     }
@@ -56,7 +56,7 @@ impl Pins {
     ///
     /// # Errors
     /// When a directory exists and cannot be read.
-    pub fn links(&self) -> io::Result<Vec<(String, PathBuf)>> {
+    pub(crate) fn links(&self) -> io::Result<Vec<(String, PathBuf)>> {
         let mut links = Vec::new();
         for layout in self.layouts()? {
             links.extend(entries(&layout)?.into_iter().filter_map(|path| Some((interface_of(&path)?, path))));
@@ -68,7 +68,7 @@ impl Pins {
     ///
     /// # Errors
     /// When a pin exists and cannot be removed.
-    pub fn remove_other_layouts(&self) -> io::Result<()> {
+    pub(crate) fn remove_other_layouts(&self) -> io::Result<()> {
         for layout in self.layouts()?.into_iter().filter(|layout| *layout != self.directory()) {
             for path in entries(&layout)? {
                 remove(path, &mut Vec::new())?;

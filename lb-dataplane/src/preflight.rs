@@ -12,18 +12,18 @@ use super::pins::Pins;
 
 /// The oldest supported and tested kernel. Multi-buffer XDP and the helper that returns the length of such
 /// packets exist since 5.18, but no kernel in between has a package to test with.
-pub const OLDEST_KERNEL: KernelRelease = KernelRelease { major: 6, minor: 1 };
+const OLDEST_KERNEL: KernelRelease = KernelRelease { major: 6, minor: 1 };
 
 /// The major and minor number of a kernel release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KernelRelease {
+struct KernelRelease {
     major: u32,
     minor: u32,
 }
 
 impl KernelRelease {
     /// Parses the output of `uname -r`.
-    pub fn parse(release: &str) -> Option<Self> {
+    fn parse(release: &str) -> Option<Self> {
         let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
         let mut next = || numbers.next()?.parse().ok();
         Some(Self { major: next()?, minor: next()? })

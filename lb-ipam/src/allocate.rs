@@ -84,7 +84,7 @@ impl<'a> AllocationPass<'a> {
         Ok(assignment)
     }
 
-    /// Whether a Service that requires both families has both, or its pool has both.
+    /// Returns whether a Service that requires both families has both, or its pool has both.
     fn can_have_both(&self, request: &Request, kept: &Assignment) -> bool {
         let Some(missing) = missing(request, kept) else { return true };
         let of_pool = self.pools.iter().find(|(name, _)| **name == kept.pool);

@@ -37,7 +37,7 @@ impl ServiceChange {
     /// The annotation with the last addresses of a Service.
     pub const LAST_ADDRESSES: &'static str = LAST_ANNOTATION;
 
-    /// Whether addresses are only removed.
+    /// Returns whether addresses are only removed.
     pub fn is_clear(&self) -> bool {
         matches!(self, Self::Clear { .. })
     }

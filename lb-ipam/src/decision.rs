@@ -151,15 +151,3 @@ fn family_words(family: Option<IpFamily>) -> &'static str {
         None => "IPv4 and IPv6",
     }
 }
-
-impl AllocationError {
-    /// Returns the reason of the Event, which is MetalLB's.
-    pub fn event_reason(&self) -> &'static str {
-        match self {
-            Self::NotEnoughClusterAddresses => "not enough clusterips",
-            Self::NoClusterAddress => "noclusterIPsIPFamily",
-            Self::Family { .. } | Self::Families => "nolbIPsIPFamily",
-            _ => "AllocationFailed",
-        }
-    }
-}

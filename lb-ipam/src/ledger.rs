@@ -19,7 +19,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Whether a Service holds it.
+    /// Returns whether a Service holds it.
     pub(super) fn is_taken(&self, address: IpAddr) -> bool {
         self.holders.contains_key(&address)
     }
@@ -29,7 +29,7 @@ impl Ledger {
         self.holders.range(first..=last).map(|(address, _)| *address)
     }
 
-    /// Whether a Service can share it with its holders.
+    /// Returns whether a Service can share it with its holders.
     pub(super) fn check(&self, address: IpAddr, sharing: &Sharing) -> Result<(), AllocationError> {
         for (name, other) in self.holders.get(&address).into_iter().flatten() {
             let by = name.to_string();

@@ -87,7 +87,7 @@ pub(super) enum Conflict {
 }
 
 impl Request {
-    /// Whether `other` requests the same, whatever either holds.
+    /// Returns whether `other` requests the same, whatever either holds.
     pub(super) fn asks_the_same(&self, other: &Self) -> bool {
         self.labels == other.labels
             && self.families == other.families

@@ -1,8 +1,8 @@
 //! The client of the API server.
 //!
-//! Over TLS, all watches and reads of a client share one HTTP/2 connection. The leader's writes and its Lease use
-//! HTTP/1.1: a request that times out closes its connection, and leaves nothing in a send buffer. Every request has a
-//! deadline, and a server that does not respond at all is detected within seconds.
+//! Over TLS, all watches and reads of a client share one HTTP/2 connection. The leader's writes and its Lease
+//! use HTTP/1.1: a request that times out closes its connection, and leaves nothing in a send buffer. Every
+//! request has a deadline, and a server that does not respond at all is detected within seconds.
 
 mod body;
 pub mod error_log;
@@ -30,8 +30,8 @@ use transport::Transport;
 
 /// Timeout of a TCP connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection is closed if sent data is not acknowledged for this long (TCP_USER_TIMEOUT). The leader's Lease outlives
-/// its last write by more than this.
+/// A connection is closed if sent data is not acknowledged for this long (TCP_USER_TIMEOUT). The leader's
+/// Lease outlives its last write by more than this.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(4);
 /// TCP keepalive: idle time before the first probe, and interval of probes.
 const KEEPALIVE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)];
@@ -39,10 +39,11 @@ const KEEPALIVE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)
 const PING: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(5)];
 /// Number of idle connections that are kept.
 const MAX_IDLE: usize = 4;
-/// Timeout of requests other than watches: shorter than the time after which a leader that cannot renew must stop.
+/// Timeout of requests other than watches: shorter than the time after which a leader that cannot renew must
+/// stop.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-/// Timeout of the leader's writes. With [`TCP_USER_TIMEOUT`], no write of a leader is in flight when another may
-/// lead.
+/// Timeout of the leader's writes. With [`TCP_USER_TIMEOUT`], no write of a leader is in flight when another
+/// may lead.
 const LEADER_WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The kind of process that uses the client: part of the `User-Agent`.
@@ -199,7 +200,8 @@ impl ApiServer {
     }
 }
 
-/// Creates a client for the cluster of a kubeconfig; without one, of `KUBECONFIG` or the pod's service account.
+/// Creates a client for the cluster of a kubeconfig; without one, of `KUBECONFIG` or the pod's service
+/// account.
 ///
 /// # Errors
 /// See [`ClientError`]. It does not connect yet, so a server that does not answer is no error.

@@ -1,7 +1,7 @@
 //! The objects of a cluster, as watched at the API server.
 //!
-//! A task per kind watches it; Secrets are read by name. While the server does not answer, the last known objects stay
-//! in use; an object that has become invalid keeps its last valid version.
+//! A task per kind watches it; Secrets are read by name. While the server does not answer, the last known
+//! objects stay in use; an object that has become invalid keeps its last valid version.
 
 mod reflector;
 mod secrets;
@@ -34,8 +34,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts to watch these kinds. Objects of `metallb.io` and Secrets count in `namespace`, other kinds in all
-    /// namespaces. Secrets are those that BGPPeers reference, so these must be among the kinds as well.
+    /// Starts to watch these kinds. Objects of `metallb.io` and Secrets count in `namespace`, other kinds in
+    /// all namespaces. Secrets are those that BGPPeers reference, so these must be among the kinds as well.
     pub fn watch(client: &Client, kinds: &[ObjectKind], namespace: &str) -> Self {
         let store = Arc::new(Store::new(kinds.iter().map(|kind| kind.name)));
         let mut tasks = JoinSet::new();
@@ -62,8 +62,8 @@ impl Cluster {
         }
     }
 
-    /// Returns all objects; `None` until every kind has been listed once: before that, an object that is missing may
-    /// only not have been received yet.
+    /// Returns all objects; `None` until every kind has been listed once: before that, an object that is
+    /// missing may only not have been received yet.
     pub fn read(&self) -> Option<Snapshot> {
         let kinds = self.store.lock();
         if !kinds.values().all(|kind| kind.synced) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lb_api::kind::ObjectKind;
 use lb_api::problem::{ObjectRef, Problem, Severity};
 
-/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are not part of
-/// it: an error in one of them concerns that object only.
+/// The errors in the load balancer's configuration, a sentence each. Services, their endpoints and Nodes are
+/// not part of it: an error in one of them concerns that object only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// Errors in address pools.
@@ -40,20 +40,20 @@ fn is_of(problem: &Problem, kind: ObjectKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lb_api::problem::Reason;
+    use lb_api::problem::{ReadReason, Reason};
 
-    fn problem(kind: &str, reason: Reason) -> Problem {
+    fn problem(kind: &str, reason: impl Into<Reason>) -> Problem {
         Problem::about(ObjectRef { kind: kind.into(), namespace: None, name: "a".into() }, reason)
     }
 
     #[test]
     fn config_errors_are_errors_in_configuration_kinds() {
         let problems = [
-            problem("BGPPeer", Reason::NoKind),
-            problem("Service", Reason::NoKind),
+            problem("BGPPeer", ReadReason::NoKind),
+            problem("Service", ReadReason::NoKind),
             problem("IPAddressPool", Reason::NoServingEndpoint),
             problem("IPAddressPool", Reason::EmptyPool),
-            Problem::general(Reason::NoKind),
+            Problem::general(ReadReason::NoKind),
         ];
         let expected = ConfigErrors {
             pools: Arc::new([problems[3].to_string()]),

@@ -1,8 +1,9 @@
 //! Objects from a directory of YAML files, for machines without Kubernetes.
 //!
-//! A thread watches the directory, reads files and parses them, so no other thread waits for a disk. A changed file takes
-//! effect at once. An object that has become invalid keeps its last valid version. So do all objects of a file that cannot
-//! be read, is being written, or is not valid YAML; and all objects while the directory itself is missing.
+//! A thread watches the directory, reads files and parses them, so no other thread waits for a disk. A
+//! changed file takes effect at once. An object that has become invalid keeps its last valid version. So do
+//! all objects of a file that cannot be read, is being written, or is not valid YAML; and all objects while
+//! the directory itself is missing.
 
 mod files;
 mod inotify;

@@ -1,6 +1,7 @@
 //! The Event queue: emits Events one at a time, at a limited rate.
 //!
-//! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again later.
+//! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again
+//! later.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
+use crate::event_reason::EventReason;
 use crate::rate_limit::TokenBucket;
 
 /// Interval at which a queue that has used up its rate looks for a token.
@@ -24,10 +26,8 @@ const MAX_NOTE: usize = 1024;
 pub struct NewEvent {
     /// The object that the Event is about. A Service's UID may be missing: the queue looks it up.
     pub regarding: ObjectReference,
-    /// Whether a user has to act: the type is `Warning`, not `Normal`.
-    pub is_warning: bool,
-    /// The reason, in CamelCase.
-    pub reason: &'static str,
+    /// The reason, which decides the type.
+    pub reason: EventReason,
     /// The message.
     pub note: String,
     /// The action that was taken or failed.
@@ -59,8 +59,8 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// Creates a queue, and the task that emits its Events until it is aborted. `component` and `instance` are reported
-    /// as the source of the Events.
+    /// Creates a queue, and the task that emits its Events until it is aborted. `component` and `instance`
+    /// are reported as the source of the Events.
     pub fn new(
         client: Client,
         component: &str,
@@ -95,8 +95,8 @@ impl<Fact: Ord> EmittedFacts<Fact> {
         Self(facts.into_iter().collect())
     }
 
-    /// Calls `emit` for each fact that is new among those that hold now. A fact for which it returns false is new again
-    /// the next time. Returns whether all facts have been emitted.
+    /// Calls `emit` for each fact that is new among those that hold now. A fact for which it returns false is
+    /// new again the next time. Returns whether all facts have been emitted.
     pub fn update(
         &mut self,
         facts: impl IntoIterator<Item = Fact>,
@@ -128,7 +128,7 @@ async fn emit_all(
         while bucket.take(1, start.elapsed()) == 0 {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        let reason = event.reason;
+        let reason = event.reason.as_str();
         // Best effort: an Event that cannot be written is lost.
         match tokio::time::timeout(REQUEST_TIMEOUT, emit(&client, &recorder, event)).await {
             Ok(Ok(())) => {}
@@ -156,14 +156,14 @@ async fn look_up_service(client: &Client, regarding: &ObjectReference) -> kube::
 }
 
 fn to_api(event: NewEvent) -> (Event, ObjectReference) {
-    let NewEvent { regarding, is_warning, reason, mut note, action } = event;
+    let NewEvent { regarding, reason, mut note, action } = event;
     if note.len() > MAX_NOTE {
         note.truncate(note.floor_char_boundary(MAX_NOTE - '…'.len_utf8()));
         note.push('…');
     }
     let event = Event {
-        type_: if is_warning { EventType::Warning } else { EventType::Normal },
-        reason: reason.to_owned(),
+        type_: if reason.is_warning() { EventType::Warning } else { EventType::Normal },
+        reason: reason.as_str().to_owned(),
         note: Some(note),
         action: action.to_owned(),
         secondary: None,
@@ -179,8 +179,7 @@ mod tests {
     fn a_note_that_is_too_long_for_the_server_is_cut_at_a_character_boundary() {
         let event = |note: String| NewEvent {
             regarding: ObjectReference::default(),
-            is_warning: true,
-            reason: "r",
+            reason: EventReason::ConfigurationError,
             note,
             action: "a",
         };

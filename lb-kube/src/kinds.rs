@@ -2,8 +2,8 @@
 
 use lb_api::kind::ObjectKind;
 
-/// The kinds that configure the load balancer, and Nodes, with which a configuration may conflict. The Secrets that
-/// BGPPeers reference are not included: only agents may read them.
+/// The kinds that configure the load balancer, and Nodes, with which a configuration may conflict. The
+/// Secrets that BGPPeers reference are not included: only agents may read them.
 pub const CONFIGURATION_KINDS: [ObjectKind; 7] = {
     let [a, b, c, d, e, f] = ObjectKind::CONFIGURATION;
     [ObjectKind::NODE, a, b, c, d, e, f]

@@ -30,7 +30,7 @@ pub(crate) struct NotLeading;
 
 /// Counts a write as in flight until it is dropped.
 #[derive(Debug)]
-pub struct InFlightWrite {
+pub(crate) struct InFlightWrite {
     leadership: Leadership,
 }
 
@@ -56,7 +56,7 @@ impl Leadership {
     }
 
     /// Begins a write; `None` if this process is not the leader.
-    pub fn begin(&self) -> Option<InFlightWrite> {
+    pub(crate) fn begin(&self) -> Option<InFlightWrite> {
         // Count first: revoking the leadership waits for the writes that have been counted.
         self.in_flight.send_modify(|count| *count += 1);
         let write = InFlightWrite { leadership: self.clone() };
@@ -75,15 +75,16 @@ impl Drop for InFlightWrite {
 }
 
 impl LeadershipSender {
-    /// Sets when the leadership ends; `None` if it is not held. Returns whether this process leads, if that has changed.
-    pub fn set(&self, until: Option<Instant>) -> Option<bool> {
+    /// Sets when the leadership ends; `None` if it is not held. Returns whether this process leads, if that
+    /// has changed.
+    pub(crate) fn set(&self, until: Option<Instant>) -> Option<bool> {
         *self.leadership.until() = until;
         let leads = self.leadership.is_leader();
         self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads).then_some(leads)
     }
 
     /// Waits until no write is in flight.
-    pub async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         let mut in_flight = self.leadership.in_flight.subscribe();
         // `self` holds the sender, so this cannot fail.
         let _ = in_flight.wait_for(|count| *count == 0).await;

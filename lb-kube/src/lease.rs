@@ -1,12 +1,13 @@
 //! Leader election: the process that holds the Lease is the leader.
 //!
-//! Clocks of machines differ, so the times in a Lease are ignored: it has expired if it has not changed for its
-//! duration, by the observer's own clock. The holder stops leading some time before that, whether or not it can reach
-//! the server.
+//! Clocks of machines differ, so the times in a Lease are ignored: it has expired if it has not changed for
+//! its duration, by the observer's own clock. The holder stops leading some time before that, whether or not
+//! it can reach the server.
 
 mod election;
 
-pub use election::{Election, ElectionStep, LeaseRecord, LeaseTimings};
+pub use election::LeaseTimings;
+use election::{Election, ElectionStep, LeaseRecord};
 
 use std::time::{Duration, Instant};
 
@@ -127,7 +128,8 @@ impl ElectionTask {
         self.election.handle_failure(self.start.elapsed());
     }
 
-    /// Writes the Lease over the version that was read last: of two candidates that write at once, one succeeds.
+    /// Writes the Lease over the version that was read last: of two candidates that write at once, one
+    /// succeeds.
     async fn write(&self, spec: LeaseSpec) -> kube::Result<Lease> {
         let LeaderElector { api, name, .. } = &self.elector;
         match &self.lease {

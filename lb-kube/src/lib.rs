@@ -1,9 +1,11 @@
-//! The Kubernetes client side: objects from an API server or a directory; statuses, Events and Leases written to it.
+//! The Kubernetes client side: objects from an API server or a directory; statuses, Events and Leases written
+//! to it.
 
 pub mod client;
 pub mod cluster;
 pub mod config_errors;
 pub mod directory;
+pub mod event_reason;
 pub mod events;
 pub mod kinds;
 pub mod leadership;

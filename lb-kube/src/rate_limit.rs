@@ -99,8 +99,9 @@ impl<Key: Ord> ObjectBackoff<Key> {
         self.objects.get(key).is_none_or(|state| now >= state.next)
     }
 
-    /// Handles an attempt to write an object; `changes` is the backoff between successful writes. An object that is due
-    /// again soon after it may be written keeps changing: a peer flaps, or another writer overwrites the object.
+    /// Handles an attempt to write an object; `changes` is the backoff between successful writes. An object
+    /// that is due again soon after it may be written keeps changing: a peer flaps, or another writer
+    /// overwrites the object.
     pub(super) fn handle_write(&mut self, key: Key, changes: Backoff, outcome: WriteOutcome, now: Duration) {
         let zero = Duration::ZERO;
         let new = ObjectState { written_at: now, interval: zero, next: now, retry_delay: zero };

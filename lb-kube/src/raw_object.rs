@@ -20,8 +20,8 @@ const METADATA: [&str; 7] =
 /// Top-level fields that are kept, of any kind.
 const FIELDS: [&str; 9] =
     ["metadata", "spec", "status", "addressType", "endpoints", "ports", "type", "data", "stringData"];
-/// Kinds whose resource version is dropped, so that an update of nothing else is no change: every kubelet updates its
-/// Node at least every five minutes.
+/// Kinds whose resource version is dropped, so that an update of nothing else is no change: every kubelet
+/// updates its Node at least every five minutes.
 const VERSIONLESS: [&str; 2] = ["Node", "EndpointSlice"];
 
 /// An object of any kind, as text: a long list of parsed objects would take many times the memory.
@@ -39,7 +39,8 @@ impl RawObject {
         (text(&self.metadata.namespace), text(&self.metadata.name))
     }
 
-    /// Parses the object; returns its problems as well. Items of a list do not name their kind, so `resource` does.
+    /// Parses the object; returns its problems as well. Items of a list do not name their kind, so `resource`
+    /// does.
     pub(super) fn parse(&self, resource: &ApiResource) -> (Option<Sourced<Object>>, Vec<Problem>) {
         // The text was serialized from a value, so it parses.
         let mut value: Value = serde_json::from_str(&self.text).unwrap_or_default();

@@ -2,52 +2,52 @@
 
 use std::collections::BTreeSet;
 
-use lb_api::problem::{Problem, Reason, Severity};
-use lb_runtime::metrics::{MetricType, register};
-use prometheus::Registry;
+use lb_api::problem::{Problem, ReadReason, Reason, Severity};
+use lb_runtime::metrics::{MetricSink, MetricType, register};
 
-/// What became of reading the objects.
+/// The state of reading the objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Whether they have been read at all.
+    /// Whether they have been read at least once.
     pub loaded: bool,
-    /// Whether what is in force is older than what is written, because that is wrong or cannot be read.
+    /// Whether the active configuration is older than its source, which is invalid or unreadable.
     pub stale: bool,
-    /// How often they were read.
+    /// Number of reads.
     pub updates: u64,
-    /// How often nothing could be read, or something was invalid that had not been so before.
+    /// Number of reads that failed, or found an object newly invalid.
     pub errors: u64,
-    /// What is invalid, by object and reason.
+    /// The current errors, by object and reason.
     pub invalid: BTreeSet<String>,
 }
 
 impl Reading {
-    /// They could not be read.
+    /// Counts a failed read.
     pub fn failed(&mut self) {
         self.updates += 1;
         self.errors += 1;
         self.stale = self.loaded;
     }
 
-    /// They were read, with these problems.
+    /// Counts a successful read with these problems.
     pub fn succeeded(&mut self, problems: &[Problem]) {
         self.updates += 1;
-        // One object that stays invalid is one error, however often others change.
+        // An object that stays invalid is one error, however often others change.
         let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error);
         let invalid: BTreeSet<String> = errors.map(ToString::to_string).collect();
         self.errors += u64::from(!invalid.is_subset(&self.invalid));
         self.invalid = invalid;
         self.loaded = true;
-        let is_stale =
-            |reason: &Reason| matches!(reason, Reason::StaysAsBefore | Reason::UnreadableDirectory { .. });
+        let is_stale = |reason: &Reason| {
+            matches!(reason, Reason::StaysAsBefore | Reason::Read(ReadReason::UnreadableDirectory { .. }))
+        };
         self.stale = problems.iter().any(|problem| is_stale(&problem.reason));
     }
 
-    /// Registers the counts by the names that MetalLB's have.
+    /// Registers the metrics, by MetalLB's names.
     ///
     /// # Errors
-    /// When a name is registered already.
-    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    /// If a name is already registered.
+    pub fn register(&self, registry: &impl MetricSink) -> Result<(), prometheus::Error> {
         use MetricType::{Counter, Gauge};
         let metrics = [
             (
@@ -86,17 +86,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stays_as_it_was_before_is_stale_and_so_is_what_cannot_be_read_any_more() {
+    fn the_configuration_is_stale_if_an_invalid_object_or_a_failed_read_keeps_an_older_one() {
         let counted = |reading: &Reading| (reading.loaded, reading.stale, reading.updates, reading.errors);
         let mut reading = Reading::default();
         reading.failed();
         assert_eq!(counted(&reading), (false, false, 1, 1));
         reading.succeeded(&[Problem::general(Reason::NoServingEndpoint)]);
         assert_eq!(counted(&reading), (true, false, 2, 1));
-        // New and wrong: there is nothing older that stays in force.
-        reading.succeeded(&[Problem::general(Reason::NoKind)]);
+        // A new invalid object: there is no older version that stays in use.
+        reading.succeeded(&[Problem::general(ReadReason::NoKind)]);
         assert_eq!(counted(&reading), (true, false, 3, 2));
-        reading.succeeded(&[Problem::general(Reason::NoKind), Problem::general(Reason::StaysAsBefore)]);
+        reading.succeeded(&[Problem::general(ReadReason::NoKind), Problem::general(Reason::StaysAsBefore)]);
         assert!(reading.stale);
         reading.succeeded(&[]);
         assert!(!reading.stale);
@@ -105,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_invalid_is_one_error_however_often_others_change() {
+    fn an_object_that_stays_invalid_is_one_error_however_often_others_change() {
         let mut reading = Reading::default();
-        let invalid = [Problem::general(Reason::NoKind)];
+        let invalid = [Problem::general(ReadReason::NoKind)];
         for _ in 0..10 {
             reading.succeeded(&invalid);
         }

@@ -51,8 +51,8 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 const FIRST_READ: Duration = Duration::from_secs(1);
 
 impl SourceOptions {
-    /// Returns a string that identifies the source: the directory, or a fingerprint of the cluster's hash key, which does
-    /// not reveal the key.
+    /// Returns a string that identifies the source: the directory, or a fingerprint of the cluster's hash
+    /// key, which does not reveal the key.
     pub fn identity(&self, key: &HashKey) -> String {
         match self {
             Self::Directory(path) => format!("directory {}", path.display()),
@@ -60,7 +60,8 @@ impl SourceOptions {
         }
     }
 
-    /// Returns which addresses count as a Service's: in a cluster, only those that the controller has assigned.
+    /// Returns which addresses count as a Service's: in a cluster, only those that the controller has
+    /// assigned.
     pub fn address_rule(&self) -> AddressRule {
         match self {
             Self::Directory(_) => AddressRule::HeldOrAsked,
@@ -73,7 +74,8 @@ impl Source {
     /// Starts to watch the source.
     ///
     /// # Errors
-    /// If the directory cannot be watched, or no cluster is configured. A server that does not answer is no error.
+    /// If the directory cannot be watched, or no cluster is configured. A server that does not answer is no
+    /// error.
     pub async fn open(options: &SourceOptions) -> Result<Self, SourceError> {
         Ok(match options {
             SourceOptions::Directory(path) => {
@@ -97,8 +99,8 @@ impl Source {
         }
     }
 
-    /// Waits until a change may be read, given when the last one was handled: the first change after a pause is handled
-    /// at once, those that follow shortly after are handled together.
+    /// Waits until a change may be read, given when the last one was handled: the first change after a pause
+    /// is handled at once, those that follow shortly after are handled together.
     pub async fn debounce(&self, last_handled: Instant) {
         tokio::time::sleep_until((last_handled + DEBOUNCE).into()).await;
     }

@@ -6,11 +6,11 @@
 //!                       └──────────── ActualStatus ◄──── watches ───┘
 //! ```
 //!
-//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that is
-//! unreachable, slow or refuses them only delays the status.
+//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that
+//! is unreachable, slow or refuses them only delays the status.
 
 mod actual;
-mod announce_events;
+mod advertisement_events;
 mod desired;
 mod diff;
 mod kind;

@@ -11,8 +11,9 @@ pub(crate) const TIMEOUT_SECONDS: u32 = 290;
 /// The longest delay of a [`WatchBackoff`].
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// The backoff of failed watches: kube-rs's default, capped at a few seconds, because a change must not wait longer
-/// once the server is back. The first delays are randomized, so that the nodes of a cluster do not reconnect at once.
+/// The backoff of failed watches: kube-rs's default, capped at a few seconds, because a change must not wait
+/// longer once the server is back. The first delays are randomized, so that the nodes of a cluster do not
+/// reconnect at once.
 #[derive(Default)]
 pub(crate) struct WatchBackoff(watcher::DefaultBackoff);
 

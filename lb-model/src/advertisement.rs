@@ -20,8 +20,8 @@ pub struct L2Advertisement {
 }
 
 impl L2Advertisement {
-    /// Whether it announces a pool: by name or by label, or any pool if it has neither. A name is looked up
-    /// in all namespaces; an unknown name is not an error.
+    /// Returns whether it announces a pool: by name or by label, or any pool if it has neither. A name is
+    /// looked up in all namespaces; an unknown name is not an error.
     pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
         let spec = &self.spec;
         let all = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
@@ -29,18 +29,18 @@ impl L2Advertisement {
             || spec.ip_address_pool_selectors.iter().any(|selector| selector.matches(&pool.labels))
     }
 
-    /// Whether it selects a node to announce.
+    /// Returns whether it selects a node to announce.
     pub fn selects_node(&self, node: &Node) -> bool {
         let selectors = &self.spec.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether it has Service selectors.
+    /// Returns whether it has Service selectors.
     pub fn chooses_services(&self) -> bool {
         !self.spec.service_selectors.is_empty()
     }
 
-    /// Whether it selects all of these Services, by their labels.
+    /// Returns whether it selects all of these Services, by their labels.
     pub fn selects_services(&self, services: &[&BTreeMap<String, String>]) -> bool {
         let selects = |labels: &&BTreeMap<String, String>| {
             self.spec.service_selectors.iter().any(|selector| selector.matches(labels))
@@ -48,7 +48,7 @@ impl L2Advertisement {
         !self.chooses_services() || services.iter().all(selects)
     }
 
-    /// Whether nodes announce on an interface.
+    /// Returns whether nodes announce on an interface.
     pub fn selects_interface(&self, name: &str) -> bool {
         self.spec.interfaces.is_empty() || self.spec.interfaces.iter().any(|interface| interface == name)
     }

@@ -26,7 +26,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.by_node.is_empty() && self.elsewhere == 0
     }
@@ -72,12 +72,12 @@ pub(super) fn serving<'a>(slices: &[&'a EndpointSlice], target: Target<'_>) -> S
     serving
 }
 
-/// Whether it is ready, or terminating and still serving.
+/// Returns whether it is ready, or terminating and still serving.
 fn can_serve(conditions: Conditions) -> bool {
     is_ready(conditions) || conditions.serving == Some(true)
 }
 
-/// Whether it is ready; unknown counts as ready.
+/// Returns whether it is ready; unknown counts as ready.
 fn is_ready(conditions: Conditions) -> bool {
     conditions.ready.unwrap_or(true)
 }

@@ -74,7 +74,8 @@ impl IncrementalModel {
         self.index.update(&mut self.model, objects, class)
     }
 
-    /// Whether a problem concerns a node: problems of an object whose selectors exclude the node do not.
+    /// Returns whether a problem concerns a node: problems of an object whose selectors exclude the node do
+    /// not.
     pub fn concerns(&self, problem: &Problem, node: &NodeName) -> bool {
         let Some(node) = self.model.nodes.get(node) else { return true };
         let others = self.index.others.iter().map(|it| it.0.object());

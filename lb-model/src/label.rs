@@ -5,7 +5,7 @@ const LONGEST: usize = 63;
 /// Maximum length of a key's prefix.
 const LONGEST_PREFIX: usize = 253;
 
-/// Whether this is a valid label key: a name, with an optional DNS name and a slash before it.
+/// Returns whether this is a valid label key: a name, with an optional DNS name and a slash before it.
 pub(super) fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => is_dns_name(prefix) && is_name(name),
@@ -13,7 +13,7 @@ pub(super) fn is_key(key: &str) -> bool {
     }
 }
 
-/// Whether this is a valid label value.
+/// Returns whether this is a valid label value.
 pub(super) fn is_value(value: &str) -> bool {
     value.is_empty() || is_name(value)
 }
@@ -26,7 +26,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(is_inner)
 }
 
-/// Whether this is a DNS name, as the names of most objects are.
+/// Returns whether this is a DNS name, as the names of most objects are.
 pub(crate) fn is_dns_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = |label: &str| {

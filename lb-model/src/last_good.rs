@@ -155,13 +155,13 @@ impl<'a> References<'a> {
     }
 }
 
-/// Whether an object is of a kind that configures the load balancer. The other kinds decide which nodes lead
-/// a ring, on which machines with different histories must agree; and Secrets are never stored.
+/// Returns whether an object is of a kind that configures the load balancer. The other kinds decide which
+/// nodes lead a ring, on which machines with different histories must agree; and Secrets are never stored.
 fn is_kept(object: &Object) -> bool {
     object.kind().is_configuration()
 }
 
-/// Whether two objects of one name are the same object, and not a removed one and a new one.
+/// Returns whether two objects of one name are the same object, and not a removed one and a new one.
 fn may_be_same(before: &Sourced<Object>, now: &Sourced<Object>) -> bool {
     let [before, now] = [before, now].map(|object| &object.value.metadata().uid);
     before.is_none() || now.is_none() || before == now
@@ -189,7 +189,7 @@ fn stripped(object: &Sourced<Object>) -> Sourced<Object> {
     stripped
 }
 
-/// Whether a model contains the last-known-good version of an invalid object. A version that has been
+/// Returns whether a model contains the last-known-good version of an invalid object. A version that has been
 /// dropped, because valid objects now take its place, must not return with a restart.
 fn is_in(model: &Model, name: &ObjectRef) -> bool {
     let namespace = name.namespace.as_deref().unwrap_or_default();

@@ -46,7 +46,7 @@ impl Node {
         &self.addresses
     }
 
-    /// Whether it gets no new flows.
+    /// Returns whether it gets no new flows.
     pub fn is_draining(&self) -> bool {
         self.drain.is_some()
     }

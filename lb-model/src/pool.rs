@@ -187,7 +187,7 @@ impl<'a> Candidate<'a> {
         Some(Self { object, written, name, former, precedence, stays: false })
     }
 
-    /// Its former addresses turn out not to be free for other pools.
+    /// Keeps the last-known-good version, whose addresses are not free for other pools after all.
     fn stay(&mut self) {
         self.stays = true;
         self.precedence = Precedence::Unchanged;
@@ -205,7 +205,7 @@ fn pool(written: &IpAddressPool, ranges: Vec<AddressRange>) -> Pool {
 }
 
 impl Pool {
-    /// Whether the pool leaves out this address, which it contains.
+    /// Returns whether the pool leaves out this address, which it contains.
     pub fn avoids(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) => self.avoid_buggy_ips && matches!(v4.octets(), [.., 0 | 255]),

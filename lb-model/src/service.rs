@@ -79,7 +79,7 @@ pub struct ServiceVip {
 }
 
 impl ServiceVip {
-    /// Whether some node can serve it under a policy.
+    /// Returns whether some node can serve it under a policy.
     pub fn is_served(&self, policy: TrafficPolicy) -> bool {
         match policy {
             TrafficPolicy::Cluster => !self.endpoints.is_empty(),

@@ -28,7 +28,7 @@ impl From<IpNet> for SourceRange {
 }
 
 impl SourceRange {
-    /// Whether it contains a client.
+    /// Returns whether it contains a client.
     pub fn contains(&self, client: IpAddr) -> bool {
         let client = match client {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
@@ -46,7 +46,7 @@ impl SourceRange {
 pub struct SourceSet(Arc<BTreeSet<SourceRange>>);
 
 impl SourceSet {
-    /// Whether they share memory.
+    /// Returns whether they share memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -99,7 +99,7 @@ impl SourceRanges {
         if address.is_ipv4() { self.v4.as_ref() } else { self.v6.as_ref() }
     }
 
-    /// Whether ranges of IPv4 and of IPv6 are written.
+    /// Returns whether ranges of IPv4 and of IPv6 are written.
     pub(crate) fn families(&self) -> [bool; 2] {
         self.written
     }

@@ -31,7 +31,7 @@ use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
 use clock::Clock;
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Model, ServiceVip};
 use nodes::NodeTable;
 use ring_versions::{History, RingVersions, VersionBuilder};
@@ -182,7 +182,7 @@ fn links(facts: &Facts, problems: &mut Vec<Problem>) -> BTreeMap<u32, Link> {
     };
     let links: BTreeMap<u32, Link> = (0..).zip(&facts.uplinks).flat_map(of_uplink).collect();
     if links.len() > capacity::LINKS {
-        let reason = Reason::MapFull { map: name::LINKS, capacity: capacity::LINKS };
+        let reason = PlanReason::MapFull { map: name::LINKS, capacity: capacity::LINKS };
         problems.push(Problem::general(reason));
     }
     links.into_iter().take(capacity::LINKS).collect()

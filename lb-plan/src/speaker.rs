@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use context::{AdvertisedAddress, SpeakerContext};
 use lb_api::kind::ObjectKind;
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{BgpReason, ObjectRef, Problem, Reason};
 use lb_model::{Model, Node, NodeName, Peer, ServiceName};
 
 /// The desired sessions and their routes.
@@ -88,7 +88,7 @@ fn peers_of<'a>(model: &'a Model, node: &Node) -> (BTreeMap<&'a String, &'a Peer
             continue;
         }
         if peer.is_at(node) {
-            problems.push(Problem::about(reference(name, peer), Reason::OwnAddress));
+            problems.push(Problem::about(reference(name, peer), BgpReason::OwnAddress));
             continue;
         }
         match first.entry(peer.router()) {
@@ -109,7 +109,8 @@ pub fn contested(model: &Model) -> Vec<Problem> {
     let nowhere = nowhere.filter(|_| model.nodes.is_empty());
     let mut problems: Vec<Problem> = Vec::new();
     for node in model.nodes.values().chain(&nowhere) {
-        let is_taken = |problem: &Problem| matches!(problem.reason, Reason::RouterTaken { .. });
+        let is_taken =
+            |problem: &Problem| matches!(problem.reason, Reason::Bgp(BgpReason::RouterTaken { .. }));
         for problem in peers_of(model, node).1.into_iter().filter(is_taken) {
             if !problems.contains(&problem) {
                 problems.push(problem);
@@ -120,7 +121,7 @@ pub fn contested(model: &Model) -> Vec<Problem> {
 }
 
 fn conflict(name: &str, peer: &Peer, by: &str) -> Problem {
-    Problem::about(reference(name, peer), Reason::RouterTaken { by: by.to_owned() })
+    Problem::about(reference(name, peer), BgpReason::RouterTaken { by: by.to_owned() })
 }
 
 fn reference(name: &str, peer: &Peer) -> ObjectRef {

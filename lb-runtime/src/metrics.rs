@@ -2,12 +2,15 @@
 //!
 //! A process makes its registry anew for every scrape, so that a session or a pool that is gone leaves no series.
 
+use std::cell::RefCell;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge, Registry, TEXT_FORMAT, TextEncoder};
 use tokio::net::TcpListener;
 
@@ -35,6 +38,59 @@ pub enum MetricType {
     Gauge,
 }
 
+/// The place where metrics are registered: a registry, or descriptions of them.
+pub trait MetricSink {
+    /// Registers a metric.
+    ///
+    /// # Errors
+    /// When its name is invalid or registered twice.
+    fn register(&self, metric: Box<dyn Collector>) -> Result<(), prometheus::Error>;
+}
+
+impl MetricSink for Registry {
+    fn register(&self, metric: Box<dyn Collector>) -> Result<(), prometheus::Error> {
+        Self::register(self, metric)
+    }
+}
+
+/// A metric for the reference page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricDescription {
+    /// Name.
+    pub name: String,
+    /// `counter` or `gauge`.
+    pub kind: String,
+    /// Names of labels.
+    pub labels: Vec<String>,
+    /// Help text.
+    pub help: String,
+}
+
+/// Descriptions of metrics, also of those without a value.
+#[derive(Debug, Default)]
+pub struct MetricDescriptions(RefCell<Vec<MetricDescription>>);
+
+impl MetricDescriptions {
+    /// Returns the descriptions in the order of registration.
+    pub fn into_vec(self) -> Vec<MetricDescription> {
+        self.0.into_inner()
+    }
+}
+
+impl MetricSink for MetricDescriptions {
+    fn register(&self, metric: Box<dyn Collector>) -> Result<(), prometheus::Error> {
+        for (description, family) in metric.desc().into_iter().zip(metric.collect()) {
+            self.0.borrow_mut().push(MetricDescription {
+                name: description.fq_name.clone(),
+                kind: format!("{:?}", family.get_field_type()).to_lowercase(),
+                labels: description.variable_labels.clone(),
+                help: description.help.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Serves the metrics port until the task is cancelled; without a listener it only waits.
 pub async fn serve<E: Exporter>(
     listener: Option<TcpListener>,
@@ -56,7 +112,7 @@ pub async fn serve<E: Exporter>(
 /// # Errors
 /// When the name is invalid or registered twice.
 pub fn register(
-    registry: &Registry,
+    registry: &impl MetricSink,
     name: &str,
     help: &str,
     metric_type: MetricType,

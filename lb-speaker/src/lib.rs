@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lb_bgp::session::{PeerView, Routes, Shutdown};
-use lb_bgp::value::Community;
+use lb_bgp::value::StandardCommunity;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -272,7 +272,7 @@ fn drops_routes(view: &PeerView) -> bool {
 fn with_graceful_shutdown(routes: &Routes) -> Routes {
     let mut routes = routes.clone();
     for attributes in routes.values_mut() {
-        attributes.communities.insert(Community::GRACEFUL_SHUTDOWN);
+        attributes.communities.insert(StandardCommunity::GRACEFUL_SHUTDOWN);
     }
     routes
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
-use lb_bgp::value::{Family, NextHop};
+use lb_bgp::value::{AddressFamily, RouteNextHop};
 use serde::{Deserialize, Serialize};
 
 use super::hints;
@@ -221,8 +221,8 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
     let next_hop = |family| view.negotiated.as_ref()?.next_hops.get(family).map(next_hop_text);
     let families = view.families.iter().map(|(of, family)| {
         let name = match of {
-            Family::Ipv4 => "ipv4",
-            Family::Ipv6 => "ipv6",
+            AddressFamily::Ipv4 => "ipv4",
+            AddressFamily::Ipv6 => "ipv6",
         };
         (
             name.into(),
@@ -232,10 +232,10 @@ fn families(view: &PeerView) -> BTreeMap<Cow<'static, str>, FamilyStatus> {
     families.collect()
 }
 
-fn next_hop_text(next_hop: &NextHop) -> String {
+fn next_hop_text(next_hop: &RouteNextHop) -> String {
     match next_hop {
-        NextHop::V4(address) => address.to_string(),
-        NextHop::V6 { address, .. } => address.to_string(),
+        RouteNextHop::V4(address) => address.to_string(),
+        RouteNextHop::V6 { address, .. } => address.to_string(),
     }
 }
 

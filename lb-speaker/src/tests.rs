@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, PeerView, RemoteAs, Routes};
-use lb_bgp::value::{Asn, Attributes, Family, HoldTime, RouterId};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, PeerView, Routes};
+use lb_bgp::value::{AddressFamily, Asn, Attributes, HoldTime, RouterId};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -55,8 +55,8 @@ impl Pair {
         self.node.set([("router".into(), router)].into());
     }
 
-    async fn router_sees(&self, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
-        seen(&self.router, "node", wanted).await
+    async fn router_sees(&self, condition: impl Fn(&PeerView) -> bool) -> PeerView {
+        seen(&self.router, "node", condition).await
     }
 }
 
@@ -68,11 +68,11 @@ fn port() -> u16 {
     20_000 + of_process * PORTS + TAKEN.fetch_add(1, Ordering::Relaxed) % PORTS
 }
 
-async fn seen(speaker: &Speaker, name: &str, wanted: impl Fn(&PeerView) -> bool) -> PeerView {
+async fn seen(speaker: &Speaker, name: &str, condition: impl Fn(&PeerView) -> bool) -> PeerView {
     let look = async {
         loop {
             let view = speaker.view().await;
-            let found = view.peers.into_iter().find(|it| it.name == name && wanted(&it.view));
+            let found = view.peers.into_iter().find(|it| it.name == name && condition(&it.view));
             match found {
                 Some(found) => return found.view,
                 None => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -93,11 +93,11 @@ fn peer(address: IpAddr, port: u16, ours: u32, theirs: u32) -> DesiredPeer {
         config: PeerConfig {
             local_asn: Asn::new(ours).unwrap(),
             presented_asn: None,
-            remote: RemoteAs::Exactly(Asn::new(theirs).unwrap()),
+            remote: PeerAs::Exactly(Asn::new(theirs).unwrap()),
             router_id: RouterId::new(Ipv4Addr::from_bits(ours)).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
-            families: vec![Family::Ipv4],
+            families: vec![AddressFamily::Ipv4],
             // Routes with a loopback next hop would be rejected as malformed.
             next_hops: NextHops { v4: Some(Ipv4Addr::new(192, 0, 2, 1)), ..NextHops::default() },
             graceful_restart: None,

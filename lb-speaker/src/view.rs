@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_bgp::session::{BgpState, PeerView};
-use lb_bgp::value::Family;
+use lb_bgp::value::AddressFamily;
 
 use super::bfd::BfdView;
 use super::desired::DesiredPeer;
@@ -38,7 +38,7 @@ pub struct PeerSnapshot {
 impl SpeakerView {
     /// Returns whether an address is advertised to a peer, or may be once its session is up.
     pub fn may_advertise(&self, peer: &str, address: IpAddr) -> bool {
-        let family = if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        let family = if address.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
         // A peer that is not listed has no address yet.
         self.peers.iter().find(|snapshot| snapshot.name == peer).is_none_or(|snapshot| {
             snapshot.desired.config.families.contains(&family)

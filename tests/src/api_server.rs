@@ -1,20 +1,21 @@
-//! A small Kubernetes API server in this process, for tests where no real one is at hand.
+//! A small in-process Kubernetes API server, for tests without a real one.
 //!
-//! It answers what one of Kubernetes 1.36 answers, refusals included, as `crate::replay` judges it by recorded
-//! requests: objects and their versions; server-side apply, patches and their owners of fields; schemas, defaults
-//! and rules of definitions and of the kinds that the load balancer is about; status and metadata apart; names,
-//! namespaces, preconditions, finalizers, owners; lists in parts and of earlier versions, selectors, tables;
-//! watches with bookmarks; discovery; users, roles and tokens, once [`Store::protect`] asks for them; validating
-//! webhooks. `Faults` lets it fail.
+//! It answers as Kubernetes 1.36 does, errors included, which `crate::replay` checks against recorded
+//! requests: objects and versions; server-side apply, patches and field managers; schemas, defaults and
+//! validation rules of definitions and of the built-in kinds that the load balancer uses; subresource status
+//! and partial metadata; names, namespaces, preconditions, finalizers, owners; paginated lists, lists of
+//! earlier versions, selectors, tables; watches with bookmarks; discovery; authentication, RBAC and tokens,
+//! once enabled by [`ObjectStore::protect`]; validating webhooks. `ApiFaults` injects faults.
 //!
-//! A request goes from `respond` (who, what, in which form) to `call` (create, update, delete, list), which asks
-//! `form`, `merge`, `patch` and `builtin` (what of objects is right) and `admission` (webhooks), and stores in
-//! `store`, of which `watch` tells. `background` does what controllers do: it establishes definitions, and collects
-//! what has no owner or no namespace any more.
+//! A request goes from `respond` (authentication, routing, content negotiation) to `call` (create, update,
+//! delete, list), which uses `strategy`, `merge`, `patch` and `builtin` (defaults and validation) and
+//! `admission` (webhooks), and writes to `store`, whose changes `watch` sends. `background` does the work of
+//! controllers: it establishes definitions, and deletes objects whose owner or namespace is gone.
 //!
-//! It knows no webhooks that change or convert objects, no priorities, quotas or audit, no controllers of workloads
-//! and nodes, no aggregated servers, and of OpenAPI only what kubectl and helm look at. Of kinds that neither the
-//! load balancer nor its chart is about it checks metadata only. What it stores is gone with the [`Store`].
+//! Not implemented: mutating and conversion webhooks, priorities, quotas, audit, controllers of workloads and
+//! nodes, aggregated servers, and OpenAPI beyond what kubectl and helm read. Of kinds that neither the load
+//! balancer nor its chart uses, only the metadata is validated. Objects live in memory, in the
+//! [`ObjectStore`].
 
 mod access;
 mod admission;
@@ -22,27 +23,27 @@ mod answer;
 mod background;
 mod builtin;
 mod call;
+mod conversion;
 mod decode;
 mod definition;
 mod definitions;
 mod discovery;
 mod error;
 mod faults;
-mod form;
 mod kinds;
 mod merge;
 mod negotiate;
 mod objects;
 mod patch;
 mod protobuf;
-mod refusal;
 mod request;
 mod respond;
 mod reviews;
 mod schema;
 mod selectors;
-mod shape;
+mod status_error;
 mod store;
+mod strategy;
 mod table;
 mod text;
 mod types;
@@ -52,8 +53,8 @@ mod yaml;
 
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
-pub use faults::Faults;
-pub use store::Store;
+pub use faults::ApiFaults;
+pub use store::ObjectStore;
 
 use std::convert::Infallible;
 use std::io;
@@ -66,28 +67,28 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Builder, Runtime};
 
-/// A server that runs until it is dropped; what it stores lives on in the [`Store`].
+/// A server that runs until it is dropped; its objects live on in the [`ObjectStore`].
 #[derive(Debug)]
-pub struct ApiServer {
+pub struct TestApiServer {
     address: SocketAddr,
-    /// Its own, so that all its connections end with it: a watch is an answer that never ends by itself.
+    /// A runtime of its own, so that all connections end with it: a watch never ends by itself.
     runtime: Option<Runtime>,
 }
 
-impl ApiServer {
-    /// Serves what is in a store on an address; port zero takes a free one.
+impl TestApiServer {
+    /// Serves a store on an address; port zero takes a free one.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
-    pub fn start(store: Arc<Store>, address: SocketAddr) -> io::Result<Self> {
+    /// When it cannot listen on the address.
+    pub fn start(store: Arc<ObjectStore>, address: SocketAddr) -> io::Result<Self> {
         Self::serve(store, TcpListener::bind(address)?)
     }
 
-    /// Serves what is in a store to whoever connects to a socket, which may have been opened in another network.
+    /// Serves a store on a socket, which may have been opened in another network namespace.
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn serve(store: Arc<Store>, listener: TcpListener) -> io::Result<Self> {
+    pub fn serve(store: Arc<ObjectStore>, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -100,26 +101,26 @@ impl ApiServer {
         Ok(Self { address, runtime: Some(runtime) })
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What a client is configured with: a kubeconfig without credentials.
+    /// Returns a kubeconfig without credentials.
     pub fn kubeconfig(&self) -> String {
         kubeconfig(&format!("http://{}", self.address))
     }
 }
 
-async fn accept(store: Arc<Store>, listener: tokio::net::TcpListener) {
+async fn accept(store: Arc<ObjectStore>, listener: tokio::net::TcpListener) {
     loop {
-        // That a client has left before it was taken is no reason to end.
+        // A client that disconnects before it is accepted is no reason to stop.
         let Ok((stream, _)) = listener.accept().await else { continue };
         tokio::spawn(serve_connection(Arc::clone(&store), stream));
     }
 }
 
-async fn serve_connection(store: Arc<Store>, stream: tokio::net::TcpStream) {
+async fn serve_connection(store: Arc<ObjectStore>, stream: tokio::net::TcpStream) {
     let connection = store.faults().connection(stream);
     let broken = connection.broken();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -128,13 +129,13 @@ async fn serve_connection(store: Arc<Store>, stream: tokio::net::TcpStream) {
     });
     let served = hyper::server::conn::http1::Builder::new();
     tokio::select! {
-        // How a connection ends is the client's affair.
+        // How a connection ends is up to the client.
         _ = served.serve_connection(TokioIo::new(connection), service) => {}
         () = broken => {}
     }
 }
 
-/// What a client of an unprotected server is configured with.
+/// Returns a kubeconfig for an unprotected server.
 pub fn kubeconfig(server: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
@@ -144,7 +145,7 @@ pub fn kubeconfig(server: &str) -> String {
     )
 }
 
-impl Drop for ApiServer {
+impl Drop for TestApiServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -1,4 +1,4 @@
-//! A BPF file system of a test's own: whether the machine has one, and where, makes no difference.
+//! A BPF file system private to one test, independent of whether the machine mounts one, and where.
 
 use std::path::Path;
 
@@ -7,18 +7,18 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::TempDir;
 
-/// A BPF file system that only the thread which mounted it can see. It is unmounted on drop, and at the latest when
-/// the thread ends.
+/// A BPF file system that only the mounting thread sees. It is unmounted on drop, at the latest when the
+/// thread ends.
 #[derive(Debug)]
 pub struct Bpffs {
     directory: TempDir,
 }
 
 impl Bpffs {
-    /// Gives the calling thread mounts of its own, and mounts a BPF file system among them.
+    /// Moves the calling thread into a mount namespace of its own, and mounts a BPF file system there.
     ///
     /// # Errors
-    /// When the kernel refuses; it needs root.
+    /// When the kernel rejects it; it needs root.
     pub fn mount() -> Result<Self> {
         unshare(CloneFlags::CLONE_NEWNS).context("make a mount namespace (needs root)")?;
         let none = None::<&str>;
@@ -29,7 +29,7 @@ impl Bpffs {
         Ok(Self { directory })
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.directory.path()
@@ -38,7 +38,7 @@ impl Bpffs {
 
 impl Drop for Bpffs {
     fn drop(&mut self) {
-        // What fails here vanishes with the thread's mount namespace.
+        // If this fails, the mount goes away with the thread's mount namespace.
         let _ = umount2(self.path(), MntFlags::MNT_DETACH);
     }
 }

@@ -1,10 +1,10 @@
-//! A cluster whose API server fails, what goes on in it meanwhile, and what must hold.
+//! Chaos test of a cluster: API server faults, a workload meanwhile, and the invariants that must hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api_server::Store;
+use crate::api_server::ObjectStore;
 use crate::cluster::{Controller, NAMESPACE, TestCluster, eventually};
 use crate::fault_proxy::{FaultProxy, ProxyFault, WriteLog};
 use crate::random::SeededRandom;
@@ -21,28 +21,28 @@ use tokio::time::sleep;
 
 const LEASE: &str = "fairlead-controller";
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-/// Longer than a Lease lasts: another leads then.
+/// Longer than a Lease: another controller takes over.
 const LONG: Duration = Duration::from_secs(18);
 const SHORT: Duration = Duration::from_secs(5);
 
-/// What can be wrong.
+/// The faults.
 #[derive(Clone, Copy, Debug)]
 enum ChaosFault {
-    /// The leader is cut off for long.
+    /// The leader is cut off for a long time.
     CutLeader,
-    /// The leader's process stands still for long.
+    /// The leader's process is stopped for a long time.
     StopLeader,
     CutAll,
     Paused,
     Restarted,
     Slow,
-    Moody,
+    Flaky,
 }
 
 const CHAOS_FAULTS: [ChaosFault; 7] = [
     ChaosFault::CutLeader,
     ChaosFault::Slow,
-    ChaosFault::Moody,
+    ChaosFault::Flaky,
     ChaosFault::StopLeader,
     ChaosFault::CutAll,
     ChaosFault::Paused,
@@ -52,19 +52,19 @@ const CHAOS_FAULTS: [ChaosFault; 7] = [
 /// A running cluster under faults.
 pub struct Chaos {
     cluster: TestCluster,
-    journal: WriteLog,
+    log: WriteLog,
     controllers: BTreeMap<&'static str, Controller>,
-    fronts: BTreeMap<&'static str, FaultProxy>,
+    proxies: BTreeMap<&'static str, FaultProxy>,
     agents: Vec<watch::Sender<Option<Arc<DesiredStatus>>>>,
     random: SeededRandom,
     services: usize,
-    /// What was seen to be wrong at any moment.
-    wrong: Arc<Mutex<Vec<String>>>,
+    /// Violations seen at any moment.
+    violations: Arc<Mutex<Vec<String>>>,
     tasks: JoinSet<()>,
 }
 
 impl Chaos {
-    /// Starts everything, and waits until there is a leader.
+    /// Starts everything, and waits for a leader.
     ///
     /// # Errors
     /// When there is none, or the product's binary is missing.
@@ -75,41 +75,41 @@ impl Chaos {
             "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\n\
              metadata: {{name: a, namespace: {NAMESPACE}}}\nspec: {{addresses: [10.64.0.0/16]}}\n"
         ))?;
-        let journal = WriteLog::default();
+        let log = WriteLog::default();
         let mut chaos = Self {
             controllers: BTreeMap::new(),
-            fronts: BTreeMap::new(),
+            proxies: BTreeMap::new(),
             agents: Vec::new(),
             random: SeededRandom::new(seed),
             services: 0,
-            wrong: Arc::default(),
+            violations: Arc::default(),
             tasks: JoinSet::new(),
             cluster,
-            journal,
+            log,
         };
         for name in ["one", "two"] {
-            let kubeconfig = chaos.front(name)?;
+            let kubeconfig = chaos.start_proxy(name)?;
             let controller = chaos.cluster.controller_of(name, &kubeconfig, &[])?;
             chaos.controllers.insert(name, controller);
         }
         for node in NODES {
             chaos.agent(node).await?;
         }
-        let (store, wrong) = (Arc::clone(&chaos.cluster.store), Arc::clone(&chaos.wrong));
-        chaos.tasks.spawn(watch_addresses(store, wrong));
+        let (store, violations) = (Arc::clone(&chaos.cluster.store), Arc::clone(&chaos.violations));
+        chaos.tasks.spawn(watch_addresses(store, violations));
         eventually("there is a leader", Duration::from_secs(20), || chaos.leader().is_some()).await?;
         Ok(chaos)
     }
 
-    fn front(&mut self, name: &'static str) -> Result<std::path::PathBuf> {
-        let front = FaultProxy::start(name, self.cluster.address(), &self.journal, true)?;
-        let kubeconfig = self.cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
-        self.fronts.insert(name, front);
+    fn start_proxy(&mut self, name: &'static str) -> Result<std::path::PathBuf> {
+        let proxy = FaultProxy::start(name, self.cluster.address(), &self.log, true)?;
+        let kubeconfig = self.cluster.write_kubeconfig(name, &proxy.kubeconfig("127.0.0.1"))?;
+        self.proxies.insert(name, proxy);
         Ok(kubeconfig)
     }
 
     async fn agent(&mut self, node: &'static str) -> Result<()> {
-        let kubeconfig = self.front(node)?;
+        let kubeconfig = self.start_proxy(node)?;
         let client = client::connect(Some(&kubeconfig), ClientRole::Agent).await?;
         let writer = StatusWriter {
             write_client: client.clone(),
@@ -131,45 +131,45 @@ impl Chaos {
         self.controllers.keys().copied().find(|name| *name == holder)
     }
 
-    /// One fault after the other, with little time between; without a time, each once.
+    /// Injects one fault after the other, with short pauses; without a duration, each fault once.
     ///
     /// # Errors
-    /// When something was wrong at any moment.
-    pub async fn rage(&mut self, lasts: Option<Duration>) -> Result<()> {
+    /// When an invariant was violated at any moment.
+    pub async fn inject_faults(&mut self, lasts: Option<Duration>) -> Result<()> {
         let begun = Instant::now();
         let mut first = CHAOS_FAULTS.iter();
         loop {
-            let blow = match (first.next(), lasts) {
+            let fault = match (first.next(), lasts) {
                 (_, Some(lasts)) if begun.elapsed() > lasts => return Ok(()),
                 (None, None) => return Ok(()),
-                (Some(blow), _) => *blow,
+                (Some(fault), _) => *fault,
                 (None, Some(_)) => CHAOS_FAULTS[self.random.below(CHAOS_FAULTS.len())],
             };
-            self.strike(blow).await?;
+            self.inject(fault).await?;
             self.change(2)?;
             sleep(Duration::from_secs(2)).await;
-            let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            ensure!(wrong.is_empty(), "during {blow:?}: {wrong:?}");
+            let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            ensure!(violations.is_empty(), "during {fault:?}: {violations:?}");
         }
     }
 
-    async fn strike(&mut self, blow: ChaosFault) -> Result<()> {
+    async fn inject(&mut self, fault: ChaosFault) -> Result<()> {
         let leader = self.leader().unwrap_or("one");
-        match blow {
+        match fault {
             ChaosFault::CutLeader => {
-                self.fronts[leader].set(ProxyFault::Cut);
-                self.live(LONG).await?;
-                self.fronts[leader].set(ProxyFault::None);
+                self.proxies[leader].set(ProxyFault::Cut);
+                self.run_workload(LONG).await?;
+                self.proxies[leader].set(ProxyFault::None);
             }
             ChaosFault::StopLeader => {
                 self.controllers[leader].signal(Signal::SIGSTOP)?;
-                self.live(LONG).await?;
+                self.run_workload(LONG).await?;
                 self.controllers[leader].signal(Signal::SIGCONT)?;
             }
-            ChaosFault::CutAll => self.all(&ProxyFault::Cut).await?,
-            ChaosFault::Paused => self.all(&ProxyFault::Paused).await?,
-            ChaosFault::Slow => self.all(&ProxyFault::Slow(Duration::from_secs(2))).await?,
-            ChaosFault::Moody => self.all(&ProxyFault::Moody(3, vec![429, 500, 410])).await?,
+            ChaosFault::CutAll => self.set_all(&ProxyFault::Cut).await?,
+            ChaosFault::Paused => self.set_all(&ProxyFault::Paused).await?,
+            ChaosFault::Slow => self.set_all(&ProxyFault::Slow(Duration::from_secs(2))).await?,
+            ChaosFault::Flaky => self.set_all(&ProxyFault::Flaky(3, vec![429, 500, 410])).await?,
             ChaosFault::Restarted => {
                 self.change(2)?;
                 self.cluster.restart_server(Duration::from_secs(2)).await?;
@@ -178,15 +178,15 @@ impl Chaos {
         Ok(())
     }
 
-    async fn all(&mut self, fault: &ProxyFault) -> Result<()> {
-        self.fronts.values().for_each(|front| front.set(fault.clone()));
-        self.live(SHORT).await?;
-        self.fronts.values().for_each(|front| front.set(ProxyFault::None));
+    async fn set_all(&mut self, fault: &ProxyFault) -> Result<()> {
+        self.proxies.values().for_each(|proxy| proxy.set(fault.clone()));
+        self.run_workload(SHORT).await?;
+        self.proxies.values().for_each(|proxy| proxy.set(ProxyFault::None));
         Ok(())
     }
 
-    /// What people do goes on.
-    async fn live(&mut self, time: Duration) -> Result<()> {
+    /// Runs the workload for a while.
+    async fn run_workload(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.change(1)?;
@@ -195,7 +195,7 @@ impl Chaos {
         Ok(())
     }
 
-    /// New Services, and some that go; agents have other things to say.
+    /// Creates Services, deletes some, and changes what agents report.
     fn change(&mut self, many: usize) -> Result<()> {
         for _ in 0..many {
             self.services += 1;
@@ -213,27 +213,27 @@ impl Chaos {
         Ok(())
     }
 
-    /// Everything is as it shall be after this time.
+    /// Waits until the cluster has converged.
     ///
     /// # Errors
-    /// When something is not.
+    /// When it has not in time.
     pub async fn converge(&mut self, within: Duration) -> Result<()> {
         self.change(1)?;
         let begun = Instant::now();
         loop {
-            match self.left() {
+            match self.difference() {
                 None => return Ok(()),
-                Some(left) if begun.elapsed() > within => {
+                Some(difference) if begun.elapsed() > within => {
                     let logs: Vec<_> = self.controllers.values().map(Controller::log).collect();
-                    bail!("not within {within:?}: {left}\n{}", logs.join("\n=====\n"));
+                    bail!("not within {within:?}: {difference}\n{}", logs.join("\n=====\n"));
                 }
                 Some(_) => sleep(Duration::from_millis(100)).await,
             }
         }
     }
 
-    /// What is not as it shall be.
-    fn left(&self) -> Option<String> {
+    /// Returns the first difference from the desired state.
+    fn difference(&self) -> Option<String> {
         let services = self.cluster.load_balancers();
         let without = services.iter().find(|service| addresses(service).is_empty());
         if let Some(service) = without {
@@ -242,7 +242,7 @@ impl Chaos {
         let given = services.len();
         let pool = self.cluster.store.get("metallb.io", "ipaddresspools", NAMESPACE, "a").unwrap_or_default();
         if pool["status"]["assignedIPv4"] != json!(given) {
-            return Some(format!("the pool's status is {}, given {given}", pool["status"]));
+            return Some(format!("the pool's status is {}, assigned {given}", pool["status"]));
         }
         let state = |name: &str| {
             let state = self.cluster.store.get("metallb.io", "configurationstates", NAMESPACE, name);
@@ -257,22 +257,22 @@ impl Chaos {
                 return Some(format!("the ConfigurationState of {node} is {status}"));
             }
             let name = format!("bgp-s{}.shop.{node}", self.services);
-            let told = self.cluster.store.get("metallb.io", "servicebgpstatuses", NAMESPACE, &name);
-            if told.is_none_or(|told| told["status"]["peers"] != json!(["tor"])) {
-                return Some(format!("{name} is not told"));
+            let status = self.cluster.store.get("metallb.io", "servicebgpstatuses", NAMESPACE, &name);
+            if status.is_none_or(|it| it["status"]["peers"] != json!(["tor"])) {
+                return Some(format!("{name} does not report the peer"));
             }
         }
         None
     }
 
-    /// Checks the order of all writes; returns how many there were, and how many leaders.
+    /// Checks the order of all writes; returns how many there were, and the number of leaders.
     ///
     /// # Errors
-    /// When one wrote that did not hold the Lease.
+    /// When a controller wrote without holding the Lease.
     pub fn check(&self) -> Result<(usize, usize)> {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ensure!(wrong.is_empty(), "{wrong:?}");
-        self.journal.check_leaders(LEASE)
+        let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ensure!(violations.is_empty(), "{violations:?}");
+        self.log.check_leaders(LEASE)
     }
 }
 
@@ -303,19 +303,19 @@ fn addresses(service: &Value) -> Vec<String> {
     ips.filter_map(|entry| Some(entry["ip"].as_str()?.to_owned())).collect()
 }
 
-/// At no moment two Services have one address, and none has another than before.
-async fn watch_addresses(store: Arc<Store>, wrong: Arc<Mutex<Vec<String>>>) {
+/// Reports Services that share an address, or whose address changes.
+async fn watch_addresses(store: Arc<ObjectStore>, violations: Arc<Mutex<Vec<String>>>) {
     let mut before = BTreeMap::<String, Vec<String>>::new();
     loop {
         let services = store.all("", "services");
         let mut taken = BTreeSet::new();
-        let report = |words: String| wrong.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+        let report = |words: String| violations.lock().unwrap_or_else(PoisonError::into_inner).push(words);
         for service in &services {
             let uid = service["metadata"]["uid"].to_string();
             let now = addresses(service);
             for address in &now {
                 if !taken.insert(address.clone()) {
-                    report(format!("two have {address}"));
+                    report(format!("two Services have {address}"));
                 }
             }
             if before.get(&uid).is_some_and(|before| !before.is_empty() && *before != now) {

@@ -1,4 +1,4 @@
-//! A cluster without machines: an API server in this process, and controllers as processes of their own.
+//! A cluster without machines: an API server in this process, and controllers as separate processes.
 
 mod deployed;
 
@@ -14,25 +14,25 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, Store, definitions, status_definitions};
+use crate::api_server::{ObjectStore, TestApiServer, definitions, status_definitions};
 use crate::lab::node::find_binary;
 
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
 
-/// Whether a controller answers API servers.
+/// Selects whether a controller serves the webhook.
 const WEBHOOK: &str = "--webhook-mode";
 
-/// An API server with the kinds that configure the load balancer, and what talks to it.
+/// An API server with the kinds that configure the load balancer.
 pub struct TestCluster {
-    /// What the server stores.
-    pub store: Arc<Store>,
-    server: Option<ApiServer>,
+    /// The server's store.
+    pub store: Arc<ObjectStore>,
+    server: Option<TestApiServer>,
     address: SocketAddr,
     directory: TempDir,
 }
 
-/// A running `fairlead controller`, which is killed when this is dropped.
+/// A running `fairlead controller`, killed on drop.
 pub struct Controller {
     child: Child,
     log: PathBuf,
@@ -44,36 +44,36 @@ impl TestCluster {
     /// # Errors
     /// When it cannot listen, or its files cannot be written.
     pub async fn start() -> Result<Self> {
-        let store = Arc::new(Store::default());
+        let store = Arc::new(ObjectStore::default());
         definitions().iter().try_for_each(|definition| store.put(definition))?;
         store.put(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))?;
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
     }
 
-    /// Defines the kinds that the cluster is told by.
+    /// Defines the status kinds.
     ///
     /// # Errors
-    /// When the store refuses.
+    /// When the store rejects them.
     pub fn define_statuses(&self) -> Result<()> {
         status_definitions().iter().try_for_each(|definition| self.store.put(definition))
     }
 
-    /// What a client is configured with.
+    /// Returns the path of the kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.directory.path().join("kubeconfig")
     }
 
-    /// Where the server listens.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Writes a kubeconfig, and says where it is.
+    /// Writes a kubeconfig, and returns its path.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -83,12 +83,12 @@ impl TestCluster {
         Ok(path)
     }
 
-    /// Ends the server, and breaks its connections.
+    /// Stops the server, and breaks its connections.
     pub fn stop_server(&mut self) {
         self.server = None;
     }
 
-    /// Ends the server, breaks its connections, and starts it again with what it has stored.
+    /// Stops the server, breaks its connections, and starts it again with its stored objects.
     ///
     /// # Errors
     /// When the address is not free again within a second.
@@ -97,7 +97,7 @@ impl TestCluster {
         tokio::time::sleep(away).await;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
-            match ApiServer::start(Arc::clone(&self.store), self.address) {
+            match TestApiServer::start(Arc::clone(&self.store), self.address) {
                 Ok(server) => {
                     self.server = Some(server);
                     return Ok(());
@@ -137,7 +137,7 @@ impl TestCluster {
             .args(["controller", "--identity", identity, "--namespace", NAMESPACE, "--kubeconfig"])
             .arg(kubeconfig)
             .args(arguments)
-            // Several controllers are one machine's here, and its port is one's.
+            // Several controllers share this machine, but only one can have the webhook's port.
             .args(if arguments.contains(&WEBHOOK) { &[][..] } else { &[WEBHOOK, "disabled"] })
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -150,7 +150,7 @@ impl TestCluster {
     /// Puts all objects of a YAML text.
     ///
     /// # Errors
-    /// When it is no YAML, or of a kind that is not known.
+    /// When it is not YAML, or of an unknown kind.
     pub fn apply(&self, text: &str) -> Result<()> {
         for value in serde_saphyr::from_multiple::<Value>(text)? {
             if !value.is_null() {
@@ -160,7 +160,7 @@ impl TestCluster {
         Ok(())
     }
 
-    /// All Services of type LoadBalancer: a server has one of another type from the start.
+    /// Returns all Services of type LoadBalancer: a server has one of another type from the start.
     #[must_use]
     pub fn load_balancers(&self) -> Vec<Value> {
         let mut services = self.store.all("", "services");
@@ -168,7 +168,7 @@ impl TestCluster {
         services
     }
 
-    /// The addresses of a Service's status.
+    /// Returns the addresses in a Service's status.
     #[must_use]
     pub fn addresses(&self, namespace: &str, name: &str) -> Vec<String> {
         let service = self.store.get("", "services", namespace, name).unwrap_or_default();
@@ -177,7 +177,7 @@ impl TestCluster {
         ips.iter().filter_map(|entry| Some(entry.get("ip")?.as_str()?.to_owned())).collect()
     }
 
-    /// The reasons of the Events about a Service, in the order in which they were made.
+    /// Returns the reasons of the Events about a Service, in order of creation.
     #[must_use]
     pub fn events(&self, name: &str) -> Vec<String> {
         let events = self.store.all("events.k8s.io", "events");
@@ -191,13 +191,13 @@ impl TestCluster {
 }
 
 impl Controller {
-    /// Ends it by SIGKILL.
+    /// Kills it by SIGKILL.
     ///
     /// # Errors
-    /// When it had ended by itself.
+    /// When it had exited by itself.
     pub fn kill(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("the controller had ended with {status}:\n{}", self.log());
+            bail!("the controller had exited with {status}:\n{}", self.log());
         }
         self.child.kill()?;
         self.child.wait()?;
@@ -207,27 +207,27 @@ impl Controller {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     ///
     /// # Errors
-    /// When it has been waited for.
+    /// When waiting fails.
     pub fn wait(&mut self) -> Result<()> {
         self.child.wait()?;
         Ok(())
     }
 
-    /// Its process.
+    /// Returns its process ID.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has logged.
+    /// Returns its log.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -236,16 +236,16 @@ impl Controller {
 
 impl Drop for Controller {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _: std::io::Result<()> = self.child.kill();
         let _: std::io::Result<std::process::ExitStatus> = self.child.wait();
     }
 }
 
-/// Waits until something holds, and says how long that took.
+/// Waits until a condition holds, and returns how long that took.
 ///
 /// # Errors
-/// When it does not hold in time; `what` says what was waited for.
+/// When it does not hold in time; `what` names it.
 pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Result<Duration> {
     let start = Instant::now();
     while !holds() {
@@ -257,7 +257,7 @@ pub async fn eventually(what: &str, within: Duration, mut holds: impl FnMut() ->
     Ok(start.elapsed())
 }
 
-/// An IPAddressPool with these addresses, in YAML.
+/// Returns an IPAddressPool with these addresses, in YAML.
 #[must_use]
 pub fn pool(name: &str, addresses: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
-//! A cluster's API server as a lab has it: in the router's host, where every node reaches it.
+//! The API server of a lab: in the router's host, where every node reaches it.
 //!
-//! It is the one of this process unless `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver`.
+//! It runs in this process, unless `KUBEBUILDER_ASSETS` names a directory with `etcd` and `kube-apiserver`.
 
 mod binaries;
 
@@ -21,7 +21,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiServer, Faults, Store, definitions, kubeconfig, status_definitions};
+use crate::api_server::{ApiFaults, ObjectStore, TestApiServer, definitions, kubeconfig, status_definitions};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
@@ -31,7 +31,7 @@ use crate::routers::wait;
 /// Where the server listens.
 const PORT: u16 = 6443;
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How the tests' own client signs what it writes.
+/// Field manager of the tests' own client.
 const MANAGER: &str = "lab";
 
 /// An API server in a lab, and a client of it.
@@ -44,12 +44,12 @@ pub struct ControlPlane {
 
 #[derive(Debug)]
 enum Server {
-    InProcess { store: Arc<Store>, running: Option<ApiServer> },
+    InProcess { store: Arc<ObjectStore>, running: Option<TestApiServer> },
     Binaries(Box<Binaries>),
 }
 
 impl ControlPlane {
-    /// Starts it, with the definitions of the load balancer's kinds and its namespace.
+    /// Starts a server with the definitions of the load balancer's kinds and its namespace.
     ///
     /// # Errors
     /// When it does not start.
@@ -63,7 +63,7 @@ impl ControlPlane {
                 (Server::Binaries(Box::new(binaries)), kubeconfig)
             }
             None => {
-                let store = Arc::new(Store::default());
+                let store = Arc::new(ObjectStore::default());
                 let running = Some(serve(&host, &store)?);
                 (Server::InProcess { store, running }, kubeconfig(&format!("http://{address}")))
             }
@@ -78,13 +78,13 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// What configures a client, as the lab's programs see the file.
+    /// Returns the path of the kubeconfig as the lab's programs see it.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.host.directory().join("kubeconfig")
     }
 
-    /// Starts a `fairlead controller` beside the server, which is killed when it is dropped.
+    /// Starts a `fairlead controller` beside the server; it is killed on drop.
     ///
     /// # Errors
     /// When the product's binary is missing.
@@ -95,7 +95,7 @@ impl ControlPlane {
         command.arg("--kubeconfig").arg(self.kubeconfig()).spawn(&log)
     }
 
-    /// Ends the server, which breaks all its connections, and starts it again with what it has stored.
+    /// Stops the server, which breaks all its connections, and starts it again with its stored objects.
     ///
     /// # Errors
     /// When it does not start.
@@ -111,19 +111,19 @@ impl ControlPlane {
         wait(READY_WITHIN, || self.ready())
     }
 
-    /// What lets the server fail; `None` for a real one.
+    /// Returns the server's fault injection; `None` for a real server.
     #[must_use]
-    pub fn faults(&self) -> Option<&Faults> {
+    pub fn faults(&self) -> Option<&ApiFaults> {
         match &self.server {
             Server::InProcess { store, .. } => Some(store.faults()),
             Server::Binaries(_) => None,
         }
     }
 
-    /// Drops all packets to and from the server, or no longer.
+    /// Starts or stops dropping all packets to and from the server.
     ///
     /// # Errors
-    /// When the kernel refuses the rules.
+    /// When the kernel rejects the rules.
     pub fn cut(&self, is_cut: bool) -> Result<()> {
         let table = "table inet cut\ndelete table inet cut\n";
         let chain = |hook: &str, port: &str| {
@@ -137,7 +137,7 @@ impl ControlPlane {
     /// Puts objects with their statuses, as `kubectl apply` would.
     ///
     /// # Errors
-    /// The first that the server refuses.
+    /// The server's first rejection.
     pub fn put(&self, objects: &[Value]) -> Result<()> {
         self.with_client(|client| async move {
             for object in objects {
@@ -147,7 +147,7 @@ impl ControlPlane {
         })
     }
 
-    /// Takes a Service away.
+    /// Deletes a Service.
     ///
     /// # Errors
     /// When there is none.
@@ -160,7 +160,7 @@ impl ControlPlane {
         })
     }
 
-    /// Takes away an object of the load balancer's namespace.
+    /// Deletes an object of the load balancer's namespace.
     ///
     /// # Errors
     /// When there is none.
@@ -173,7 +173,7 @@ impl ControlPlane {
         })
     }
 
-    /// A Service as it is now.
+    /// Returns a Service.
     ///
     /// # Errors
     /// When there is none.
@@ -185,10 +185,10 @@ impl ControlPlane {
         })
     }
 
-    /// The addresses of a Service's status.
+    /// Returns the addresses in a Service's status.
     ///
     /// # Errors
-    /// When there is no such Service, or what it has been given is no address.
+    /// When there is no such Service, or its status holds something that is not an address.
     pub fn addresses(&self, name: &str) -> Result<Vec<IpAddr>> {
         let service = self.service(name)?;
         let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
@@ -196,7 +196,7 @@ impl ControlPlane {
         Ok(ips.map(str::parse).collect::<Result<_, _>>()?)
     }
 
-    /// All objects of a kind in the load balancer's namespace.
+    /// Lists all objects of a kind in the load balancer's namespace.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -209,7 +209,7 @@ impl ControlPlane {
         })
     }
 
-    /// The reasons of the Events about a Service.
+    /// Returns the reasons of the Events about a Service.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -230,7 +230,7 @@ impl ControlPlane {
         })
     }
 
-    /// Whether all kinds that have been defined are served.
+    /// Checks that all defined kinds are served.
     fn established(&self) -> Result<()> {
         self.with_client(|client| async move {
             let kind = resource("apiextensions.k8s.io/v1", "CustomResourceDefinition");
@@ -260,11 +260,11 @@ impl ControlPlane {
     }
 }
 
-/// Which server it is.
+/// Names the server.
 impl fmt::Display for ControlPlane {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.server {
-            Server::InProcess { .. } => formatter.write_str("the API server of this process"),
+            Server::InProcess { .. } => formatter.write_str("the in-process API server"),
             Server::Binaries(binaries) => {
                 write!(formatter, "kube-apiserver of {}", binaries.assets().display())
             }
@@ -272,14 +272,14 @@ impl fmt::Display for ControlPlane {
     }
 }
 
-/// Opens a socket in the host's network, and serves on it here.
-fn serve(host: &LabHost, store: &Arc<Store>) -> Result<ApiServer> {
+/// Opens a socket in the host's network namespace, and serves on it in this process.
+fn serve(host: &LabHost, store: &Arc<ObjectStore>) -> Result<TestApiServer> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let opened = host.run(|| Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?));
         match opened {
-            Ok(listener) => return Ok(ApiServer::serve(Arc::clone(store), listener)?),
-            // The server before this one is still about to end.
+            Ok(listener) => return Ok(TestApiServer::serve(Arc::clone(store), listener)?),
+            // The previous server is still shutting down.
             Err(_) if Instant::now() < until => sleep(Duration::from_millis(5)),
             Err(error) => return Err(error),
         }
@@ -304,7 +304,7 @@ async fn apply(client: &Client, object: &Value) -> Result<()> {
     let status = body.as_object_mut().and_then(|fields| fields.remove("status"));
     api.patch(name, &params, &Patch::Apply(&body)).await?;
     if let Some(status) = status {
-        // A Node may have two addresses of one type, which an apply takes for one that is there twice.
+        // A Node may have two addresses of one type, which an apply rejects as a duplicate.
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         api.patch_status(name, &params, &Patch::Merge(json!({"status": status}))).await?;
     }

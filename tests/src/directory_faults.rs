@@ -1,5 +1,5 @@
-//! Damage to a directory of objects while agents read it: truncations, renames, links, pipes, garbage, and the
-//! directory itself taken away. None of it says that an object is to go, so none may.
+//! Fault injection into a directory of objects while agents read it: truncations, renames, links, pipes,
+//! garbage, and the directory itself removed. None of it deletes an object, so no object may disappear.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,88 +16,96 @@ use nix::unistd::mkfifo;
 
 use crate::random::SeededRandom;
 
-/// How long what is away may be so before an agent may take it for removed. A test that is not given a processor for
+/// How long a file may be missing before an agent may treat it as removed. A test that gets no processor for
 /// longer has removed it.
-const AWAY_AT_MOST: Duration = Duration::from_millis(80);
-/// Files of no worth beside the good ones.
+const MISSING_AT_MOST: Duration = Duration::from_millis(80);
+/// Number of junk files beside the good ones.
 const JUNK: usize = 30;
 
-/// Somebody with access to the directory and no respect for it.
+/// A fault injector for one directory.
 #[derive(Debug)]
 pub struct DirectoryFaults {
     /// The directory, or a link to it.
     path: PathBuf,
-    /// What stands in it when nothing is damaged.
+    /// Its files without any damage: name and contents.
     good: BTreeMap<String, String>,
     random: SeededRandom,
-    /// Directories that have stood in its place.
+    /// Number of directories that have taken its place.
     versions: usize,
-    /// Files that are being written, how far, and what they will hold.
+    /// Files being written: how far, and the contents in the end.
     writing: Vec<(File, usize, String)>,
-    /// How often each thing was done.
-    pub done: BTreeMap<&'static str, usize>,
-    /// How often something was away for longer than it was to be.
-    pub slow: usize,
+    /// How often each fault was injected.
+    pub injected: BTreeMap<&'static str, usize>,
+    /// How often something was missing for longer than planned.
+    pub missing_too_long: usize,
 }
 
-type Act = fn(&mut DirectoryFaults) -> Result<()>;
+type DirectoryFault = fn(&mut DirectoryFaults) -> Result<()>;
 
-/// What is done, and what it is called.
-const ACTS: [(&str, Act); 10] = [
+/// The faults, by name.
+const FAULTS: [(&str, DirectoryFault); 10] = [
     ("damage a file", DirectoryFaults::damage),
     ("damage a file again", DirectoryFaults::damage),
-    ("mend a file", DirectoryFaults::mend),
+    ("repair a file", DirectoryFaults::repair_file),
     ("begin to write a file", DirectoryFaults::begin_to_write),
-    ("go on writing", DirectoryFaults::go_on_writing),
-    ("go on writing again", DirectoryFaults::go_on_writing),
+    ("continue writing a file", DirectoryFaults::continue_writing),
+    ("continue writing a file again", DirectoryFaults::continue_writing),
     ("leave junk", DirectoryFaults::leave_junk),
     ("remove or rename junk", DirectoryFaults::move_junk),
     ("replace the directory", DirectoryFaults::replace),
-    ("remove the directory and make it again", DirectoryFaults::make_again),
+    ("remove and recreate the directory", DirectoryFaults::recreate),
 ];
 
 impl DirectoryFaults {
-    /// One who knows what stands in the directory now.
+    /// Creates an injector for the directory with its present files.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn of(path: &Path, seed: u64) -> Result<Self> {
         let mut good = BTreeMap::new();
         for entry in fs::read_dir(path)? {
-            let name = entry?.file_name().into_string().ok().context("a name that is no text")?;
+            let name = entry?.file_name().into_string().ok().context("a file name is not UTF-8")?;
             if !name.starts_with('.') {
                 good.insert(name.clone(), fs::read_to_string(path.join(name))?);
             }
         }
         let random = SeededRandom::new(seed);
         let path = path.to_path_buf();
-        Ok(Self { path, good, random, versions: 0, writing: Vec::new(), done: BTreeMap::new(), slow: 0 })
+        Ok(Self {
+            path,
+            good,
+            random,
+            versions: 0,
+            writing: Vec::new(),
+            injected: BTreeMap::new(),
+            missing_too_long: 0,
+        })
     }
 
-    /// A number that goes with what is done.
+    /// Draws a number from the same sequence as the faults.
     pub fn seed(&mut self) -> u64 {
         self.random.draw()
     }
 
-    /// Does one thing.
+    /// Injects one fault.
     ///
     /// # Errors
     /// When it cannot be done.
-    pub fn act(&mut self) -> Result<()> {
-        // The directory itself is not replaced as often as a file.
-        let common = ACTS.len() - if self.random.below(8) == 0 { 0 } else { 2 };
-        let (name, act) = ACTS[self.random.below(common)];
-        *self.done.entry(name).or_default() += 1;
-        act(self).with_context(|| name)
+    pub fn inject(&mut self) -> Result<()> {
+        // The directory itself is replaced less often than files.
+        let common = FAULTS.len() - if self.random.below(8) == 0 { 0 } else { 2 };
+        let (name, inject) = FAULTS[self.random.below(common)];
+        *self.injected.entry(name).or_default() += 1;
+        inject(self).with_context(|| name)
     }
 
-    /// Puts everything right.
+    /// Repairs everything.
     ///
     /// # Errors
     /// When that cannot be done.
-    pub fn repent(&mut self) -> Result<()> {
+    pub fn repair(&mut self) -> Result<()> {
         while !self.writing.is_empty() {
-            self.go_on_writing()?;
+            self.continue_writing()?;
         }
         let whole = self.copy()?;
         self.put_in_place(&whole)
@@ -110,13 +118,13 @@ impl DirectoryFaults {
         (self.path.join(name), text)
     }
 
-    /// Beside the directory: a name that is not taken.
+    /// Returns an unused path beside the directory.
     fn beside(&mut self, name: &str) -> PathBuf {
         self.versions += 1;
         self.path.with_file_name(format!("{name}{}", self.versions))
     }
 
-    /// Puts something that holds no object in the place of a good file.
+    /// Replaces a good file by something without objects.
     fn damage(&mut self) -> Result<()> {
         let (path, text) = self.file();
         let draft = self.beside("damaged");
@@ -125,14 +133,14 @@ impl DirectoryFaults {
             let begun = Instant::now();
             clear(&path)?;
             fs::rename(&draft, &path)?;
-            self.away(begun);
+            self.note_missing(begun);
         } else {
             fs::rename(&draft, &path)?;
         }
         Ok(())
     }
 
-    /// Something that cannot be read as objects, at a path where nothing is.
+    /// Creates something unreadable as objects at a free path.
     fn make_bad(&mut self, path: &Path, text: &str) -> Result<()> {
         let cut = self.random.below(text.len());
         match self.random.below(12) {
@@ -155,38 +163,38 @@ impl DirectoryFaults {
         Ok(())
     }
 
-    fn mend(&mut self) -> Result<()> {
+    fn repair_file(&mut self) -> Result<()> {
         let (path, text) = self.file();
-        let draft = self.beside("mended");
+        let draft = self.beside("repaired");
         fs::write(&draft, text)?;
         let begun = Instant::now();
         if path.is_dir() {
             clear(&path)?;
         }
         fs::rename(draft, path)?;
-        self.away(begun);
+        self.note_missing(begun);
         Ok(())
     }
 
-    /// Empties a good file and writes its first part; or a new one under its name, where it is something else.
+    /// Truncates a good file and writes its first part; creates it if something else has its name.
     fn begin_to_write(&mut self) -> Result<()> {
         let (path, text) = self.file();
         if self.writing.len() > 4 {
-            return self.go_on_writing();
+            return self.continue_writing();
         }
         let begun = Instant::now();
         if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             clear(&path)?;
         }
         let file = File::create(&path)?;
-        self.away(begun);
+        self.note_missing(begun);
         let part = self.random.below(text.len());
         file.write_all_at(&text.as_bytes()[..part], 0)?;
         self.writing.push((file, part, text));
         Ok(())
     }
 
-    fn go_on_writing(&mut self) -> Result<()> {
+    fn continue_writing(&mut self) -> Result<()> {
         if self.writing.is_empty() {
             return Ok(());
         }
@@ -206,7 +214,7 @@ impl DirectoryFaults {
         self.path.join(format!("junk{number}.yaml"))
     }
 
-    /// A file that is not to be: bad, or a piece of something good.
+    /// Creates a file that should not be there: bad, or a part of something good.
     fn leave_junk(&mut self) -> Result<()> {
         let path = self.junk();
         clear(&path)?;
@@ -232,7 +240,7 @@ impl DirectoryFaults {
         Ok(())
     }
 
-    /// Another directory with all good files in the place of this one: itself, or by a link.
+    /// Replaces the directory by another with all good files: directly, or by a link.
     fn replace(&mut self) -> Result<()> {
         let whole = self.copy()?;
         self.put_in_place(&whole)
@@ -271,14 +279,14 @@ impl DirectoryFaults {
         clear(&before)
     }
 
-    fn make_again(&mut self) -> Result<()> {
-        // A link is not the directory, and what it leads to would be left empty.
+    fn recreate(&mut self) -> Result<()> {
+        // Removing a link would leave the directory behind it empty.
         if self.path.is_symlink() {
             return self.replace();
         }
         let begun = Instant::now();
         fs::remove_dir_all(&self.path)?;
-        self.away(begun);
+        self.note_missing(begun);
         sleep(Duration::from_millis(self.random.below(400) as u64));
         fs::create_dir(&self.path)?;
         sleep(Duration::from_millis(self.random.below(200) as u64));
@@ -286,16 +294,16 @@ impl DirectoryFaults {
         for (name, text) in &self.good {
             fs::write(self.path.join(name), text)?;
         }
-        self.away(begun);
+        self.note_missing(begun);
         Ok(())
     }
 
-    fn away(&mut self, begun: Instant) {
-        self.slow += usize::from(begun.elapsed() > AWAY_AT_MOST);
+    fn note_missing(&mut self, begun: Instant) {
+        self.missing_too_long += usize::from(begun.elapsed() > MISSING_AT_MOST);
     }
 }
 
-/// Removes whatever is at a path.
+/// Removes anything at a path.
 fn clear(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(fs::remove_dir_all(path)?),
@@ -304,7 +312,7 @@ fn clear(path: &Path) -> Result<()> {
     }
 }
 
-/// Twice as much with every line.
+/// Returns YAML aliases that double in size with every line.
 fn doublings() -> String {
     (1..400).map(|number| format!("a{number}: &a{number} [*a{}, *a{}]\n", number - 1, number - 1)).collect()
 }

@@ -1,4 +1,4 @@
-//! Agents while their directory is damaged: they answer, and serve what they have served.
+//! A soak test of agents whose directory is damaged: they must answer, and keep serving what they served.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::directory_faults::DirectoryFaults;
 use crate::lab::topology::ECHO_PORT;
-use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use crate::routers::wait;
 use crate::traffic::TcpLoad;
 
@@ -20,42 +20,42 @@ use crate::traffic::TcpLoad;
 const NODES: [&str; 2] = ["n1", "n2"];
 const CONNECTIONS: usize = 100;
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long an agent may take for an answer on a machine with other work to do.
+/// How long an agent may take to answer on a busy machine.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// What an agent may take of memory, in KiB.
+/// Memory limit of an agent, in KiB.
 const MEMORY: u64 = 256 << 10;
 
-/// What was done and seen.
+/// The faults injected, and what was observed.
 #[derive(Debug)]
 pub struct DirectorySoakReport {
-    vandal: DirectoryFaults,
+    faults: DirectoryFaults,
     looks: usize,
     slowest: Duration,
     broken: u64,
     memory: u64,
 }
 
-/// Damages the directory of two agents for a while, with connections through both of them; then mends it.
+/// Damages the directory of two agents for a while, with connections through both of them; then repairs it.
 ///
 /// # Errors
-/// When an agent does not answer in time, does not serve what it has served, breaks a connection, or does not follow
+/// When an agent does not answer in time, stops serving something, breaks a connection, or does not follow
 /// the directory in the end.
 pub fn run(seed: u64, duration: Duration) -> Result<DirectorySoakReport> {
     let mut topology = Topology::empty().node('a', 1).node('a', 2);
     for node in NODES {
         topology = topology.pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(200)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;
-        let vandal = DirectoryFaults::of(&lab.outside(&lab.manifests_directory()), seed)?;
+        let faults = DirectoryFaults::of(&lab.outside(&lab.manifests_directory()), seed)?;
         let mut report =
-            DirectorySoakReport { vandal, looks: 0, slowest: Duration::ZERO, broken: 0, memory: 0 };
+            DirectorySoakReport { faults, looks: 0, slowest: Duration::ZERO, broken: 0, memory: 0 };
         report.damage(lab, duration)?;
-        report.vandal.repent()?;
+        report.faults.repair()?;
         for node in lab.nodes()? {
             follows(lab, &node)?;
             report.memory = report.memory.max(memory(&node)?);
@@ -74,33 +74,36 @@ impl DirectorySoakReport {
         let served = served(&nodes[0].status()?)?;
         ensure!(served.len() > NODES.len(), "nothing is served: {served:?}");
         let until = Instant::now() + duration;
-        let mut rest = crate::random::SeededRandom::new(self.vandal.seed());
+        let mut rest = crate::random::SeededRandom::new(self.faults.seed());
         while Instant::now() < until {
             for _ in 0..5 {
-                self.vandal.act()?;
+                self.faults.inject()?;
                 sleep(Duration::from_millis(rest.below(60) as u64));
             }
             for node in &nodes {
-                self.look(node, &served)?;
+                self.check_agent(node, &served)?;
             }
         }
         Ok(())
     }
 
-    fn look(&mut self, node: &LabNode<'_>, served: &BTreeSet<String>) -> Result<()> {
+    fn check_agent(&mut self, node: &LabNode<'_>, served: &BTreeSet<String>) -> Result<()> {
         let begun = Instant::now();
         let status = node.status().with_context(|| format!("{self}"))?;
         self.slowest = self.slowest.max(begun.elapsed());
         self.looks += 1;
         ensure!(begun.elapsed() < ANSWERS_WITHIN, "status took {:?}: {self}", begun.elapsed());
         let now = self::served(&status)?;
-        // What this test has removed for longer than it meant to has been removed.
-        ensure!(now == *served || self.vandal.slow > 0, "{now:?} instead of {served:?}: {status:#} {self}");
+        // A file that this test removed for longer than planned may be treated as removed.
+        ensure!(
+            now == *served || self.faults.missing_too_long > 0,
+            "{now:?} instead of {served:?}: {status:#} {self}"
+        );
         Ok(())
     }
 }
 
-/// What an agent serves, and which nodes it knows.
+/// Returns what an agent serves, and the nodes it knows.
 fn served(status: &Value) -> Result<BTreeSet<String>> {
     let mut served = BTreeSet::new();
     for service in status["services"].as_array().context("no services")? {
@@ -114,7 +117,7 @@ fn served(status: &Value) -> Result<BTreeSet<String>> {
     Ok(served)
 }
 
-/// Whether an agent reads what is written now.
+/// Checks that an agent reads what is written now.
 fn follows(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     let file = lab.outside(&lab.manifests_directory()).join("last.yaml");
     let about = |words: &'static str| {
@@ -143,7 +146,7 @@ fn follows(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     clean("last.yaml")
 }
 
-/// KiB of memory that the agent takes.
+/// Returns the agent's resident memory in KiB.
 fn memory(node: &LabNode<'_>) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", node.agent_id()?))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -152,11 +155,11 @@ fn memory(node: &LabNode<'_>) -> Result<u64> {
 
 impl fmt::Display for DirectorySoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (act, times) in &self.vandal.done {
-            writeln!(f, "{times:>7} × {act}")?;
+        for (fault, times) in &self.faults.injected {
+            writeln!(f, "{times:>7} × {fault}")?;
         }
         writeln!(f, "{:>7} × status, at most {:?}", self.looks, self.slowest)?;
-        writeln!(f, "{:>7} × away for too long", self.vandal.slow)?;
+        writeln!(f, "{:>7} × missing for too long", self.faults.missing_too_long)?;
         write!(f, "{} of {CONNECTIONS} connections broken, {} MiB", self.broken, self.memory >> 10)
     }
 }

@@ -1,5 +1,5 @@
-//! What happens to a cluster, with thousands of connections alive meanwhile; and the same things happening
-//! where a router and kube-proxy are on their own.
+//! Cluster events under thousands of live connections, and the same events with nothing but a router and
+//! kube-proxy.
 
 mod cost_table;
 mod load;
@@ -14,41 +14,41 @@ pub use self::cost_table::CostTable;
 pub use self::load::{EventLoad, EventLoadReport};
 pub use self::routed::RoutedScenario;
 pub use self::script::{ClusterEvent, EVENTS};
-use crate::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 
 /// The nodes that serve from the start: three in one rack, one in the other.
 pub const INITIAL_NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
 /// The node that joins.
 pub const JOINING_NODE: &str = "n5";
-/// Residents and newcomer.
+/// All nodes, including the one that joins.
 pub const ALL_NODES: [&str; 5] = ["n1", "n2", "n3", "n4", JOINING_NODE];
-/// With so many slots a node, the rings of four nodes and of five have the same size.
+/// Slots per node with which the rings of four and of five nodes have the same size.
 pub const NO_DOUBLING: u32 = 200;
-/// With so many, a fifth node doubles the ring, and half of all flows change their slots.
+/// Slots per node with which a fifth node doubles the ring, so that half of all flows change their slots.
 pub const DOUBLING: u32 = 256;
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What carries packets to their nodes.
+/// What directs packets to their nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// An agent on every node.
     Fairlead,
-    /// Nothing but the router's choice and kube-proxy's rules.
-    Nothing,
+    /// Only the router's ECMP and kube-proxy's rules.
+    Ecmp,
 }
 
-/// A cluster to which things happen.
+/// A cluster to which events happen.
 #[derive(Clone, Copy, Debug)]
 pub struct EventScenario<'lab> {
-    /// The lab that it is in.
+    /// The lab.
     pub lab: &'lab Lab,
-    /// What carries packets.
+    /// What directs packets.
     pub carrier: Carrier,
-    /// Slots of a ring for each of its nodes.
+    /// Slots of a ring per node.
     slots_per_node: u32,
 }
 
-/// The residents with two pods each of the Service `web`, and the newcomer, which is wired and not yet a node.
+/// Returns the initial nodes with two pods each of the Service `web`, and a machine that is not yet a node.
 #[must_use]
 pub fn cluster() -> Topology {
     let mut topology = Topology::empty();
@@ -59,45 +59,45 @@ pub fn cluster() -> Topology {
         topology = topology.pods(node, "web", 2);
     }
     set_membership(&mut topology, JOINING_NODE, false);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
 impl<'lab> EventScenario<'lab> {
-    /// Starts the residents' agents, if there are to be any, and has the router spread over the residents.
+    /// Starts the initial nodes' agents, if there are any, and routes the VIPs to these nodes.
     ///
     /// # Errors
     /// When an agent does not start.
-    pub fn set(lab: &'lab Lab, carrier: Carrier) -> Result<Self> {
-        Self::set_with(lab, carrier, NO_DOUBLING)
+    pub fn start(lab: &'lab Lab, carrier: Carrier) -> Result<Self> {
+        Self::start_with(lab, carrier, NO_DOUBLING)
     }
 
-    /// The same with a number of slots for each node.
+    /// Does the same with this number of slots per node.
     ///
     /// # Errors
     /// When an agent does not start.
-    pub fn set_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
-        let stage = Self::set_unrouted(lab, carrier, slots_per_node)?;
-        stage.route(&INITIAL_NODES)?;
-        Ok(stage)
+    pub fn start_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
+        let scenario = Self::start_unrouted(lab, carrier, slots_per_node)?;
+        scenario.route(&INITIAL_NODES)?;
+        Ok(scenario)
     }
 
-    /// The same where the router learns by itself whom to spread over.
+    /// Starts the agents, but leaves the routes to BGP.
     ///
     /// # Errors
     /// When an agent does not start.
-    pub fn set_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
-        let stage = Self { lab, carrier, slots_per_node };
-        stage.start_agents(&INITIAL_NODES)?;
-        Ok(stage)
+    pub fn start_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
+        let scenario = Self { lab, carrier, slots_per_node };
+        scenario.start_agents(&INITIAL_NODES)?;
+        Ok(scenario)
     }
 
-    /// Whether agents run here.
+    /// Returns whether agents run.
     #[must_use]
     pub fn has_agents(&self) -> bool {
         self.carrier == Carrier::Fairlead
     }
 
-    /// Has the router spread both VIPs over these nodes.
+    /// Routes both VIPs to these nodes.
     ///
     /// # Errors
     /// When there is no such node.
@@ -106,8 +106,8 @@ impl<'lab> EventScenario<'lab> {
         [WEB_V4, WEB_V6].into_iter().try_for_each(|vip| router.set_next_hops(vip, nodes))
     }
 
-    /// A machine becomes a node of the cluster, and its pods get ready; its agent starts when the others
-    /// know of it already.
+    /// Makes a machine a node of the cluster, and its pods ready; its agent starts when the others already
+    /// know the node.
     ///
     /// # Errors
     /// When there is no such node, or its agent does not start.
@@ -119,7 +119,7 @@ impl<'lab> EventScenario<'lab> {
         self.start_agents(&[node])
     }
 
-    /// A node is no longer one, and nothing of its agent is left.
+    /// Removes a node from the cluster, and everything of its agent.
     ///
     /// # Errors
     /// When its agent does not end.
@@ -134,17 +134,17 @@ impl<'lab> EventScenario<'lab> {
         let gone = self.lab.node(node)?;
         gone.stop_agent(SETTLED_WITHIN)?;
         gone.detach()?;
-        self.nodes(&INITIAL_NODES)?.iter().try_for_each(|resident| {
-            resident.wait_status("knows that the newcomer is gone", SETTLED_WITHIN, |status| {
+        self.nodes(&INITIAL_NODES)?.iter().try_for_each(|other| {
+            other.wait_status("has removed the node", SETTLED_WITHIN, |status| {
                 Ok(agents::list(status, "nodes")?.iter().all(|it| it["name"] != *node))
             })
         })
     }
 
-    /// `fairlead drain`, or its undoing; without agents there is nobody to be told.
+    /// Runs `fairlead drain`, or undoes it; does nothing without agents.
     ///
     /// # Errors
-    /// When the agent does not take it.
+    /// When the agent rejects it.
     pub fn drain(&self, node: &str, undo: bool) -> Result<()> {
         if !self.has_agents() {
             return Ok(());
@@ -166,10 +166,10 @@ impl<'lab> EventScenario<'lab> {
         })
     }
 
-    /// Waits until each of these nodes knows each other of them to be alive.
+    /// Waits until each of these nodes sees all the others alive.
     ///
     /// # Errors
-    /// When that is not so in time.
+    /// When it does not in time.
     pub fn wait_alive(&self, nodes: &[&str]) -> Result<()> {
         if self.has_agents() { agents::wait_alive(&self.nodes(nodes)?, SETTLED_WITHIN) } else { Ok(()) }
     }
@@ -178,7 +178,7 @@ impl<'lab> EventScenario<'lab> {
         names.iter().map(|name| self.lab.node(name)).collect()
     }
 
-    /// Starts the agents of these nodes as [`agents::start`] does; where there are none, nothing.
+    /// Starts the agents of these nodes as [`agents::start`] does; does nothing without agents.
     ///
     /// # Errors
     /// When one does not start.
@@ -187,7 +187,7 @@ impl<'lab> EventScenario<'lab> {
             return Ok(());
         }
         let arguments = ["--slots-per-node", &self.slots_per_node.to_string()].map(str::to_owned).into();
-        let options = AgentOptions { arguments, ..AgentOptions::default() };
+        let options = LabAgentOptions { arguments, ..LabAgentOptions::default() };
         agents::start(&self.nodes(nodes)?, &options)
     }
 }

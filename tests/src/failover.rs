@@ -1,15 +1,15 @@
-//! How long a router goes on sending to a load balancer that is dead.
+//! A measurement of how long a router keeps sending to a dead load balancer.
 //!
 //! ```text
 //!              ┌─ n1: the load balancer that fails
 //! observer ────┤                                       observer: FRR or BIRD as the lab's router
-//!              └─ n2: another, so that the route stays
+//!              └─ n2: a second one, so that the route stays
 //! ```
 //!
-//! Both load balancers announce the same address with BFD; the observer's kernel spreads over both. Each trial
-//! waits until all is well, breaks n1, and reads from the observer's logs and from `ip monitor` when it noticed
-//! and when its kernel stopped sending to n1. All times are of one machine's clock. What stands on the nodes is
-//! a parameter: [`Balancer`].
+//! Both load balancers advertise the same address with BFD; the observer's kernel spreads over both. Each
+//! trial waits until all sessions are up, breaks n1, and reads from the observer's logs and from `ip monitor`
+//! when it noticed and when its kernel stopped sending to n1. All times are from one clock. The load balancer
+//! is a parameter: [`Balancer`].
 
 mod balancer;
 mod clock;
@@ -29,7 +29,7 @@ pub use self::balancer::{AgentBalancer, Balancer, BirdBalancer};
 use self::clock::TimeOfDay;
 pub use self::observer::ObserverKind;
 use self::observer::ObserverRouter;
-use crate::lab::{Lab, Process, Topology, TrafficPolicy, WEB_V4};
+use crate::lab::{ExternalPolicy, Lab, Process, Topology, WEB_V4};
 use crate::routers::{BfdTimers, kernel_next_hops, wait};
 
 /// The node that fails.
@@ -38,15 +38,15 @@ const VICTIM: &str = "n1";
 const SURVIVOR: &str = "n2";
 /// How long the sessions may take to come back after a trial.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long all must have been well before a trial: FRR makes its BFD session anew once BGP is established, and
-/// the first session may die of it.
+/// How long the sessions must have been up before a trial: FRR recreates its BFD session once BGP is
+/// established, which may end the first session.
 const SETTLED_FOR: Duration = Duration::from_millis(1500);
 /// Far more than three missed packets and a hold time of 9 s.
 const NOTICED_WITHIN: Duration = Duration::from_secs(20);
-/// How often logs are read while the observer makes up its mind; when it did stands in the logs.
+/// How often logs are read while waiting for the observer; the logs have the exact times.
 const READ_EVERY: Duration = Duration::from_millis(20);
 
-/// What happens to the load balancer.
+/// A fault of the load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailoverFault {
     /// Its cable is cut; the router's own link keeps its carrier.
@@ -55,14 +55,14 @@ pub enum FailoverFault {
     Kill,
     /// It hangs: SIGSTOP.
     Hang,
-    /// It is asked to end, and may say good-bye first: SIGTERM.
+    /// It is stopped by SIGTERM, and may close its sessions first.
     Leave,
 }
 
-/// When things happened at the observer, counted from the fault.
+/// Times at the observer, relative to the fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial {
-    /// Its BFD session went down; nothing when BGP was faster and took it away.
+    /// Its BFD session went down; `None` if BGP was faster and removed it.
     pub bfd_down: Option<Duration>,
     /// Its BGP session ended.
     pub bgp_down: Option<Duration>,
@@ -74,7 +74,7 @@ pub struct Trial {
 pub struct Failover {
     balancers: [(&'static str, Box<dyn Balancer>); 2],
     observer: ObserverRouter,
-    /// What the router's kernel and the switch tell; they end with this.
+    /// `ip monitor` in the router and the switch.
     _monitors: [Process; 2],
     routes: PathBuf,
     links: PathBuf,
@@ -84,7 +84,7 @@ pub struct Failover {
 }
 
 impl FailoverFault {
-    /// In words.
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ impl FailoverFault {
 }
 
 impl Failover {
-    /// Builds the lab and starts everything in it; `balancer` makes what runs on a node.
+    /// Builds the lab and starts everything in it; `balancer` creates the load balancer of a node.
     ///
     /// # Errors
     /// When the lab or a router cannot be started.
@@ -108,7 +108,7 @@ impl Failover {
     ) -> Result<Self> {
         let nodes = Topology::empty().node('a', 1).node('a', 2);
         let pods = nodes.pods(VICTIM, "web", 1).pods(SURVIVOR, "web", 1);
-        let lab = pods.service("web", "web", &[WEB_V4], TrafficPolicy::Local).start()?;
+        let lab = pods.service("web", "web", &[WEB_V4], ExternalPolicy::Local).start()?;
         let victim = lab.node(VICTIM)?.spec().addresses().v4.into();
         let mut balancers = [(VICTIM, balancer(bfd)), (SURVIVOR, balancer(bfd))];
         for (node, balancer) in &mut balancers {
@@ -130,7 +130,7 @@ impl Failover {
         Ok(Self { balancers, observer, _monitors: monitors, routes, links, victim, prefix, lab })
     }
 
-    /// Waits until all is well, breaks the node, measures, and mends it.
+    /// Waits until all sessions are up, breaks the node, measures, and repairs it.
     ///
     /// # Errors
     /// When the sessions do not come up, or the observer does not notice.
@@ -138,7 +138,7 @@ impl Failover {
         self.wait_settled()?;
         let begun = self.inject(fault)?;
         let trial = self.wait_gone(begun);
-        self.mend(fault)?;
+        self.repair(fault)?;
         trial.with_context(|| format!("{}\n{}", fault.name(), self.lab.logs()))
     }
 
@@ -161,7 +161,7 @@ impl Failover {
         if hops.len() == self.balancers.len() { Ok(()) } else { bail!("the kernel has {hops:?}") }
     }
 
-    /// Breaks the node and returns when that was.
+    /// Injects the fault and returns its time.
     fn inject(&mut self, fault: FailoverFault) -> Result<TimeOfDay> {
         let ordered = TimeOfDay::now()?;
         match fault {
@@ -170,19 +170,19 @@ impl Failover {
             FailoverFault::Leave => self.signal(Signal::SIGTERM)?,
             FailoverFault::LinkCut => {
                 self.lab.node(VICTIM)?.cut_link()?;
-                // Between the order and the cut lies the start of a program: the kernel says when it was.
+                // Starting `ip` takes time: the kernel's message has the exact time of the cut.
                 return wait(NOTICED_WITHIN, || {
-                    let told = read(&self.links)?;
-                    let mut cuts = told.lines().filter(|line| line.contains(&format!(" {VICTIM}@")));
+                    let log = read(&self.links)?;
+                    let mut cuts = log.lines().filter(|line| line.contains(&format!(" {VICTIM}@")));
                     let cut = cuts.find_map(|line| TimeOfDay::of(line).filter(|it| it.is_after(ordered)));
-                    cut.context("the switch does not say that the link is down")
+                    cut.context("the switch does not report the link down")
                 });
             }
         }
         Ok(ordered)
     }
 
-    fn mend(&mut self, fault: FailoverFault) -> Result<()> {
+    fn repair(&mut self, fault: FailoverFault) -> Result<()> {
         match fault {
             FailoverFault::LinkCut => self.lab.node(VICTIM)?.restore_link(),
             FailoverFault::Hang => self.signal(Signal::SIGCONT),
@@ -205,7 +205,7 @@ impl Failover {
             thread::sleep(READ_EVERY);
             waited += READ_EVERY;
         };
-        // What the daemons write goes the same way as what the kernel says; none of it is late by that much.
+        // The daemons' logs may lag behind the kernel's messages, but not by this much.
         thread::sleep(2 * READ_EVERY);
         let first = |ends: Vec<TimeOfDay>| ends.into_iter().find_map(|it| it.since(begun));
         Ok(Trial {
@@ -215,11 +215,11 @@ impl Failover {
         })
     }
 
-    /// The first message of the kernel after which the route does not lead to the node any more.
+    /// Returns the time of the first kernel message after which the route does not lead to the node.
     fn gone_after(&self, begun: TimeOfDay) -> Result<Option<Duration>> {
         let (prefix, hop) = (format!(" {} ", self.prefix.addr()), format!("via {} ", self.victim));
-        let told = read(&self.routes)?;
-        let without = told
+        let log = read(&self.routes)?;
+        let without = log
             .lines()
             .filter(|line| line.contains(&prefix) && (line.contains(" Deleted ") || !line.contains(&hop)));
         Ok(without.filter_map(TimeOfDay::of).find_map(|it| it.since(begun)))
@@ -231,7 +231,7 @@ impl Failover {
     }
 }
 
-/// What a program has written so far, without a last line that is not whole.
+/// Returns a program's output so far, without an incomplete last line.
 fn read(file: &PathBuf) -> Result<String> {
     let mut text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
     text.truncate(text.rfind('\n').map_or(0, |end| end + 1));

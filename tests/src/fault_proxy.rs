@@ -1,5 +1,5 @@
-//! A front of an API server, one for each client: it passes requests on, records writes, and fails as networks and
-//! servers do.
+//! A fault-injecting proxy of an API server, one for each client: it forwards requests, records writes, and
+//! fails as networks and servers do.
 
 mod gated_stream;
 mod write_log;
@@ -34,28 +34,28 @@ use self::gated_stream::GatedStream;
 use crate::api_server::kubeconfig;
 use crate::random::SeededRandom;
 
-/// What happens to requests and connections.
+/// A fault of requests and connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProxyFault {
-    /// Nothing.
+    /// No fault.
     #[default]
     None,
-    /// Packets are dropped both ways, of new connections as well. Those that waited for an acknowledgment all the time are
-    /// given up by both sides.
+    /// Packets are dropped both ways, also of new connections. Connections that wait for an acknowledgment
+    /// all the time are given up by both sides.
     Cut,
-    /// Requests are taken and not looked at.
+    /// Requests are accepted but not processed.
     Paused,
-    /// Connections are broken, and new ones as well.
+    /// Connections are broken, also new ones.
     Away,
-    /// Each request waits for so long.
+    /// Each request is delayed.
     Slow(Duration),
-    /// One request in so many is refused with one of these statuses, at random.
-    Moody(usize, Vec<u16>),
+    /// One request in so many fails with one of these statuses, at random.
+    Flaky(usize, Vec<u16>),
 }
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
-/// A front of an API server; ends with this.
+/// A running proxy, which ends on drop.
 #[derive(Debug)]
 pub struct FaultProxy {
     address: SocketAddr,
@@ -65,36 +65,36 @@ pub struct FaultProxy {
     _tasks: JoinSet<()>,
 }
 
-/// What each connection knows.
+/// The state that connections share.
 #[derive(Clone)]
 struct Shared {
     client: Arc<str>,
     upstream: SocketAddr,
     http: Client<HttpConnector, Full<Bytes>>,
-    journal: WriteLog,
+    log: WriteLog,
     fault: watch::Receiver<ProxyFault>,
     tls: Option<TlsAcceptor>,
     random: Arc<std::sync::Mutex<SeededRandom>>,
 }
 
 impl FaultProxy {
-    /// Starts a front for a client, with a port of its own. With `tls`, it speaks HTTP/2 as well.
+    /// Starts a proxy for a client on a port of its own. With `tls`, it speaks HTTP/2 as well.
     ///
     /// # Errors
-    /// When it cannot listen, or has no certificate.
-    pub fn start(client: &str, upstream: SocketAddr, journal: &WriteLog, tls: bool) -> Result<Self> {
-        Self::serve(client, TcpListener::bind("127.0.0.1:0")?, upstream, journal, tls)
+    /// When it cannot listen, or cannot make a certificate.
+    pub fn start(client: &str, upstream: SocketAddr, log: &WriteLog, tls: bool) -> Result<Self> {
+        Self::serve(client, TcpListener::bind("127.0.0.1:0")?, upstream, log, tls)
     }
 
-    /// The same on a socket, which may have been opened in another network.
+    /// Starts a proxy on a socket, which may have been opened in another network namespace.
     ///
     /// # Errors
-    /// When the socket cannot be used, or there is no certificate.
+    /// When the socket cannot be used, or making a certificate fails.
     pub fn serve(
         client: &str,
         listener: TcpListener,
         upstream: SocketAddr,
-        journal: &WriteLog,
+        log: &WriteLog,
         tls: bool,
     ) -> Result<Self> {
         let address = listener.local_addr()?;
@@ -106,7 +106,7 @@ impl FaultProxy {
             client: client.into(),
             upstream,
             http: Client::builder(TokioExecutor::new()).build_http(),
-            journal: journal.clone(),
+            log: log.clone(),
             fault: faults,
             tls: tls.then(acceptor).transpose()?,
             random: Arc::new(std::sync::Mutex::new(SeededRandom::new(seed))),
@@ -117,19 +117,19 @@ impl FaultProxy {
         Ok(Self { address, tls, fault, connections, _tasks: tasks })
     }
 
-    /// What its client is configured with.
+    /// Returns its client's kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self, host: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         kubeconfig(&format!("{scheme}://{host}:{}", self.address.port()))
     }
 
-    /// Lets this happen from now on.
+    /// Sets the fault from now on.
     pub fn set(&self, fault: ProxyFault) {
         self.fault.send_replace(fault);
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
@@ -170,7 +170,7 @@ async fn serve_stream(gate: GatedStream, shared: Shared) {
     };
     let http1 = hyper::server::conn::http1::Builder::new();
     let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    // How a connection ends is the client's affair.
+    // How a connection ends is up to the client.
     let Some(acceptor) = shared.tls.clone() else {
         let _ = http1.serve_connection(TokioIo::new(gate), service(shared)).await;
         return;
@@ -186,7 +186,7 @@ async fn serve_stream(gate: GatedStream, shared: Shared) {
 }
 
 async fn answer(mut shared: Shared, request: Request<Incoming>) -> Response<Body> {
-    let refused = meet(&mut shared).await;
+    let refused = apply_fault(&mut shared).await;
     if let Some(code) = refused {
         return refusal(code);
     }
@@ -196,15 +196,15 @@ async fn answer(mut shared: Shared, request: Request<Incoming>) -> Response<Body
     }
 }
 
-/// Waits as long as a request is to wait; then the status that it is to be refused with.
-async fn meet(shared: &mut Shared) -> Option<u16> {
+/// Delays a request; returns the status that it fails with, if any.
+async fn apply_fault(shared: &mut Shared) -> Option<u16> {
     let fault = shared.fault.wait_for(|fault| *fault != ProxyFault::Paused).await.ok()?.clone();
     match fault {
         ProxyFault::Slow(time) => {
             tokio::time::sleep(time).await;
             None
         }
-        ProxyFault::Moody(one_in, statuses) => {
+        ProxyFault::Flaky(one_in, statuses) => {
             let mut random = shared.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let is_refused = random.below(one_in) == 0;
             let index = random.below(statuses.len());
@@ -222,20 +222,20 @@ async fn pass(shared: &Shared, request: Request<Incoming>) -> Result<Response<Bo
     parts.headers.insert(HOST, HeaderValue::from_str(&shared.upstream.to_string())?);
     parts.version = hyper::Version::HTTP_11;
     let (method, agent) = (parts.method.clone(), parts.headers.get(USER_AGENT).cloned());
-    shared.journal.see_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
+    shared.log.note_user_agent(&shared.client, agent.as_ref().and_then(|it| it.to_str().ok()));
     let response = shared.http.request(Request::from_parts(parts, Full::new(body))).await?;
     if method == Method::GET {
         return Ok(response.map(BodyExt::boxed));
     }
     let (parts, answer) = response.into_parts();
     let answer = answer.collect().await?.to_bytes();
-    shared.journal.record(&shared.client, &method, &path, parts.status, &answer);
+    shared.log.record(&shared.client, &method, &path, parts.status, &answer);
     Ok(Response::from_parts(parts, full(answer)))
 }
 
 fn refusal(code: u16) -> Response<Body> {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = status(code, "this server is moody");
+    let mut response = status(code, "injected fault");
     if code == StatusCode::TOO_MANY_REQUESTS {
         response.headers_mut().insert("Retry-After", HeaderValue::from_static("1"));
     }

@@ -1,4 +1,4 @@
-//! FRR as the router of the lab: agents announce to it by BGP, and it watches them by BFD.
+//! FRR as the lab's router: agents advertise to it by BGP, and it monitors them by BFD.
 
 use std::fs;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
-use crate::lab::addresses::{HostAddresses, IpFamily};
+use crate::lab::addresses::{HostAddresses, IpVersion};
 use crate::lab::topology::LabNodeSpec;
 use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops};
@@ -23,25 +23,26 @@ const NODES_AS: u32 = 4_200_000_001;
 #[derive(Debug)]
 pub struct FrrRouter {
     frr: Frr,
-    /// The nodes that it knows.
+    /// The nodes it has sessions with.
     nodes: Vec<LabNodeSpec>,
-    /// Time between two packets of BFD.
+    /// Interval of BFD packets.
     interval: Duration,
 }
 
 impl FrrRouter {
-    /// Starts FRR in the lab's router with a session of each family to every node of these racks, and writes the
-    /// objects by which agents speak to it. Both sides send BFD packets this often, and miss three.
+    /// Starts FRR in the lab's router with a session of each family to every node of these racks, and writes
+    /// the objects that configure the agents as its peers. BFD uses this interval both ways, with a
+    /// multiplier of three.
     ///
     /// # Errors
     /// When FRR does not start.
     pub fn start(lab: &Lab, racks: &[char], interval: Duration) -> Result<Self> {
-        let upstream = Self::start_router(lab, racks, interval)?;
-        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&upstream.objects()))?;
-        Ok(upstream)
+        let frr_router = Self::start_router(lab, racks, interval)?;
+        fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&frr_router.objects()))?;
+        Ok(frr_router)
     }
 
-    /// The same without a word to the agents.
+    /// Starts FRR likewise, without configuring the agents.
     ///
     /// # Errors
     /// When FRR does not start.
@@ -52,26 +53,26 @@ impl FrrRouter {
         Ok(Self { frr, nodes, interval })
     }
 
-    /// The objects by which agents speak to it.
+    /// Returns the objects that configure the agents as its peers.
     #[must_use]
     pub fn objects(&self) -> Vec<Value> {
         objects(&self.nodes, self.interval)
     }
 
-    /// The router.
+    /// Returns the router.
     #[must_use]
     pub fn frr(&self) -> &Frr {
         &self.frr
     }
 
-    /// Waits until the router's kernel spreads these VIPs over exactly these nodes.
+    /// Waits until the router's kernel has exactly these nodes as next hops of these VIPs.
     ///
     /// # Errors
     /// When it does not by then.
     pub fn wait_next_hops(&self, vips: &[IpAddr], nodes: &[&str], within: Duration) -> Result<()> {
         for vip in vips {
             let hops: Result<Vec<IpAddr>> =
-                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpFamily::of(*vip)))).collect();
+                nodes.iter().map(|node| Ok(self.addresses(node)?.of(IpVersion::of(*vip)))).collect();
             wait_kernel_next_hops(self.frr.host(), IpNet::from(*vip), &hops?, within)?;
         }
         Ok(())
@@ -81,27 +82,27 @@ impl FrrRouter {
     ///
     /// # Errors
     /// When it is not by then.
-    pub fn wait_watched(&self, nodes: &[&str], within: Duration) -> Result<()> {
+    pub fn wait_bfd_up(&self, nodes: &[&str], within: Duration) -> Result<()> {
         for node in nodes {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 self.frr.wait_bfd_up(self.addresses(node)?.of(family), within)?;
             }
         }
         Ok(())
     }
 
-    /// Has the operator of the router shut the sessions with a node, or open them again.
+    /// Shuts the router's sessions with a node administratively, or enables them again.
     ///
     /// # Errors
-    /// When the router does not take it.
-    pub fn set_open(&self, node: &str, open: bool) -> Result<()> {
+    /// When the router rejects it.
+    pub fn set_enabled(&self, node: &str, open: bool) -> Result<()> {
         let no = if open { "no " } else { "" };
         let addresses = self.addresses(node)?;
-        let lines = IpFamily::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
+        let lines = IpVersion::BOTH.map(|family| format!("{no}neighbor {} shutdown", addresses.of(family)));
         self.frr.configure(&[&format!("router bgp {ROUTERS_AS}"), &lines[0], &lines[1]])
     }
 
-    /// A line a session as the router tells them: node, neighbour, state, BFD.
+    /// Returns a line for each session as the router reports it: node, peer, state, BFD.
     ///
     /// # Errors
     /// When the router does not answer.
@@ -109,7 +110,7 @@ impl FrrRouter {
         let (bgp, bfd) = (self.frr.sessions()?, self.frr.bfd_sessions()?);
         let mut lines = Vec::new();
         for node in &self.nodes {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let address = node.addresses().of(family);
                 let up = bgp.get(&address.to_string()).is_some_and(|session| session.established);
                 let watched = match bfd.get(&address) {
@@ -134,7 +135,7 @@ impl FrrRouter {
 fn config(nodes: &[LabNodeSpec], interval: Duration) -> RouterConfig {
     let mut config = RouterConfig::new(ROUTERS_AS, std::net::Ipv4Addr::new(10, 1, 0, 1));
     for node in nodes {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let gateway = node.segment().gateway().of(family);
             let peer = RouterPeer::at(node.addresses().of(family), NODES_AS).source(gateway);
             config = config.peer(peer.bfd(BfdTimers::every(interval)));
@@ -143,7 +144,7 @@ fn config(nodes: &[LabNodeSpec], interval: Duration) -> RouterConfig {
     config
 }
 
-/// A BGPPeer for each rack and family, and what goes with them.
+/// Returns a BGPPeer for each rack and family, with the BFD profile and the advertisement.
 fn objects(nodes: &[LabNodeSpec], interval: Duration) -> Vec<Value> {
     let mut objects = vec![
         bfd_profile("router", BfdTimers::every(interval)),
@@ -156,7 +157,7 @@ fn objects(nodes: &[LabNodeSpec], interval: Duration) -> Vec<Value> {
         }
     }
     for node in racks {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let spec = json!({
                 "myASN": NODES_AS,
                 "peerASN": ROUTERS_AS,

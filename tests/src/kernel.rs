@@ -1,4 +1,4 @@
-//! The program in the kernel, driven packet by packet through `BPF_PROG_TEST_RUN`; needs root.
+//! The XDP program in the kernel, run packet by packet by `BPF_PROG_TEST_RUN`; needs root.
 
 mod maps;
 
@@ -16,10 +16,10 @@ pub use maps::fill;
 
 use crate::model::{Action, HostTables, Judged, Packet, State, Totals};
 
-/// The interface that test packets come in by: the loopback, which has a receive queue in every namespace.
+/// The ingress interface of test packets: the loopback, which has a receive queue in every namespace.
 pub const INGRESS: u32 = 1;
 
-/// Room for a packet that has grown, and for the driver's metadata in front of it.
+/// Room for the growth of a packet, and for the driver's metadata in front of it.
 const GROWTH: usize = 512;
 
 /// The program with its maps filled.
@@ -28,10 +28,10 @@ pub struct Kernel {
     out: Vec<u8>,
 }
 
-/// Loads an object and fills its maps with what `tables` holds; its programs are not loaded yet.
+/// Loads an object and fills its maps from `tables`; its programs are not loaded yet.
 ///
 /// # Errors
-/// When the kernel refuses a map, or this process may not make any.
+/// When the kernel rejects a map, or this process may not create any.
 pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(name::RINGS, tables.sizes.slots)
@@ -47,15 +47,15 @@ pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
 }
 
 impl Kernel {
-    /// Loads the program that this build embeds and fills its maps with what `tables` holds.
+    /// Loads the program embedded in this build and fills its maps from `tables`.
     ///
     /// # Errors
-    /// When the object is missing, the kernel refuses it, or this process may not load programs.
+    /// When the object is missing, the kernel rejects it, or this process may not load programs.
     pub fn load(tables: &HostTables) -> Result<Self> {
         Self::load_object(tables, OBJECT)
     }
 
-    /// As [`Kernel::load`], with an object whose gaps may be filled.
+    /// Does the same as [`Kernel::load`] with another build of the object.
     ///
     /// # Errors
     /// As [`Kernel::load`].
@@ -64,15 +64,15 @@ impl Kernel {
         let mut ebpf = load_filled(tables, object)?;
         for name in [PROGRAM, LOOKUP_PROGRAM, EMPTY_PROGRAM] {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
-            program.load().with_context(|| format!("the verifier refuses program {name}"))?;
+            program.load().with_context(|| format!("the verifier rejects program {name}"))?;
         }
         Ok(Self { ebpf, out: Vec::new() })
     }
 
-    /// Judges a packet, and finds what it was counted as by the one counter that went up by one.
+    /// Runs a packet; returns its verdict with the outcome, from the one counter that increased by one.
     ///
     /// # Errors
-    /// As [`Kernel::run`]; and when not exactly one counter went up.
+    /// As [`Kernel::run`]; and when not exactly one counter increased.
     pub fn judge(&mut self, packet: &Packet) -> Result<Judged> {
         let before = maps::refusals(&self.ebpf)?;
         let (action, bytes) = self.run(packet)?;
@@ -80,14 +80,14 @@ impl Kernel {
         let mut risen = (0u32..).zip(before.iter().zip(&after)).filter(|(_, (b, a))| b != a);
         match (risen.next(), risen.next()) {
             (Some((counter, (b, a))), None) if b + 1 == *a => Ok(Judged { action, bytes, counter }),
-            _ => bail!("one packet was not counted once: {before:?} became {after:?}"),
+            _ => bail!("a packet was not counted exactly once: {before:?} became {after:?}"),
         }
     }
 
-    /// Judges a packet without a look at the counters.
+    /// Runs a packet without reading the counters.
     ///
     /// # Errors
-    /// When the kernel refuses to run it, or the program returned something that is no verdict.
+    /// When the kernel does not run it, or the program returns an invalid verdict.
     pub fn run(&mut self, packet: &Packet) -> Result<(Action, Vec<u8>)> {
         let program: &Xdp = self.ebpf.program(PROGRAM).context("no such program")?.try_into()?;
         let mut data_in = vec![0; packet.metadata];
@@ -105,11 +105,11 @@ impl Kernel {
         Ok((action, bytes.to_vec()))
     }
 
-    /// What one run of a program costs, in nanoseconds, its harness included, and what it returned. `asks` looks at the packet
-    /// that this CPU judged last.
+    /// Measures a run of a program: nanoseconds, including the harness, and its return value. `asks` reads
+    /// the packet that this CPU processed last.
     ///
     /// # Errors
-    /// When the kernel refuses to run it.
+    /// When the kernel does not run it.
     pub fn cost(&mut self, program: &str, packet: &Packet, repeat: u32) -> Result<(u64, u32)> {
         let program: &Xdp = self.ebpf.program(program).context("no such program")?.try_into()?;
         let mut options = TestRunOptions::new();
@@ -119,19 +119,20 @@ impl Kernel {
         Ok((result.duration.as_nanos() as u64, result.return_value))
     }
 
-    /// Whether this kernel runs tests on packets that are split where one likes; those before 6.18 do not.
+    /// Returns whether this kernel allows an arbitrary linear part of test packets; kernels before 6.18 do
+    /// not.
     pub fn splits(&mut self) -> bool {
         self.run(&Packet { linear: 60, ..Packet::new(vec![0; 120]) }).is_ok()
     }
 
-    /// Whether this kernel runs tests on packets with so much metadata in front of them that there is no headroom; those
-    /// before 6.4 take 32 bytes.
+    /// Returns whether this kernel allows so much metadata in front of test packets that no headroom is left;
+    /// kernels before 6.4 allow 32 bytes.
     pub fn crowds(&mut self) -> bool {
         self.run(&Packet { metadata: 200, ..Packet::new(vec![0; 60]) }).is_ok()
     }
 
-    /// What packets have left behind in those sets of flows that they have looked at on the host, and in the
-    /// cells of liveness.
+    /// Returns the state that packets have left in the liveness cells, and in the sets of flows that they
+    /// have accessed on the host.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -140,7 +141,7 @@ impl Kernel {
         maps::state(&self.ebpf, sets, tables.sizes.nodes)
     }
 
-    /// What packets have left behind anywhere.
+    /// Returns all the state that packets have left.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -148,15 +149,15 @@ impl Kernel {
         maps::state(&self.ebpf, 0..capacity::FLOW_SETS as u32, tables.sizes.nodes)
     }
 
-    /// Empties these sets of flows and the table of fragments, and writes the cells of liveness as `tables` has them.
+    /// Empties these sets of flows and the fragment table, and writes the liveness cells of `tables`.
     ///
     /// # Errors
     /// When a map cannot be written.
-    pub fn begin_anew(&mut self, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
-        maps::begin_anew(&mut self.ebpf, tables, sets)
+    pub fn reset(&mut self, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+        maps::reset(&mut self.ebpf, tables, sets)
     }
 
-    /// Everything that was counted so far.
+    /// Returns all counters.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -165,8 +166,8 @@ impl Kernel {
     }
 }
 
-/// The `struct xdp_md` of a packet: where its data begins and its directly readable part ends, counted from
-/// the metadata, and its interface.
+/// Returns the `struct xdp_md` of a packet: start of the data and end of the linear part, relative to the
+/// metadata, and the interface.
 fn context(packet: &Packet) -> [u8; 24] {
     let [data, end] = [packet.metadata, packet.metadata + packet.linear].map(|n| (n as u32).to_ne_bytes());
     let mut context = [0; 24];

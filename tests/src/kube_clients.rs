@@ -1,4 +1,4 @@
-//! kubectl and helm, as users have them: `cargo xtask test cluster` fetches them.
+//! The released kubectl and helm, which `cargo xtask test cluster` fetches.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,17 +8,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Names the directory that holds both.
+/// The variable with the directory of both.
 const DIRECTORY: &str = "FAIRLEAD_KUBE_CLIENTS";
 
-/// The directory with both programs.
+/// The directory of both programs.
 #[derive(Clone, Debug)]
 pub struct KubeClients(PathBuf);
 
-/// How a program ended.
+/// The result of a program.
 #[derive(Clone, Debug)]
 pub struct CommandOutput {
-    /// The exit code; -1 where a signal ended it.
+    /// The exit code; -1 if a signal killed it.
     pub code: i32,
     /// Standard output.
     pub stdout: String,
@@ -27,10 +27,10 @@ pub struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// Standard output of a program that succeeded.
+    /// Returns the standard output of a program that succeeded.
     ///
     /// # Errors
-    /// When it failed: then what it printed.
+    /// When it failed; the error has its output.
     pub fn success(self) -> Result<String> {
         if self.code == 0 {
             return Ok(self.stdout);
@@ -38,7 +38,7 @@ impl CommandOutput {
         bail!("exit code {}: {}{}", self.code, self.stdout, self.stderr)
     }
 
-    /// What a program printed that failed.
+    /// Returns the standard error of a program that failed.
     ///
     /// # Errors
     /// When it succeeded.
@@ -51,7 +51,8 @@ impl CommandOutput {
 }
 
 impl KubeClients {
-    /// `None` where this machine does not have them: then the test `name` is skipped, and says so.
+    /// Finds the programs; `None` if this machine does not have them: then test `name` reports that it is
+    /// skipped.
     #[must_use]
     pub fn or_skip(name: &str) -> Option<Self> {
         let directory = env::var_os(DIRECTORY).map(PathBuf::from);
@@ -66,26 +67,26 @@ impl KubeClients {
         None
     }
 
-    /// The helm program.
+    /// Returns the path of helm.
     #[must_use]
     pub fn helm(&self) -> PathBuf {
         self.0.join("helm")
     }
 
-    /// The kubectl program.
+    /// Returns the path of kubectl.
     #[must_use]
     pub fn kubectl(&self) -> PathBuf {
         self.0.join("kubectl")
     }
 
-    /// A directory to put first on `PATH`.
+    /// Returns the directory to put first in `PATH`.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.0
     }
 }
 
-/// A program of the machine. `None` where there is none: then the test `name` is skipped, and says so.
+/// Finds a program in `PATH`; `None` if there is none: then test `name` reports that it is skipped.
 #[must_use]
 pub fn program_or_skip(program: &str, name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -96,12 +97,12 @@ pub fn program_or_skip(program: &str, name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Past the capture of the test runner.
+/// Reports a skipped test past the test runner's capture.
 fn skipped(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "test {name} ... skipped: {reason}");
 }
 
-/// Runs a command at the root of the source tree, with `HOME` in a directory of the test's own, to its end.
+/// Runs a command to completion at the root of the source tree, with this `HOME`.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -120,7 +121,7 @@ pub fn run<S: AsRef<OsStr>>(program: &Path, home: &Path, args: &[S], input: &str
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input has ended.
+        // A program that does not read its input has exited.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
@@ -131,7 +132,7 @@ pub fn run<S: AsRef<OsStr>>(program: &Path, home: &Path, args: &[S], input: &str
     })
 }
 
-/// The root of the source tree.
+/// Returns the root of the source tree.
 #[must_use]
 pub fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -12,8 +12,8 @@
 //! # .unwrap();
 //! ```
 //!
-//! Labs need root. Many may run side by side: their names meet nowhere, and whatever becomes of the test,
-//! nothing of them stays.
+//! Labs need root. Many may run side by side: they share no names, and however the test ends, nothing of them
+//! stays.
 
 pub mod addresses;
 pub mod agents;
@@ -38,21 +38,21 @@ use std::{env, fs, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-use self::addresses::{HostAddresses, IpFamily};
+use self::addresses::{HostAddresses, IpVersion};
 pub use self::command::Process;
 use self::far_end::FarEnds;
 pub use self::host::LabHost;
 use self::namespaces::{LabNamespaces, NamespaceKeeper};
-pub use self::node::{AgentOptions, LabNode};
+pub use self::node::{LabAgentOptions, LabNode};
 use self::pod::Pod;
 pub use self::router::LabRouter;
-pub use self::topology::{FAR_V4, SHARED_V4, SHARED_V6, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+pub use self::topology::{ExternalPolicy, FAR_V4, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6};
 use self::wiring::WiredHost;
 
-/// Lines of each log that are shown of a failed test: routers that trace their sessions write thousands.
+/// Lines of each log that are shown for a failed test: routers that trace their sessions write thousands.
 const SHOWN_LINES: usize = 300;
 
-/// A running lab. Fields are dropped in the order in which they stand: what runs, then what it runs in.
+/// A running lab. Fields are dropped in order: processes first, then their namespaces.
 #[derive(Debug)]
 pub struct Lab {
     agents: Mutex<BTreeMap<String, Process>>,
@@ -68,7 +68,7 @@ impl Topology {
     /// Builds the lab, runs `test` in it, and shows the lab's logs when the test fails.
     ///
     /// # Errors
-    /// The test's own, or that the lab cannot be built.
+    /// The test's own error, or why the lab cannot be built.
     pub fn run<T>(self, test: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
         let lab = self.start()?;
         let result = test(&lab);
@@ -84,12 +84,12 @@ impl Lab {
     /// Builds a lab.
     ///
     /// # Errors
-    /// When the kernel or a program refuses; the reason names the step.
+    /// When the kernel or a program fails; the error names the step.
     pub fn start(topology: Topology) -> Result<Self> {
-        // A thousand connections are a thousand files.
+        // A thousand connections take a thousand files.
         raise_file_limit()?;
-        // The first runtime of a process makes sockets for signals that stay as long as the process. Made
-        // inside a host, they would keep that host's network alive.
+        // The first runtime of a process creates signal sockets that live as long as the process. Created
+        // inside a host, they would keep that host's network namespace alive.
         drop(host::runtime()?);
         let (keeper, namespaces) = namespaces::create()?;
         let namespaces = Arc::new(namespaces);
@@ -110,7 +110,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The host of that name.
+    /// Returns the host of that name.
     ///
     /// # Errors
     /// When there is none.
@@ -118,7 +118,7 @@ impl Lab {
         self.hosts.get(name).ok_or_else(|| anyhow!("no host {name}"))
     }
 
-    /// The first client.
+    /// Returns the first client.
     ///
     /// # Errors
     /// When there is none.
@@ -126,7 +126,7 @@ impl Lab {
         self.host(&wiring::client_name(1))
     }
 
-    /// The router.
+    /// Returns the router.
     ///
     /// # Errors
     /// Never in a lab that has started.
@@ -134,7 +134,7 @@ impl Lab {
         LabRouter::of(self)
     }
 
-    /// The node of that name.
+    /// Returns the node of that name.
     ///
     /// # Errors
     /// When there is none.
@@ -143,7 +143,7 @@ impl Lab {
         LabNode::of(self, spec)
     }
 
-    /// All nodes.
+    /// Returns all nodes.
     ///
     /// # Errors
     /// Never in a lab that has started.
@@ -152,23 +152,23 @@ impl Lab {
         specs.into_iter().map(|spec| LabNode::of(self, spec)).collect()
     }
 
-    /// The node that a pod runs on.
+    /// Returns the node that a pod runs on.
     #[must_use]
     pub fn node_of_pod(&self, pod: &str) -> Option<String> {
         let topology = self.topology();
         topology.pods.iter().find(|it| it.name == pod).map(|it| it.node.clone())
     }
 
-    /// The description of the lab as it is now.
+    /// Returns the present description of the lab.
     pub fn topology(&self) -> MutexGuard<'_, Topology> {
         lock(&self.topology)
     }
 
-    /// Changes the cluster: which pods are ready, what a Service looks like, what a Node object says.
-    /// kube-proxy's rules and the manifests follow. Hosts cannot be added or removed.
+    /// Changes the cluster: readiness of pods, Services, Node objects. kube-proxy's rules and the manifests
+    /// follow. Hosts cannot be added or removed.
     ///
     /// # Errors
-    /// That of `change`, or when the rules do not load.
+    /// The error of `change`, or when the rules do not load.
     pub fn update(&self, change: impl FnOnce(&mut Topology) -> Result<()>) -> Result<()> {
         let mut topology = self.topology();
         change(&mut topology)?;
@@ -179,7 +179,7 @@ impl Lab {
         topology.write_manifests(&self.namespaces.outside(&self.manifests_directory()))
     }
 
-    /// Kills the servers of a pod, as a crash would; its endpoint stays until [`Lab::update`] says otherwise.
+    /// Kills the servers of a pod, as a crash would; its endpoint stays until [`Lab::update`] changes it.
     ///
     /// # Errors
     /// When they do not run.
@@ -187,25 +187,25 @@ impl Lab {
         lock(&self.pods).remove(name).map(drop).ok_or_else(|| anyhow!("no pod {name} runs"))
     }
 
-    /// Where the cluster's objects are, as the lab's programs see it.
+    /// Returns the directory of the cluster's objects as the lab's programs see it.
     #[must_use]
     pub fn manifests_directory(&self) -> PathBuf {
         PathBuf::from("/run/lab/manifests")
     }
 
-    /// Where the test process finds a path of the lab.
+    /// Returns a path of the lab as the test process sees it.
     #[must_use]
     pub fn outside(&self, path: &Path) -> PathBuf {
         self.namespaces.outside(path)
     }
 
-    /// The lab's first process; it is in all of the lab's namespaces.
+    /// Returns the process ID of the lab's init, which is in all of the lab's namespaces.
     #[must_use]
     pub fn init(&self) -> u32 {
         self.namespaces.init()
     }
 
-    /// The ends of what the lab's programs have logged.
+    /// Returns the ends of the logs of the lab's programs.
     #[must_use]
     pub fn logs(&self) -> String {
         let mut text = String::new();
@@ -226,17 +226,17 @@ impl Lab {
         lock(&self.agents)
     }
 
-    /// Makes a link from a host to a switch, as the wiring has made them.
+    /// Creates a link from a host to a switch, as the wiring does.
     pub(crate) fn wire_port(&self, host: &LabHost, name: &str, switch: &LabHost, far: &str) -> Result<()> {
-        let place = LabHost::wiring_place(&self.namespaces)?;
+        let place = LabHost::open_wiring(&self.namespaces)?;
         place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
-        switch_offload_off(host, &[name.to_owned()])?;
-        switch_offload_off(switch, &[far.to_owned()])?;
+        disable_offload(host, &[name.to_owned()])?;
+        disable_offload(switch, &[far.to_owned()])?;
         switch.ip(&[format!("link set {far} master br0 up")])?;
         lock(&self.far_ends).attach(switch, far)
     }
 
-    /// Gives every node a bpffs of its own, so that pinned names of one node never meet another's.
+    /// Mounts a separate bpffs for every node, so that pins of different nodes never collide.
     fn prepare_nodes(&self) -> Result<()> {
         for node in self.nodes()? {
             node.mount_bpffs()?;
@@ -266,15 +266,15 @@ impl Drop for Lab {
     }
 }
 
-/// The end of a log, where what went wrong is.
+/// Returns the last lines of a log.
 fn last_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-/// Makes the hosts and everything between them.
+/// Creates the hosts and the links between them.
 fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap<String, LabHost>> {
-    let place = LabHost::wiring_place(namespaces)?;
+    let place = LabHost::open_wiring(namespaces)?;
     let wired = wiring::hosts(topology)?;
     let names: Vec<String> = wired.iter().map(|host| format!("netns add {}", host.name)).collect();
     place.ip(&names)?;
@@ -282,14 +282,14 @@ fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap
     for WiredHost { name, sysctls, .. } in &wired {
         let host = LabHost::open(namespaces, name)?;
         fs::create_dir_all(host.directory_outside())?;
-        // Before there are links: what stands under `default` is copied when a link is made.
+        // Before there are links: the settings under `default` are copied when a link is created.
         host.sysctl(sysctls)?;
         hosts.insert(name.clone(), host);
     }
     place.ip(&wiring::links(topology))?;
     for WiredHost { name, links, setup, .. } in &wired {
         let host = &hosts[name];
-        switch_offload_off(host, links)?;
+        disable_offload(host, links)?;
         host.ip(setup)?;
     }
     for WiredHost { name, gateway, .. } in &wired {
@@ -300,17 +300,18 @@ fn wire(namespaces: &Arc<LabNamespaces>, topology: &Topology) -> Result<BTreeMap
     Ok(hosts)
 }
 
-/// The kernel notices carriers in its own time, up to a second; until then bridges forward nothing.
+/// Waits for the gateway: the kernel takes up to a second to notice carriers, and bridges forward nothing
+/// before.
 fn wait_connected(host: &LabHost, gateway: HostAddresses) -> Result<()> {
     let script = "for gateway; do \
         until ping -q -c 1 -w 1 -i 0.02 \"$gateway\" >/dev/null 2>&1; do sleep 0.02; done; done";
-    let gateways = IpFamily::BOTH.map(|family| gateway.of(family).to_string());
+    let gateways = IpVersion::BOTH.map(|family| gateway.of(family).to_string());
     let waiting = host.command("timeout").args(["10", "sh", "-c", script, "sh"]).args(gateways);
     waiting.text().map(drop).context("the gateway cannot be reached")
 }
 
-/// Frames that XDP hands from one namespace to the next need real checksums: nothing fills them in later.
-fn switch_offload_off(host: &LabHost, links: &[String]) -> Result<()> {
+/// Disables checksum offload: frames that XDP redirects between namespaces need real checksums.
+fn disable_offload(host: &LabHost, links: &[String]) -> Result<()> {
     let script = "for link; do ethtool -K \"$link\" tx off || exit 1; done";
     host.command("sh").args(["-c", script, "sh"]).args(links).text().map(drop)
 }
@@ -324,7 +325,7 @@ fn attach_far_ends(topology: &Topology, hosts: &BTreeMap<String, LabHost>) -> Re
     Ok(far_ends)
 }
 
-/// Keeps the lab of a failed test for the seconds in `FAIRLEAD_LAB_HOLD`, so that one can look around in it.
+/// Keeps the lab of a failed test for the seconds in `FAIRLEAD_LAB_HOLD`, for inspection.
 fn hold(lab: &Lab) {
     let seconds = env::var("FAIRLEAD_LAB_HOLD").ok().and_then(|seconds| seconds.parse().ok());
     if let Some(seconds) = seconds {
@@ -336,7 +337,7 @@ fn hold(lab: &Lab) {
     }
 }
 
-/// The limit that a process starts with is made for programs of the last century.
+/// Raises the soft limit on open files, which is too low for thousands of connections.
 fn raise_file_limit() -> Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -346,7 +347,7 @@ fn raise_file_limit() -> Result<()> {
     Ok(())
 }
 
-/// A test that panicked while it held the lock has not left the value half-written.
+/// Locks; a test that panicked while it held the lock has not left the value half-written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Tests that need more than one crate, root, or a network; and what they stand on.
+//! The lab: the base of tests that need more than one crate, root, or a network.
 
 pub mod api_server;
 pub mod bpffs;

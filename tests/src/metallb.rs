@@ -1,5 +1,5 @@
-//! A MetalLB as an API server sees it: its objects as they are installed, and its webhook, which judges objects of all
-//! namespaces and takes those of its own only.
+//! A MetalLB installation as an API server sees it: its objects, and its webhook, which validates objects of
+//! all namespaces and admits only those of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::kube_clients::root;
 
-/// Where it is.
+/// Its namespace.
 pub const NAMESPACE: &str = "metallb-system";
-/// What API servers ask.
+/// Its webhook configuration.
 pub const CONFIGURATION: &str = "metallb-webhook-configuration";
-/// How they get there.
+/// Its webhook's Service.
 pub const SERVICE: &str = "metallb-webhook-service";
 
-/// Status kinds that came with later versions than this one.
+/// Status kinds that later versions have introduced.
 const LATER: [&str; 2] = ["configurationstates.metallb.io", "bgpsessionstates.frrk8s.metallb.io"];
 /// Name, resource, version and operations of each webhook.
 const WEBHOOKS: [(&str, &str, &str, &[&str]); 6] = [
@@ -40,7 +40,7 @@ const WEBHOOKS: [(&str, &str, &str, &[&str]); 6] = [
     ("l2advertisementvalidationwebhook", "l2advertisements", "v1beta1", &["CREATE", "UPDATE"]),
 ];
 
-/// What it is installed from, as JSON documents that YAML is read from.
+/// Returns its manifest, as JSON documents in a YAML stream.
 ///
 /// # Errors
 /// When the definitions of kinds cannot be read.
@@ -59,7 +59,7 @@ pub fn manifest() -> Result<String> {
     Ok(objects.iter().map(|object| format!("---\n{object}\n")).collect())
 }
 
-/// The same kinds, versions and fields as Fairlead's, in other words, and converted by a service.
+/// Returns Fairlead's definitions with other descriptions, and with conversion by a webhook.
 fn definitions() -> Result<Vec<Value>> {
     let mut definitions = Vec::new();
     for entry in std::fs::read_dir(root().join("deploy/crds"))? {
@@ -71,7 +71,7 @@ fn definitions() -> Result<Vec<Value>> {
         }
         let converts = name == "bgppeers.metallb.io";
         for version in definition["spec"]["versions"].as_array_mut().context("versions")? {
-            version["schema"]["openAPIV3Schema"]["description"] = "As MetalLB describes it.".into();
+            version["schema"]["openAPIV3Schema"]["description"] = "MetalLB's description.".into();
         }
         if converts {
             let service = json!({"name": SERVICE, "namespace": NAMESPACE, "path": "/convert"});
@@ -103,21 +103,21 @@ fn webhook((name, resource, version, operations): (&str, &str, &str, &[&str])) -
     })
 }
 
-/// Its running webhook.
+/// A running webhook.
 pub struct MetallbWebhook {
-    /// Where connections to its Service end.
+    /// The backend of its Service.
     pub address: SocketAddr,
-    /// What the configuration has to trust, as it stands there.
+    /// The CA bundle as the webhook configuration holds it.
     pub bundle: String,
     judged: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl MetallbWebhook {
-    /// Starts it.
+    /// Starts the webhook.
     ///
     /// # Errors
-    /// When it cannot listen, or have a certificate.
+    /// When it cannot listen, or cannot make a certificate.
     pub async fn start() -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
@@ -134,7 +134,7 @@ impl MetallbWebhook {
         Ok(Self { address, bundle: STANDARD.encode(certificate.ca_bundle), judged, task })
     }
 
-    /// How many objects it has judged.
+    /// Returns how many objects it has validated.
     #[must_use]
     pub fn judged(&self) -> u64 {
         self.judged.load(Ordering::Relaxed)
@@ -148,7 +148,7 @@ impl Drop for MetallbWebhook {
 }
 
 async fn serve(acceptor: TlsAcceptor, stream: TcpStream, judged: Arc<AtomicU64>) {
-    // A client that does not trust it is the client's affair.
+    // Whether the client trusts the certificate is up to the client.
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let answer = |request| {
         judged.fetch_add(1, Ordering::Relaxed);
@@ -176,10 +176,10 @@ async fn review(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyp
         .unwrap_or_default())
 }
 
-/// A Service that it has given an address to, as it stands in a cluster.
+/// Returns a Service with an address that it has assigned, as stored in a cluster.
 ///
 /// # Errors
-/// Never, as long as the text below is YAML.
+/// When the text below is not YAML.
 pub fn service(name: &str, address: &str) -> Result<Value> {
     let text = format!(
         "apiVersion: v1\nkind: Service\n\

@@ -1,4 +1,4 @@
-//! Objects of `metallb.io`, as tests write them.
+//! Builders for `metallb.io` objects.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::routers::BfdTimers;
 /// Namespace of what configures the load balancer.
 pub const NAMESPACE: &str = "metallb-system";
 
-/// An object of this version, kind and name.
+/// Returns an object of this version, kind and name.
 #[must_use]
 pub fn metallb(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
     json!({
@@ -18,7 +18,7 @@ pub fn metallb(version: &str, kind: &str, name: &str, spec: &Value) -> Value {
     })
 }
 
-/// The BFDProfile that fits a router's own settings.
+/// Returns the BFDProfile that matches a router's own settings.
 #[must_use]
 pub fn bfd_profile(name: &str, bfd: BfdTimers) -> Value {
     let spec = json!({
@@ -29,7 +29,7 @@ pub fn bfd_profile(name: &str, bfd: BfdTimers) -> Value {
     metallb("v1beta1", "BFDProfile", name, &spec)
 }
 
-/// A file of objects.
+/// Returns objects as a YAML file.
 #[must_use]
 pub fn yaml(objects: &[Value]) -> String {
     objects.iter().map(|object| format!("---\n{object}\n")).collect()

@@ -1,7 +1,7 @@
-//! Commands of a page of the documentation, run word for word.
+//! A documentation page as a test: its commands, run word for word.
 //!
-//! A block of commands is marked by `<!-- step: NAME -->` on the line above it. Every block has a mark, so that a test can show
-//! that it has run them all.
+//! A block of commands is marked by `<!-- step: NAME -->` on the line above it. Every block needs a mark, so
+//! that a test can check that it has run all of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,13 +17,13 @@ use crate::lab::node::find_binary;
 /// A block of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageStep {
-    /// What the mark calls it.
+    /// The name in the mark.
     pub name: String,
     /// The commands.
     pub commands: String,
 }
 
-/// The steps of a page, in their order.
+/// Returns the steps of a page, in order.
 ///
 /// # Errors
 /// When the page cannot be read, or a block has no mark.
@@ -51,7 +51,7 @@ fn parse(text: &str) -> Result<Vec<PageStep>> {
     Ok(steps)
 }
 
-/// A reader's shell: in a checkout, with kubectl, helm and fairlead on the path, and a kubeconfig at home.
+/// A reader's shell: in a checkout, with kubectl, helm and fairlead in `PATH`, and a kubeconfig in `HOME`.
 pub struct Shell {
     directory: TempDir,
     path: String,
@@ -60,7 +60,7 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell in front of the pages.
+    /// Opens a shell for the steps of these pages.
     ///
     /// # Errors
     /// When its directory cannot be set up, or the product's binary is missing.
@@ -80,16 +80,16 @@ impl Shell {
         Ok(Self { directory, path, steps, done: Vec::new() })
     }
 
-    /// The checkout that commands run in.
+    /// Returns the checkout that commands run in.
     #[must_use]
     pub fn checkout(&self) -> PathBuf {
         self.directory.path().join("checkout")
     }
 
-    /// Runs the steps of a name, which must succeed. Returns what they printed.
+    /// Runs the step of this name, which must succeed. Returns its output.
     ///
     /// # Errors
-    /// When there is no such step, or it fails: then with what it printed.
+    /// When there is no such step, or it fails; the error has its output.
     pub fn step(&mut self, name: &str) -> Result<String> {
         let found = self.steps.iter().find(|step| step.name == name).cloned();
         let step = found.with_context(|| format!("no page has a step {name}"))?;
@@ -97,20 +97,20 @@ impl Shell {
         self.run(&step.commands).with_context(|| format!("step {name}"))
     }
 
-    /// Runs other commands, which must succeed. Returns what they printed.
+    /// Runs other commands, which must succeed. Returns their output.
     ///
     /// # Errors
-    /// When they fail: then with what they printed.
+    /// When they fail; the error has their output.
     pub fn run(&self, commands: &str) -> Result<String> {
         let (succeeded, printed) = self.attempt(commands)?;
         ensure!(succeeded, "{commands}\n{printed}");
         Ok(printed)
     }
 
-    /// Runs commands. Returns whether they succeeded, and what they printed.
+    /// Runs commands. Returns whether they succeeded, and their output.
     ///
     /// # Errors
-    /// When there is no shell.
+    /// When the shell cannot be started.
     pub fn attempt(&self, commands: &str) -> Result<(bool, String)> {
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", commands])
@@ -124,17 +124,17 @@ impl Shell {
         Ok((output.status.success(), String::from_utf8_lossy(&printed).into_owned()))
     }
 
-    /// Waits until all definitions are served, which is a moment after they were taken. Before one has any condition,
-    /// kubectl gives up at once.
+    /// Waits until all definitions are established, shortly after they were accepted. Before a definition has
+    /// any condition, kubectl fails at once.
     ///
     /// # Errors
-    /// When they are not served in time.
+    /// When they are not established in time.
     pub fn until_served(&self) -> Result<()> {
         let wait = "kubectl wait --for=condition=Established crd --all --timeout=20s";
         self.run(&format!("for try in {{1..50}}; do {wait} && exit; sleep 0.1; done; exit 1")).map(drop)
     }
 
-    /// The steps that have not been run.
+    /// Returns the steps that have not been run.
     #[must_use]
     pub fn left(&self) -> Vec<&str> {
         let names = self.steps.iter().map(|step| step.name.as_str());

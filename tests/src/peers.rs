@@ -1,4 +1,4 @@
-//! Routers as the neighbours of all agents of a lab, with both sides of every session from one description.
+//! Routers as BGP peers of all agents of a lab: both sides of every session from one description.
 
 use std::fs;
 use std::net::IpAddr;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::lab::addresses::{HostAddresses, IpFamily};
-use crate::lab::{AgentOptions, Lab, LabHost, agents};
+use crate::lab::addresses::{HostAddresses, IpVersion};
+use crate::lab::{Lab, LabAgentOptions, LabHost, agents};
 use crate::objects::{metallb, yaml};
 use crate::routers::{RouterConfig, RouterPeer};
 
@@ -18,12 +18,12 @@ pub const ROUTERS_AS: u32 = 4_200_000_000;
 pub const AGENTS_AS: u32 = 4_200_000_001;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// A change of what a BGPPeer's object says.
+/// A change of a BGPPeer's spec.
 pub type PeerEdit = fn(&mut Value);
-/// The same on the router's side.
+/// The same change on the router's side.
 pub type RouterPeerEdit = fn(RouterPeer) -> RouterPeer;
 
-/// A host that is a router, and where the nodes find it.
+/// A host that runs a router, and its addresses.
 #[derive(Debug)]
 pub struct PeerHost {
     /// The host.
@@ -33,7 +33,7 @@ pub struct PeerHost {
 }
 
 impl PeerHost {
-    /// That of a router of the topology, or of the lab's own.
+    /// Finds a router of the topology, or the lab's own.
     ///
     /// # Errors
     /// When there is no such host, or no node.
@@ -43,24 +43,24 @@ impl PeerHost {
         Ok(Self { host: lab.host(name)?.clone(), addresses })
     }
 
-    /// The router's side: sessions of both families with all nodes, in the given shape.
+    /// Returns the router's configuration: sessions of both families with all nodes, edited by `edit`.
     ///
     /// # Errors
     /// When a node is not there.
-    pub fn config(&self, lab: &Lab, shape: &dyn Fn(RouterPeer) -> RouterPeer) -> Result<RouterConfig> {
+    pub fn config(&self, lab: &Lab, edit: &dyn Fn(RouterPeer) -> RouterPeer) -> Result<RouterConfig> {
         let mut config = RouterConfig::new(ROUTERS_AS, self.addresses.v4);
         for addresses in node_addresses(lab)? {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let peer = RouterPeer::at(addresses.of(family), AGENTS_AS).source(self.addresses.of(family));
-                config = config.peer(shape(peer));
+                config = config.peer(edit(peer));
             }
         }
         Ok(config)
     }
 
-    /// The agents' side: one BGPPeer for each family.
+    /// Returns the agents' configuration: one BGPPeer for each family.
     pub fn peers(&self, name: &str, my_asn: u32, change: impl Fn(&mut Value)) -> Vec<Value> {
-        let peer = |family: IpFamily| {
+        let peer = |family: IpVersion| {
             let mut spec = json!({
                 "myASN": my_asn,
                 "peerASN": ROUTERS_AS,
@@ -73,17 +73,17 @@ impl PeerHost {
             let family = format!("{family:?}").to_lowercase();
             metallb("v1beta2", "BGPPeer", &format!("{name}-{family}"), &spec)
         };
-        IpFamily::BOTH.map(peer).into()
+        IpVersion::BOTH.map(peer).into()
     }
 }
 
-/// Both addresses of a host.
+/// Returns both addresses of a host.
 #[must_use]
 pub fn both(addresses: HostAddresses) -> [IpAddr; 2] {
-    IpFamily::BOTH.map(|family| addresses.of(family))
+    IpVersion::BOTH.map(|family| addresses.of(family))
 }
 
-/// The addresses of all nodes.
+/// Returns the addresses of all nodes.
 ///
 /// # Errors
 /// When a node is not there.
@@ -91,26 +91,29 @@ pub fn node_addresses(lab: &Lab) -> Result<Vec<HostAddresses>> {
     Ok(lab.nodes()?.iter().map(|node| node.spec().addresses()).collect())
 }
 
-/// All nodes, as next hops of an address.
+/// Returns all nodes as next hops of an address.
 ///
 /// # Errors
 /// When a node is not there.
-pub fn hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
-    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(IpFamily::of(vip))).collect())
+pub fn all_next_hops(lab: &Lab, vip: IpAddr) -> Result<Vec<IpAddr>> {
+    Ok(node_addresses(lab)?.into_iter().map(|addresses| addresses.of(IpVersion::of(vip))).collect())
 }
 
-/// The lab's pool, announced in the given shape.
+/// Returns an advertisement of the lab's pool, edited by `change`.
 pub fn advertisement(name: &str, change: impl Fn(&mut Value)) -> Value {
     let mut spec = json!({ "ipAddressPools": ["lab"] });
     change(&mut spec);
     metallb("v1beta1", "BGPAdvertisement", name, &spec)
 }
 
-/// Gives the agents these objects beside the lab's own, and starts them.
+/// Gives the agents these objects in addition to the lab's own, and starts them.
 ///
 /// # Errors
 /// When an agent does not start.
 pub fn start_agents(lab: &Lab, objects: &[Value]) -> Result<()> {
     fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(objects))?;
-    agents::start(&lab.nodes()?, &AgentOptions { ready_within: READY_WITHIN, ..AgentOptions::default() })
+    agents::start(
+        &lab.nodes()?,
+        &LabAgentOptions { ready_within: READY_WITHIN, ..LabAgentOptions::default() },
+    )
 }

@@ -1,24 +1,24 @@
-//! Chance from a seed, the same everywhere: SplitMix64.
+//! A seeded pseudo-random generator with the same output everywhere: SplitMix64.
 
-/// A sequence of numbers.
+/// A sequence of pseudo-random numbers.
 #[derive(Clone, Debug)]
 pub struct SeededRandom {
     state: u64,
 }
 
 impl SeededRandom {
-    /// The sequence of this seed.
+    /// Creates the sequence of this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// A number below `bound`, near enough to evenly; 0 where there is none.
+    /// Draws a number below `bound`, nearly uniform; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         self.draw().checked_rem(bound as u64).unwrap_or(0) as usize
     }
 
-    /// All 64 bits of the state, mixed.
+    /// Draws 64 bits.
     pub const fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

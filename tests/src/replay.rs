@@ -1,8 +1,8 @@
-//! Requests that were sent to a real API server, sent again to another, whose answers must be the same.
+//! A replay of requests recorded from a real API server: another server must give the same answers.
 //!
-//! `tests/data/api_server` holds the requests and answers of Kubernetes 1.36. What differs from run to run stands there
-//! as a placeholder: `<rv>`, `<uid>`, `<time>` and others by their form; `<rv-a>` by what an earlier answer held.
-//! Each recording has a server of its own, with the definitions of `deploy/crds` and a namespace.
+//! `tests/data/api_server` holds the requests and answers of Kubernetes 1.36. Values that differ from run to
+//! run are placeholders: `<rv>`, `<uid>`, `<time>` and others match by format; `<rv-a>` matches an earlier
+//! answer's value. Each recording has its own server, with the definitions of `deploy/crds` and a namespace.
 
 mod client;
 mod placeholders;
@@ -18,21 +18,21 @@ use tokio::sync::Semaphore;
 
 use self::server::ReplayServer;
 
-/// How many recordings are replayed at once: most of them only wait, and some look at how fast the server is.
+/// How many recordings are replayed at once: most of them only wait, but some check timing.
 const AT_ONCE: usize = 24;
 
-/// What became of a recording.
+/// The result of a recording.
 #[derive(Debug)]
 pub struct ReplayOutcome {
     /// Its file.
     pub name: String,
-    /// How many requests it has.
+    /// Number of requests.
     pub requests: usize,
-    /// Steps whose answers differ, and how.
+    /// Steps whose answers differ, and the differences.
     pub differences: Vec<String>,
 }
 
-/// Replays all recordings whose name contains a text.
+/// Replays all recordings whose name contains `filter`.
 ///
 /// # Errors
 /// When a recording cannot be read.

@@ -1,16 +1,16 @@
-//! Real routers in a lab's hosts: FRR, BIRD, GoBGP and ExaBGP, and what they say of their neighbours.
+//! Real routers in a lab's hosts: FRR, BIRD, GoBGP and ExaBGP, and their view of their peers.
 //!
-//! Each is started from one [`RouterConfig`] and asked through its own command line, so that a test compares what
-//! an operator would read.
+//! Each is started from a [`RouterConfig`] and queried through its own command line, so that a test compares
+//! what an operator would read.
 //!
-//! | | BGP | BFD | dynamic and unnumbered neighbours | routes into the kernel |
+//! | | BGP | BFD | dynamic and unnumbered peers | routes into the kernel |
 //! | --- | --- | --- | --- | --- |
 //! | [`Frr`] | yes | yes | both | yes |
 //! | [`Bird`] | yes | yes | both | yes |
 //! | [`Gobgp`] | yes | no | dynamic | no |
 //! | [`Exabgp`] | yes | no | no | no |
 //!
-//! What a router cannot do is an error of its `start`.
+//! A router's `start` fails if the configuration has something that it does not support.
 
 pub mod bird;
 pub mod config;
@@ -31,57 +31,57 @@ use serde_json::Value;
 
 pub use self::bird::Bird;
 pub use self::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
 };
 pub use self::exabgp::Exabgp;
 pub use self::frr::Frr;
 pub use self::gobgp::Gobgp;
 pub use self::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use crate::lab::LabHost;
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
-/// How often a router is asked while a test waits.
+/// How often a router is polled while a test waits.
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 
-/// A router that runs in a host of the lab until it is dropped.
+/// A router that runs in a host of the lab, stopped on drop.
 pub trait RouterDaemon {
-    /// The host that it runs in.
+    /// Returns the host that it runs in.
     fn host(&self) -> &LabHost;
 
-    /// Its BGP sessions, by the neighbour's address or, where it is unnumbered, by the interface.
+    /// Returns its BGP sessions, by the peer's address or, if unnumbered, by the interface.
     ///
     /// # Errors
     /// When the router does not answer.
     fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>>;
 
-    /// The paths that it knows to a prefix; none when it knows none.
+    /// Returns its paths to a prefix.
     ///
     /// # Errors
     /// When the router does not answer.
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>>;
 
-    /// Its BFD sessions, by the neighbour's address.
+    /// Returns its BFD sessions, by the peer's address.
     ///
     /// # Errors
     /// When the router does not answer.
     fn bfd_sessions(&self) -> Result<BTreeMap<IpAddr, BfdSessionView>>;
 
-    /// The BGP session with a neighbour.
+    /// Returns the BGP session with a peer.
     ///
     /// # Errors
-    /// When the router does not answer or has no such neighbour.
+    /// When the router does not answer, or has no such peer.
     fn session(&self, peer: &str) -> Result<BgpSessionView> {
         let mut sessions = self.sessions()?;
         match sessions.remove(peer) {
             Some(session) => Ok(session),
-            None => bail!("{} has no neighbour {peer}, but {:?}", self.host().name(), sessions.keys()),
+            None => bail!("{} has no peer {peer}, but {:?}", self.host().name(), sessions.keys()),
         }
     }
 
-    /// Waits until the session with a neighbour is established.
+    /// Waits until the session with a peer is established.
     ///
     /// # Errors
-    /// When it is not by then; the reason says how it stands.
+    /// When it is not by then; the error has its state.
     fn wait_established(&self, peer: &str, within: Duration) -> Result<BgpSessionView> {
         wait(within, || match self.session(peer) {
             Ok(session) if session.established => Ok(session),
@@ -89,10 +89,10 @@ pub trait RouterDaemon {
         })
     }
 
-    /// Waits until the paths to a prefix are as `wanted` says.
+    /// Waits until the paths to a prefix satisfy `wanted`.
     ///
     /// # Errors
-    /// When they are not by then; the reason says what they are.
+    /// When they do not by then; the error has the paths.
     fn wait_routes(
         &self,
         prefix: IpNet,
@@ -105,10 +105,10 @@ pub trait RouterDaemon {
         })
     }
 
-    /// Waits until the BFD session with a neighbour is up.
+    /// Waits until the BFD session with a peer is up.
     ///
     /// # Errors
-    /// When it is not by then; the reason says how it stands.
+    /// When it is not by then; the error has its state.
     fn wait_bfd_up(&self, peer: IpAddr, within: Duration) -> Result<BfdSessionView> {
         wait(within, || {
             let sessions = self.bfd_sessions()?;
@@ -120,12 +120,12 @@ pub trait RouterDaemon {
     }
 }
 
-/// Where the kernel of a host sends packets for a prefix: all next hops of its route, sorted; none without one.
+/// Returns the next hops of a prefix in a host's kernel, sorted; none without a route.
 ///
 /// # Errors
 /// When `ip` fails.
 pub fn kernel_next_hops(host: &LabHost, prefix: IpNet) -> Result<Vec<IpAddr>> {
-    let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "-4" } else { "-6" };
+    let family = if IpVersion::of(prefix.addr()) == IpVersion::V4 { "-4" } else { "-6" };
     let target = prefix.to_string();
     let printed = host.command("ip").args(["-j", family, "route", "show", "exact", &target]).text()?;
     // Without a route, `ip` prints nothing or an empty list.
@@ -140,7 +140,7 @@ pub fn kernel_next_hops(host: &LabHost, prefix: IpNet) -> Result<Vec<IpAddr>> {
 /// Waits until the kernel of a host has exactly these next hops for a prefix, in any order.
 ///
 /// # Errors
-/// When it has not by then; the reason says what it has.
+/// When it does not by then; the error has the next hops.
 pub fn wait_kernel_next_hops(host: &LabHost, prefix: IpNet, hops: &[IpAddr], within: Duration) -> Result<()> {
     let mut wanted = hops.to_vec();
     wanted.sort_unstable();
@@ -149,14 +149,14 @@ pub fn wait_kernel_next_hops(host: &LabHost, prefix: IpNet, hops: &[IpAddr], wit
         if found == wanted {
             return Ok(());
         }
-        bail!("{}: {prefix} goes to {found:?}, not to {wanted:?}", host.name())
+        bail!("{}: next hops of {prefix} are {found:?} instead of {wanted:?}", host.name())
     })
 }
 
-/// Asks until there is an answer.
+/// Retries until the closure succeeds.
 ///
 /// # Errors
-/// The last one that `ask` gave, when the time is over.
+/// The last error of `ask`, when the time is over.
 pub fn wait<T>(within: Duration, ask: impl Fn() -> Result<T>) -> Result<T> {
     let until = Instant::now() + within;
     loop {
@@ -168,8 +168,8 @@ pub fn wait<T>(within: Duration, ask: impl Fn() -> Result<T>) -> Result<T> {
     }
 }
 
-/// The next hops of one route as `ip -j` prints it: in a list, or on its own. IPv6 routes with several next
-/// hops of the other family have them under `via`.
+/// Returns the next hops of one route as `ip -j` prints it: a list, or a single one. Next hops of the other
+/// family are under `via`.
 fn gateways(route: &Value) -> Vec<IpAddr> {
     let hops = route["nexthops"].as_array().cloned().unwrap_or_else(|| vec![route.clone()]);
     let gateway = |hop: &Value| hop["gateway"].as_str().or(hop["via"]["host"].as_str())?.parse().ok();
@@ -183,7 +183,7 @@ mod tests {
     use super::gateways;
 
     #[test]
-    fn next_hops_are_read_from_single_and_from_multipath_routes() {
+    fn next_hops_of_single_and_multipath_routes_are_parsed() {
         let single = json!({ "dst": "203.0.113.10", "gateway": "10.1.0.11" });
         let many = json!({ "nexthops": [{ "gateway": "10.1.0.11" }, { "via": { "host": "fe80::1" } }] });
         assert_eq!(gateways(&single), ["10.1.0.11".parse::<std::net::IpAddr>().unwrap()]);

@@ -1,29 +1,29 @@
-//! The stack that the functions of a BPF object take, read from their instructions.
+//! The stack usage of the functions of a BPF object, read from their instructions.
 //!
-//! Functions that call each other share 512 bytes. The verifier checks that for every chain of calls, and names neither
-//! the functions nor the chain; and it rounds up what a function takes: to 16 bytes, or to 32 before Linux 6.9.
+//! The functions of a call chain share 512 bytes. The verifier checks every call chain, but names neither the
+//! functions nor the chain. It rounds up each frame: to 16 bytes, or to 32 before Linux 6.9.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SymbolKind};
 
-/// What the functions of a chain of calls may take together (`MAX_BPF_STACK`).
+/// The stack that the functions of a call chain may use together (`MAX_BPF_STACK`).
 pub const LIMIT: u32 = 512;
 
-/// The largest unit that a kernel rounds up to.
+/// The largest unit that a kernel rounds frames up to.
 const UNIT: u32 = 32;
 
-/// Bytes of an instruction: code, registers, offset, number.
+/// Bytes of an instruction: opcode, registers, offset, immediate.
 const INSTRUCTION: usize = 8;
 
 /// A function of an object.
 #[derive(Debug)]
 struct Function {
     name: String,
-    /// The bytes that it takes itself.
+    /// Bytes of its own frame.
     frame: u32,
-    /// Whom it calls, as places in the list of functions.
+    /// Its callees, as indices into the list of functions.
     calls: Vec<usize>,
 }
 
@@ -32,12 +32,12 @@ struct Function {
 pub struct Functions(Vec<Function>);
 
 impl Functions {
-    /// Reads them.
+    /// Reads the functions of an object.
     ///
     /// # Errors
-    /// When it is no BPF object, or calls what is no function of it.
+    /// When it is not a BPF object, or calls something that is not one of its functions.
     pub fn of(object: &[u8]) -> Result<Self> {
-        let elf = object::File::parse(object).context("no ELF object")?;
+        let elf = object::File::parse(object).context("not an ELF object")?;
         let mut symbols: Vec<_> =
             elf.symbols().filter(|it| it.kind() == SymbolKind::Text && it.size() > 0).collect();
         symbols.sort_by_key(|it| (it.section_index().map_or(0, |index| index.0), it.address()));
@@ -51,7 +51,7 @@ impl Functions {
             let section = elf.section_by_index(index)?;
             let data = section.data()?;
             let (start, end) = (symbol.address() as usize, (symbol.address() + symbol.size()) as usize);
-            let code = data.get(start..end).context("a function behind the end of its section")?;
+            let code = data.get(start..end).context("a function beyond the end of its section")?;
             let mut calls = Vec::new();
             for at in (start..end).step_by(INSTRUCTION).filter(|at| is_local_call(&data[*at..])) {
                 let target = target(&elf, &section, at, number(&data[at..]))?;
@@ -65,7 +65,7 @@ impl Functions {
         Ok(Self(functions))
     }
 
-    /// What the deepest chain of calls takes that starts with this function, and the chain: names and bytes.
+    /// Returns the stack usage of the deepest call chain from this function, and the chain: names and bytes.
     ///
     /// # Errors
     /// When there is no such function.
@@ -73,7 +73,7 @@ impl Functions {
         Ok(self.deepest_from(self.find(name)?))
     }
 
-    /// What each function takes that is reached from this one, itself among them; the largest first.
+    /// Returns the frame sizes of this function and all that it reaches, the largest first.
     ///
     /// # Errors
     /// When there is no such function.
@@ -107,7 +107,7 @@ impl Functions {
     }
 }
 
-/// Section and address that a call leads to: of the symbol that it is relocated to, or counted from the call itself.
+/// Returns section and address of a call's target: of the relocated symbol, or relative to the call itself.
 fn target(
     elf: &object::File<'_>,
     section: &object::Section<'_, '_>,
@@ -120,16 +120,16 @@ fn target(
         return Ok((Some(section.index()), address as u64));
     };
     let RelocationTarget::Symbol(symbol) = relocation.target() else {
-        bail!("a call that leads to no symbol")
+        bail!("a call relocated to something other than a symbol")
     };
     let symbol = elf.symbol_by_index(symbol)?;
-    // A call of a function by its section says in the number where it begins.
+    // A call relocated to a section holds the function's offset in its immediate.
     let inside =
         if symbol.kind() == SymbolKind::Section { (i64::from(number) + 1) * INSTRUCTION as i64 } else { 0 };
     Ok((symbol.section_index(), symbol.address() + inside as u64))
 }
 
-/// A call of a function of the object (`BPF_PSEUDO_CALL`).
+/// Checks for a call of a function of the object (`BPF_PSEUDO_CALL`).
 fn is_local_call(instruction: &[u8]) -> bool {
     instruction[0] == 0x85 && instruction[1] >> 4 == 1
 }
@@ -138,7 +138,8 @@ fn number(instruction: &[u8]) -> i32 {
     i32::from_le_bytes([instruction[4], instruction[5], instruction[6], instruction[7]])
 }
 
-/// How far below its frame pointer, r10, a function reaches: by loads and stores, and by copies of it that are moved down.
+/// Returns how far below its frame pointer, r10, a function reaches: by loads and stores, and by copies of
+/// r10 that are moved down.
 fn frame(code: &[u8]) -> u32 {
     const POINTER: u8 = 10;
     const MOVE: u8 = 0xbf;

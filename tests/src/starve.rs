@@ -1,4 +1,4 @@
-//! What makes a program's life hard: others that want all processors, and a bound on its own share.
+//! CPU starvation: busy loops on all processors, and a limit on a process's share of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
-/// Threads that do nothing, as fast as they can, until this is dropped.
+/// Busy-looping threads, which end when this is dropped.
 #[derive(Debug)]
 pub struct BusyLoops {
     stop: Arc<AtomicBool>,
@@ -16,7 +16,7 @@ pub struct BusyLoops {
 }
 
 impl BusyLoops {
-    /// Two for each processor, so that whoever else wants one has to wait for it.
+    /// Starts two for each processor, so that every other process has to wait for one.
     ///
     /// # Errors
     /// When the number of processors is not known.
@@ -45,21 +45,21 @@ impl Drop for BusyLoops {
     }
 }
 
-/// A group of processes that together get no more than so many thousandths of a processor. It is gone when this
-/// is dropped; what still runs in it goes back to where all processes are.
+/// A control group that limits its processes to so many thousandths of a processor. It is removed on drop;
+/// its remaining processes move back to the parent group.
 #[derive(Debug)]
 pub struct CpuLimit {
     group: PathBuf,
 }
 
-/// The share is given anew this often, as Kubernetes has it.
+/// The period of the quota, as Kubernetes sets it.
 const PERIOD_MICROSECONDS: u64 = 100_000;
 
 impl CpuLimit {
-    /// A group for one process and its threads, as a container with `limits: {cpu: 100m}` gets with 100.
+    /// Limits one process and its threads, as a container with `limits: {cpu: 100m}` is with 100.
     ///
     /// # Errors
-    /// When this machine has neither kind of control groups, or does not let its groups be made.
+    /// When this machine has neither version of control groups, or creating one is not permitted.
     pub fn put(process: u32, thousandths: u64) -> Result<Self> {
         let quota = PERIOD_MICROSECONDS * thousandths / 1000;
         let v1 = Path::new("/sys/fs/cgroup/cpu");
@@ -77,14 +77,14 @@ impl CpuLimit {
         Ok(limit)
     }
 
-    /// How many periods began with the group running, and in how many of them it had to wait.
+    /// Returns the number of periods in which the group ran, and in how many of them it was throttled.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When the kernel does not report it.
     pub fn periods(&self) -> Result<[u64; 2]> {
-        let told = fs::read_to_string(self.group.join("cpu.stat"))?;
+        let stat = fs::read_to_string(self.group.join("cpu.stat"))?;
         let number = |name: &str| -> Result<u64> {
-            let line = told.lines().find_map(|line| line.strip_prefix(name)).context("no such number")?;
+            let line = stat.lines().find_map(|line| line.strip_prefix(name)).context("no such number")?;
             Ok(line.trim().parse()?)
         };
         Ok([number("nr_periods ")?, number("nr_throttled ")?])

@@ -1,4 +1,5 @@
-//! What strangers and their floods, or a table that forgets, cost connections that live: nothing is promised to be lost.
+//! Stress on the flow table: floods of foreign packets, or a table that is filled or emptied, must break no
+//! connection.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::thread::sleep;
@@ -11,66 +12,66 @@ use lb_common::ring::NodeIndex;
 use lb_dataplane::map_io::open_mapped;
 
 use crate::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use crate::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4, agents};
 use crate::traffic::{RunningLoad, TcpLoad, TcpReport, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// Silent connections, and as many that talk all the time.
+/// Number of idle connections, and of active ones.
 const CONNECTIONS: usize = 300;
 const TALK_EVERY: Duration = Duration::from_millis(300);
-/// Fewer packets are no flood.
+/// The least number of packets that counts as a flood.
 const FEWEST: u64 = 100_000;
-/// How long the last word of the silent ones may take.
+/// How long the silent connections' last exchange may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// Connections that a join moves, and that blind SYNs are sent for.
+/// Connections that blind SYNs are sent for while a join moves some of them.
 const MOVED: usize = 400;
 const CHUNK: u64 = 512;
 /// Blind SYNs a second.
 const SYN_RATE: u64 = 20_000;
 
-/// What comes over the nodes.
+/// The kind of stress.
 #[derive(Clone, Copy, Debug)]
 pub enum Stress {
-    /// So many packets of as many flows.
+    /// This many packets, each of a flow of its own.
     Flood(flood::FloodKind, u64),
-    /// Every place in every node's table is taken by a flow that is open at that node.
+    /// Every entry of every node's table is taken by a flow that is open at that node.
     FullTable,
     /// Every node's table is emptied.
     EmptiedTable,
 }
 
-/// How long a storm takes.
+/// How long the stress takes.
 #[derive(Clone, Copy, Debug)]
 pub struct StressDurations {
-    /// How long a flood may take; what has not been sent by then is not sent.
+    /// How long a flood may take; the rest is not sent.
     pub flood: Duration,
-    /// Packets of a flood a second. Clients, router and nodes share the processors of one machine: as fast as it goes would
-    /// starve the probes between nodes, and tell nothing of the table.
+    /// Packets of a flood per second. Clients, router and nodes share one machine's processors: an unlimited
+    /// flood would starve the probes between nodes, and test nothing of the table.
     pub rate: u64,
-    /// For so long a silent connection says nothing, and a storm must be over.
-    pub silence: Duration,
+    /// How long a silent connection rests; the stress must end before that.
+    pub idle_time: Duration,
 }
 
 impl StressDurations {
-    /// As much as a few seconds hold.
+    /// A run of a few seconds.
     pub const SHORT: Self =
-        Self { flood: Duration::from_secs(8), rate: 50_000, silence: Duration::from_secs(20) };
-    /// As long as all of it takes.
+        Self { flood: Duration::from_secs(8), rate: 50_000, idle_time: Duration::from_secs(20) };
+    /// A run that is long enough for all packets.
     pub const WHOLE: Self =
-        Self { flood: Duration::from_secs(120), rate: 25_000, silence: Duration::from_secs(140) };
+        Self { flood: Duration::from_secs(120), rate: 25_000, idle_time: Duration::from_secs(140) };
 }
 
-/// Whether the cluster stays as it is meanwhile.
+/// Whether the cluster's membership changes meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// It does.
+    /// It does not.
     Stable,
-    /// A node joins in the middle.
+    /// A node joins halfway.
     NodeJoins,
 }
 
-/// `nodes` nodes with two pods each, and a machine that is not yet a node.
+/// Returns `nodes` nodes with two pods each, and a machine that is not yet a node.
 fn cluster(nodes: u8) -> Topology {
     let mut topology = Topology::empty();
     for number in 1..=nodes + 1 {
@@ -80,7 +81,7 @@ fn cluster(nodes: u8) -> Topology {
         topology = topology.pods(&format!("n{number}"), "web", 2);
     }
     set_member(&mut topology, &format!("n{}", nodes + 1), false);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local)
 }
 
 fn set_member(cluster: &mut Topology, name: &str, member: bool) {
@@ -91,22 +92,22 @@ fn set_member(cluster: &mut Topology, name: &str, member: bool) {
 /// A running cluster.
 struct StressCluster<'lab> {
     lab: &'lab Lab,
-    residents: Vec<String>,
-    newcomer: String,
-    options: AgentOptions,
+    initial: Vec<String>,
+    joining: String,
+    options: LabAgentOptions,
 }
 
 impl<'lab> StressCluster<'lab> {
-    fn set(lab: &'lab Lab, nodes: u8, options: AgentOptions) -> Result<Self> {
-        let residents: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
-        let field = Self { lab, residents, newcomer: format!("n{}", nodes + 1), options };
-        agents::start(&field.residents()?, &field.options)?;
-        field.route(&field.residents)?;
-        Ok(field)
+    fn start(lab: &'lab Lab, nodes: u8, options: LabAgentOptions) -> Result<Self> {
+        let initial: Vec<String> = (1..=nodes).map(|number| format!("n{number}")).collect();
+        let cluster = Self { lab, initial, joining: format!("n{}", nodes + 1), options };
+        agents::start(&cluster.initial()?, &cluster.options)?;
+        cluster.route(&cluster.initial)?;
+        Ok(cluster)
     }
 
-    fn residents(&self) -> Result<Vec<LabNode<'lab>>> {
-        self.residents.iter().map(|name| self.lab.node(name)).collect()
+    fn initial(&self) -> Result<Vec<LabNode<'lab>>> {
+        self.initial.iter().map(|name| self.lab.node(name)).collect()
     }
 
     fn route(&self, names: &[String]) -> Result<()> {
@@ -116,11 +117,11 @@ impl<'lab> StressCluster<'lab> {
 
     fn join(&self) -> Result<()> {
         self.lab.update(|cluster| {
-            set_member(cluster, &self.newcomer, true);
+            set_member(cluster, &self.joining, true);
             Ok(())
         })?;
-        agents::start(&[self.lab.node(&self.newcomer)?], &self.options)?;
-        self.route(&[&self.residents[..], std::slice::from_ref(&self.newcomer)].concat())
+        agents::start(&[self.lab.node(&self.joining)?], &self.options)?;
+        self.route(&[&self.initial[..], std::slice::from_ref(&self.joining)].concat())
     }
 
     fn connections(&self, count: usize, rest: Duration) -> Result<RunningLoad<TcpReport>> {
@@ -131,92 +132,98 @@ impl<'lab> StressCluster<'lab> {
     }
 }
 
-/// Nodes ask their kernels only where what is promised depends on it: many cannot. That is where a flow has moved and
-/// its entries are lost at its node, too.
-fn options(storm: Stress, membership: Membership) -> AgentOptions {
-    let lost = matches!(storm, Stress::FullTable | Stress::EmptiedTable);
+/// Enables kernel lookups only where the promise depends on them, because many nodes cannot do them: where a
+/// flow has moved and its node loses its entries, too.
+fn options(stress: Stress, membership: Membership) -> LabAgentOptions {
+    let lost = matches!(stress, Stress::FullTable | Stress::EmptiedTable);
     let ask = if lost && membership == Membership::NodeJoins { "auto" } else { "off" };
-    AgentOptions {
+    LabAgentOptions {
         arguments: vec!["--ask-kernel".into(), ask.into()],
         ready_within: READY_WITHIN,
-        ..AgentOptions::default()
+        ..LabAgentOptions::default()
     }
 }
 
-/// Lets a storm come over a cluster of `nodes` nodes with silent and talking connections.
+/// Puts a cluster of `nodes` nodes with idle and active connections under stress.
 ///
 /// # Errors
-/// When a connection breaks, or the storm was none.
-pub fn endure(nodes: u8, storm: Stress, membership: Membership, extent: StressDurations) -> Result<()> {
+/// When a connection breaks, or the stress was too little.
+pub fn run(nodes: u8, stress: Stress, membership: Membership, extent: StressDurations) -> Result<()> {
     cluster(nodes).run(|lab| {
-        let silence = extent.silence;
-        let field = StressCluster::set(lab, nodes, options(storm, membership))?;
+        let idle_time = extent.idle_time;
+        let cluster = StressCluster::start(lab, nodes, options(stress, membership))?;
         for node in lab.nodes()? {
-            drop_strangers(&node)?;
+            drop_flood(&node)?;
         }
         let began = Instant::now();
-        let silent = field.connections(CONNECTIONS, silence)?;
-        let talking = field.connections(CONNECTIONS, TALK_EVERY)?;
-        rage(&field, storm, membership, extent)?;
-        ensure!(began.elapsed() < silence, "the storm took longer than the silence: {:?}", began.elapsed());
+        let idle = cluster.connections(CONNECTIONS, idle_time)?;
+        let active = cluster.connections(CONNECTIONS, TALK_EVERY)?;
+        apply(&cluster, stress, membership, extent)?;
+        ensure!(
+            began.elapsed() < idle_time,
+            "the stress took longer than the silence: {:?}",
+            began.elapsed()
+        );
         let words = 2 * CONNECTIONS as u64 * CHUNK;
-        let last = began + silence + ANSWER_WITHIN;
-        while silent.bytes() + silent.failed() * CHUNK < words && Instant::now() < last {
+        let last = began + idle_time + ANSWER_WITHIN;
+        while idle.bytes() + idle.failed() * CHUNK < words && Instant::now() < last {
             sleep(Duration::from_millis(100));
         }
-        println!("{nodes} nodes, {storm:?}, {membership:?}:");
-        let reports = [("silent", silent.finish()?), ("talking", talking.finish()?)];
+        println!("{nodes} nodes, {stress:?}, {membership:?}:");
+        let reports = [("idle", idle.finish()?), ("active", active.finish()?)];
         show_outcomes(lab)?;
         reports.iter().for_each(|(name, report)| println!("  {name}: {report}"));
         for (name, report) in reports {
-            ensure!(report.failed() == 0, "{nodes} nodes, {storm:?}, {membership:?}: {name}: {report}");
+            ensure!(report.failed() == 0, "{nodes} nodes, {stress:?}, {membership:?}: {name}: {report}");
         }
         Ok(())
     })
 }
 
-fn rage(
-    field: &StressCluster<'_>,
-    storm: Stress,
+fn apply(
+    cluster: &StressCluster<'_>,
+    stress: Stress,
     membership: Membership,
     extent: StressDurations,
 ) -> Result<()> {
     let StressDurations { flood: within, rate, .. } = extent;
     let joins = membership == Membership::NodeJoins;
-    match storm {
+    match stress {
         Stress::Flood(kind, count) => {
             let target = target(if kind == flood::FloodKind::Datagram { DATAGRAM_PORT } else { ECHO_PORT })?;
-            let flood =
-                field.lab.client()?.thread(move || flood::strangers(kind, target, count, rate, within))?;
+            let flood = cluster
+                .lab
+                .client()?
+                .thread(move || flood::foreign_packets(kind, target, count, rate, within))?;
             if joins {
                 sleep(within / 8);
-                field.join()?;
+                cluster.join()?;
             }
             let flood = flood.join().map_err(|_| anyhow::anyhow!("the flood panicked"))??;
             println!("{} packets in {:.1?}", flood.sent, flood.took);
             ensure!(flood.sent >= count.min(FEWEST), "only {} packets", flood.sent);
         }
         Stress::FullTable | Stress::EmptiedTable => {
-            rewrite_tables(field, storm)?;
+            rewrite_tables(cluster, stress)?;
             if joins {
-                field.join()?;
-                rewrite_tables(field, storm)?;
+                cluster.join()?;
+                rewrite_tables(cluster, stress)?;
             }
         }
     }
     Ok(())
 }
 
-/// Writes every word of the residents' tables anew.
-fn rewrite_tables(field: &StressCluster<'_>, storm: Stress) -> Result<()> {
-    for node in field.residents()? {
+/// Overwrites every word of the initial nodes' tables.
+fn rewrite_tables(cluster: &StressCluster<'_>, stress: Stress) -> Result<()> {
+    for node in cluster.initial()? {
         let own = own_index(&node)?;
         let table = open_mapped(&node.pins(), name::FLOWS, WAYS)?;
         for at in 0..table.len() {
-            let word = match storm {
+            let word = match stress {
                 Stress::FullTable => {
                     let entry = FlowEntry { node: own, state: FlowState::Open, age: 0 };
-                    // A tag of its own, never zero.
+                    // A unique tag, never zero.
                     (((at as u32).wrapping_mul(0x9e37_79b1) | 1) as u64) << 32 | u64::from(entry.to_bits())
                 }
                 Stress::EmptiedTable | Stress::Flood(..) => 0,
@@ -227,20 +234,22 @@ fn rewrite_tables(field: &StressCluster<'_>, storm: Stress) -> Result<()> {
     Ok(())
 }
 
-/// The number that a node has given itself.
+/// Returns a node's own index.
 fn own_index(node: &LabNode<'_>) -> Result<NodeIndex> {
     let status = node.status()?;
-    let own =
-        agents::list(&status, "nodes")?.iter().find(|it| it["is_self"] == true).context("no own node")?;
+    let own = agents::list(&status, "nodes")?
+        .iter()
+        .find(|it| it["is_self"] == true)
+        .context("the node does not list itself")?;
     Ok(own["index"].as_u64().context("no index")?.try_into()?)
 }
 
-/// Has a host drop what a flood sends, before connection tracking, which hooks in at priority -200: it has its own limits,
-/// and they are not what is tested.
+/// Drops a flood's packets on a host before connection tracking, which hooks in at priority -200: its limits
+/// are not what is tested.
 ///
 /// # Errors
-/// When the rules are refused.
-pub fn drop_strangers(host: &LabHost) -> Result<()> {
+/// When the rules are rejected.
+pub fn drop_flood(host: &LabHost) -> Result<()> {
     let rules = format!(
         "table ip flood {{ chain before-conntrack {{ \
          type filter hook prerouting priority raw; ip saddr {} drop; }}; }}",
@@ -252,24 +261,24 @@ pub fn drop_strangers(host: &LabHost) -> Result<()> {
 fn target(port: u16) -> Result<SocketAddrV4> {
     match WEB_V4 {
         IpAddr::V4(vip) => Ok(SocketAddrV4::new(vip, port)),
-        IpAddr::V6(_) => bail!("an IPv4 VIP"),
+        IpAddr::V6(_) => bail!("the VIP is not IPv4"),
     }
 }
 
-/// A node joins two, and then somebody sends a SYN for every port of the client: also for connections that have not moved
-/// with their slots.
+/// Lets a node join two, then sends a SYN from every port of the client: also for connections that have not
+/// moved with their slots.
 ///
 /// # Errors
 /// When a connection breaks.
-pub fn endure_blind_syns() -> Result<()> {
+pub fn run_blind_syns() -> Result<()> {
     cluster(2).run(|lab| {
-        let field = StressCluster::set(
+        let cluster = StressCluster::start(
             lab,
             2,
             options(Stress::Flood(flood::FloodKind::Syn, 0), Membership::NodeJoins),
         )?;
-        let connections = field.connections(MOVED, TALK_EVERY)?;
-        field.join()?;
+        let connections = cluster.connections(MOVED, TALK_EVERY)?;
+        cluster.join()?;
         connections.wait_bytes(MOVED as u64 * CHUNK, ANSWER_WITHIN)?;
         let target = target(ECHO_PORT)?;
         let flood = lab.client()?.run(|| flood::blind_syns(source(target)?, target, SYN_RATE))?;
@@ -283,10 +292,10 @@ pub fn endure_blind_syns() -> Result<()> {
     })
 }
 
-/// Prints what the nodes have made of packets: where a connection breaks, this says how.
+/// Prints the nodes' packet counters: if a connection breaks, they show how.
 fn show_outcomes(lab: &Lab) -> Result<()> {
     for node in lab.nodes()? {
-        // One that has not joined has no agent.
+        // A machine that has not joined has no agent.
         let Ok(status) = node.status() else { continue };
         let outcomes = agents::list(&status, "outcomes")?.iter().filter(|it| it["packets"] != 0);
         let counts: Vec<String> = outcomes.map(|it| format!("{} {}", it["name"], it["packets"])).collect();
@@ -295,12 +304,12 @@ fn show_outcomes(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The address that this host speaks to a target from.
+/// Returns the source address of this host towards a target.
 fn source(target: SocketAddrV4) -> Result<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.connect(target)?;
     match socket.local_addr()?.ip() {
         IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => bail!("an IPv4 client"),
+        IpAddr::V6(_) => bail!("the client has no IPv4 address"),
     }
 }

@@ -1,9 +1,9 @@
-//! Clients and servers whose every byte is checked.
+//! Clients and servers that check every byte.
 //!
-//! A server greets a TCP connection with one line, its pod's name and the client's address as the pod
-//! sees it, and then sends back every byte changed by [`payload::transform`]. A client sends a stream of its own on each
-//! connection, so that a byte which is lost, doubled, or delivered to another connection is noticed.
-//! A datagram is answered in the same way; [`udp`] says how.
+//! A server greets a TCP connection with one line, its pod's name and the client's address as the pod sees
+//! it, and then echoes every byte, changed by [`payload::transform`]. A client sends a different stream on
+//! each connection, so that a byte which is lost, duplicated, or delivered to another connection is detected.
+//! Datagrams are answered likewise; see [`udp`].
 
 pub mod flood;
 pub mod payload;

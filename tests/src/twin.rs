@@ -1,4 +1,4 @@
-//! One cluster on the host and in the kernel, in step.
+//! The host model and the kernel program side by side, with the same maps and the same packets.
 
 use std::thread;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::kernel::{INGRESS, Kernel};
 use crate::model::{self, Action, HostTables, Judged, Packet, State};
 use crate::packets::fixture::Fixture;
 
-/// The model and the program with the same maps.
+/// The host model and the kernel program with the same maps.
 pub struct Twin {
     fixture: Fixture,
-    /// The model's.
+    /// The model's tables.
     pub tables: HostTables,
-    /// The program's.
+    /// The program in the kernel.
     pub kernel: Kernel,
 }
 
 impl Twin {
-    /// The same cluster twice.
+    /// Loads one cluster into both.
     ///
     /// # Errors
     /// As [`Kernel::load`].
@@ -30,7 +30,8 @@ impl Twin {
         Ok(Self { fixture, tables, kernel })
     }
 
-    /// Judges a packet on both, and says what differs. Also tells the interface that it is redirected to.
+    /// Runs a packet on both. Returns the verdict, the interface that it is redirected to, and any
+    /// difference.
     ///
     /// # Errors
     /// As [`Kernel::judge`].
@@ -41,7 +42,7 @@ impl Twin {
         Ok((host, redirected_to, differs))
     }
 
-    /// Judges a packet on both without a look at the kernel's counters, and says what differs.
+    /// Runs a packet on both without reading the kernel's counters. Returns the verdict and any difference.
     ///
     /// # Errors
     /// As [`Kernel::run`].
@@ -53,7 +54,7 @@ impl Twin {
         Ok((host, differs))
     }
 
-    /// What packets have left behind on the host, and how the kernel differs from it.
+    /// Returns the state that packets have left on the host, and how the kernel's differs.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -63,32 +64,32 @@ impl Twin {
         Ok((host, differs))
     }
 
-    /// Forgets what packets have left behind, but for the counters; not shortly before a unit of the kernel's clock of
-    /// ages ends, which stands still on the host.
+    /// Resets the state that packets have left, except the counters. Waits if the kernel's age clock, which
+    /// stands still on the host, is about to tick.
     ///
     /// # Errors
     /// When a map cannot be written, or there is no clock.
-    pub fn begin_anew(&mut self) -> Result<()> {
-        let left = left_of_age()?;
-        if left < UNDISTURBED {
+    pub fn reset(&mut self) -> Result<()> {
+        let left = until_age_tick()?;
+        if left < AGE_CLOCK_STANDS {
             thread::sleep(left);
         }
         let sets = self.tables.forget_flows();
-        self.fixture.begin_anew(&self.tables);
-        self.kernel.begin_anew(&self.tables, &sets)
+        self.fixture.reset(&self.tables);
+        self.kernel.reset(&self.tables, &sets)
     }
 }
 
-/// For so long the age of flows stays the same after [`Twin::begin_anew`]: far longer than a row or a batch takes.
-const UNDISTURBED: Duration = Duration::from_secs(2);
-/// A unit of the age of flows, as the program counts it.
+/// How long the age clock does not tick after [`Twin::reset`]: far longer than a row or a batch takes.
+const AGE_CLOCK_STANDS: Duration = Duration::from_secs(2);
+/// A tick of the age clock of flows, as the program counts it.
 const AGE_UNIT: Duration = Duration::from_nanos(1 << 34);
 
-/// For how long the kernel's clock of ages still shows what it shows now; a tick longer, because that clock is coarse.
+/// Returns the time until the kernel's age clock ticks, plus one tick of the coarse clock that it reads.
 ///
 /// # Errors
 /// When there is no clock.
-pub fn left_of_age() -> Result<Duration> {
+pub fn until_age_tick() -> Result<Duration> {
     const TICK: Duration = Duration::from_millis(10);
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
     let gone = now.as_nanos() % AGE_UNIT.as_nanos();

@@ -1,4 +1,4 @@
-//! What agent and controller ask of an API server, against the roles that their manifests grant.
+//! Tests of the RBAC roles in the manifests against the requests of agent and controller.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,19 +19,19 @@ use lb_kube::status::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// Where the chart has the webhook's certificate.
+/// The namespace of the webhook's certificate in the chart.
 const WEBHOOK_NAMESPACE: &str = "metallb-system-webhook";
 const SOON: Duration = Duration::from_secs(20);
 
 /// A permission that a role grants.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Grant {
-    /// Only in this namespace; `None` for everywhere.
+    /// The namespace; `None` for all.
     namespace: Option<String>,
     group: String,
     resource: String,
     verb: String,
-    /// Of the only object; `None` for any.
+    /// The name of the object; `None` for any.
     name: Option<String>,
 }
 
@@ -49,7 +49,7 @@ fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
-/// Defines the kinds of which files of `deploy/crds` are.
+/// Defines the kinds in `deploy/crds`.
 fn define(cluster: &TestCluster) -> Result<()> {
     for entry in fs::read_dir(deploy().join("crds"))? {
         let path = entry?.path();
@@ -60,7 +60,7 @@ fn define(cluster: &TestCluster) -> Result<()> {
     Ok(())
 }
 
-/// What the roles in a manifest grant.
+/// Returns the permissions that the roles in a manifest grant.
 fn grants(manifest: &str) -> Result<Vec<Grant>> {
     let path = deploy().join("manifests").join(manifest);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -109,12 +109,12 @@ fn product(
     all
 }
 
-/// That everything which was asked for is granted, and everything that is granted was asked for but this.
+/// Checks that all needed permissions are granted, and all granted ones are needed except `unused`.
 fn fits(asked: &BTreeSet<Access>, manifest: &str, unused: &[&str]) -> Result<()> {
     let grants = grants(manifest)?;
     let refused: Vec<_> = asked.iter().filter(|access| !grants.iter().any(|it| it.covers(access))).collect();
     assert!(refused.is_empty(), "{manifest} does not grant {refused:#?}");
-    // A server that cannot stream a list as part of a watch is asked for it.
+    // A server without streaming lists gets a list request before a watch.
     let as_list = |access: &Access| Access {
         verb: if access.verb == "watch" { "list" } else { access.verb },
         ..access.clone()
@@ -123,7 +123,7 @@ fn fits(asked: &BTreeSet<Access>, manifest: &str, unused: &[&str]) -> Result<()>
     let idle = grants.iter().filter(|grant| !is_used(grant));
     let idle: BTreeSet<String> = idle.map(|it| format!("{} {}", it.verb, it.resource)).collect();
     let unused: BTreeSet<String> = unused.iter().map(|it| (*it).to_owned()).collect();
-    assert_eq!(idle, unused, "{manifest} grants what nobody asks for");
+    assert_eq!(idle, unused, "{manifest} grants unused permissions");
     Ok(())
 }
 
@@ -131,7 +131,7 @@ const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a, names
                        clusterIPs: [10.96.0.1], ports: [{port: 80}]}}";
 
 #[tokio::test]
-async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn a_controllers_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
@@ -153,28 +153,28 @@ async fn a_controller_may_do_what_it_does_and_no_more() -> Result<()> {
         ],
     )?;
     eventually("the Service has an address", SOON, || !cluster.addresses("shop", "a").is_empty()).await?;
-    eventually("it is told", SOON, || !cluster.events("a").is_empty()).await?;
+    eventually("it has an Event", SOON, || !cluster.events("a").is_empty()).await?;
     eventually("the Lease is held", SOON, || {
         cluster.store.accesses().iter().any(|it| it.resource == "leases" && it.verb == "update")
     })
     .await?;
-    eventually("API servers are told whom to trust", SOON, || {
+    eventually("the webhook configuration has a CA bundle", SOON, || {
         let group = "admissionregistration.k8s.io";
         let all = cluster.store.all(group, "validatingwebhookconfigurations");
         all.iter().any(|it| it["webhooks"][0]["clientConfig"]["caBundle"].is_string())
     })
     .await?;
-    eventually("its status is told", SOON, || {
+    eventually("its status is written", SOON, || {
         !cluster.store.all("metallb.io", "configurationstates").is_empty()
     })
     .await?;
-    eventually("the key is made", SOON, || !cluster.store.all("", "secrets").is_empty()).await?;
+    eventually("the key is created", SOON, || !cluster.store.all("", "secrets").is_empty()).await?;
     controller.kill()?;
     fits(
         &cluster.store.accesses(),
         "controller-rbac.yaml",
-        // An Event of a series; a status that is wanted no more; the pod that this one is not in; a certificate that is
-        // old, or of another type.
+        // A series of Events; an obsolete status; its own pod, since the test has none; an expiring
+        // certificate, or one of another type.
         &["delete configurationstates", "delete secrets", "get pods", "patch events", "update secrets"],
     )
 }
@@ -193,7 +193,7 @@ fn secret(name: &str) -> String {
     )
 }
 
-/// The names of the Secrets that have been seen.
+/// Returns the names of the Secrets that have been read.
 fn secrets(watching: &Watching) -> Vec<String> {
     let objects = watching.read().map(|snapshot| snapshot.objects).unwrap_or_default();
     let references = objects.iter().map(|it| it.value.reference());
@@ -201,7 +201,7 @@ fn secrets(watching: &Watching) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
+async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
     let cluster = TestCluster::start().await?;
     define(&cluster)?;
     cluster.apply(SERVICE)?;
@@ -239,10 +239,12 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
         &SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None },
     );
     wanted.send_replace(Some(Arc::new(all)));
-    eventually("all is told", SOON, || statuses().iter().all(|plural| count(plural) == 1)).await?;
+    eventually("all statuses are written", SOON, || statuses().iter().all(|plural| count(plural) == 1))
+        .await?;
     eventually("with an Event", SOON, || !cluster.events("a").is_empty()).await?;
     wanted.send_replace(Some(Arc::new(DesiredStatus::default())));
-    eventually("all is taken back", SOON, || statuses().iter().all(|plural| count(plural) == 0)).await?;
+    eventually("all statuses are deleted", SOON, || statuses().iter().all(|plural| count(plural) == 0))
+        .await?;
     let watched = || {
         let accesses = cluster.store.accesses();
         agent_kinds()
@@ -251,12 +253,12 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
             .count()
     };
     eventually("all kinds but Secrets are watched", SOON, || watched() == agent_kinds().len() - 1).await?;
-    eventually("the Secret of the peer is seen", SOON, || secrets(&watching) == ["password-of-tor"]).await?;
+    eventually("the peer's Secret is read", SOON, || secrets(&watching) == ["password-of-tor"]).await?;
     cluster.apply(&secret("another"))?;
     cluster.apply(&peer("tor", "another"))?;
-    eventually("another is seen in its place", SOON, || secrets(&watching) == ["another"]).await?;
+    eventually("another is read in its place", SOON, || secrets(&watching) == ["another"]).await?;
     cluster.apply(&peer("tor", "none"))?;
-    eventually("one that is not there is nothing", SOON, || secrets(&watching).is_empty()).await?;
+    eventually("a missing Secret is dropped", SOON, || secrets(&watching).is_empty()).await?;
     let asked: BTreeSet<_> =
         cluster.store.accesses().into_iter().filter(|it| it.resource == "secrets").collect();
     let by_name = ["another", "none", "password-of-tor"];
@@ -266,7 +268,7 @@ async fn an_agent_may_do_what_it_does_and_no_more() -> Result<()> {
     fits(
         &cluster.store.accesses(),
         "agent-rbac.yaml",
-        // An Event of a series; the status of L2, which is not written yet.
+        // A series of Events; the L2 status, which is not written yet.
         &[
             "create servicel2statuses",
             "delete servicel2statuses",

@@ -1,4 +1,4 @@
-//! Addresses that stay, come back, or are never given, against an API server.
+//! Tests of address allocation against an API server: addresses that stay, come back, or are never allocated.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn stored(cluster: &TestCluster, name: &str) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Result<()> {
+async fn a_recreated_pool_restores_every_services_address() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("b", "192.0.2.0/28"))?;
     let names: Vec<String> = (0..8).map(|i| format!("s{i}")).collect();
@@ -36,21 +36,20 @@ async fn a_pool_that_is_made_anew_gives_every_service_its_address_again() -> Res
     }
     let before = addresses();
     cluster.store.remove("metallb.io", "ipaddresspools", NAMESPACE, "b");
-    eventually("all are taken back", SOON, || addresses().iter().all(Vec::is_empty)).await?;
+    eventually("all are released", SOON, || addresses().iter().all(Vec::is_empty)).await?;
     controller.kill()?;
     let controller = cluster.controller("two")?;
     cluster.apply(&service("a-new-one", ", creationTimestamp: '2000-01-01T00:00:00Z'", ""))?;
     cluster.apply(&pool("c", "192.0.2.0/28"))?;
     let has_any = || !cluster.addresses("shop", "a-new-one").is_empty();
-    eventually("the new one has an address", Duration::from_secs(60), has_any).await?;
-    eventually("all have what they had", SOON, || addresses() == before).await?;
+    eventually("the new Service has an address", Duration::from_secs(60), has_any).await?;
+    eventually("all have their old addresses", SOON, || addresses() == before).await?;
     assert_eq!(stored(&cluster, "s1")?["metadata"]["annotations"][POOL], "c");
     controller.kill()
 }
 
 #[tokio::test]
-async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whatever_its_class_was() -> Result<()>
-{
+async fn a_service_of_another_type_loses_its_annotations_whatever_its_class() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/28"))?;
     cluster.apply(&service("web", "", ", loadBalancerClass: fairlead.io/lb"))?;
@@ -59,7 +58,7 @@ async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whateve
     let mut web = stored(&cluster, "web")?;
     let annotations = &web["metadata"]["annotations"];
     assert_eq!((&annotations[POOL], &annotations[LAST]), (&json!("a"), &json!("192.0.2.0")));
-    // As an API server does where a type changes.
+    // As an API server does when the type changes.
     web["spec"]["type"] = json!("ClusterIP");
     let spec = web["spec"].as_object_mut().context("no spec")?;
     spec.remove("loadBalancerClass");
@@ -74,7 +73,7 @@ async fn a_service_that_is_no_load_balancer_any_more_keeps_no_annotation_whateve
 }
 
 #[tokio::test]
-async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<()> {
+async fn addresses_of_nodes_and_peers_are_reported_and_never_allocated() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(
         "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1}\n\
@@ -93,19 +92,19 @@ async fn addresses_of_nodes_and_peers_are_given_to_nobody_and_named() -> Result<
     eventually("the second has an address", SOON, || cluster.addresses("shop", "second") == ["192.0.2.3"])
         .await?;
     cluster.apply(&service("asks", ", annotations: {metallb.io/loadBalancerIPs: 192.0.2.0}", ""))?;
-    eventually("the refusal is told", SOON, || cluster.events("asks") == ["AllocationFailed"]).await?;
+    eventually("the failure has an Event", SOON, || cluster.events("asks") == ["AllocationFailed"]).await?;
     assert!(cluster.addresses("shop", "asks").is_empty());
-    eventually("the pool is told of", SOON, || cluster.events("a") == ["ConfigurationError"]).await?;
+    eventually("the pool has an Event", SOON, || cluster.events("a") == ["ConfigurationError"]).await?;
     let left = || {
         let pool = cluster.store.get("metallb.io", "ipaddresspools", NAMESPACE, "a");
         pool.is_some_and(|pool| pool["status"]["availableIPv4"] == 4)
     };
-    eventually("what is never given is not left", SOON, left).await?;
+    eventually("reserved addresses do not count as available", SOON, left).await?;
     controller.kill()
 }
 
 #[tokio::test]
-async fn addresses_stay_while_families_come_and_go() -> Result<()> {
+async fn addresses_are_kept_when_families_are_added_and_removed() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/29, '2001:db8::/125'"))?;
     let dual = |policy: &str, ips: &str, ingress: &str| {
@@ -117,7 +116,7 @@ async fn addresses_stay_while_families_come_and_go() -> Result<()> {
     cluster.apply(&dual("SingleStack", "10.96.0.1", "{ip: 192.0.2.5}"))?;
     let controller = cluster.controller("one")?;
     let pool_is_named = || stored(&cluster, "web").is_ok_and(|it| it["metadata"]["annotations"][POOL] == "a");
-    eventually("the controller has seen it", SOON, pool_is_named).await?;
+    eventually("the controller has processed it", SOON, pool_is_named).await?;
     let change = |policy: &str, ips: Value| -> Result<()> {
         let mut web = stored(&cluster, "web")?;
         web["spec"]["ipFamilyPolicy"] = json!(policy);
@@ -126,8 +125,8 @@ async fn addresses_stay_while_families_come_and_go() -> Result<()> {
     };
     let held = || cluster.addresses("shop", "web");
     change("RequireDualStack", json!(["10.96.0.1", "fd00::1"]))?;
-    eventually("the other is added", SOON, || held() == ["192.0.2.5", "2001:db8::"]).await?;
+    eventually("the second address is added", SOON, || held() == ["192.0.2.5", "2001:db8::"]).await?;
     change("SingleStack", json!(["10.96.0.1"]))?;
-    eventually("and taken back", SOON, || held() == ["192.0.2.5"]).await?;
+    eventually("and removed again", SOON, || held() == ["192.0.2.5"]).await?;
     controller.kill()
 }

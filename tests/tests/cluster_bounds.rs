@@ -1,4 +1,4 @@
-//! What strangers can make a controller hold, and that it leads all the while.
+//! Tests of a controller's bounds on resources that foreign connections take; it must keep leading.
 
 use std::fs;
 use std::io::Write;
@@ -24,15 +24,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 const WITHIN: Duration = Duration::from_secs(20);
-/// How soon health is answered all the while.
+/// How soon health must be answered meanwhile.
 const SOON: Duration = Duration::from_secs(3);
-/// The same while a machine's processors are at work on long bodies; kubelet asks three times.
+/// The same while the processors are busy with long bodies; kubelet retries three times.
 const BUSY: Duration = Duration::from_secs(6);
-/// Connections to a port that say nothing whole.
+/// Number of connections to a port that never complete a request.
 const HALF_OPEN: usize = 10_000;
-/// What they may cost together, in KiB.
+/// The memory they may take together, in KiB.
 const COST: u64 = 32 << 10;
-/// The longest body, and what parsing one may cost, in KiB.
+/// The longest body, and the memory that parsing may take, in KiB.
 const LONGEST: usize = 8 << 20;
 const COST_OF_BODIES: u64 = 400 << 10;
 
@@ -41,7 +41,7 @@ struct Ports {
     webhook: SocketAddr,
 }
 
-/// A controller that leads, with a certificate that `authorities` are of.
+/// Starts a leading controller, and a connector that trusts its certificate.
 async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let certificate = Certificate::issue(&dns_names(SERVICE, NAMESPACE), now, None)?;
@@ -52,7 +52,7 @@ async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector
         "data": {"ca.crt": encode(&certificate.ca_bundle), "tls.crt": encode(&certificate.certificate),
                  "tls.key": encode(&certificate.key)},
     }))?;
-    // Free a moment ago.
+    // Ports that were free a moment ago.
     let [metrics, webhook] = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?]
         .map(|listener| listener.local_addr());
     let ports = Ports { metrics: metrics?, webhook: webhook? };
@@ -62,7 +62,15 @@ async fn start(cluster: &TestCluster) -> Result<(Controller, Ports, TlsConnector
         cluster.controller_with("one", &[&arguments[..], &[&ports.metrics.to_string()]].concat())?;
     eventually("it leads", WITHIN, || controller.log().contains("became leader")).await?;
     eventually("its webhook listens", WITHIN, || Blocking::connect(ports.webhook).is_ok()).await?;
-    Ok((controller, ports, connector(&certificate)?))
+    let connector = connector(&certificate)?;
+    // It listens before it has read its certificate.
+    let served = async {
+        while secured(&ports, &connector).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, served).await.context("its webhook serves no certificate")?;
+    Ok((controller, ports, connector))
 }
 
 fn connector(certificate: &Certificate) -> Result<TlsConnector> {
@@ -84,7 +92,7 @@ fn post(length: usize) -> String {
     format!("POST /convert HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// How long a small conversion takes.
+/// Measures a small conversion.
 async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> {
     let begun = Instant::now();
     let body = json!({"request": {"uid": "c", "desiredAPIVersion": "metallb.io/v1beta1", "objects": []}})
@@ -92,14 +100,14 @@ async fn converted(ports: &Ports, connector: &TlsConnector) -> Result<Duration> 
     let mut stream = secured(ports, connector).await?;
     stream.write_all((post(body.len()) + &body).as_bytes()).await?;
     let mut answer = Vec::new();
-    // How a server closes is of no interest.
+    // How the server closes the connection does not matter.
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
     Ok(begun.elapsed())
 }
 
-/// How long health takes.
+/// Measures a health request.
 async fn healthy(ports: &Ports) -> Result<Duration> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(ports.metrics).await?;
@@ -116,14 +124,14 @@ fn resident(controller: &Controller) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-/// The one that leads has led since the start.
-fn leads_still(controller: &Controller) -> Result<()> {
+/// Checks that the controller has led since the start.
+fn still_leads(controller: &Controller) -> Result<()> {
     ensure!(!controller.log().contains("lost leadership"), "{}", controller.log());
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+async fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let most = usize::try_from(hard)?.saturating_sub(1000).min(HALF_OPEN);
@@ -135,18 +143,18 @@ async fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_
     println!("before: {before} KiB resident");
     for (to, address) in [("metrics", ports.metrics), ("webhook", ports.webhook)] {
         let held = tokio::task::spawn_blocking(move || half_open(address, most)).await?;
-        ensure!(held.len() > most * 9 / 10, "most get through");
+        ensure!(held.len() > most * 9 / 10, "too few connections");
         let (health, conversion) = (healthy(&ports).await?, converted(&ports, &connector).await?);
         let now = resident(&controller)?;
         println!("{most} to {to}: {now} KiB resident; health in {health:?}, a conversion in {conversion:?}");
         ensure!(now < before + COST, "{now} KiB, {before} before");
         ensure!(health < SOON && conversion < SOON, "health {health:?}, a conversion {conversion:?}");
-        leads_still(&controller)?;
+        still_leads(&controller)?;
     }
     controller.kill()
 }
 
-/// Connections that begin a request, or a handshake, and do not go on; some say nothing at all.
+/// Opens connections that begin a request or a handshake and do not complete it; some send nothing.
 fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
     let open = |number: usize| {
         let mut stream = Blocking::connect_timeout(&address, Duration::from_secs(5)).ok()?;
@@ -159,7 +167,7 @@ fn half_open(address: SocketAddr, most: usize) -> Vec<Blocking> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small_ones() -> Result<()> {
+async fn long_or_unfinished_bodies_delay_neither_leadership_nor_other_requests() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let (controller, ports, connector) = start(&cluster).await?;
     converted(&ports, &connector).await?;
@@ -169,7 +177,7 @@ async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small
     for _ in 0..12 {
         let mut stream = secured(&ports, &connector).await?;
         stream.write_all(post(LONGEST).as_bytes()).await?;
-        // It may lose its place to the next.
+        // The server may drop it in favor of the next.
         let _ = stream.write_all(&vec![b' '; LONGEST - 1]).await;
         unfinished.push(stream);
     }
@@ -180,7 +188,7 @@ async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small
     );
     ensure!(health < SOON && conversion < SOON, "health {health:?}, a conversion {conversion:?}");
     drop(unfinished);
-    // What takes the longest to parse, again and again.
+    // The bodies that take the longest to parse, repeatedly.
     let is_over = Arc::new(AtomicBool::new(false));
     let attackers: Vec<_> = (0..4)
         .map(|_| {
@@ -209,7 +217,7 @@ async fn bodies_that_are_long_or_do_not_end_hold_up_neither_leadership_nor_small
     println!("long bodies: {most} KiB at most; health in {health:?}, a conversion in {conversion:?} at most");
     ensure!(health < BUSY && conversion < BUSY, "health {health:?}, a conversion {conversion:?}");
     ensure!(most < before + COST_OF_BODIES, "{most} KiB, {before} before");
-    leads_still(&controller)?;
+    still_leads(&controller)?;
     attackers.iter().for_each(tokio::task::JoinHandle::abort);
     controller.kill()
 }

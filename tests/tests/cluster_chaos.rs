@@ -1,4 +1,5 @@
-//! Two controllers and three agents against an API server that is paused, cut off, away, slow and moody: each once.
+//! A chaos test: two controllers and three agents against an API server that is paused, cut off, restarted,
+//! slow and flaky, each once.
 
 use std::time::Duration;
 
@@ -6,9 +7,9 @@ use anyhow::Result;
 use fairlead_tests::chaos::Chaos;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn never_do_two_write_at_once_and_all_converges_once_the_server_is_well() -> Result<()> {
+async fn only_the_leader_writes_and_the_cluster_converges_after_server_faults() -> Result<()> {
     let mut chaos = Chaos::start(11).await?;
-    chaos.rage(None).await?;
+    chaos.inject_faults(None).await?;
     chaos.converge(Duration::from_secs(10)).await?;
     let (writes, changes) = chaos.check()?;
     println!("{writes} writes of leaders, {changes} leaders");

@@ -1,4 +1,4 @@
-//! The chart, rendered by Helm: objects that a server takes, arguments that the program takes, values of MetalLB's chart.
+//! Tests of the chart as Helm renders it: valid objects, valid arguments, and the values of MetalLB's chart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-/// The objects that the chart makes of these values.
+/// Renders the chart with these values.
 fn rendered(clients: &KubeClients, values: &Value) -> Result<Vec<Value>> {
     let objects = chart::render(&clients.helm(), "fairlead", manifests::NAMESPACE, values)?;
     Ok(objects.into_iter().map(|(_, object)| object).collect())
@@ -27,7 +27,7 @@ fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
     found.next().with_context(|| format!("no {kind} {name}"))
 }
 
-/// Values that take every branch of every template, together with `metallb`'s.
+/// Returns values that cover every branch of every template, together with those of `metallb`.
 fn variants() -> [Value; 3] {
     [
         json!({
@@ -46,8 +46,8 @@ fn variants() -> [Value; 3] {
 }
 
 #[test]
-fn helm_lint_finds_nothing() -> Result<()> {
-    let Some(clients) = KubeClients::or_skip("helm_lint_finds_nothing") else { return Ok(()) };
+fn helm_lint_passes() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("helm_lint_passes") else { return Ok(()) };
     let home = TempDir::new()?;
     let directory = chart::directory();
     let args = ["lint".as_ref(), "--strict".as_ref(), directory.as_os_str()];
@@ -57,8 +57,8 @@ fn helm_lint_finds_nothing() -> Result<()> {
 }
 
 #[test]
-fn the_committed_manifests_are_those_of_the_chart() -> Result<()> {
-    let Some(clients) = KubeClients::or_skip("the_committed_manifests_are_those_of_the_chart") else {
+fn committed_manifests_match_the_chart() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("committed_manifests_match_the_chart") else {
         return Ok(());
     };
     let stale = output::stale(&manifests::files(&clients.helm())?, output::root())?;
@@ -67,15 +67,15 @@ fn the_committed_manifests_are_those_of_the_chart() -> Result<()> {
 }
 
 #[test]
-fn kubernetes_and_the_program_know_what_the_chart_makes_of_any_values() -> Result<()> {
-    let name = "kubernetes_and_the_program_know_what_the_chart_makes_of_any_values";
+fn rendered_objects_are_valid_for_kubernetes_and_for_the_command_line() -> Result<()> {
+    let name = "rendered_objects_are_valid_for_kubernetes_and_for_the_command_line";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     for values in variants().into_iter().chain([followed(&metallb()?)?]) {
         let objects = rendered(&clients, &values)?;
         for object in &objects {
             fields::check(object)?;
         }
-        // What the environment says in a pod.
+        // Set by the environment in a pod.
         for (kind, said) in [("DaemonSet", "--node=x"), ("Deployment", "--identity=x")] {
             for workload in objects.iter().filter(|it| it["kind"] == kind) {
                 let container = &workload["spec"]["template"]["spec"]["containers"][0];
@@ -88,7 +88,8 @@ fn kubernetes_and_the_program_know_what_the_chart_makes_of_any_values() -> Resul
     Ok(())
 }
 
-/// Pool "a" is used to 76 %, "lab1" to the last address but excluded from usage, one session is down, one configuration stale.
+/// Pool "a" is 76 % used, "lab1" exhausted but excluded from usage alerts, one session is down, one
+/// configuration is stale.
 const ALERTS: &str = r#"
 rule_files: [rules.yaml]
 evaluation_interval: 1m
@@ -147,8 +148,8 @@ fn alerts_have_metallbs_names_and_fire_when_they_should() -> Result<()> {
 }
 
 #[test]
-fn releases_in_two_namespaces_have_no_object_in_common() -> Result<()> {
-    let name = "releases_in_two_namespaces_have_no_object_in_common";
+fn releases_in_two_namespaces_share_no_object() -> Result<()> {
+    let name = "releases_in_two_namespaces_share_no_object";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let identities = |release: &str, namespace: &str| -> Result<BTreeSet<String>> {
         let objects = chart::render(&clients.helm(), release, namespace, &json!({}))?;
@@ -174,8 +175,8 @@ fn releases_in_two_namespaces_have_no_object_in_common() -> Result<()> {
 }
 
 #[test]
-fn agents_get_only_the_secrets_that_are_named() -> Result<()> {
-    let Some(clients) = KubeClients::or_skip("agents_get_only_the_secrets_that_are_named") else {
+fn agents_may_read_only_the_configured_secrets() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("agents_may_read_only_the_configured_secrets") else {
         return Ok(());
     };
     let objects = rendered(&clients, &json!({"speaker": {"passwordSecrets": ["tor", "spine"]}}))?;
@@ -187,8 +188,8 @@ fn agents_get_only_the_secrets_that_are_named() -> Result<()> {
 }
 
 #[test]
-fn values_that_no_chart_has_are_refused_by_name() -> Result<()> {
-    let Some(clients) = KubeClients::or_skip("values_that_no_chart_has_are_refused_by_name") else {
+fn unknown_values_are_rejected_by_name() -> Result<()> {
+    let Some(clients) = KubeClients::or_skip("unknown_values_are_rejected_by_name") else {
         return Ok(());
     };
     for (wrong, named) in [
@@ -206,7 +207,7 @@ fn values_that_no_chart_has_are_refused_by_name() -> Result<()> {
             "speaker.image.repository",
         ),
     ] {
-        let error = rendered(&clients, &wrong).err().with_context(|| format!("taken: {wrong}"))?;
+        let error = rendered(&clients, &wrong).err().with_context(|| format!("accepted: {wrong}"))?;
         ensure!(error.to_string().contains(named), "{wrong}: {error}");
     }
     Ok(())
@@ -217,20 +218,23 @@ fn values_that_no_chart_has_are_refused_by_name() -> Result<()> {
 struct Row {
     key: String,
     value: Value,
-    /// What it makes of the objects.
+    /// The rendered text it leads to.
     renders: Option<String>,
-    /// What the chart says instead: `refused` or `noted`.
+    /// The chart's answer instead: `refused` or `noted`.
     answer: Option<String>,
 }
 
 fn metallb() -> Result<Vec<Row>> {
     let path = kube_clients::root().join("tests/data/metallb-values.yaml");
     let rows: Vec<Row> = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
-    ensure!(rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()), "one of both");
+    ensure!(
+        rows.iter().all(|row| row.renders.is_some() != row.answer.is_some()),
+        "each row needs either `renders` or `answer`"
+    );
     Ok(rows)
 }
 
-/// The values of some rows, as a values file has them.
+/// Returns the values of some rows as a values file.
 fn nested<'a>(rows: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<Value> {
     let mut values = json!({});
     for (key, value) in rows {
@@ -253,7 +257,7 @@ fn followed(rows: &[Row]) -> Result<Value> {
     nested(rows.iter().filter(|row| row.renders.is_some()).map(|row| (row.key.as_str(), &row.value)))
 }
 
-/// What Helm prints for somebody who installs the chart with these values: objects, then notes.
+/// Returns Helm's output of an installation with these values: objects, then notes.
 fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::CommandOutput> {
     let home = TempDir::new()?;
     let directory = chart::directory();
@@ -264,8 +268,8 @@ fn installed(clients: &KubeClients, values: &Value) -> Result<kube_clients::Comm
 }
 
 #[test]
-fn every_value_of_metallbs_chart_is_followed_or_answered_by_name() -> Result<()> {
-    let name = "every_value_of_metallbs_chart_is_followed_or_answered_by_name";
+fn every_value_of_metallbs_chart_is_supported_or_reported_by_name() -> Result<()> {
+    let name = "every_value_of_metallbs_chart_is_supported_or_reported_by_name";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let rows = metallb()?;
     let objects = installed(&clients, &followed(&rows)?)?.success()?;
@@ -284,8 +288,8 @@ fn every_value_of_metallbs_chart_is_followed_or_answered_by_name() -> Result<()>
 }
 
 #[test]
-fn the_defaults_of_metallbs_chart_are_passed_over_in_silence() -> Result<()> {
-    let name = "the_defaults_of_metallbs_chart_are_passed_over_in_silence";
+fn default_values_of_metallbs_chart_cause_no_messages() -> Result<()> {
+    let name = "default_values_of_metallbs_chart_cause_no_messages";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let text = fs::read_to_string(chart::directory().join("metallb-values.yaml"))?;
     let unread: Vec<BTreeMap<String, Value>> = serde_saphyr::from_str(&text)?;

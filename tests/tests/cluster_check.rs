@@ -1,4 +1,4 @@
-//! `fairlead check --from-cluster` against a cluster as MetalLB's users have it.
+//! Tests of `fairlead check --from-cluster` against a typical MetalLB cluster.
 
 use std::process::{Command, Output};
 
@@ -7,10 +7,10 @@ use fairlead_tests::cluster::{NAMESPACE, TestCluster};
 use fairlead_tests::lab::node::find_binary;
 use serde_json::{Value, json};
 
-/// Kinds, by group, name and plural.
+/// Further kinds: group, name and plural.
 const KINDS: [[&str; 3]; 1] = [["frrk8s.metallb.io", "FRRConfiguration", "frrconfigurations"]];
 
-/// A pool that is told to a router, a Service that holds one of its addresses, and one that wants one.
+/// A pool advertised to a router, a Service with one of its addresses, and one without an address.
 const OBJECTS: &str = "
 apiVersion: v1
 kind: Node
@@ -82,12 +82,12 @@ async fn check(cluster: &TestCluster, arguments: &[&str]) -> Result<Output> {
     let mut command = Command::new(find_binary()?);
     command.args(["check", "--from-cluster", "--namespace", NAMESPACE, "--kubeconfig"]);
     command.arg(cluster.kubeconfig()).args(arguments);
-    // The server runs in this process.
+    // The API server runs in this process.
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_cluster_has_is_told_and_nothing_is_written() -> Result<()> {
+async fn check_from_cluster_reports_objects_and_writes_nothing() -> Result<()> {
     let cluster = cluster().await?;
     let before = cluster.store.all("", "services");
     let output = check(&cluster, &[]).await?;
@@ -98,19 +98,19 @@ async fn what_a_cluster_has_is_told_and_nothing_is_written() -> Result<()> {
         "192.0.2.0 (new)",
         "leaf",
         "BGPPeer metallb-system/leaf",
-        "spec.sourceAddress is heeded here",
+        "spec.sourceAddress takes effect",
         "write metallb.io/address-pool",
     ] {
         assert!(text.contains(words), "{words} in\n{text}");
     }
-    assert!(!text.contains("has no place here"), "{text}");
+    assert!(!text.contains("\nnot supported:"), "{text}");
     assert_eq!(cluster.store.all("", "services"), before);
     assert_eq!(cluster.store.all("coordination.k8s.io", "leases"), [] as [Value; 0]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_place_here_is_named_and_fails() -> Result<()> {
+async fn check_from_cluster_fails_and_names_unsupported_objects() -> Result<()> {
     let cluster = cluster().await?;
     cluster.apply(EXTRAS)?;
     let output = check(&cluster, &["-o", "json"]).await?;

@@ -1,4 +1,4 @@
-//! The controller against an API server: addresses given, kept, taken back and told.
+//! Tests of the controller against an API server: addresses are allocated, kept, released and reported.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A Service with both cluster addresses.
+/// Returns a Service with both cluster addresses.
 fn service(name: &str, metadata: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: shop{metadata}}}\n\
@@ -20,7 +20,7 @@ fn service(name: &str, metadata: &str, spec: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
+async fn the_flow_hash_key_is_created_once() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let key = || {
         let secret = cluster.store.get("", "secrets", NAMESPACE, "fairlead-hash-key")?;
@@ -28,7 +28,7 @@ async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
         String::from_utf8(key).ok()
     };
     let first = cluster.controller("one")?;
-    eventually("the key is made", SOON, || key().is_some()).await?;
+    eventually("the key is created", SOON, || key().is_some()).await?;
     let made = key().unwrap_or_default();
     assert!(made.len() == 32 && made.bytes().all(|digit| digit.is_ascii_hexdigit()), "{made}");
     first.kill()?;
@@ -45,7 +45,7 @@ async fn the_key_of_the_flow_hash_is_made_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn addresses_are_given_told_and_counted() -> Result<()> {
+async fn addresses_are_allocated_reported_and_counted() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/30, '2001:db8::/126'"))?;
     cluster.apply(&service("single", "", ""))?;
@@ -66,7 +66,7 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
     assert_eq!(single["metadata"]["annotations"]["metallb.io/ip-allocated-from-pool"], "a");
     assert_eq!(single["status"]["loadBalancer"]["ingress"], json!([{"ip": "192.0.2.1", "ipMode": "VIP"}]));
 
-    eventually("Events are told", SOON, || {
+    eventually("Events are emitted", SOON, || {
         ["single", "never", "old"].map(|name| cluster.events(name).len()) == [1, 1, 2]
     })
     .await?;
@@ -82,7 +82,7 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
     })
     .await?;
 
-    // Nothing changes, so nothing is written.
+    // Without a change nothing is written.
     let before = cluster.store.get("", "services", "shop", "single");
     cluster.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {a: b}}\n")?;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -91,26 +91,26 @@ async fn addresses_are_given_told_and_counted() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_freed_goes_to_who_waits_and_what_has_no_pool_moves() -> Result<()> {
+async fn a_freed_address_goes_to_a_waiting_service_and_a_service_without_a_pool_moves() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.1/32"))?;
     let controller = cluster.controller("one")?;
     cluster.apply(&service("first", "", ""))?;
     eventually("the first has it", SOON, || cluster.addresses("shop", "first") == ["192.0.2.1"]).await?;
     cluster.apply(&service("second", "", ""))?;
-    eventually("the second is told", SOON, || cluster.events("second") == ["AllocationFailed"]).await?;
+    eventually("the second has an Event", SOON, || cluster.events("second") == ["AllocationFailed"]).await?;
     cluster.store.remove("", "services", "shop", "first");
     eventually("the second has it", SOON, || cluster.addresses("shop", "second") == ["192.0.2.1"]).await?;
     cluster.apply(&pool("b", "198.51.100.1/32"))?;
     cluster.store.remove("metallb.io", "ipaddresspools", NAMESPACE, "a");
     eventually("it has moved", SOON, || cluster.addresses("shop", "second") == ["198.51.100.1"]).await?;
-    let told = || cluster.events("second").contains(&"ClearAssignment".to_owned());
-    eventually("and was told so", SOON, told).await?;
+    let has_event = || cluster.events("second").contains(&"ClearAssignment".to_owned());
+    eventually("and has an Event", SOON, has_event).await?;
     controller.kill()
 }
 
 #[tokio::test]
-async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<()> {
+async fn a_restart_of_the_controller_or_the_api_server_moves_no_address() -> Result<()> {
     let mut cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     for i in 0..50 {
@@ -122,13 +122,13 @@ async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<
     let mut controller = cluster.controller("one")?;
     eventually("all have addresses", SOON, || all(&cluster).iter().all(|a| a.len() == 1)).await?;
     let before = all(&cluster);
-    assert_eq!(before.iter().collect::<BTreeSet<_>>().len(), 50, "each its own");
+    assert_eq!(before.iter().collect::<BTreeSet<_>>().len(), 50, "addresses must be unique");
     for _ in 0..3 {
         controller.kill()?;
         controller = cluster.controller("one")?;
         cluster.restart_server(Duration::from_millis(200)).await?;
     }
-    // One that comes after all that gets an address, and so the controller is there again.
+    // A further Service gets an address, so the controller works again.
     cluster.apply(&service("later", "", ""))?;
     let later = || cluster.addresses("shop", "later").len() == 1;
     eventually("a later one gets an address", Duration::from_secs(40), later).await?;
@@ -137,7 +137,7 @@ async fn a_restart_of_the_controller_or_of_the_server_moves_nothing() -> Result<
 }
 
 #[tokio::test]
-async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
+async fn one_of_two_controllers_leads_and_the_other_takes_over() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("a", "192.0.2.0/24"))?;
     let holder = || {
@@ -148,13 +148,13 @@ async fn one_of_two_leads_and_the_other_takes_over() -> Result<()> {
     eventually("the first leads", SOON, || holder().as_deref() == Some("first")).await?;
     let second = cluster.controller("second")?;
     cluster.apply(&service("x", "", ""))?;
-    eventually("an address is given", SOON, || cluster.addresses("shop", "x").len() == 1).await?;
+    eventually("an address is allocated", SOON, || cluster.addresses("shop", "x").len() == 1).await?;
     assert_eq!(holder().as_deref(), Some("first"));
     first.kill()?;
     let leads = || holder().as_deref() == Some("second");
     eventually("the second leads", Duration::from_secs(30), leads).await?;
     cluster.apply(&service("yonder", "", ""))?;
-    eventually("an address is given by it", SOON, || cluster.addresses("shop", "yonder").len() == 1).await?;
+    eventually("it allocates an address", SOON, || cluster.addresses("shop", "yonder").len() == 1).await?;
     assert_eq!(cluster.addresses("shop", "x"), ["192.0.2.0"]);
     second.kill()
 }
@@ -175,7 +175,7 @@ async fn ten_thousand_services_get_an_address_each() -> Result<()> {
         services.iter().all(|service| service.pointer("/status/loadBalancer/ingress/0/ip").is_some())
     })
     .await?;
-    println!("10,000 Services had their addresses after {took:.1?}, from the controller's start");
+    println!("10,000 Services had addresses {took:.1?} after the controller's start");
     let services = cluster.load_balancers();
     let distinct: BTreeSet<_> =
         services.iter().map(|it| it["status"]["loadBalancer"]["ingress"][0]["ip"].to_string()).collect();

@@ -1,4 +1,4 @@
-//! What the controller says of itself and of what is wrong, against an API server.
+//! Tests of the controller's reports, health and metrics, against an API server.
 
 use std::time::{Duration, Instant};
 
@@ -37,13 +37,13 @@ fn state(cluster: &TestCluster) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended() -> Result<()> {
+async fn an_invalid_object_gets_an_event_and_an_invalid_state_until_it_is_fixed() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(&pool("192.0.2.0/33"))?;
     cluster.apply(&peer("not-an-address"))?;
     let controller = cluster.controller("one")?;
-    eventually("both are told", SOON, || {
+    eventually("both have Events", SOON, || {
         cluster.events("a") == ["ConfigurationError"] && cluster.events("tor") == ["ConfigurationError"]
     })
     .await?;
@@ -66,19 +66,19 @@ async fn what_is_wrong_is_told_on_the_object_and_in_one_place_until_it_is_mended
     cluster.apply(&pool("192.0.2.0/30"))?;
     cluster.apply(&peer("192.0.2.1"))?;
     eventually("the state is Valid", SOON, || state(&cluster)["result"] == "Valid").await?;
-    assert_eq!(cluster.events("tor").len(), 1, "told once; the Secret is the agents' to see");
+    assert_eq!(cluster.events("tor").len(), 1, "one Event: only agents read the Secret");
     controller.kill()
 }
 
 #[tokio::test]
-async fn thousands_that_get_nothing_are_told_a_few_at_a_time_and_keep_nobody_waiting() -> Result<()> {
+async fn allocation_failure_events_are_rate_limited_and_delay_no_allocation() -> Result<()> {
     let cluster = TestCluster::start().await?;
     for i in 0..3000 {
         cluster.store.put(&service(&format!("s{i:04}")))?;
     }
     let begun = Instant::now();
     let controller = cluster.controller("one")?;
-    eventually("some are told", SOON, || cluster.store.all("events.k8s.io", "events").len() > 50).await?;
+    eventually("some have Events", SOON, || cluster.store.all("events.k8s.io", "events").len() > 50).await?;
     cluster.apply(&pool("10.0.0.0/16"))?;
     eventually("all have addresses", Duration::from_secs(60), || {
         let services = cluster.load_balancers();
@@ -96,7 +96,7 @@ async fn health_and_metrics_are_served() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.apply(&pool("192.0.2.0/30"))?;
     cluster.store.put(&service("web"))?;
-    // Free a moment ago.
+    // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
     let controller = cluster.controller_with("one", &["--metrics-address", &address])?;
     let begun = Instant::now();
@@ -119,7 +119,7 @@ async fn health_and_metrics_are_served() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
+async fn a_controller_without_its_api_server_is_healthy_but_not_ready() -> Result<()> {
     let mut cluster = TestCluster::start().await?;
     let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
     cluster.stop_server();
@@ -138,7 +138,7 @@ async fn one_that_sees_nothing_is_not_ready_but_healthy() -> Result<()> {
     controller.kill()
 }
 
-/// What is answered to a GET, head and all.
+/// Returns the response to a GET, including its head.
 async fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

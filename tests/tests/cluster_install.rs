@@ -1,4 +1,4 @@
-//! The page about installation, followed word for word: its commands are read out of it.
+//! A test of the installation page: its commands are extracted and run.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "metallb-system";
 const CONFIGURATION: &str = "fairlead-webhook-configuration";
 
-/// Writes a pool, and has a Service get an address from it, with what is installed now.
+/// Writes a pool, and checks that the installed controller allocates an address from it.
 async fn works(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     shell.until_served()?;
     let controller = cluster.run_deployment(NAMESPACE, "fairlead-controller")?;
@@ -33,9 +33,9 @@ async fn works(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> 
     let gets_one = || cluster.addresses("default", name).len() == 1;
     let waited = eventually("the Service gets an address", SOON, gets_one).await;
     ensure!(waited.is_ok(), "{waited:?}\n{}", controller.log());
-    // Nobody answers API servers any more: as when the pods are gone.
+    // The webhook has no backend any more, as when the pods are deleted.
     drop(controller);
-    cluster.store.lead(NAMESPACE, "fairlead-webhook-service", None);
+    cluster.store.set_route(NAMESPACE, "fairlead-webhook-service", None);
     Ok(())
 }
 
@@ -46,7 +46,7 @@ fn address(pool: &str) -> &'static str {
     if pool == "first" { "192.0.2.1/32" } else { "192.0.2.2/32" }
 }
 
-/// What was taken away leaves pools that everybody can write, and Services with their addresses.
+/// Checks that the product is removed, pools can be written, and Services keep their addresses.
 fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
     let left = shell.run(&format!("kubectl get {kinds} --all-namespaces --output name"))?;
@@ -60,15 +60,15 @@ fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
-    let name = "the_page_about_installation_leads_in_and_out_again";
+async fn the_installation_page_installs_and_removes_the_product() -> Result<()> {
+    let name = "the_installation_page_installs_and_removes_the_product";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;
 
     shell.step("install-kubectl")?;
     works(&cluster, &shell, "one", "first").await?;
-    // With the controllers gone and the webhook there, nobody can write pools.
+    // Without controllers but with the webhook configuration, pools cannot be written.
     let (taken, said) =
         shell.attempt(&format!("kubectl label ipaddresspool first --namespace {NAMESPACE} written=yes"))?;
     ensure!(!taken && said.contains("failed calling webhook"), "{said}");
@@ -85,7 +85,7 @@ async fn the_page_about_installation_leads_in_and_out_again() -> Result<()> {
     is_gone(&cluster, &shell, "two", "second")?;
 
     shell.step("install-helm")?;
-    // Where MetalLB's are: `cluster_kubectl.rs`.
+    // With MetalLB's definitions it is tested in `cluster_kubectl.rs`.
     shell.step("replace-definitions")?;
     assert_eq!(shell.left(), [""; 0]);
     Ok(())

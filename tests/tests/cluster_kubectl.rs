@@ -1,4 +1,5 @@
-//! kubectl and Helm on what the project ships: apply, diff, explain, columns, conflicts; install, upgrade, uninstall.
+//! Tests of the shipped manifests and chart with kubectl and Helm: apply, diff, explain, columns, conflicts;
+//! install, upgrade, uninstall.
 
 use anyhow::{Result, ensure};
 use fairlead_tests::cluster::TestCluster;
@@ -8,7 +9,7 @@ use fairlead_tests::page::Shell;
 
 const CRDS: &str = "kubectl apply --server-side --kustomize deploy/crds";
 
-/// One of each kind whose columns are looked at.
+/// An object of each kind whose columns are checked.
 const OBJECTS: &str = "
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -46,14 +47,14 @@ fn refused(shell: &Shell, commands: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// The words of each line.
+/// Splits each line into columns.
 fn table(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split("   ").map(str::trim).filter(|it| !it.is_empty()).collect()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result<()> {
-    let name = "manifests_are_applied_and_there_is_no_difference_afterwards";
+async fn applied_manifests_leave_no_kubectl_diff() -> Result<()> {
+    let name = "applied_manifests_leave_no_kubectl_diff";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
@@ -62,18 +63,19 @@ async fn manifests_are_applied_and_there_is_no_difference_afterwards() -> Result
         let said = shell.run(&format!("kubectl apply {way} --kustomize deploy/manifests"))?;
         ensure!(said.lines().count() > 25 && !said.contains("Warning"), "{said}");
     }
-    // The server notes in their status that definitions are served, a moment later: that is a difference, too.
+    // A moment later the server sets the definitions' status to established, which would be a difference,
+    // too.
     shell.until_served()?;
     assert_eq!(shell.run("kubectl diff --server-side --kustomize deploy/manifests")?, "");
-    // The other way of applying takes over what is there.
+    // A client-side apply takes over the existing objects.
     shell.run("kubectl apply --kustomize deploy/manifests 2>/dev/null")?;
     assert_eq!(shell.run("kubectl diff --kustomize deploy/manifests")?, "");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
-    let name = "kinds_explain_themselves_and_show_metallbs_columns";
+async fn kinds_have_descriptions_and_metallbs_printer_columns() -> Result<()> {
+    let name = "kinds_have_descriptions_and_metallbs_printer_columns";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
@@ -123,7 +125,7 @@ async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
     ] {
         let said = shell.run(&format!("kubectl get {plural} {wide}"))?;
         let mut shown = table(&said);
-        // How old it is depends on the machine.
+        // The age depends on timing.
         shown
             .iter_mut()
             .skip(1)
@@ -135,8 +137,8 @@ async fn kinds_explain_themselves_and_show_metallbs_columns() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<()> {
-    let name = "a_typing_error_is_refused_and_anothers_field_is_a_conflict";
+async fn a_misspelt_field_is_rejected_and_another_managers_field_conflicts() -> Result<()> {
+    let name = "a_misspelt_field_is_rejected_and_another_managers_field_conflicts";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
@@ -161,12 +163,12 @@ async fn a_typing_error_is_refused_and_anothers_field_is_a_conflict() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<()> {
-    let name = "helm_installs_upgrades_and_uninstalls_and_definitions_stay";
+async fn helm_installs_upgrades_and_uninstalls_but_keeps_definitions() -> Result<()> {
+    let name = "helm_installs_upgrades_and_uninstalls_but_keeps_definitions";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let shell = shell(&clients, &cluster)?;
-    // The same definitions, by another hand, are no conflict.
+    // The same definitions by another manager are no conflict.
     shell.run(CRDS)?;
     shell.until_served()?;
     for (release, namespace) in [("fairlead", "metallb-system"), ("fairlead", "second")] {
@@ -204,8 +206,8 @@ async fn helm_installs_upgrades_and_uninstalls_and_definitions_stay() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not() -> Result<()> {
-    let name = "over_metallbs_definitions_helm_conflicts_and_the_documented_way_does_not";
+async fn helm_conflicts_with_metallbs_definitions_but_the_documented_steps_do_not() -> Result<()> {
+    let name = "helm_conflicts_with_metallbs_definitions_but_the_documented_steps_do_not";
     let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
     let cluster = TestCluster::empty()?;
     let mut shell = Shell::open(&clients, &cluster.kubeconfig(), &["docs/install.md"])?;

@@ -1,4 +1,4 @@
-//! Leadership and requests of controllers, against an API server that cannot be reached.
+//! Tests of controllers' leadership and requests, against an unreachable API server.
 
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,17 @@ fn service(name: &str) -> String {
     )
 }
 
-/// A controller behind a front of its own.
-struct Behind {
-    front: FaultProxy,
+/// A controller behind a fault proxy of its own.
+struct ProxiedController {
+    proxy: FaultProxy,
     controller: Controller,
 }
 
-fn start(cluster: &TestCluster, journal: &WriteLog, name: &str, arguments: &[&str]) -> Result<Behind> {
-    let front = FaultProxy::start(name, cluster.address(), journal, true)?;
-    let kubeconfig = cluster.write_kubeconfig(name, &front.kubeconfig("127.0.0.1"))?;
+fn start(cluster: &TestCluster, log: &WriteLog, name: &str, arguments: &[&str]) -> Result<ProxiedController> {
+    let proxy = FaultProxy::start(name, cluster.address(), log, true)?;
+    let kubeconfig = cluster.write_kubeconfig(name, &proxy.kubeconfig("127.0.0.1"))?;
     let controller = cluster.controller_of(name, &kubeconfig, arguments)?;
-    Ok(Behind { front, controller })
+    Ok(ProxiedController { proxy, controller })
 }
 
 fn holder(cluster: &TestCluster) -> Option<String> {
@@ -47,41 +47,41 @@ async fn has_address(cluster: &TestCluster, name: &str) -> Result<Duration> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Result<()> {
+async fn a_leader_that_is_cut_off_or_suspended_steps_down_before_another_leads() -> Result<()> {
     let cluster = TestCluster::start().await?;
-    let journal = WriteLog::default();
+    let log = WriteLog::default();
     cluster.define_statuses()?;
     cluster.apply(POOL)?;
-    let first = start(&cluster, &journal, "first", &[])?;
+    let first = start(&cluster, &log, "first", &[])?;
     eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
-    let second = start(&cluster, &journal, "second", &[])?;
+    let second = start(&cluster, &log, "second", &[])?;
     has_address(&cluster, "a").await?;
 
-    // Nothing passes any more, and nobody says so.
-    first.front.set(ProxyFault::Cut);
+    // Packets are dropped silently.
+    first.proxy.set(ProxyFault::Cut);
     let cut = Instant::now();
     let ended = || first.controller.log().contains("lost leadership");
-    eventually("the first ends", SOON, ended).await?;
-    assert!(cut.elapsed() < Duration::from_secs(11), "it acts on for {:?}", cut.elapsed());
-    assert!(leads(&cluster, "first"), "nobody else leads yet");
+    eventually("the first steps down", SOON, ended).await?;
+    assert!(cut.elapsed() < Duration::from_secs(11), "it kept leading for {:?}", cut.elapsed());
+    assert!(leads(&cluster, "first"), "no other controller leads yet");
     eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
     has_address(&cluster, "b").await?;
-    first.front.set(ProxyFault::None);
+    first.proxy.set(ProxyFault::None);
 
-    // A process that stands still does not know that time passes.
+    // A suspended process does not notice the passing time.
     second.controller.signal(Signal::SIGSTOP)?;
     eventually("the first leads again", SOON * 2, || leads(&cluster, "first")).await?;
     cluster.apply(&service("c"))?;
     second.controller.signal(Signal::SIGCONT)?;
     has_address(&cluster, "d").await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (writes, changes) = journal.check_leaders(LEASE)?;
+    let (writes, changes) = log.check_leaders(LEASE)?;
     assert!(writes >= 4 && changes == 3, "{writes} writes, {changes} changes");
     for log in [first.controller.log(), second.controller.log()] {
-        // The client library says with each connection that this kubeconfig asks for no certificate.
+        // The client library warns with each connection that this kubeconfig requires no certificate.
         let is_warning = |line: &&str| line.contains(" WARN ") && !line.contains("cert bypassed");
         let warnings = log.lines().filter(|line| is_warning(line) || line.contains(" ERROR ")).count();
-        assert!(warnings <= 4, "one line for all that is asked of a server:\n{log}");
+        assert!(warnings <= 4, "one line for all requests to a server:\n{log}");
     }
     let log = first.controller.log();
     assert!(
@@ -92,45 +92,49 @@ async fn a_leader_that_is_cut_off_or_stopped_ends_before_another_begins() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_that_is_told_to_stop_hands_over_at_once() -> Result<()> {
+async fn a_terminated_controller_releases_its_lease() -> Result<()> {
     let cluster = TestCluster::start().await?;
-    let journal = WriteLog::default();
+    let log = WriteLog::default();
     cluster.apply(POOL)?;
-    let mut first = start(&cluster, &journal, "first", &[])?;
+    let mut first = start(&cluster, &log, "first", &[])?;
     eventually("the first leads", SOON, || leads(&cluster, "first")).await?;
-    let second = start(&cluster, &journal, "second", &[])?;
+    let second = start(&cluster, &log, "second", &[])?;
     has_address(&cluster, "a").await?;
-    // Writes are under way when it is told.
+    // Writes are in progress when it is terminated.
     for i in 0..200 {
         cluster.apply(&service(&format!("s{i}")))?;
     }
     eventually("some have addresses", SOON, || !cluster.addresses("shop", "s0").is_empty()).await?;
     first.controller.signal(Signal::SIGTERM)?;
-    let told = Instant::now();
+    let terminated = Instant::now();
     eventually("the second leads", SOON, || leads(&cluster, "second")).await?;
-    assert!(told.elapsed() < Duration::from_secs(5), "a rolling update costs {:?}", told.elapsed());
+    assert!(
+        terminated.elapsed() < Duration::from_secs(5),
+        "a rolling update takes {:?}",
+        terminated.elapsed()
+    );
     first.controller.wait()?;
     has_address(&cluster, "b").await?;
     let lasts = || (0..200).all(|i| cluster.addresses("shop", &format!("s{i}")).len() == 1);
     eventually("all have addresses", SOON, lasts).await?;
-    let (writes, changes) = journal.check_leaders(LEASE)?;
+    let (writes, changes) = log.check_leaders(LEASE)?;
     assert!(writes > 200 && changes == 2, "{writes} writes, {changes} changes");
     second.controller.kill()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_has_few_connections_and_says_who_it_is() -> Result<()> {
+async fn a_controller_has_few_connections_and_sends_its_user_agent() -> Result<()> {
     let cluster = TestCluster::start().await?;
-    let journal = WriteLog::default();
+    let log = WriteLog::default();
     cluster.define_statuses()?;
     cluster.apply(POOL)?;
-    let one = start(&cluster, &journal, "one", &[])?;
+    let one = start(&cluster, &log, "one", &[])?;
     has_address(&cluster, "a").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    // Reads and watches, the Lease, and what the leader writes now and then.
-    let connections = one.front.connections();
+    // Reads and watches, the Lease, and the leader's occasional writes.
+    let connections = one.proxy.connections();
     assert!(connections <= 5, "{connections} connections");
-    let agents: Vec<_> = journal.agents("one").into_iter().collect();
+    let agents: Vec<_> = log.agents("one").into_iter().collect();
     assert_eq!(agents, [format!("fairlead/{} (controller)", env!("CARGO_PKG_VERSION"))]);
     one.controller.kill()
 }

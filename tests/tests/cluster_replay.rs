@@ -1,20 +1,20 @@
-//! The API server of these tests answers as a real one does.
+//! A conformance test of the tests' API server against recorded answers of a real one.
 
 use anyhow::{Result, ensure};
 use fairlead_tests::replay::replay;
 
-/// Recordings that are not answered as they should be, and why. One that is must be struck from here.
+/// Recordings that are known to differ, and why. A recording that matches must be removed from this list.
 const OPEN: [(&str, &str); 3] = [
-    ("113", "the annotation is one that the controller of nodes has added meanwhile; this server has none"),
-    ("508", "protobuf is not spoken here"),
-    ("904", "webhooks that convert objects are not asked"),
+    ("113", "the annotation is set by the node controller, which this server lacks"),
+    ("508", "protobuf responses are not implemented"),
+    ("904", "conversion webhooks are not implemented"),
 ];
 
-/// Replays those recordings only whose name contains this.
+/// The variable that filters recordings by name.
 const FILTER: &str = "FAIRLEAD_REPLAY";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_are_answered_as_a_real_api_server_answers_them() -> Result<()> {
+async fn recorded_requests_get_the_answers_of_a_real_api_server() -> Result<()> {
     let outcomes = replay(&std::env::var(FILTER).unwrap_or_default()).await?;
     let (mut wrong, mut struck) = (Vec::new(), Vec::new());
     for outcome in &outcomes {
@@ -32,8 +32,8 @@ async fn requests_are_answered_as_a_real_api_server_answers_them() -> Result<()>
     let steps: usize = outcomes.iter().map(|outcome| outcome.differences.len()).sum();
     let requests: usize = outcomes.iter().map(|outcome| outcome.requests).sum();
     let met = outcomes.iter().filter(|outcome| outcome.differences.is_empty()).count();
-    println!("{met} of {} recordings are met; {steps} steps of {requests} requests differ", outcomes.len());
-    ensure!(wrong.is_empty(), "not answered as recorded: {}", wrong.join(", "));
-    ensure!(struck.is_empty(), "answered as recorded; strike them from OPEN: {}", struck.join(", "));
+    println!("{met} of {} recordings match; {steps} steps of {requests} requests differ", outcomes.len());
+    ensure!(wrong.is_empty(), "answers differ from recordings: {}", wrong.join(", "));
+    ensure!(struck.is_empty(), "answers match; remove them from OPEN: {}", struck.join(", "));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! An API server as a source of objects: what is read, what is shared, and what wakes an agent.
+//! Tests of an API server as a source of objects: what is read, what is shared, and what wakes an agent.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<()> {
+async fn a_change_replaces_one_object_and_shares_all_others() -> Result<()> {
     const SERVICES: usize = 500;
     let cluster = cluster().await?;
     for i in 0..SERVICES {
@@ -31,8 +31,8 @@ async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<(
     cluster.store.put(&slice(7, false))?;
     let second = changed(&mut source).await?;
     ensure!(different(&first, &second) == 1);
-    // A list from the start again, as after a long absence of the server, changes nothing.
-    cluster.store.forget_log();
+    // A new list, as after a long absence of the server, changes nothing.
+    cluster.store.compact();
     cluster.store.put(&service(SERVICES, 80))?;
     let third = changed(&mut source).await?;
     ensure!(different(&second, &third) == 1);
@@ -40,7 +40,7 @@ async fn a_change_is_one_object_and_all_others_are_the_same_values() -> Result<(
 }
 
 #[tokio::test]
-async fn what_nobody_reads_wakes_nobody() -> Result<()> {
+async fn changes_of_unused_fields_wake_no_reader() -> Result<()> {
     let cluster = cluster().await?;
     cluster.store.put(&node("2026-11-21T08:00:00Z", "True"))?;
     cluster.store.put(&service(1, 80))?;
@@ -56,7 +56,7 @@ async fn what_nobody_reads_wakes_nobody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_stream_lists_is_asked_for_whole_ones() -> Result<()> {
+async fn a_server_without_streaming_lists_is_listed_normally() -> Result<()> {
     let cluster = cluster().await?;
     cluster.store.refuse_streams();
     cluster.store.put(&service(1, 80))?;
@@ -68,7 +68,7 @@ async fn a_server_that_does_not_stream_lists_is_asked_for_whole_ones() -> Result
 }
 
 #[tokio::test]
-async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
+async fn an_invalid_object_keeps_its_previous_value() -> Result<()> {
     let cluster = cluster().await?;
     cluster.store.put(&service(1, 80))?;
     let mut source = open(&cluster).await?;
@@ -81,7 +81,7 @@ async fn an_object_that_becomes_wrong_stays_as_it_was_right() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() -> Result<()> {
+async fn unreadable_configuration_is_reported_as_kept() -> Result<()> {
     let cluster = cluster().await?;
     cluster.store.put(&pool(&json!(["192.0.2.0/24"])))?;
     let mut source = open(&cluster).await?;
@@ -97,7 +97,7 @@ async fn of_configuration_that_cannot_be_read_it_is_said_that_it_stays() -> Resu
 }
 
 #[tokio::test]
-async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read() -> Result<()> {
+async fn last_good_objects_replace_unreadable_ones_at_an_agents_start() -> Result<()> {
     let cluster = cluster().await?;
     let place = tempfile::TempDir::new()?;
     let path = place.path().join("accepted.json");
@@ -126,7 +126,7 @@ async fn what_was_accepted_stands_in_for_what_an_agent_that_starts_cannot_read()
     Ok(())
 }
 
-/// A cluster without the Service that every cluster has.
+/// Returns a cluster without the Service that every cluster has.
 async fn cluster() -> Result<TestCluster> {
     let cluster = TestCluster::start().await?;
     cluster.store.remove("", "services", "default", "kubernetes");
@@ -156,10 +156,10 @@ async fn read(source: &mut Source) -> Result<Snapshot> {
 async fn changed(source: &mut Source) -> Result<Snapshot> {
     tokio::time::timeout(SOON, source.changed()).await.context("no change")?;
     while tokio::time::timeout(QUIET, source.changed()).await.is_ok() {}
-    source.read().context("it cannot be told")
+    source.read().context("the objects cannot be read")
 }
 
-/// How many objects of the second are not the very values of the first.
+/// Returns how many objects of the second snapshot are not shared with the first.
 fn different(first: &Snapshot, second: &Snapshot) -> usize {
     let known: BTreeSet<usize> = first.objects.iter().map(|object| Arc::as_ptr(object).addr()).collect();
     second.objects.iter().filter(|object| !known.contains(&Arc::as_ptr(object).addr())).count()

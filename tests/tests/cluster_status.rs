@@ -1,4 +1,5 @@
-//! What an agent tells a cluster, against an API server that fails, goes away, and is meddled with.
+//! Tests of an agent's statuses and Events, against an API server that fails, restarts, and has foreign
+//! changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(20);
-/// As fast as a test wants it.
+/// Limits that do not slow down a test.
 const FAST: WriteLimits = WriteLimits {
     per_second: 10_000.0,
     burst: 10_000.0,
@@ -23,16 +24,16 @@ const FAST: WriteLimits = WriteLimits {
     max_interval: Duration::from_secs(1),
 };
 
-/// What is wrong with a configuration.
+/// The problems of an invalid configuration.
 static INVALID: std::sync::LazyLock<[String; 1]> = std::sync::LazyLock::new(|| ["holdTime".to_owned()]);
 
 /// A writer that runs until it is dropped.
-struct RunningLoad {
+struct RunningWriter {
     wanted: watch::Sender<Option<Arc<DesiredStatus>>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for RunningLoad {
+impl Drop for RunningWriter {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -43,7 +44,7 @@ async fn start(
     node: &str,
     pod: Option<&str>,
     limits: WriteLimits,
-) -> Result<RunningLoad> {
+) -> Result<RunningWriter> {
     let client = client::connect(Some(&cluster.kubeconfig()), ClientRole::Agent).await?;
     let writer = StatusWriter {
         write_client: client.clone(),
@@ -54,16 +55,16 @@ async fn start(
         limits,
     };
     let (wanted, written) = watch::channel(None);
-    Ok(RunningLoad { wanted, task: tokio::spawn(writer.run(written)) })
+    Ok(RunningWriter { wanted, task: tokio::spawn(writer.run(written)) })
 }
 
-impl RunningLoad {
-    fn want(&self, wanted: DesiredStatus) {
+impl RunningWriter {
+    fn set_desired(&self, wanted: DesiredStatus) {
         self.wanted.send_replace(Some(Arc::new(wanted)));
     }
 }
 
-/// These Services, each told to these peers by node n1, and one session.
+/// Returns statuses of these Services, each advertised to these peers by node n1, and one session.
 fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
     let mut wanted = DesiredStatus::default();
     for (name, peers) in services {
@@ -75,8 +76,8 @@ fn wanted(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredStatus {
     wanted
 }
 
-/// The peers of each Service that node n1 tells, by our objects.
-fn told(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
+/// Returns the peers of each Service that node n1 reports in our objects.
+fn reported(cluster: &TestCluster) -> BTreeMap<String, Vec<String>> {
     let ours = cluster.store.all("metallb.io", "servicebgpstatuses").into_iter().filter(is_ours);
     let of = |object: Value| {
         let peers = object.pointer("/status/peers")?.as_array()?.iter();
@@ -91,11 +92,11 @@ fn is_ours(object: &Value) -> bool {
         && object["metadata"]["labels"]["metallb.io/node"] == "n1"
 }
 
-fn tells(cluster: &TestCluster, services: &[(&str, &[&str])]) -> bool {
+fn reports(cluster: &TestCluster, services: &[(&str, &[&str])]) -> bool {
     let of = |(name, peers): &(&str, &[&str])| {
         ((*name).to_owned(), peers.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
     };
-    told(cluster) == services.iter().map(of).collect()
+    reported(cluster) == services.iter().map(of).collect()
 }
 
 fn session(cluster: &TestCluster) -> Value {
@@ -103,7 +104,7 @@ fn session(cluster: &TestCluster) -> Value {
     session.unwrap_or_default()
 }
 
-/// An object of somebody else's about a Service of node n1.
+/// Returns a foreign object about a Service of node n1.
 fn foreign(name: &str, labels: &Value) -> Value {
     json!({
         "apiVersion": "metallb.io/v1beta1", "kind": "ServiceBGPStatus",
@@ -113,7 +114,7 @@ fn foreign(name: &str, labels: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()> {
+async fn desired_statuses_are_written_and_obsolete_ones_deleted() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let theirs = foreign("bgp-x7k2p", &json!({"metallb.io/node": "n1"}));
@@ -128,56 +129,58 @@ async fn what_is_wanted_is_written_and_what_is_not_any_more_goes() -> Result<()>
     }
     let writer = start(&cluster, "n1", None, FAST).await?;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(cluster.store.writes(), 0, "nothing is touched before it is known what is wanted");
+    assert_eq!(cluster.store.writes(), 0, "nothing may be written before the desired statuses are known");
 
     let first: &[(&str, &[&str])] = &[("a", &["p", "q"]), ("b", &["p"])];
-    writer.want(wanted(first, "Established"));
-    eventually("two Services are told", SOON, || tells(&cluster, first)).await?;
+    writer.set_desired(wanted(first, "Established"));
+    eventually("two Services are reported", SOON, || reports(&cluster, first)).await?;
     let expected = json!({
         "bgpStatus": "Established", "bfdStatus": "Up", "node": "n1", "peer": "10.1.0.1", "vrf": "",
     });
-    eventually("the session is told", SOON, || session(&cluster)["status"] == expected).await?;
+    eventually("the session is reported", SOON, || session(&cluster)["status"] == expected).await?;
     let state = || {
         let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
         state.unwrap_or_default()
     };
-    eventually("the state is told", SOON, || state()["status"]["result"] == "Valid").await?;
+    eventually("the state is reported", SOON, || state()["status"]["result"] == "Valid").await?;
     let state = state();
     assert_eq!(state["metadata"]["labels"]["metallb.io/component-type"], "speaker");
     assert_eq!(state["status"]["conditions"][0]["reason"], "Reconciled");
     assert!(state["status"]["conditions"][0]["lastTransitionTime"].is_string());
 
     let second: &[(&str, &[&str])] = &[("b", &["q"]), ("c", &["p"])];
-    writer.want(wanted(second, "Established"));
-    eventually("one is gone, one is another, one is new", SOON, || tells(&cluster, second)).await?;
+    writer.set_desired(wanted(second, "Established"));
+    eventually("one is deleted, one changed, one new", SOON, || reports(&cluster, second)).await?;
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let names: Vec<_> = cluster.store.all("metallb.io", "servicebgpstatuses").iter().map(name).collect();
     let expected = ["bgp-a.shop.n2", "bgp-b.shop.n1", "bgp-c.shop.n1", "bgp-x7k2p"];
-    assert_eq!(names, expected, "another node's stay, and somebody else's");
+    assert_eq!(names, expected, "objects of other nodes and foreign ones stay");
     assert!(!writer.task.is_finished());
     Ok(())
 }
 
 #[tokio::test]
-async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
+async fn statuses_converge_despite_server_faults_and_foreign_changes() -> Result<()> {
     let mut cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.store.fail_every(2);
     let writer = start(&cluster, "n1", None, FAST).await?;
     let names: Vec<String> = (0..50).map(|i| format!("s{i}")).collect();
     let all: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), ["p"].as_slice())).collect();
-    writer.want(wanted(&all, "Established"));
-    eventually("half of the writes fail, and all is told", SOON, || tells(&cluster, &all)).await?;
+    writer.set_desired(wanted(&all, "Established"));
+    eventually("all is reported although half of the writes fail", SOON, || reports(&cluster, &all)).await?;
 
-    // It goes away, and what is wanted meanwhile is another.
+    // The server is stopped, and the desired statuses change meanwhile.
     let some: Vec<(&str, &[&str])> =
         names[10..].iter().map(|name| (name.as_str(), ["q"].as_slice())).collect();
-    writer.want(wanted(&some, "Active"));
+    writer.set_desired(wanted(&some, "Active"));
     cluster.restart_server(Duration::from_millis(300)).await?;
-    eventually("it is back, and all is told", Duration::from_secs(60), || tells(&cluster, &some)).await?;
-    eventually("the session too", SOON, || session(&cluster)["status"]["bgpStatus"] == "Active").await?;
+    eventually("it is back, and all is reported", Duration::from_secs(60), || reports(&cluster, &some))
+        .await?;
+    eventually("the session is reported, too", SOON, || session(&cluster)["status"]["bgpStatus"] == "Active")
+        .await?;
 
-    // Somebody takes one away, changes one, and takes our label from one.
+    // Another client deletes one, changes one, and removes our label from one.
     cluster.store.remove("metallb.io", "servicebgpstatuses", NAMESPACE, "bgp-s10.shop.n1");
     let mut changed = session(&cluster);
     changed["status"]["bgpStatus"] = json!("Nonsense");
@@ -188,12 +191,12 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
         .unwrap_or_default();
     unlabelled["metadata"]["labels"] = json!({});
     cluster.store.put(&unlabelled)?;
-    eventually("all is set right", SOON, || {
-        tells(&cluster, &some) && session(&cluster)["status"]["bgpStatus"] == "Active"
+    eventually("all is restored", SOON, || {
+        reports(&cluster, &some) && session(&cluster)["status"]["bgpStatus"] == "Active"
     })
     .await?;
 
-    // Nothing is wrong, so nothing is written.
+    // Without a difference nothing is written.
     cluster.store.fail_every(0);
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = cluster.store.writes();
@@ -203,46 +206,46 @@ async fn it_converges_whatever_the_server_and_others_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_mended_is_valid_within_seconds_however_often_it_was_invalid() -> Result<()> {
+async fn a_fixed_configuration_is_valid_within_seconds_despite_rate_limits() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let writer = start(&cluster, "n1", None, WriteLimits::DEFAULT).await?;
-    let want = |faults: &[String]| {
+    let set_desired = |faults: &[String]| {
         let mut wanted = DesiredStatus::default();
         wanted.set_configuration(StatusComponent::Agent("n1"), &[], faults);
-        writer.want(wanted);
+        writer.set_desired(wanted);
     };
     let result = || {
         let state = cluster.store.get("metallb.io", "configurationstates", NAMESPACE, "speaker-n1");
         state.unwrap_or_default()["status"]["result"].clone()
     };
-    // As somebody does who tries one value after the other; and at first the server takes none of it.
+    // A user tries one value after the other; and at first the server rejects all writes.
     cluster.store.fail_every(1);
     for turn in 0..16 {
         if turn == 6 {
             cluster.store.fail_every(0);
         }
-        want(if turn % 2 == 0 { &[] } else { &*INVALID });
+        set_desired(if turn % 2 == 0 { &[] } else { &*INVALID });
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    want(&*INVALID);
+    set_desired(&*INVALID);
     eventually("it is Invalid", Duration::from_secs(10), || result() == "Invalid").await?;
-    want(&[]);
+    set_desired(&[]);
     eventually("it is Valid", Duration::from_secs(10), || result() == "Valid").await.map(drop)
 }
 
 #[tokio::test]
-async fn kinds_that_the_cluster_does_not_define_keep_none_of_the_others_back() -> Result<()> {
+async fn undefined_status_kinds_block_no_other_status() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let definition = "servicebgpstatuses.metallb.io";
     cluster.store.remove("apiextensions.k8s.io", "customresourcedefinitions", "", definition);
     cluster.apply(SERVICE)?;
     let writer = start(&cluster, "n1", None, FAST).await?;
-    writer.want(wanted(&[("a", &["p"])], "Established"));
-    eventually("the session is told", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
-    eventually("so is the Event", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
-    assert!(told(&cluster).is_empty());
+    writer.set_desired(wanted(&[("a", &["p"])], "Established"));
+    eventually("the session is reported", SOON, || session(&cluster)["status"]["peer"] == "10.1.0.1").await?;
+    eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    assert!(reported(&cluster).is_empty());
     Ok(())
 }
 
@@ -250,26 +253,26 @@ const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namesp
                        spec: {type: LoadBalancer, ports: [{port: 80}]}\n";
 
 #[tokio::test]
-async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart() -> Result<()> {
+async fn a_node_assignment_is_one_event_even_after_a_restart() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     cluster.apply(SERVICE)?;
     let a: &[(&str, &[&str])] = &[("a", &["p"])];
     let writer = start(&cluster, "n1", None, FAST).await?;
-    writer.want(wanted(a, "Connect"));
-    eventually("the Event is told", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
+    writer.set_desired(wanted(a, "Connect"));
+    eventually("the Event is emitted", SOON, || cluster.events("a") == ["nodeAssigned"]).await?;
     let event = cluster.store.all("events.k8s.io", "events").pop().unwrap_or_default();
     assert_eq!(event["note"], "announcing from node \"n1\" with protocol \"bgp\"");
     assert_eq!(event["type"], "Normal");
     assert_eq!(event["reportingController"], "metallb-speaker");
     let service = cluster.store.get("", "services", "shop", "a").unwrap_or_default();
-    assert_eq!(event["regarding"]["uid"], service["metadata"]["uid"], "kubectl describe finds it by this");
+    assert_eq!(event["regarding"]["uid"], service["metadata"]["uid"], "kubectl describe finds it by the UID");
 
     drop(writer);
     let writer = start(&cluster, "n1", None, FAST).await?;
-    // Other peers are no other announcement.
-    writer.want(wanted(&[("a", &["p", "q"])], "Established"));
-    eventually("the next agent has taken over", SOON, || tells(&cluster, &[("a", &["p", "q"])])).await?;
+    // A change of peers is no new assignment.
+    writer.set_desired(wanted(&[("a", &["p", "q"])], "Established"));
+    eventually("the next agent has taken over", SOON, || reports(&cluster, &[("a", &["p", "q"])])).await?;
     let events = cluster.store.all("events.k8s.io", "events");
     assert_eq!(events.len(), 1, "{events:?}");
     assert!(events[0]["series"].is_null(), "{events:?}");
@@ -277,7 +280,7 @@ async fn that_a_service_is_announced_is_an_event_once_and_also_after_a_restart()
 }
 
 #[tokio::test]
-async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
+async fn status_objects_are_owned_by_the_agents_pod() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let pod = |name: &str| {
@@ -291,18 +294,18 @@ async fn the_agents_pod_owns_what_it_writes_and_what_it_finds() -> Result<()> {
     for name in ["speaker-1", "speaker-2"] {
         let uid = pod(name)?;
         let writer = start(&cluster, "n1", Some(name), FAST).await?;
-        writer.want(wanted(&[], "Established"));
+        writer.set_desired(wanted(&[], "Established"));
         let expected = json!([{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]);
-        eventually("it is the pod's", SOON, || owner() == expected).await?;
+        eventually("the pod owns it", SOON, || owner() == expected).await?;
     }
-    // One that there is not owns nothing, and keeps nothing from being told.
+    // A missing pod owns nothing, and blocks no status.
     let writer = start(&cluster, "n1", Some("speaker-3"), FAST).await?;
-    writer.want(wanted(&[("a", &["p"])], "Established"));
-    eventually("a Service is told", SOON, || tells(&cluster, &[("a", &["p"])])).await.map(drop)
+    writer.set_desired(wanted(&[("a", &["p"])], "Established"));
+    eventually("a Service is reported", SOON, || reports(&cluster, &[("a", &["p"])])).await.map(drop)
 }
 
 #[tokio::test]
-async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Result<()> {
+async fn status_writes_of_flapping_sessions_and_many_services_are_rate_limited() -> Result<()> {
     let cluster = TestCluster::start().await?;
     cluster.define_statuses()?;
     let names: Vec<String> = (0..2000).map(|i| format!("s{i}")).collect();
@@ -311,15 +314,16 @@ async fn a_session_that_flaps_and_thousands_of_services_are_a_trickle() -> Resul
     let writer = start(&cluster, "n1", None, limits).await?;
     let begun = Instant::now();
     for turn in 0..40 {
-        writer.want(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
+        writer.set_desired(wanted(&all, if turn % 2 == 0 { "Established" } else { "Active" }));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let objects = told(&cluster).len();
+    let objects = reported(&cluster).len();
     let bound = limits.burst + limits.per_second * begun.elapsed().as_secs_f64();
     assert!(objects > 0 && (objects as f64) < bound, "{objects} of at most {bound}");
-    // An object that is new costs two writes: itself and its status. Events, none of which find their Service, none.
+    // A new object takes two writes: itself and its status. Events take none, since their Services do not
+    // exist.
     assert!((cluster.store.writes() as f64) < 2.0 * bound, "{} writes", cluster.store.writes());
     let session = session(&cluster);
-    assert!(!session["status"].is_null(), "what is one of a few is not behind what is one of many");
+    assert!(!session["status"].is_null(), "few statuses of one kind must not wait for many of another");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The controller's webhook, asked as an API server would: over TLS, trusting only what the configuration says.
+//! Tests of the controller's webhook, called as by an API server: over TLS, trusting only the configured CA
+//! bundle.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ use tokio_rustls::TlsConnector;
 const SOON: Duration = Duration::from_secs(20);
 const VALIDATE: &str = "/validate-metallb-io-v1beta1-ipaddresspool";
 
-/// What the chart installs, and a webhook of somebody else's.
+/// Returns the chart's webhook configuration with an additional foreign webhook.
 fn configuration() -> Value {
     let webhook = |service: &str| {
         json!({"name": format!("{service}.example.com"), "sideEffects": "None", "admissionReviewVersions": ["v1"],
@@ -34,7 +35,7 @@ fn configuration() -> Value {
            "metadata": {"name": CONFIGURATION}, "webhooks": [webhook(SERVICE), webhook("other")]})
 }
 
-/// The definition of a kind, whose conversion a service does.
+/// Returns the definition of a kind with a conversion webhook.
 fn definition(kind: &str, plural: &str, service: &str) -> Value {
     let version = |name: &str, stored: bool| {
         json!({"name": name, "served": true, "storage": stored, "schema": {"openAPIV3Schema": {
@@ -72,7 +73,7 @@ fn secret(cluster: &TestCluster) -> Option<Value> {
 /// A client of one webhook.
 struct Client {
     port: u16,
-    /// The authorities that it trusts, and no others.
+    /// The authorities that it trusts.
     trusts: String,
 }
 
@@ -102,7 +103,7 @@ impl Client {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// The answer to a review of a change.
+    /// Returns the response to a review of a change.
     async fn review(&self, path: &str, operation: &str, object: &Value) -> Result<Value> {
         let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
             "uid": "the-uid", "operation": operation, "kind": {"kind": object["kind"]}, "namespace": NAMESPACE,
@@ -125,7 +126,7 @@ fn pool(name: &str, addresses: &str) -> Value {
     object("v1beta1", "IPAddressPool", name, &json!({"addresses": [addresses]}))
 }
 
-/// A cluster as the chart leaves it, with a pool, a profile and a peer that uses it.
+/// Returns a cluster as installed by the chart, with a pool, a profile and a peer that uses it.
 async fn cluster() -> Result<TestCluster> {
     let cluster = TestCluster::start().await?;
     cluster.store.put(&configuration())?;
@@ -138,14 +139,14 @@ async fn cluster() -> Result<TestCluster> {
     Ok(cluster)
 }
 
-/// A controller that answers on a free port.
+/// Starts a controller whose webhook listens on a free port.
 fn start(cluster: &TestCluster, identity: &str, mode: &str) -> Result<(Controller, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let arguments = ["--webhook-mode", mode, "--webhook-port", &port.to_string()];
     Ok((cluster.controller_with(identity, &arguments)?, port))
 }
 
-/// A client that trusts what the configuration says, as soon as it is answered.
+/// Returns a client that trusts the configured bundle, once the webhook answers.
 async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
     eventually("the configuration has a bundle", SOON, || bundle(cluster, 0).is_some()).await?;
     let client = Client { port, trusts: bundle(cluster, 0).context("a bundle")? };
@@ -160,13 +161,15 @@ async fn client(cluster: &TestCluster, port: u16) -> Result<Client> {
 }
 
 #[tokio::test]
-async fn who_trusts_the_configuration_is_told_what_is_right() -> Result<()> {
+async fn the_webhook_validates_requests_of_clients_that_trust_the_ca_bundle() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
-    assert_eq!(bundle(&cluster, 1), None, "what is another's is left alone");
-    eventually("the conversion has it, too", SOON, || conversion_bundle(&cluster) == bundle(&cluster, 0))
-        .await?;
+    assert_eq!(bundle(&cluster, 1), None, "a foreign webhook is not changed");
+    eventually("the conversion has the bundle, too", SOON, || {
+        conversion_bundle(&cluster) == bundle(&cluster, 0)
+    })
+    .await?;
     assert_eq!(secret(&cluster).context("a Secret")?["type"], "kubernetes.io/tls");
 
     let taken = client.review(VALIDATE, "CREATE", &pool("b", "192.0.3.0/24")).await?;
@@ -187,7 +190,7 @@ async fn who_trusts_the_configuration_is_told_what_is_right() -> Result<()> {
     cluster.store.remove("metallb.io", "bgppeers", NAMESPACE, "tor");
     let deadline = tokio::time::Instant::now() + SOON;
     while client.review(path, "DELETE", &profile).await?["allowed"] == false {
-        ensure!(tokio::time::Instant::now() < deadline, "the profile is not let go");
+        ensure!(tokio::time::Instant::now() < deadline, "the profile cannot be deleted");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     controller.kill()
@@ -213,7 +216,7 @@ async fn peers_are_converted_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
+async fn malformed_requests_are_rejected_and_affect_no_other() -> Result<()> {
     let cluster = cluster().await?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
     let client = client(&cluster, port).await?;
@@ -238,12 +241,12 @@ async fn garbage_is_refused_and_costs_only_itself() -> Result<()> {
     let mut plain = TcpStream::connect(("127.0.0.1", port)).await?;
     plain.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await?;
     let stranger = Client { port, trusts: issued(Duration::ZERO)?.ca_bundle };
-    assert!(stranger.connect().await.is_err(), "who trusts another authority is not deceived");
+    assert!(stranger.connect().await.is_err(), "a client that trusts another authority must fail");
     assert_eq!(client.review(VALIDATE, "CREATE", &pool("b", "192.0.3.0/24")).await?["allowed"], true);
     controller.kill()
 }
 
-/// A certificate as it was made that long ago.
+/// Issues a certificate as of that long ago.
 fn issued(ago: Duration) -> Result<Certificate> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     Ok(Certificate::issue(&dns_names(SERVICE, NAMESPACE), now - ago, None)?)
@@ -260,20 +263,23 @@ fn put(cluster: &TestCluster, certificate: &Certificate) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_certificate_near_its_end_is_replaced_and_still_trusted() -> Result<()> {
+async fn an_expiring_certificate_is_replaced_and_stays_trusted() -> Result<()> {
     let cluster = cluster().await?;
     let old = issued(LIFETIME - RENEW_BEFORE + Duration::from_secs(60))?;
     put(&cluster, &old)?;
     let before = secret(&cluster);
     let (controller, port) = start(&cluster, "one", "enabled")?;
-    eventually("another is in the Secret", SOON, || secret(&cluster) != before).await?;
+    eventually("the Secret has a new certificate", SOON, || secret(&cluster) != before).await?;
     let client = client(&cluster, port).await?;
     assert_eq!(client.trusts.matches("BEGIN CERTIFICATE").count(), 2, "{}", client.trusts);
-    assert!(client.trusts.contains(old.ca_bundle.trim()), "another controller may still show the old one");
+    assert!(
+        client.trusts.contains(old.ca_bundle.trim()),
+        "another controller may still use the old certificate"
+    );
     controller.kill()
 }
 
-/// Follows what the configuration says for as long as `old` is shown, and asks a webhook all the while.
+/// Follows the configured bundle while the certificate `old` is served, and calls the webhook all the time.
 async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> Result<u32> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let mut asked = 0;
@@ -289,22 +295,22 @@ async fn follow_until_replaced(cluster: &TestCluster, port: u16, old: &str) -> R
         }
         ensure!(
             tokio::time::Instant::now() < deadline,
-            "the old certificate is shown after {asked} requests"
+            "the old certificate is still served after {asked} requests"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Result<()> {
+async fn a_running_webhook_replaces_its_certificate_without_failed_requests() -> Result<()> {
     let cluster = cluster().await?;
-    // Good for a few seconds more.
+    // Valid for a few seconds more.
     let old = issued(LIFETIME - RENEW_BEFORE - Duration::from_secs(5))?;
     put(&cluster, &old)?;
     let (controller, port) = start(&cluster, "one", "enabled")?;
-    assert_eq!(client(&cluster, port).await?.trusts, old.ca_bundle, "it is not replaced at the start");
+    assert_eq!(client(&cluster, port).await?.trusts, old.ca_bundle, "it must not be replaced at the start");
     let asked = follow_until_replaced(&cluster, port, &old.ca_bundle).await?;
-    println!("answered {asked} times until the certificate was another");
+    println!("answered {asked} times until the certificate was replaced");
 
     let second = bundle(&cluster, 0).context("a bundle")?.replace(old.ca_bundle.trim(), "");
     assert!(cluster.store.remove("", "secrets", NAMESPACE, SECRET));
@@ -314,7 +320,7 @@ async fn a_server_that_runs_replaces_its_certificate_and_refuses_nobody() -> Res
 }
 
 #[tokio::test]
-async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() -> Result<()> {
+async fn controllers_share_a_valid_certificate_also_in_webhook_only_mode() -> Result<()> {
     let cluster = cluster().await?;
     let good = issued(Duration::from_secs(3600))?;
     put(&cluster, &good)?;
@@ -324,12 +330,13 @@ async fn controllers_share_a_certificate_that_is_good_and_one_may_only_answer() 
     for port in [first, second] {
         assert_eq!(client(&cluster, port).await?.trusts, good.ca_bundle);
     }
-    assert_eq!(secret(&cluster), before, "it is left as it is");
+    assert_eq!(secret(&cluster), before, "the certificate must not change");
     let leases = cluster.store.all("coordination.k8s.io", "leases");
-    assert_eq!(leases, [] as [Value; 0], "nobody leads");
-    // Who installs the product anew empties the configuration.
+    assert_eq!(leases, [] as [Value; 0], "no controller leads");
+    // A new installation empties the configuration.
     cluster.store.put(&configuration())?;
-    eventually("the bundle is back", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.ca_bundle)).await?;
+    eventually("the bundle is restored", SOON, || bundle(&cluster, 0).as_ref() == Some(&good.ca_bundle))
+        .await?;
     one.kill()?;
     two.kill()
 }

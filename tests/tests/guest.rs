@@ -1,7 +1,7 @@
-//! Fairlead on another kernel: `cargo xtask test kernels` boots it and runs these tests there.
+//! Tests of Fairlead on another kernel: `cargo xtask test kernels` boots it and runs them there.
 //!
-//! The guest has three virtio-net interfaces on one segment, on which nothing else is, and whose names are in
-//! `FAIRLEAD_GUEST_NICS`.
+//! The guest has three virtio-net interfaces on a segment of their own; `FAIRLEAD_GUEST_NICS` has their
+//! names.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,33 +11,35 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 
-/// An emulated processor is some thirty times slower than a real one.
+/// An emulated processor is about thirty times slower than a real one.
 const WITHIN: Duration = Duration::from_secs(90);
 const CONNECTIONS: usize = 20;
 
-/// The guest's interfaces.
+/// Returns the guest's interfaces.
 fn nics() -> Result<Vec<String>> {
     let names = env::var("FAIRLEAD_GUEST_NICS")
-        .context("these tests take over the machine's interfaces: run them by `cargo xtask test kernels`")?;
+        .context("these tests use the machine's interfaces: run them by `cargo xtask test kernels`")?;
     Ok(names.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Two nodes with a pod each; everything comes by n1.
+/// Returns two nodes with a pod each; all traffic enters at n1.
 fn cluster() -> Topology {
     let mut topology = Topology::empty();
     for number in 1..=2 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
-/// Has the nodes and their switch stand on the guest's virtio-net interfaces instead of pairs of veth.
+/// Moves the nodes and their switch to the guest's virtio-net interfaces instead of veth pairs.
 fn use_nics(lab: &Lab) -> Result<()> {
     let nics = nics()?;
-    let [first, second, port] = nics.as_slice() else { anyhow::bail!("three interfaces, not {nics:?}") };
+    let [first, second, port] = nics.as_slice() else {
+        anyhow::bail!("needs three interfaces, has {nics:?}")
+    };
     for (node, nic) in [("n1", first), ("n2", second)] {
         lab.node(node)?.delete_uplink()?;
         move_nic(lab, nic, node, "eth0")?;
@@ -60,14 +62,14 @@ fn move_nic(lab: &Lab, nic: &str, host: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// In both modes: connections by n1, of which n2 serves its share, while another agent on n1 takes over what the first
-/// has left.
+/// Checks both modes: connections through n1, of which n2 serves its share, while another agent on n1 takes
+/// over the state of the first.
 fn forwards_and_adopts(lab: &Lab) -> Result<()> {
     [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
     for mode in ["native", "generic"] {
         let arguments = ["--liveness-interval", "1000", "--ring-slots", "65536"].map(str::to_owned).into();
         let options =
-            AgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..AgentOptions::default() };
+            LabAgentOptions { arguments, xdp_mode: mode, ready_within: WITHIN, ..LabAgentOptions::default() };
         agents::start(&lab.nodes()?, &options)?;
         let node = lab.node("n1")?;
         let attached = node.status()?["interfaces"][0]["mode"].clone();
@@ -93,7 +95,7 @@ fn forwards_and_adopts(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Opens connections, has something happen to their nodes, and sees whether all of them go on.
+/// Opens connections, triggers an event at their nodes, and checks that all connections survive.
 fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Result<()> {
     let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(CONNECTIONS).patience(WITHIN);
     let load = load.start(lab.client()?)?;
@@ -104,7 +106,7 @@ fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Re
     let nodes = report.by_node(lab);
     println!("{vip}: {report}; {nodes:?}");
     ensure!(report.failed() == 0, "{report}: {:?}", report.causes());
-    ensure!(nodes.len() == 2, "both nodes serve: {nodes:?}");
+    ensure!(nodes.len() == 2, "both nodes must serve: {nodes:?}");
     Ok(())
 }
 
@@ -123,9 +125,12 @@ fn forwards_and_adopts_on_virtio_net() -> Result<()> {
 }
 
 #[test]
-fn the_kernel_is_the_one_that_was_asked_for() -> Result<()> {
+fn the_guest_runs_the_requested_kernel() -> Result<()> {
     let series = env::var("FAIRLEAD_GUEST_KERNEL").context("run this by `cargo xtask test kernels`")?;
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    ensure!(release.strip_prefix(&series).is_some_and(|rest| rest.starts_with('.')), "it is {release}");
+    ensure!(
+        release.strip_prefix(&series).is_some_and(|rest| rest.starts_with('.')),
+        "the kernel is {release}"
+    );
     Ok(())
 }

@@ -144,7 +144,7 @@ fn asking() -> Result<Kernel> {
 /// What a segment in the middle of the connection comes to.
 fn verdict(kernel: &mut Kernel, side: Side, to: u16) -> Result<&'static str> {
     // The first one notes the flow, and then the table answers.
-    kernel.begin_anew(&Fixture::Standard.tables(), &(0..capacity::FLOW_SETS as u32).collect())?;
+    kernel.reset(&Fixture::Standard.tables(), &(0..capacity::FLOW_SETS as u32).collect())?;
     Ok(counter_name(kernel.judge(&(side.frame)().tcp(FROM, to).packet())?.counter))
 }
 

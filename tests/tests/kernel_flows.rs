@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use fairlead_tests::kernel::Kernel;
 use fairlead_tests::packets::build::{Frame, flags};
 use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, VIP4, VIP6, node, port};
-use fairlead_tests::twin::{Twin, left_of_age};
+use fairlead_tests::twin::{Twin, until_age_tick};
 use lb_common::flows::{FlowKey, FlowState, UDP_WAYS, UNPROVEN_WAYS, WAYS};
 use lb_common::hash::{FlowPorts, flow_hash_v4};
 use lb_common::maps::capacity;
@@ -235,12 +235,12 @@ fn a_delegation_is_confirmed_in_time() -> Result<()> {
     let mut kernel = Kernel::load(&tables)?;
     let frame = client4().tcp(SOURCE, port::TAKEN_OVER);
     // So that both of the first two are of one age.
-    if left_of_age()? < Duration::from_secs(5) {
-        thread::sleep(left_of_age()?);
+    if until_age_tick()? < Duration::from_secs(5) {
+        thread::sleep(until_age_tick()?);
     }
     for state in [FlowState::Unconfirmed, FlowState::Unconfirmed, FlowState::Moved] {
         if state == FlowState::Moved {
-            thread::sleep(left_of_age()?);
+            thread::sleep(until_age_tick()?);
         }
         kernel.run(&frame.packet())?;
         assert_eq!(kernel.whole_state(&tables)?.noted(), [(node::FAR4, state)]);

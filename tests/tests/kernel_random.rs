@@ -74,7 +74,7 @@ fn agree(fixture: Fixture, packets: u32) -> Result<()> {
             if let (state, Some(differs)) = pair.state()? {
                 bail!("seed {seed}, {} sets after packet {number}: {differs}", state.flows.len());
             }
-            pair.begin_anew()?;
+            pair.reset()?;
         }
     }
     println!("{packets} packets agree, {strangers} of them strangers and untouched");

@@ -13,7 +13,7 @@ use lb_common::verdict::{COUNTERS, Outcome};
 
 /// What is wrong with a row, one line for each.
 fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
-    pair.begin_anew()?;
+    pair.reset()?;
     let heard_before = pair.tables.state().liveness;
     let mut wrong = Vec::new();
     for packet in &row.before {
@@ -79,7 +79,7 @@ fn host_kernel_and_table_agree() -> Result<()> {
         }
     }
     for (fixture, pair) in &mut pairs {
-        pair.begin_anew()?;
+        pair.reset()?;
         let (host, kernel) = (pair.tables.state(), pair.kernel.whole_state(&pair.tables)?);
         if host != kernel {
             wrong.push(format!("{fixture:?}: left somewhere {kernel:?}"));

@@ -1,4 +1,4 @@
-//! The agent with objects that are wrong, and on machines that are not fit for it.
+//! Tests of the agent with invalid objects, and on unsuitable machines.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,12 +10,17 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
-/// One node with one pod, and the Service `web` on it.
+/// Returns one node with one pod, and the Service `web` on it.
 fn small() -> Topology {
-    Topology::empty().node('a', 1).pods("n1", "web", 1).service("web", "web", &[WEB_V4], TrafficPolicy::Local)
+    Topology::empty().node('a', 1).pods("n1", "web", 1).service(
+        "web",
+        "web",
+        &[WEB_V4],
+        ExternalPolicy::Local,
+    )
 }
 
 fn with_small_lab(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
@@ -29,7 +34,7 @@ fn manifest(lab: &Lab, name: &str) -> PathBuf {
     lab.outside(&lab.manifests_directory().join(name))
 }
 
-/// Waits until the agent's list of problems is as `wanted` says.
+/// Waits until the agent's list of problems satisfies `wanted`.
 fn wait_problems(node: &LabNode<'_>, wanted: impl Fn(&[String]) -> bool) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
@@ -37,7 +42,7 @@ fn wait_problems(node: &LabNode<'_>, wanted: impl Fn(&[String]) -> bool) -> Resu
         if wanted(&problems) {
             return Ok(());
         }
-        ensure!(Instant::now() < until, "the agent goes on saying {problems:#?}");
+        ensure!(Instant::now() < until, "the agent still reports {problems:#?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -51,7 +56,7 @@ fn answers(lab: &Lab) -> Result<()> {
         .map(drop)
 }
 
-/// What is wrong, and every word that the message about it must hold.
+/// Invalid manifests, with the words that the message about each must contain.
 const BAD_MANIFESTS: &[(&str, &str, &[&str])] = &[
     (
         "overlapping pools",
@@ -82,9 +87,9 @@ const BAD_MANIFESTS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn a_bad_manifest_costs_only_itself_and_is_mended_in_place() -> Result<()> {
+fn an_invalid_manifest_affects_no_other_and_can_be_fixed_in_place() -> Result<()> {
     with_small_lab(|lab, node| {
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_problems(node, <[String]>::is_empty)?;
         for (what, text, words) in BAD_MANIFESTS {
             fs::write(manifest(lab, "bad.yaml"), text)?;
@@ -92,31 +97,31 @@ fn a_bad_manifest_costs_only_itself_and_is_mended_in_place() -> Result<()> {
                 problems.iter().any(|problem| words.iter().all(|word| problem.contains(word)))
             })
             .with_context(|| format!("{what}: no message with {words:?}"))?;
-            answers(lab).with_context(|| format!("{what}: the other objects must go on"))?;
+            answers(lab).with_context(|| format!("{what}: the other objects must still work"))?;
             println!("{what}: {}", node.status()?["problems"][0].as_str().unwrap_or_default());
-            fs::write(manifest(lab, "bad.yaml"), "# mended\n")?;
-            wait_problems(node, <[String]>::is_empty).with_context(|| format!("{what}: mended"))?;
+            fs::write(manifest(lab, "bad.yaml"), "# fixed\n")?;
+            wait_problems(node, <[String]>::is_empty).with_context(|| format!("{what}: fixed"))?;
         }
         Ok(())
     })
 }
 
 #[test]
-fn an_object_that_becomes_wrong_stays_as_it_was_last_right() -> Result<()> {
+fn an_invalid_object_keeps_its_last_known_good_configuration() -> Result<()> {
     with_small_lab(|lab, node| {
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         let before = node.status()?["services"].clone();
         for file in fs::read_dir(lab.outside(&lab.manifests_directory()))? {
             let path = file?.path();
             fs::write(&path, fs::read_to_string(&path)? + "\n---\nkind: [broken\n")?;
         }
         wait_problems(node, |problems| !problems.is_empty())?;
-        ensure!(node.status()?["services"] == before, "the Services must stay as they were");
+        ensure!(node.status()?["services"] == before, "the Services must not change");
         answers(lab)
     })
 }
 
-/// Puts somebody else's XDP program on the uplink, for as long as the value lives.
+/// Attaches a foreign XDP program to the uplink, for as long as the value lives.
 fn occupy(node: &LabNode<'_>) -> Result<Ebpf> {
     node.run(|| {
         let mut object = Ebpf::load(OBJECT)?;
@@ -127,8 +132,8 @@ fn occupy(node: &LabNode<'_>) -> Result<Ebpf> {
     })
 }
 
-/// Runs the agent with these arguments in place of the usual ones; it must end at once with one sentence.
-fn refuses(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
+/// Runs the agent with these arguments instead of the usual ones; it must exit at once with a one-line error.
+fn expect_error(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&str]) -> Result<()> {
     let binary = find_binary()?.to_string_lossy().into_owned();
     let mut words_of_command = wrapper.to_vec();
     words_of_command.extend([binary.as_str(), "agent"]);
@@ -137,18 +142,18 @@ fn refuses(node: &LabNode<'_>, wrapper: &[&str], arguments: &[&str], words: &[&s
     let output = node.command(program).args(rest).env("RUST_LOG", "off").output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     println!("{}", said.trim());
-    ensure!(!output.status.success(), "it must refuse: {said}");
-    ensure!(said.trim().lines().count() == 1, "one sentence: {said}");
+    ensure!(!output.status.success(), "it must fail: {said}");
+    ensure!(said.trim().lines().count() == 1, "one line: {said}");
     ensure!(words.iter().all(|word| said.contains(word)), "{words:?} must be in: {said}");
     let pins = node.directory_outside().join("bpf/fairlead");
-    ensure!(!pins.exists(), "{} was left", pins.display());
+    ensure!(!pins.exists(), "{} remains", pins.display());
     let links = node.command("ip").args(["-details", "link", "show", "eth0"]).text()?;
     ensure!(!links.contains("prog/xdp") || words.contains(&"already"), "something is attached: {links}");
     Ok(())
 }
 
 #[test]
-fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
+fn an_agent_on_an_unsuitable_machine_fails_with_one_line() -> Result<()> {
     with_small_lab(|lab, node| {
         let source = lab.manifests_directory().to_string_lossy().into_owned();
         let bpffs = node.bpffs().to_string_lossy().into_owned();
@@ -169,7 +174,7 @@ fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
             .map(str::to_owned)
         };
         let refuse = |wrapper: &[&str], arguments: [String; 10], words: &[&str]| {
-            refuses(node, wrapper, &arguments.each_ref().map(String::as_str), words)
+            expect_error(node, wrapper, &arguments.each_ref().map(String::as_str), words)
         };
         refuse(&[], arguments("nope", &source, &bpffs), &["no interface", "nope"])?;
         refuse(&[], arguments("eth0", "/nowhere", &bpffs), &["/nowhere", "--source"])?;
@@ -179,7 +184,7 @@ fn a_machine_that_is_not_fit_is_told_so_in_one_sentence() -> Result<()> {
         let _other = occupy(node)?;
         refuse(&[], arguments("eth0", &source, &bpffs), &["eth0", "already", "nothing"])?;
         let links = node.command("ip").args(["-details", "link", "show", "eth0"]).text()?;
-        ensure!(links.contains("prog/xdp"), "the other program must still be there: {links}");
+        ensure!(links.contains("prog/xdp"), "the foreign program must remain attached: {links}");
         Ok(())
     })
 }

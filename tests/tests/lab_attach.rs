@@ -1,5 +1,5 @@
-//! What becomes of uplinks, pins and the program while an agent runs: served again within two seconds, or withdrawn
-//! within one, and never said to be what it is not.
+//! Tests of changes to uplinks, pins and the program while an agent runs: the uplink is attached again within
+//! two seconds, or withdrawn within one, and the status is always correct.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,7 @@ use aya::programs::xdp::XdpLink;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_dataplane::pins::Pins;
@@ -21,27 +21,27 @@ use serde_json::Value;
 
 const SERVED_WITHIN: Duration = Duration::from_secs(2);
 const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
-/// What a test needs to find out.
+/// The resolution of the tests' measurements.
 const BLUR: Duration = Duration::from_millis(200);
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 120;
 const METRICS: &str = "127.0.0.1:9125";
 
-/// Three nodes with a pod each; everything comes by n1.
+/// Returns three nodes with a pod each; all traffic enters at n1.
 fn cluster() -> Topology {
     let mut topology = Topology::empty();
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }
 
-fn options(mode: &'static str) -> AgentOptions {
+fn options(mode: &'static str) -> LabAgentOptions {
     let arguments = ["--metrics-address", METRICS].map(str::to_owned).into();
-    AgentOptions { arguments, xdp_mode: mode, ..AgentOptions::default() }
+    LabAgentOptions { arguments, xdp_mode: mode, ..LabAgentOptions::default() }
 }
 
-/// Runs a test with agents, and with connections by n1, none of which may break.
+/// Runs a test with agents, and with connections through n1, none of which may break.
 fn with_connections(mode: &'static str, test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     cluster().run(|lab| {
         [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
@@ -57,7 +57,7 @@ fn with_connections(mode: &'static str, test: impl FnOnce(&Lab, &LabNode<'_>) ->
     })
 }
 
-/// Something happens to n1: how long is not every new flow answered?
+/// Measures how long not every new flow is answered after `act`.
 fn outage(lab: &Lab, node: &LabNode<'_>, what: &str, act: impl FnOnce() -> Result<()>) -> Result<Duration> {
     let every = Duration::from_millis(10);
     let probes = Probes { every, ..Probes::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)) };
@@ -68,7 +68,7 @@ fn outage(lab: &Lab, node: &LabNode<'_>, what: &str, act: impl FnOnce() -> Resul
     std::thread::sleep((SERVED_WITHIN + BLUR).saturating_sub(began.elapsed()));
     let (status, now) = (node.status()?, Instant::now());
     let report = probes.finish()?;
-    // Without the program n1 answers everything itself.
+    // Without the program n1 answers all flows itself.
     let pods = report.pods_between(now.checked_sub(BLUR).unwrap_or(now), now);
     ensure!(pods.len() == 3, "{what}: only {pods:?} are served");
     let outage = report.outage(began).map_or(Duration::ZERO, |outage| outage.at_most);
@@ -90,7 +90,7 @@ fn problems(status: &Value) -> String {
 }
 
 fn wait_problem(node: &LabNode<'_>, words: &str, is_there: bool, within: Duration) -> Result<()> {
-    let what = format!("{} of {words:?}", if is_there { "tells" } else { "tells no more" });
+    let what = format!("{} of {words:?}", if is_there { "reports" } else { "no longer reports" });
     node.wait_status(&what, within, |status| Ok(problems(status).contains(words) == is_there))
 }
 
@@ -99,9 +99,9 @@ fn ip(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn an_uplink_that_changes_is_served_again() -> Result<()> {
+fn a_changed_uplink_is_attached_again() -> Result<()> {
     with_connections("native", |lab, node| {
-        outage(lab, node, "deleted and made again", || node.remake_uplink())?;
+        outage(lab, node, "deleted and recreated", || node.recreate_uplink())?;
         outage(lab, node, "down and up", || {
             ip(node, &["link set eth0 down"])?;
             ip(node, &["link set eth0 up"])?;
@@ -109,7 +109,7 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
         })?;
         outage(lab, node, "renamed", || rename(node, "eth0", "ens3"))?;
         wait_problem(node, "renamed to ens3", true, SERVED_WITHIN)?;
-        ensure!(node.status()?["interfaces"][0]["interface"] == "ens3", "it is called so");
+        ensure!(node.status()?["interfaces"][0]["interface"] == "ens3", "the new name is reported");
         outage(lab, node, "renamed back", || rename(node, "ens3", "eth0"))?;
         wait_problem(node, "renamed to ens3", false, SERVED_WITHIN)?;
         outage(lab, node, "another MAC", || ip(node, &["link set eth0 address 02:00:00:00:11:11"]))?;
@@ -118,11 +118,11 @@ fn an_uplink_that_changes_is_served_again() -> Result<()> {
             ip(&other, &["link set eth0 address 02:00:00:00:22:22"])
         })?;
         outage(lab, node, "another MTU", || ip(node, &["link set eth0 mtu 1400"]))?;
-        outage(lab, node, "its MTU again", || ip(node, &["link set eth0 mtu 1500"])).map(drop)
+        outage(lab, node, "its old MTU", || ip(node, &["link set eth0 mtu 1500"])).map(drop)
     })
 }
 
-/// An interface is renamed while it is down, which costs it its routes.
+/// Renames an interface while it is down, which removes its routes.
 fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
     ip(node, &[&format!("link set {from} down"), &format!("link set {from} name {to}")])?;
     ip(node, &[&format!("link set {to} up")])?;
@@ -130,7 +130,7 @@ fn rename(node: &LabNode<'_>, from: &str, to: &str) -> Result<()> {
 }
 
 #[test]
-fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
+fn removed_pins_are_restored_without_packet_loss() -> Result<()> {
     with_connections("native", |lab, node| {
         let is_pinned = || {
             let pins = node.pins();
@@ -146,17 +146,17 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
         ensure!(is_pinned(), "the link is not pinned again");
         let all = node.bpffs().join("fairlead");
         unpinned("all pins removed", &|| node.command("rm").arg("-r").arg(&all).text().map(drop))?;
-        ensure!(is_pinned(), "{} is not there again", inside.directory().display());
+        ensure!(is_pinned(), "{} was not restored", inside.directory().display());
         for flags in [MntFlags::empty(), MntFlags::MNT_DETACH] {
             unpinned("bpffs unmounted", &|| node.unmount_bpffs(flags))?;
             wait_problem(node, "no longer a BPF file system", true, SERVED_WITHIN)?;
             unpinned("bpffs mounted", &|| node.mount_bpffs())?;
             ensure!(
                 is_pinned() && !problems(&node.status()?).contains("no longer a BPF"),
-                "pinned, and nothing is wrong"
+                "pinned, without problems"
             );
         }
-        // What is pinned is what the next agent takes over.
+        // The next agent takes over the restored pins.
         node.kill_agent()?;
         outage(lab, node, "another agent", || node.start_agent(&options("native")))?;
         ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
@@ -164,10 +164,10 @@ fn what_is_unpinned_is_carried_on_and_pinned_again() -> Result<()> {
     })
 }
 
-/// An agent of another version has left its link elsewhere, with maps that this one cannot read: its program goes on
-/// until this one's maps are written.
+/// An agent of another version has left its link elsewhere, with maps that this one cannot read: its
+/// program keeps running until this one's maps are written.
 #[test]
-fn an_agent_with_another_layout_of_maps_is_taken_over_from() -> Result<()> {
+fn the_link_of_another_map_layout_is_taken_over() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         agents::start(&lab.nodes()?, &options("native"))?;
@@ -185,11 +185,11 @@ fn an_agent_with_another_layout_of_maps_is_taken_over_from() -> Result<()> {
             .arg(&other)
             .text()
             .map(drop)
-            .context("the other's pins are left")
+            .context("the other version's pins remain")
     })
 }
 
-/// The program that does nothing, as another process has loaded it.
+/// Loads the empty program, as another process would.
 fn others_program() -> Result<Ebpf> {
     let mut object = Ebpf::load(OBJECT)?;
     others(&mut object)?.load()?;
@@ -206,9 +206,10 @@ fn detach_link(node: &LabNode<'_>) -> Result<()> {
     node.command("bpftool").args(["link", "detach", "pinned"]).arg(pin).text().map(drop)
 }
 
-/// New flows only: while the program is off, the stack of n1 resets connections of other nodes that come by n1.
+/// With new flows only: while the program is detached, the stack of n1 resets connections of other nodes that
+/// enter at n1.
 #[test]
-fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
+fn a_replaced_or_detached_program_is_attached_again() -> Result<()> {
     cluster().run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
         let node = &lab.node("n1")?;
@@ -221,25 +222,29 @@ fn a_program_that_is_replaced_or_detached_is_put_back() -> Result<()> {
             Ok(())
         })?;
         outage(lab, node, "link detached", || detach_link(node))?;
-        ensure!(node.agent_log().contains("another process has replaced the program"), "it is logged");
+        ensure!(
+            node.agent_log().contains("another process has replaced the program"),
+            "the replacement must be logged"
+        );
         Ok(())
     })
 }
 
-/// The other ends of a veth need a program for what a native program sends; in the stack, none.
+/// The peer of a veth needs a program to receive what a native program sends; in generic mode it
+/// needs none.
 #[test]
-fn a_veth_is_served_in_the_stack_unless_told_otherwise() -> Result<()> {
+fn a_veth_uses_generic_mode_by_default() -> Result<()> {
     with_connections("auto", |lab, node| {
         ensure!(node.status()?["interfaces"][0]["mode"] == "generic", "{}", node.status()?["interfaces"]);
-        outage(lab, node, "deleted and made again", || node.remake_uplink())?;
+        outage(lab, node, "deleted and recreated", || node.recreate_uplink())?;
         Ok(())
     })
 }
 
-/// Without connections: the kernel runs one mode at a time, so for a moment there is no program, and a packet of another
-/// node's flow that comes then is reset.
+/// Without connections: the kernel allows one mode at a time, so for a moment there is no program, and a
+/// packet of another node's flow that arrives then is reset.
 #[test]
-fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Result<()> {
+fn an_agent_with_another_mode_reattaches_the_program() -> Result<()> {
     cluster().run(|lab| {
         [WEB_V4, WEB_V6].iter().try_for_each(|vip| lab.router()?.set_next_hops(*vip, &["n1"]))?;
         agents::start(&lab.nodes()?, &options("auto"))?;
@@ -254,19 +259,19 @@ fn an_agent_with_another_mode_changes_what_the_one_before_it_has_left() -> Resul
 }
 
 #[test]
-fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
+fn an_uplink_without_a_program_is_withdrawn_and_reported() -> Result<()> {
     cluster().run(|lab| {
-        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
+        let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(50))?;
         agents::start(&lab.nodes()?, &options("native"))?;
         let all = ["n1", "n2", "n3"];
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN)?;
         let node = lab.node("n1")?;
-        // The sessions with the router stay: only the agent can know that packets go past it.
+        // The sessions with the router stay up: only the agent can know that packets bypass its program.
         let mut object = others_program()?;
         let occupied = occupy(&node, &mut object)?;
         let began = Instant::now();
         wait_problem(&node, "already has an XDP program", true, WITHDRAWN_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &["n2", "n3"], WITHDRAWN_WITHIN + BLUR)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &["n2", "n3"], WITHDRAWN_WITHIN + BLUR)?;
         println!("withdrawn after {:.3?}", began.elapsed());
         let status = node.status()?;
         ensure!(status["ready"] == false && readyz(&node)? == "503", "{}", status["ready"]);
@@ -277,19 +282,19 @@ fn an_uplink_that_cannot_be_served_is_withdrawn_and_named() -> Result<()> {
         load.wait_open(CONNECTIONS as u64, OPEN_WITHIN)?;
         others(&mut object)?.detach(occupied)?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, SERVED_WITHIN)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, SERVED_WITHIN)?;
         ensure!(
             readyz(&node)? == "200" && node.status()?["interfaces"][0]["mode"] == "native",
             "served again"
         );
-        // Gone altogether.
+        // The uplink is deleted.
         node.delete_uplink()?;
         node.wait_status("is not ready", WITHDRAWN_WITHIN, |status| Ok(status["ready"] == false))?;
         wait_problem(&node, "uplink eth0 does not exist", true, BLUR)?;
-        node.make_uplink("eth0")?;
+        node.create_uplink("eth0")?;
         node.configure_uplink("eth0")?;
         node.wait_agent_ready(SERVED_WITHIN + BLUR)?;
-        upstream.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN * 2)?;
+        frr_router.wait_next_hops(&[WEB_V4, WEB_V6], &all, OPEN_WITHIN * 2)?;
         let report = load.finish()?;
         let (all, live) = (report.failed(), report.failed_elsewhere(lab, "n1"));
         println!("{report}; {all} broken, {live} of them on other nodes");
@@ -317,7 +322,7 @@ fn metric(node: &LabNode<'_>, line: &str) -> Result<bool> {
     Ok(text.lines().any(|it| it == line))
 }
 
-/// An agent that runs lets go, and does not attach again by itself.
+/// A running agent detaches, and does not attach again by itself.
 #[test]
 fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     cluster().run(|lab| {
@@ -336,27 +341,27 @@ fn a_detached_agent_stays_detached_until_it_is_restarted() -> Result<()> {
     })
 }
 
-/// Both uplinks hear every request; who asks must get one answer, always with the same MAC.
+/// Both uplinks receive every request; the sender must get one reply, always with the same MAC.
 #[test]
-fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
+fn two_uplinks_on_one_lan_send_one_arp_reply() -> Result<()> {
     let inside = IpAddr::from([10, 1, 0, 200]);
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, inside], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, inside], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         node.add_port("eth1")?;
         lab.router()?.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
         let arguments = ["--interface", "eth1"].map(str::to_owned).into();
-        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
         let status = node.status()?;
         let uplinks = agents::list(&status, "interfaces")?;
         ensure!(uplinks.len() == 2 && uplinks.iter().all(|it| it["mode"] == "native"), "{uplinks:?}");
-        // Of a port without an address nothing is known, but that the address is not on-link with it.
+        // Of a port without an address it is only known that the VIP is not on-link there.
         answered_once(lab, &node, inside)?;
         ip(&node, &["addr add 10.1.0.111/24 dev eth1"])?;
         std::thread::sleep(BLUR);
         answered_once(lab, &node, inside)?;
         answered_once(lab, &node, WEB_V4)?;
-        // One of two may go: the other one carries packets, and what is missing is named.
+        // One of two uplinks may disappear: the other carries packets, and the missing one is reported.
         ip(&node, &["link del eth1"])?;
         wait_problem(&node, "uplink eth1 does not exist", true, WITHDRAWN_WITHIN)?;
         ensure!(node.status()?["ready"] == true, "one uplink is enough");
@@ -364,7 +369,7 @@ fn two_uplinks_on_one_lan_answer_once() -> Result<()> {
     })
 }
 
-/// Three requests, three answers, all with the MAC of eth0.
+/// Checks that three requests get three replies, all with the MAC of eth0.
 fn answered_once(lab: &Lab, node: &LabNode<'_>, vip: IpAddr) -> Result<()> {
     let (router, vip) = (lab.router()?, vip.to_string());
     let link = node.command("ip").args(["-brief", "link", "show", "eth0"]).text()?;
@@ -374,7 +379,7 @@ fn answered_once(lab: &Lab, node: &LabNode<'_>, vip: IpAddr) -> Result<()> {
         router.command("ip").args(["neigh", "flush", "to", &vip, "dev", "rack-a"]).text()?;
         router.command("ping").args(["-q", "-c", "1", "-W", "2", &vip]).text().context("ping")?;
         let known = router.command("ip").args(["neigh", "show", &vip]).text()?;
-        ensure!(known.contains(mac.trim()), "{known}: not {mac}");
+        ensure!(known.contains(mac.trim()), "{known} instead of {mac}");
     }
     let answers = counted(node, "arp_answered")? - before;
     println!("{vip}: {answers} answers to 3 requests, with {}", mac.trim());

@@ -1,4 +1,4 @@
-//! The lab without Fairlead: what a router and kube-proxy do on their own, and what they break.
+//! Tests of the lab without Fairlead: what a router and kube-proxy do alone, and what they break.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -11,24 +11,24 @@ use fairlead_tests::traffic::{TcpLoad, UdpLoad};
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
-fn services_answer_on_both_families() -> Result<()> {
+fn services_answer_over_both_families() -> Result<()> {
     let begun = Instant::now();
     standard(|lab| {
-        println!("the lab stands after {:?}", begun.elapsed());
+        println!("the lab started in {:?}", begun.elapsed());
         for vip in [WEB_V4, WEB_V6, FAR_V4] {
-            ensure!(source_seen(lab, vip)? == client_address(vip), "Local keeps the client's address");
+            ensure!(source_seen(lab, vip)? == client_address(vip), "Local preserves the client's address");
         }
         for vip in [SHARED_V4, SHARED_V6] {
             let seen = source_seen(lab, vip)?;
             let nodes = lab.nodes()?;
-            ensure!(nodes.iter().any(|node| node.spec().owns(seen)), "{seen} is no node's");
+            ensure!(nodes.iter().any(|node| node.spec().owns(seen)), "{seen} is not a node's address");
         }
         Ok(())
     })
 }
 
 #[test]
-fn connections_live_and_spread() -> Result<()> {
+fn connections_survive_and_are_spread_over_nodes() -> Result<()> {
     standard(|lab| {
         for vip in [WEB_V4, WEB_V6] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(200).start(lab.client()?)?;
@@ -45,9 +45,9 @@ fn connections_live_and_spread() -> Result<()> {
     })
 }
 
-/// As many as the promises are tested with.
+/// The number of connections that the product's promises are tested with.
 #[test]
-fn two_thousand_connections_live_side_by_side() -> Result<()> {
+fn two_thousand_concurrent_connections_survive() -> Result<()> {
     standard(|lab| {
         let target = SocketAddr::new(WEB_V4, ECHO_PORT);
         let load = TcpLoad::to(target).connections(2000).rest(Duration::from_secs(1)).start(lab.client()?)?;
@@ -76,7 +76,8 @@ fn datagrams_are_answered() -> Result<()> {
     })
 }
 
-/// The tests of the promises can fail: without Fairlead, a router that changes its mind breaks connections.
+/// Shows that the tests of the promises can fail: without Fairlead, a rehash of the router breaks
+/// connections.
 #[test]
 fn a_rehash_breaks_connections() -> Result<()> {
     standard(|lab| {
@@ -88,15 +89,15 @@ fn a_rehash_breaks_connections() -> Result<()> {
         load.wait_bytes(100 * 1024, OPEN_WITHIN)?;
         std::thread::sleep(Duration::from_secs(1));
         let report = load.finish()?;
-        println!("one of three next hops taken away: {report}");
+        println!("one of three next hops removed: {report}");
         ensure!(report.failed() > 30, "a third of the connections lose their node: {report}");
         Ok(())
     })
 }
 
-/// Without a pod of its own a node drops what it gets under policy Local, and a cut link takes all with it.
+/// Under policy Local, a node without a pod drops packets; so does a node whose link is cut.
 #[test]
-fn a_node_without_pods_or_link_is_a_hole() -> Result<()> {
+fn a_node_without_pods_or_link_drops_packets() -> Result<()> {
     standard(|lab| {
         let router = lab.router()?;
         router.set_next_hops(WEB_V4, &["n4"])?;
@@ -116,7 +117,7 @@ fn a_node_without_pods_or_link_is_a_hole() -> Result<()> {
     })
 }
 
-/// The standard lab, every VIP spread over the nodes that serve it.
+/// Runs a test in the standard lab, with every VIP spread over the nodes that serve it.
 fn standard(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         let router = lab.router()?;
@@ -128,7 +129,7 @@ fn standard(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     })
 }
 
-/// Asks nginx behind a VIP which client address it sees.
+/// Queries nginx behind a VIP for the client address it sees.
 fn source_seen(lab: &Lab, vip: IpAddr) -> Result<IpAddr> {
     let url = format!("http://{}/", SocketAddr::new(vip, 80));
     let body = lab.client()?.command("curl").args(["-sS", "-m", "2", "-g", &url]).text()?;

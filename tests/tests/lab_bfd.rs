@@ -1,11 +1,11 @@
-//! BFD with FRR beyond control packets: echoes both ways, and what their loss costs.
+//! Tests of BFD with FRR beyond control packets: echoes in both directions, and foreign packets.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::routers::{BfdTimers, Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
@@ -15,21 +15,21 @@ use serde_json::{Value, json};
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const WITHIN: Duration = Duration::from_secs(30);
-/// Enough that some come back by more than chance.
+/// More echoes than could come back by chance.
 const ECHOES: u64 = 20;
 
 #[test]
-fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Result<()> {
+fn missing_echoes_end_a_session_despite_control_packets() -> Result<()> {
     run(false, |lab, node, frr| {
-        give(lab, |profile| {
+        write_objects(lab, |profile| {
             profile["echoMode"] = json!(true);
             profile["echoInterval"] = json!(50);
         })?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_echoes(node)?;
         ensure!(session(node)?["down_events"] == 0, "{}", session(node)?);
 
-        // FRR goes on and sends control packets; only forwarding has stopped.
+        // FRR still sends control packets; only forwarding has stopped.
         lab.router()?.sysctl(&[("net/ipv4/ip_forward", "0")])?;
         wait(WITHIN, || {
             let session = session(node)?;
@@ -46,10 +46,10 @@ fn echoes_that_the_router_no_longer_forwards_end_a_session_that_is_heard() -> Re
 }
 
 #[test]
-fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
+fn echoes_of_a_router_are_returned() -> Result<()> {
     run(true, |lab, node, frr| {
-        give(lab, |_| ())?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab, |_| ())?;
+        node.start_agent(&LabAgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         let returned = || -> Result<u64> {
             let peers: Value = serde_json::from_str(&frr.vtysh("show bfd peers counters json")?)?;
@@ -69,15 +69,15 @@ fn a_router_that_sends_echoes_gets_them_back() -> Result<()> {
     })
 }
 
-/// They come from two hops away, some in the router's name and some with what a session would take.
+/// They come from two hops away, some with the router's address and some with a valid discriminator.
 #[test]
-fn strangers_cost_the_agent_nothing_and_change_no_state() -> Result<()> {
+fn foreign_bfd_packets_are_dropped_and_change_no_state() -> Result<()> {
     run(false, |lab, node, frr| {
-        give(lab, |_| ())?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab, |_| ())?;
+        node.start_agent(&LabAgentOptions::default())?;
         frr.wait_bfd_up(here(node).into(), WITHIN)?;
         frr.wait_established(&here(node).to_string(), WITHIN)?;
-        // The program knows what is the agent's to receive within a second.
+        // The program learns within a second which packets the agent receives.
         std::thread::sleep(Duration::from_secs(2));
         let discriminator = session(node)?["local"].as_u64().unwrap_or(1) as u32;
         let forged: Vec<Vec<u8>> =
@@ -88,22 +88,19 @@ fn strangers_cost_the_agent_nothing_and_change_no_state() -> Result<()> {
             .run(|| RawSocket::open()?.send_for(&forged, 30_000, Duration::from_secs(10), || false))?;
         let dropped = wait(WITHIN, || {
             let dropped = outcome(node, "bfd_stranger")? - before;
-            ensure!(
-                dropped * 100 > sent * 95,
-                "{dropped} of {sent} strangers' packets are counted as dropped"
-            );
+            ensure!(dropped * 100 > sent * 95, "{dropped} of {sent} foreign packets are counted as dropped");
             Ok(dropped)
         })?;
         let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
         println!("{sent} forged packets, {dropped} dropped by the program; {status}");
-        ensure!(status["unknown_packets"] == 0, "strangers' packets reached the agent: {status}");
+        ensure!(status["unknown_packets"] == 0, "foreign packets reached the agent: {status}");
         let session = session(node)?;
         ensure!(session["state"] == "Up" && session["down_events"] == 0, "{session}");
         frr.wait_established(&here(node).to_string(), WITHIN).map(drop)
     })
 }
 
-/// A packet of a session with this discriminator, and one that asks for a new one, and noise, all to the port of BFD.
+/// Returns a packet with this discriminator, one that requests a new session, and noise, all to the BFD port.
 fn forged(to: Ipv4Addr, discriminator: u32, number: u8) -> [Vec<u8>; 4] {
     let control = |state: u8, yours: u32| -> Vec<u8> {
         let words = [7, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
@@ -129,10 +126,10 @@ fn outcome(node: &LabNode<'_>, name: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// A node beside the lab's router, which runs FRR and watches the way, with `echo` by echoes of its own.
+/// Runs a test with a node whose router is FRR with BFD; with `echo`, FRR sends echoes, too.
 fn run(echo: bool, test: impl FnOnce(&Lab, &LabNode<'_>, &Frr) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let gateway = gateway(&node);
         let peer = RouterPeer::at(here(&node), AGENTS_AS)
@@ -151,13 +148,13 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// What the agent says of its session.
+/// Returns the agent's status of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bfd", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
-/// Waits until a session is up, and echoes that are sent from now on come back.
+/// Waits until a session is up, and echoes sent from now on come back.
 fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
     let before = session(node)?["echo_received"].as_u64().unwrap_or_default();
     wait(WITHIN, || {
@@ -169,8 +166,8 @@ fn wait_echoes(node: &LabNode<'_>) -> Result<()> {
     })
 }
 
-/// Writes the objects that make the agent a neighbour of the router.
-fn give(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
+/// Writes the objects that make the agent a peer of the router.
+fn write_objects(lab: &Lab, change: fn(&mut Value)) -> Result<()> {
     let peer = json!({
         "myASN": AGENTS_AS,
         "peerASN": ROUTERS_AS,

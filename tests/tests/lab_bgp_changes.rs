@@ -1,4 +1,4 @@
-//! What changes cost a router: messages, sessions and routes.
+//! Tests of the cost of changes to a router: messages, sessions and routes.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{
     BfdTimers, Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -17,22 +17,22 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
-/// Where the agent shows its metrics.
+/// The agent's metrics address.
 const METRICS: &str = "127.0.0.1:9120";
 const STALE_0: &str = "metallb_k8s_client_config_stale_bool 0";
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long a router's kernel is watched for a hole.
+/// How long the router's route is monitored for an interruption.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
 
 #[test]
 fn a_changed_route_costs_one_update_and_no_reset() -> Result<()> {
     run(|lab, node| {
         let frr = router(lab, node, |peer| peer)?;
-        give(lab, 100, "64512:7", |_| ())?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab, 100, "64512:7", |_| ())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_community(&frr, "64512:7")?;
         let before = counters(&frr, node)?;
-        give(lab, 100, "64512:8", |_| ())?;
+        write_objects(lab, 100, "64512:8", |_| ())?;
         wait_community(&frr, "64512:8")?;
         let after = counters(&frr, node)?;
         ensure!(after.updates == before.updates + 1, "{before:?}, then {after:?}");
@@ -46,13 +46,13 @@ fn a_changed_bfd_profile_resets_no_session() -> Result<()> {
     run(|lab, node| {
         let frr = router(lab, node, |peer| peer.bfd(BfdTimers::every(Duration::from_millis(100))))?;
         let watched = |spec: &mut Value| spec["bfdProfile"] = json!("router");
-        give(lab, 100, "64512:7", watched)?;
-        node.start_agent(&AgentOptions::default())?;
-        let here = node.spec().addresses().of(IpFamily::V4);
+        write_objects(lab, 100, "64512:7", watched)?;
+        node.start_agent(&LabAgentOptions::default())?;
+        let here = node.spec().addresses().of(IpVersion::V4);
         frr.wait_bfd_up(here, WITHIN)?;
         wait_community(&frr, "64512:7")?;
         let before = counters(&frr, node)?;
-        give(lab, 300, "64512:7", watched)?;
+        write_objects(lab, 300, "64512:7", watched)?;
         wait(WITHIN, || {
             let sessions = frr.bfd_sessions()?;
             let session = sessions.get(&here).context("no BFD session")?;
@@ -70,13 +70,13 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
     run(|lab, node| {
         let frr =
             router(lab, node, |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer })?;
-        give(lab, 100, "64512:7", |spec| spec["enableGracefulRestart"] = json!(true))?;
-        node.start_agent(&AgentOptions::default())?;
-        let here = [node.spec().addresses().of(IpFamily::V4)];
+        write_objects(lab, 100, "64512:7", |spec| spec["enableGracefulRestart"] = json!(true))?;
+        node.start_agent(&LabAgentOptions::default())?;
+        let here = [node.spec().addresses().of(IpVersion::V4)];
         wait_kernel_next_hops(frr.host(), WEB_V4.into(), &here, WITHIN)?;
         let before = counters(&frr, node)?;
         node.stop_agent(WITHIN)?;
-        node.launch_agent(&AgentOptions::default())?;
+        node.launch_agent(&LabAgentOptions::default())?;
         let until = Instant::now() + WATCHED_FOR;
         while Instant::now() < until {
             let hops = kernel_next_hops(frr.host(), WEB_V4.into())?;
@@ -95,28 +95,28 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
 }
 
 #[test]
-fn a_peer_that_goes_wrong_is_spoken_to_as_before_and_the_metrics_say_so() -> Result<()> {
+fn an_invalid_peer_keeps_its_session_and_is_reported_in_metrics() -> Result<()> {
     run(|lab, node| {
         let frr = router(lab, node, |peer| peer)?;
-        give(lab, 100, "64512:7", |_| ())?;
+        write_objects(lab, 100, "64512:7", |_| ())?;
         let arguments = ["--metrics-address", METRICS].map(str::to_owned).to_vec();
-        node.start_agent(&AgentOptions { arguments, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
         wait_community(&frr, "64512:7")?;
         let announced = format!("metallb_speaker_announced{{ip=\"{WEB_V4}\",node=\"n1\",protocol=\"bgp\"");
         wait_metrics(node, &[&announced, "metallb_k8s_client_config_loaded_bool 1", STALE_0])?;
         let before = counters(&frr, node)?;
 
-        give(lab, 100, "64512:7", |spec| spec["holdTime"] = json!("1s"))?;
+        write_objects(lab, 100, "64512:7", |spec| spec["holdTime"] = json!("1s"))?;
         wait_metrics(node, &[&announced, "metallb_k8s_client_config_stale_bool 1"])?;
         ensure!(counters(&frr, node)? == before, "{before:?}");
-        give(lab, 100, "64512:7", |_| ())?;
+        write_objects(lab, 100, "64512:7", |_| ())?;
         wait_metrics(node, &[&announced, STALE_0])?;
         ensure!(counters(&frr, node)? == before, "{before:?}");
         Ok(())
     })
 }
 
-/// Waits until the metrics have lines that begin so.
+/// Waits until the metrics have lines with these prefixes.
 fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     let url = format!("http://{METRICS}/metrics");
     wait(WITHIN, || {
@@ -127,18 +127,18 @@ fn wait_metrics(node: &LabNode<'_>, lines: &[&str]) -> Result<()> {
     })
 }
 
-/// To the kernel, a VRF is the interface that a socket is bound to; any interface will do to see that it is.
+/// To the kernel, a VRF is an interface that a socket is bound to; any interface shows that binding works.
 #[test]
 fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     run(|lab, node| {
         let frr = router(lab, node, |peer| peer.bfd(BfdTimers::every(Duration::from_millis(100))))?;
-        give(lab, 100, "64512:7", |spec| {
+        write_objects(lab, 100, "64512:7", |spec| {
             spec["bfdProfile"] = json!("router");
             spec["vrf"] = json!("eth0");
         })?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait_community(&frr, "64512:7")?;
-        let here = node.spec().addresses().of(IpFamily::V4);
+        let here = node.spec().addresses().of(IpVersion::V4);
         frr.wait_bfd_up(here, WITHIN)?;
         let session = session(node)?;
         ensure!(session["vrf"] == "eth0" && session["state"] == "established", "{session}");
@@ -146,8 +146,8 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
         let is_bound = |port: &str| bound.lines().any(|line| line.contains(&format!("%eth0:{port} ")));
         ensure!(is_bound("179") && is_bound("3784"), "listeners for BGP and BFD: {bound}");
 
-        // Nobody is to be reached through the loopback.
-        give(lab, 100, "64512:7", |spec| spec["vrf"] = json!("lo"))?;
+        // No peer is reachable through the loopback.
+        write_objects(lab, 100, "64512:7", |spec| spec["vrf"] = json!("lo"))?;
         wait(WITHIN, || {
             let session = self::session(node)?;
             let error = session["last_error"].as_str().unwrap_or_default();
@@ -158,31 +158,31 @@ fn sockets_are_bound_to_the_vrf_of_a_peer() -> Result<()> {
     })
 }
 
-/// What the agent says of its session.
+/// Returns the agent's status of its session.
 fn session(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     Ok(status["sessions"][0].clone())
 }
 
-/// What FRR has counted of a neighbour.
+/// FRR's counters of a peer.
 #[derive(Debug, PartialEq, Eq)]
 struct Counters {
-    /// UPDATEs received, End-of-RIB among them.
+    /// UPDATEs received, including End-of-RIB.
     updates: u64,
     established: u64,
     dropped: u64,
 }
 
 fn counters(frr: &Frr, node: &LabNode<'_>) -> Result<Counters> {
-    let address = node.spec().addresses().of(IpFamily::V4).to_string();
+    let address = node.spec().addresses().of(IpVersion::V4).to_string();
     let text = frr.vtysh(&format!("show bgp neighbors {address} json"))?;
-    let told: Value = serde_json::from_str(&text)?;
-    let told = &told[&address];
-    let number = |value: &Value| value.as_u64().with_context(|| format!("no counter in {told}"));
+    let reported: Value = serde_json::from_str(&text)?;
+    let reported = &reported[&address];
+    let number = |value: &Value| value.as_u64().with_context(|| format!("no counter in {reported}"));
     Ok(Counters {
-        updates: number(&told["messageStats"]["updatesRecv"])?,
-        established: number(&told["connectionsEstablished"])?,
-        dropped: number(&told["connectionsDropped"])?,
+        updates: number(&reported["messageStats"]["updatesRecv"])?,
+        established: number(&reported["connectionsEstablished"])?,
+        dropped: number(&reported["connectionsDropped"])?,
     })
 }
 
@@ -195,10 +195,10 @@ fn wait_community(frr: &Frr, community: &str) -> Result<()> {
     frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
 }
 
-/// A node with a pod, in a lab of its own.
+/// Runs a test in a lab of one node with a pod.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
 
@@ -206,13 +206,13 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-fn router(lab: &Lab, node: &LabNode<'_>, shape: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
-    let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
-    Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(shape(peer)))
+fn router(lab: &Lab, node: &LabNode<'_>, edit: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
+    let peer = RouterPeer::at(node.spec().addresses().of(IpVersion::V4), AGENTS_AS).source(gateway(node));
+    Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(edit(peer)))
 }
 
-/// Writes the objects that make the agent a neighbour of the router.
-fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -> Result<()> {
+/// Writes the objects that make the agent a peer of the router.
+fn write_objects(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -> Result<()> {
     let mut peer = json!({
         "myASN": AGENTS_AS,
         "peerASN": ROUTERS_AS,
@@ -228,7 +228,7 @@ fn give(lab: &Lab, milliseconds: u64, community: &str, change: fn(&mut Value)) -
         metallb("v1beta1", "BGPAdvertisement", "router", &advertisement),
     ];
     let directory = lab.outside(&lab.manifests_directory());
-    // The agent must not read half of it.
+    // Write atomically, so that the agent never reads half of it.
     fs::write(directory.join(".bgp.draft"), yaml(&objects))?;
     Ok(fs::rename(directory.join(".bgp.draft"), directory.join("bgp.yaml"))?)
 }

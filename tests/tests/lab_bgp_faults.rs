@@ -1,13 +1,13 @@
-//! Routers that are wrong in one way each, beside one that is right: each is told by its fault, and the right one
-//! is not disturbed.
+//! Tests of routers with one fault each, beside a correct one: each fault is reported, and the correct
+//! router's session is not disturbed.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::metallb;
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{
@@ -18,71 +18,79 @@ use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 4_200_000_000;
 const AGENTS_AS: u32 = 4_200_000_001;
-/// Of a Service that nothing serves.
+/// The address of a Service without endpoints.
 const EMPTY: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 77));
 const WITHIN: Duration = Duration::from_secs(40);
 
 #[test]
-fn each_fault_has_its_name_and_disturbs_nobody_else() -> Result<()> {
+fn each_peer_fault_is_reported_and_disturbs_no_other_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
-    let topology = topology.service("empty", "nobody", &[EMPTY], TrafficPolicy::Cluster);
+    let topology = topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local);
+    let topology = topology.service("empty", "none", &[EMPTY], ExternalPolicy::Cluster);
     (1..=4).fold(topology, |topology, number| topology.router('a', number)).run(|lab| {
         let node = lab.node("n1")?;
-        let right = start(lab, "router", |peer| peer)?;
-        let _stranger = start(lab, "r1", |peer| peer)?;
-        let _secretive = start(lab, "r2", |peer| peer.password("theirs"))?;
-        let _babbler =
-            FakeRouter::start(lab.host("r3")?, ROUTERS_AS, address(lab, "r3")?, FakeBehavior::Babbles)?;
-        let frozen = start(lab, "r4", |peer| peer)?;
+        let correct = start(lab, "router", |peer| peer)?;
+        let _wrong_asn = start(lab, "r1", |peer| peer)?;
+        let _wrong_password = start(lab, "r2", |peer| peer.password("theirs"))?;
+        let _babbler = FakeRouter::start(
+            lab.host("r3")?,
+            ROUTERS_AS,
+            address(lab, "r3")?,
+            FakeBehavior::AnswersGarbage,
+        )?;
+        let suspended = start(lab, "r4", |peer| peer)?;
         let peers = [
-            peer(lab, "right", "router", |_| ())?,
-            peer(lab, "stranger", "r1", |spec| spec["peerASN"] = json!(ROUTERS_AS + 9))?,
-            peer(lab, "secretive", "r2", |spec| spec["password"] = json!("ours"))?,
-            peer(lab, "babbler", "r3", |_| ())?,
-            peer(lab, "frozen", "r4", |_| ())?,
+            peer(lab, "correct", "router", |_| ())?,
+            peer(lab, "wrong-asn", "r1", |spec| spec["peerASN"] = json!(ROUTERS_AS + 9))?,
+            peer(lab, "wrong-password", "r2", |spec| spec["password"] = json!("ours"))?,
+            peer(lab, "not-bgp", "r3", |_| ())?,
+            peer(lab, "suspended", "r4", |_| ())?,
         ];
-        give(lab, &peers)?;
-        node.launch_agent(&AgentOptions::default())?;
+        write_objects(lab, &peers)?;
+        node.launch_agent(&LabAgentOptions::default())?;
         node.wait_agent_ready(WITHIN)?;
-        let here = node.spec().addresses().of(IpFamily::V4);
-        right.wait_established(&here.to_string(), WITHIN)?;
-        wait_kernel_next_hops(right.host(), WEB_V4.into(), &[here], WITHIN)?;
-        frozen.wait_established(&here.to_string(), WITHIN)?;
-        // Both sides connect at the same time, and a collision may have cost the first session.
-        let flaps = sessions(&node)?["right"]["counters"]["flaps"].clone();
-        frozen.signal(Signal::SIGSTOP)?;
+        let here = node.spec().addresses().of(IpVersion::V4);
+        correct.wait_established(&here.to_string(), WITHIN)?;
+        wait_kernel_next_hops(correct.host(), WEB_V4.into(), &[here], WITHIN)?;
+        suspended.wait_established(&here.to_string(), WITHIN)?;
+        // Both sides connect at the same time, and a collision may have ended the first session.
+        let flaps = sessions(&node)?["correct"]["counters"]["flaps"].clone();
+        suspended.signal(Signal::SIGSTOP)?;
 
-        let told = |peer: &str, words: &[&str]| fault(&node, peer, words);
-        told("stranger", &["4200000000", "4200000009"])?;
-        told("secretive", &["no answer", "password"])?;
-        told("babbler", &["message"])?;
-        told("frozen", &["hold timer"])?;
-        frozen.signal(Signal::SIGCONT)?;
+        let reported = |peer: &str, words: &[&str]| fault(&node, peer, words);
+        reported("wrong-asn", &["4200000000", "4200000009"])?;
+        reported("wrong-password", &["no answer", "password"])?;
+        reported("not-bgp", &["message"])?;
+        reported("suspended", &["hold timer"])?;
+        suspended.signal(Signal::SIGCONT)?;
 
-        // What goes wrong is tried again, each time later; what goes right has gone on.
+        // Failing sessions are retried with growing delays; the correct one has continued.
         let sessions = sessions(&node)?;
-        for name in ["stranger", "secretive", "babbler"] {
+        for name in ["wrong-asn", "wrong-password", "not-bgp"] {
             let session = &sessions[name];
             ensure!(session["counters"]["established"] == 0, "{session}");
         }
-        let session = &sessions["right"];
+        let session = &sessions["correct"];
         ensure!(session["state"] == "established" && session["counters"]["flaps"] == flaps, "{session}");
-        ensure!(kernel_next_hops(right.host(), WEB_V4.into())? == [here]);
-        silence_is_told(&node)?;
-        frozen.wait_established(&here.to_string(), WITHIN)?;
+        ensure!(kernel_next_hops(correct.host(), WEB_V4.into())? == [here]);
+        unadvertised_service_is_reported(&node)?;
+        suspended.wait_established(&here.to_string(), WITHIN)?;
         Ok(())
     })
 }
 
-/// Of the Service that has no endpoint nobody is told, and that is said; with no word about the one that is told.
-fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
+/// Checks that the Service without endpoints is not advertised and reported as such, and the other one is
+/// advertised without a message.
+fn unadvertised_service_is_reported(node: &LabNode<'_>) -> Result<()> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let services = status["services"].as_array().context("no Services")?;
     let find =
         |name: &str| services.iter().find(|it| it["name"] == name).with_context(|| format!("no {name}"));
     let (web, empty) = (find("web")?, find("empty")?);
-    ensure!(web["peers"] == json!(["babbler", "frozen", "right", "secretive", "stranger"]), "{web}");
+    ensure!(
+        web["peers"] == json!(["correct", "not-bgp", "suspended", "wrong-asn", "wrong-password"]),
+        "{web}"
+    );
     ensure!(web["addresses"] == json!([WEB_V4.to_string()]) && web["silent"].is_null(), "{web}");
     ensure!(empty["silent"] == "noEndpoints" && empty["peers"] == json!([]), "{empty}");
     let screen = node.fairlead(&["status", "bgp"])?;
@@ -91,11 +99,11 @@ fn silence_is_told(node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// FRR in a host, with a session to the node.
-fn start(lab: &Lab, host: &str, shape: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
+/// Starts FRR in a host, with a session to the node.
+fn start(lab: &Lab, host: &str, edit: fn(RouterPeer) -> RouterPeer) -> Result<Frr> {
     let own = address(lab, host)?;
-    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
-    let config = RouterConfig::new(ROUTERS_AS, own).peer(shape(RouterPeer::at(node, AGENTS_AS).source(own)));
+    let node = lab.node("n1")?.spec().addresses().of(IpVersion::V4);
+    let config = RouterConfig::new(ROUTERS_AS, own).peer(edit(RouterPeer::at(node, AGENTS_AS).source(own)));
     Frr::start(lab.host(host)?, &config)
 }
 
@@ -116,14 +124,14 @@ fn peer(lab: &Lab, name: &str, host: &str, change: fn(&mut Value)) -> Result<Val
     Ok(metallb("v1beta2", "BGPPeer", name, &spec))
 }
 
-fn give(lab: &Lab, peers: &[Value]) -> Result<()> {
+fn write_objects(lab: &Lab, peers: &[Value]) -> Result<()> {
     let advertisement = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let all = peers.iter().chain([&advertisement]);
     let text: String = all.map(|object| format!("---\n{object}\n")).collect();
     Ok(fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?)
 }
 
-/// What the agent says of its sessions, by the names of the peers.
+/// Returns the agent's status of its sessions, by peer name.
 fn sessions(node: &LabNode<'_>) -> Result<Value> {
     let status: Value = serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?;
     let sessions = status["sessions"].as_array().with_context(|| format!("no sessions in {status}"))?;
@@ -133,14 +141,14 @@ fn sessions(node: &LabNode<'_>) -> Result<Value> {
     Ok(Value::Object(by_name.collect()))
 }
 
-/// Waits until a session is down, and the agent says why in these words.
+/// Waits until a session is down, and the agent's reason contains these words.
 fn fault(node: &LabNode<'_>, peer: &str, words: &[&str]) -> Result<()> {
     wait(WITHIN, || {
         let session = sessions(node)?[peer].clone();
         let text = |field: &str| session[field].as_str().unwrap_or_default().to_owned();
         let error = format!("{}; {}", text("last_error"), text("advice"));
-        let is_told = session["state"] != "established" && words.iter().all(|word| error.contains(word));
-        ensure!(is_told, "{peer}: {session}");
+        let reports_all = session["state"] != "established" && words.iter().all(|word| error.contains(word));
+        ensure!(reports_all, "{peer}: {session}");
         println!("{peer}: {error}");
         Ok(())
     })

@@ -1,4 +1,5 @@
-//! Many Services: how soon four routers know them all, how soon one more, and what it costs to have nothing to say.
+//! Tests with many Services: how soon four routers have all routes, how soon one more, and the cost of an
+//! idle agent.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, Topology};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{Lab, LabAgentOptions, Topology};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
 use fairlead_tests::routers::{Frr, RouterConfig, RouterDaemon, RouterPeer, wait};
 use serde_json::Value;
@@ -18,28 +19,28 @@ const WITHIN: Duration = Duration::from_secs(60);
 const ROUTERS: [&str; 4] = ["router", "r1", "r2", "r3"];
 
 #[test]
-fn a_thousand_services_are_told_to_four_routers() -> Result<()> {
+fn a_thousand_services_are_advertised_to_four_routers() -> Result<()> {
     (1..=3).fold(Topology::empty().node('a', 1), |topology, number| topology.router('a', number)).run(|lab| {
         let routers = start(lab, &ROUTERS)?;
         services(lab, "many", 0..1000)?;
-        let told = launch(lab, &routers, 1000)?;
-        println!("1,000 Services: known to four routers {told:.0?} after the first session was up");
+        let took = launch(lab, &routers, 1000)?;
+        println!("1,000 Services: known to four routers {took:.0?} after the first session was up");
         Ok(())
     })
 }
 
 #[test]
-fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence() -> Result<()> {
+fn one_of_ten_thousand_services_is_advertised_at_once_with_one_update() -> Result<()> {
     Topology::empty().node('a', 1).router('a', 1).run(|lab| {
         let host = lab.host("r1")?;
         let address = lab.topology().find_router("r1").context("no r1")?.addresses().v4;
-        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::NotesUpdates)?;
+        let witness = FakeRouter::start(host, ROUTERS_AS, Ipv4Addr::new(192, 0, 2, 2), FakeBehavior::RecordsUpdates)?;
         put(lab, "witness", &object("witness", address))?;
         let routers = start(lab, &["router"])?;
         services(lab, "many", 0..10_000)?;
-        let told = launch(lab, &routers, 10_000)?;
-        quiet(&witness)?;
-        println!("10,000 Services: known to FRR {told:.0?} after the session was up");
+        let took = launch(lab, &routers, 10_000)?;
+        wait_quiet(&witness)?;
+        println!("10,000 Services: known to FRR {took:.0?} after the session was up");
         let mut times = Vec::new();
         for more in 0..10 {
             let before = witness.updates().len();
@@ -53,25 +54,25 @@ fn one_more_than_ten_thousand_services_is_told_at_once_and_then_there_is_silence
         }
         times.sort_unstable();
         let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
-        println!("one more: its UPDATE came {least:.1?}, {median:.1?}, {most:.1?} after its file (least, median, most)");
+        println!("one more: its UPDATE came {least:.1?}, {median:.1?}, {most:.1?} after its file (min, median, max)");
         let idle = processor_time(lab, Duration::from_secs(5))?;
-        println!("with nothing to say: {:.1} % of one processor", idle * 100.0);
+        println!("idle: {:.1} % of one processor", idle * 100.0);
         Ok(())
     })
 }
 
-/// Waits until the witness knows all, too: nothing more comes.
-fn quiet(witness: &FakeRouter) -> Result<()> {
+/// Waits until the witness has all routes, too: no more UPDATEs come.
+fn wait_quiet(witness: &FakeRouter) -> Result<()> {
     wait(WITHIN, || {
         let before = witness.updates().len();
         std::thread::sleep(Duration::from_secs(1));
-        ensure!(before > 0 && witness.updates().len() == before, "the first table is on its way");
+        ensure!(before > 0 && witness.updates().len() == before, "the initial routes are still being sent");
         Ok(())
     })
 }
 
 fn start(lab: &Lab, names: &[&str]) -> Result<Vec<Frr>> {
-    let node = lab.node("n1")?.spec().addresses().of(IpFamily::V4);
+    let node = lab.node("n1")?.spec().addresses().of(IpVersion::V4);
     let mut text = String::new();
     let mut routers = Vec::new();
     for name in names {
@@ -96,7 +97,7 @@ fn object(name: &str, address: Ipv4Addr) -> String {
     )
 }
 
-/// Services with an address and an endpoint each, in a file of their own.
+/// Writes Services with an address and an endpoint each, in a file of their own.
 fn services(lab: &Lab, file: &str, numbers: std::ops::Range<u32>) -> Result<()> {
     let mut text = String::new();
     for number in numbers {
@@ -113,7 +114,7 @@ fn services(lab: &Lab, file: &str, numbers: std::ops::Range<u32>) -> Result<()> 
     put(lab, file, &text)
 }
 
-/// Renamed into place: nobody reads half a file.
+/// Writes a file atomically, so that the agent never reads half of it.
 fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
     let directory = lab.outside(&lab.manifests_directory());
     let draft = directory.join(format!(".{file}.draft"));
@@ -121,11 +122,11 @@ fn put(lab: &Lab, file: &str, text: &str) -> Result<()> {
     Ok(fs::rename(draft, directory.join(format!("{file}.yaml")))?)
 }
 
-/// Starts the agent; the time from the first session until all routers know all prefixes.
+/// Starts the agent; returns the time from the first session until all routers have all prefixes.
 fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     let node = lab.node("n1")?;
-    let here = node.spec().addresses().of(IpFamily::V4);
-    node.launch_agent(&AgentOptions::default())?;
+    let here = node.spec().addresses().of(IpVersion::V4);
+    node.launch_agent(&LabAgentOptions::default())?;
     wait(WITHIN, || {
         let established = routers
             .iter()
@@ -140,7 +141,7 @@ fn launch(lab: &Lab, routers: &[Frr], prefixes: usize) -> Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Whether a router has taken in so many prefixes.
+/// Checks that a router has received this many prefixes.
 fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     let summary: Value = serde_json::from_str(&router.vtysh("show bgp ipv4 unicast summary json")?)?;
     let peers = summary["peers"].as_object().context("no peers")?;
@@ -149,7 +150,7 @@ fn knows(router: &Frr, prefixes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Share of one processor that the agent takes for a while.
+/// Measures the agent's share of one processor for a while.
 fn processor_time(lab: &Lab, during: Duration) -> Result<f64> {
     let node = lab.node("n1")?;
     let process = node.command("pgrep").args(["-n", "-f", "fairlead agent"]).text()?;
@@ -166,7 +167,7 @@ fn processor_time(lab: &Lab, during: Duration) -> Result<f64> {
     let turns = || node.status()?["turns"].as_u64().context("no turns");
     let (before, turned) = (ticks()?, turns()?);
     std::thread::sleep(during);
-    ensure!(turns()? == turned, "it plans though nothing changes");
-    // A hundred ticks a second.
+    ensure!(turns()? == turned, "the agent plans although nothing changes");
+    // A hundred ticks per second.
     Ok((ticks()? - before) as f64 / 100.0 / during.as_secs_f64())
 }

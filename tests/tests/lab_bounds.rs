@@ -1,4 +1,4 @@
-//! What strangers can make an agent hold, and loops that stand still.
+//! Tests of an agent's bounds on resources that foreign connections take, and of stuck loops.
 
 use std::fs;
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::frr_router::FrrRouter;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::routers::wait;
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -20,13 +20,13 @@ const WITHIN: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(100);
 const METRICS: u16 = 9125;
 const BGP: u16 = 179;
-/// Connections to a port that say nothing whole.
+/// Number of connections to a port that never complete a request.
 const HALF_OPEN: usize = 10_000;
-/// What they may cost together, in KiB.
+/// The memory they may take together, in KiB.
 const COST: u64 = 32 << 10;
-/// Files that the agent may open: a stranger could take as many.
+/// The agent's limit on open files, which foreign connections could exhaust.
 const FILES: usize = 512;
-/// How soon health and status are answered all the while.
+/// How soon health and status must be answered meanwhile.
 const SOON: Duration = Duration::from_secs(3);
 
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Result<()> {
@@ -34,21 +34,21 @@ fn run(test: impl FnOnce(&Lab, &LabNode<'_>, &FrrRouter) -> Result<()>) -> Resul
         "web",
         "web",
         &[WEB_V4],
-        TrafficPolicy::Local,
+        ExternalPolicy::Local,
     );
     topology.run(|lab| {
         let node = lab.node("n1")?;
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         let arguments = vec!["--metrics-address".to_owned(), format!("0.0.0.0:{METRICS}")];
         let wrapper = vec!["prlimit".to_owned(), format!("--nofile={FILES}:{FILES}"), "--".to_owned()];
-        node.start_agent(&AgentOptions { arguments, wrapper, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { arguments, wrapper, ..LabAgentOptions::default() })?;
         router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-        router.wait_watched(&["n1"], WITHIN)?;
+        router.wait_bfd_up(&["n1"], WITHIN)?;
         test(lab, &node, &router)
     })
 }
 
-/// The answer of the metrics port, and the status code on its last line.
+/// Returns the response of the metrics port, with the status code on its last line.
 fn health(node: &LabNode<'_>, path: &str) -> Result<String> {
     let url = format!("http://127.0.0.1:{METRICS}{path}");
     node.command("curl").args(["-sS", "-m", "5", "-w", "\n%{http_code}", &url]).text()
@@ -60,7 +60,7 @@ fn is_healthy(node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Resident KiB and open descriptors of the agent.
+/// Returns the agent's resident memory in KiB, and its open descriptors.
 fn usage(node: &LabNode<'_>) -> Result<(u64, usize)> {
     let process = format!("/proc/{}", node.agent_id()?);
     let status = fs::read_to_string(format!("{process}/status"))?;
@@ -69,7 +69,7 @@ fn usage(node: &LabNode<'_>) -> Result<(u64, usize)> {
     Ok((resident, fs::read_dir(format!("{process}/fd"))?.count()))
 }
 
-/// What would be another number if a session had been lost.
+/// Returns counters that change if a session is lost.
 fn sessions(node: &LabNode<'_>) -> Result<[Value; 2]> {
     let ask = |what: &str| -> Result<Value> {
         Ok(serde_json::from_str(&node.fairlead(&["status", what, "-o", "json"])?)?)
@@ -86,7 +86,8 @@ fn list<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     value[key].as_array().with_context(|| format!("no {key}: {value}"))
 }
 
-/// A connection that begins a request and does not go on; some say nothing at all. One that is refused is as good.
+/// Opens a connection that begins a request and does not complete it; some send nothing. A refused connection
+/// is fine, too.
 fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     if number.is_multiple_of(2) {
@@ -95,8 +96,8 @@ fn half_open(address: SocketAddr, number: usize) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// That the agent does as before.
-fn does_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<()> {
+/// Checks that the agent works as before.
+fn works_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<()> {
     let begun = Instant::now();
     is_healthy(node)?;
     ensure!(node.status()?["ready"] == true);
@@ -108,26 +109,26 @@ fn does_as_before(lab: &Lab, node: &LabNode<'_>, before: &[Value; 2]) -> Result<
 }
 
 #[test]
-fn ten_thousand_half_open_connections_to_each_port_cost_little_and_change_nothing() -> Result<()> {
+fn ten_thousand_half_open_connections_per_port_cost_bounded_memory() -> Result<()> {
     run(|lab, node, _| {
         let before = sessions(node)?;
         let (resident, open) = usage(node)?;
         println!("before: {resident} KiB resident, {open} descriptors");
-        let address: IpAddr = node.spec().addresses().of(IpFamily::V4);
+        let address: IpAddr = node.spec().addresses().of(IpVersion::V4);
         for port in [METRICS, BGP] {
             let target = SocketAddr::new(address, port);
             let held =
                 lab.client()?.run(|| Ok((0..HALF_OPEN).map(|n| half_open(target, n)).collect::<Vec<_>>()))?;
-            ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to port {port}");
+            ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "too few connections to port {port}");
             bounded(node, &format!("port {port}"), resident, open)?;
-            does_as_before(lab, node, &before)?;
-            learns(lab, node, &format!("192.0.2.{}", port % 200))?;
+            works_as_before(lab, node, &before)?;
+            reads_a_new_object(lab, node, &format!("192.0.2.{}", port % 200))?;
         }
         let socket = lab.outside(&node.socket());
         let held: Vec<_> = (0..HALF_OPEN).map(|_| UnixStream::connect(&socket)).collect();
-        ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "most get through to the socket");
+        ensure!(held.iter().flatten().count() > HALF_OPEN * 9 / 10, "too few connections to the socket");
         bounded(node, "the status socket", resident, open)?;
-        does_as_before(lab, node, &before)
+        works_as_before(lab, node, &before)
     })
 }
 
@@ -139,8 +140,8 @@ fn bounded(node: &LabNode<'_>, to: &str, before: u64, open_before: usize) -> Res
     Ok(())
 }
 
-/// That the agent opens files as ever: it takes in an object.
-fn learns(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
+/// Checks that the agent can still open files: it reads a new object.
+fn reads_a_new_object(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
     let service = format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: x, namespace: default}}, spec: {{type: LoadBalancer, ports: \
          [{{port: 7000}}]}}, status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}}}"
@@ -153,7 +154,7 @@ fn learns(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()> {
     })
 }
 
-/// Stops one thread as a debugger does, and lets it go on when dropped.
+/// A thread stopped as by a debugger; it continues on drop.
 struct Stopped(Pid);
 
 impl Stopped {
@@ -169,7 +170,7 @@ impl Stopped {
                 return Ok(Self(thread));
             }
         }
-        anyhow::bail!("no thread is called {name}")
+        anyhow::bail!("no thread named {name}")
     }
 }
 
@@ -180,7 +181,7 @@ impl Drop for Stopped {
 }
 
 #[test]
-fn health_names_a_loop_that_is_stuck_until_it_goes_on() -> Result<()> {
+fn health_names_a_stuck_loop_until_it_recovers() -> Result<()> {
     run(|_, node, _| {
         is_healthy(node)?;
         for name in ["liveness", "bfd"] {

@@ -1,23 +1,23 @@
-//! The flow table is a cache: whatever fills it or empties it, no connection breaks whose node lives. All storms at their
-//! whole length, and with two and eight nodes, are in `soak_cache.rs`.
+//! Tests that the flow table is a cache: filling or emptying it breaks no connection of a live node.
+//! Full-length stress tests, also with two and eight nodes, are in `soak_cache.rs`.
 
 use anyhow::Result;
-use fairlead_tests::stress::{Membership, Stress, StressDurations, endure, endure_blind_syns};
+use fairlead_tests::stress::{Membership, Stress, StressDurations, run, run_blind_syns};
 use fairlead_tests::traffic::flood::FloodKind;
 
 const NODES: u8 = 3;
 
-fn short(storm: Stress, membership: Membership) -> Result<()> {
-    endure(NODES, storm, membership, StressDurations::SHORT)
+fn short(stress: Stress, membership: Membership) -> Result<()> {
+    run(NODES, stress, membership, StressDurations::SHORT)
 }
 
 #[test]
-fn datagrams_of_many_flows_break_no_connection() -> Result<()> {
+fn a_datagram_flood_breaks_no_connection() -> Result<()> {
     short(Stress::Flood(FloodKind::Datagram, 2_400_000), Membership::NodeJoins)
 }
 
 #[test]
-fn acks_of_strangers_break_no_connection() -> Result<()> {
+fn a_foreign_ack_flood_breaks_no_connection() -> Result<()> {
     short(Stress::Flood(FloodKind::Ack, 2_000_000), Membership::NodeJoins)
 }
 
@@ -27,11 +27,11 @@ fn an_emptied_table_breaks_no_connection() -> Result<()> {
 }
 
 #[test]
-fn an_emptied_table_breaks_no_connection_that_has_moved_where_kernels_are_asked() -> Result<()> {
+fn an_emptied_table_breaks_no_moved_connection_with_kernel_lookups() -> Result<()> {
     short(Stress::EmptiedTable, Membership::NodeJoins)
 }
 
 #[test]
-fn blind_syns_break_no_connection_that_has_moved() -> Result<()> {
-    endure_blind_syns()
+fn blind_syns_break_no_moved_connection() -> Result<()> {
+    run_blind_syns()
 }

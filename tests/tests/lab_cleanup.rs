@@ -1,4 +1,4 @@
-//! Labs come and go without a trace, however they end, and do not see each other.
+//! Tests that labs leave nothing behind, however they end, and are isolated from each other.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use fairlead_tests::traffic::TcpLoad;
 
 /// How long the kernel may take to clean up.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
-/// Before the number of its lab's init on the child's output.
+/// Precedes the process ID of its lab's init in the child's output.
 const ANNOUNCEMENT: &str = "init of the lab: ";
 
 #[test]
@@ -36,7 +36,7 @@ fn a_killed_test_leaves_nothing() -> Result<()> {
     traces.wait_gone()
 }
 
-/// Not a test: what `a_killed_test_leaves_nothing` starts and kills.
+/// Not a test: a helper that `a_killed_test_leaves_nothing` starts and kills.
 #[test]
 #[ignore = "runs until it is killed"]
 fn child_to_be_killed() -> Result<()> {
@@ -57,7 +57,7 @@ fn a_panicking_test_leaves_nothing() -> Result<()> {
     let lab = Topology::standard().start()?;
     let traces = Traces::of(lab.init(), &witness)?;
     let test = thread::spawn(move || {
-        // Moved in here, so that unwinding drops it.
+        // Moved in, so that unwinding drops it.
         let _lab = lab;
         panic!("a test that fails on purpose");
     });
@@ -77,7 +77,7 @@ fn labs_do_not_see_each_other() -> Result<()> {
     one.node("n1")?.cut_link()?;
     ensure!(answer(&one).is_err(), "its only next hop is cut off");
     drop(one);
-    ensure!(answer(&other)?.contains("pod=n1-"), "the other lab lives on");
+    ensure!(answer(&other)?.contains("pod=n1-"), "the other lab still works");
     Ok(())
 }
 
@@ -85,14 +85,14 @@ fn answer(lab: &Lab) -> Result<String> {
     lab.client()?.command("curl").args(["-sS", "-m", "2", "http://203.0.113.10/"]).text()
 }
 
-/// What the kernel has of a lab.
+/// A lab's resources in the kernel.
 struct Traces<'witness> {
-    /// The lab's PID namespace. Held open, which keeps nothing alive in it, but its number from being given
-    /// to the next lab.
+    /// The lab's PID namespace. Held open, which keeps no process alive, but prevents the reuse of its inode
+    /// number.
     processes: File,
-    /// Another lab, which holds one end of veths whose other ends are in this one's networks: they vanish
-    /// with the networks, which cannot be listed by any other means. The networks in turn vanish with the
-    /// mounts that name them.
+    /// Another lab, with one end of veths whose other ends are in this lab's network namespaces: they vanish
+    /// with the namespaces, which cannot be listed otherwise. The namespaces in turn vanish with the mounts
+    /// that name them.
     witness: &'witness Lab,
 }
 
@@ -100,7 +100,7 @@ impl<'witness> Traces<'witness> {
     fn of(init: u32, witness: &'witness Lab) -> Result<Self> {
         let traces = Self { processes: File::open(format!("/proc/{init}/ns/pid"))?, witness };
         for process in traces.processes()? {
-            // The init and the pods: each in a network of its own.
+            // The init and the pods: each in a network namespace of its own.
             let command = fs::read_to_string(format!("/proc/{process}/comm"))?;
             if process == init || command.trim() == "nginx" {
                 let link = format!("w{process}");
@@ -136,7 +136,7 @@ impl<'witness> Traces<'witness> {
         }
     }
 
-    /// Processes with a thread that is in the PID namespace or starts its children there.
+    /// Returns processes with a thread that is in the PID namespace or starts its children there.
     fn processes(&self) -> Result<Vec<u32>> {
         let namespace = self.processes.metadata()?.ino();
         let is_inside = |thread: &Path| {
@@ -159,7 +159,7 @@ impl<'witness> Traces<'witness> {
         Ok(self.ip(&["-o", "link", "show", "type", "veth"])?.lines().filter(|it| it.contains(": w")).count())
     }
 
-    /// Runs `ip` where the witness lab's init is, with this machine's process numbers.
+    /// Runs `ip` in the witness init's network, with this machine's process IDs.
     fn ip(&self, arguments: &[&str]) -> Result<String> {
         let place = self.witness.init().to_string();
         let output = Command::new("nsenter").args(["-n", "-t", &place, "ip"]).args(arguments).output()?;
@@ -168,7 +168,7 @@ impl<'witness> Traces<'witness> {
     }
 }
 
-/// The directories of a process's threads; none when it is gone meanwhile.
+/// Returns the directories of a process's threads; none if it has exited.
 fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten();
     tasks.filter_map(Result::ok).map(|task| task.path())

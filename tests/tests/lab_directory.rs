@@ -1,4 +1,4 @@
-//! A directory of objects whose files are written slowly, and one that is damaged in every way, under connections.
+//! Tests of a directory of objects under connections: files written slowly, and damage of every kind.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::directory_soak;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, Topology, TrafficPolicy, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{ExternalPolicy, LabAgentOptions, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::routers::wait;
 use fairlead_tests::traffic::TcpLoad;
 use serde_json::Value;
@@ -19,20 +19,20 @@ use serde_json::Value;
 const CONNECTIONS: usize = 200;
 const WITHIN: Duration = Duration::from_secs(30);
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-/// Between the first half of a file and the second.
+/// The pause between the two halves of a file.
 const GAP: Duration = Duration::from_millis(300);
 const SEED: u64 = 0xfa1e_1ead;
 
-/// As `cp` of a large file, `scp` and a redirect do. Each file, and all of them at once.
+/// Writes as `cp` of a large file, `scp` and a redirect do: each file, and all of them at once.
 #[test]
-fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
+fn a_file_written_in_two_parts_breaks_no_connection() -> Result<()> {
     let mut topology = Topology::empty();
     for (number, node) in (1..).zip(NODES) {
         topology = topology.node('a', number).pods(node, "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
         lab.router()?.set_next_hops(WEB_V4, &NODES)?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(CONNECTIONS);
         let load = load.rest(Duration::from_millis(100)).start(lab.client()?)?;
         load.wait_open(CONNECTIONS as u64, WITHIN)?;
@@ -61,7 +61,7 @@ fn a_file_that_is_written_in_two_pieces_breaks_no_connection() -> Result<()> {
         }
         let broken = load.finish()?.failures().count();
         ensure!(broken == 0, "{broken} of {CONNECTIONS} connections broke");
-        // What is whole counts: here an address outside every pool.
+        // A complete file takes effect: here an address outside every pool.
         let path = directory.join("services.yaml");
         fs::write(&path, fs::read_to_string(&path)?.replace(&WEB_V4.to_string(), "203.0.113.99"))?;
         for node in lab.nodes()? {
@@ -78,9 +78,9 @@ fn serves(status: &Value, vips: usize) -> Result<()> {
     Ok(())
 }
 
-/// `FAIRLEAD_SEED` gives another sequence, and `FAIRLEAD_DAMAGE_SECONDS` another duration.
+/// `FAIRLEAD_SEED` sets the seed, `FAIRLEAD_DAMAGE_SECONDS` the duration.
 #[test]
-fn no_damage_to_the_directory_stops_an_agent_or_costs_what_is_right() -> Result<()> {
+fn damage_to_the_directory_stops_no_agent_and_affects_no_valid_object() -> Result<()> {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("FAIRLEAD_SEED").unwrap_or(SEED);
     println!("seed {seed}");

@@ -1,4 +1,4 @@
-//! A flood of SYNs beside connections that live.
+//! A test of a SYN flood beside live connections.
 
 use std::env;
 use std::net::SocketAddr;
@@ -9,29 +9,28 @@ use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::events::{ALL_NODES, Carrier, EventScenario, INITIAL_NODES, JOINING_NODE, cluster};
 use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{Lab, WEB_V4};
-use fairlead_tests::stress::drop_strangers;
+use fairlead_tests::stress::drop_flood;
 use fairlead_tests::traffic::{TcpLoad, flood};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-/// Half of the connections talk all the time, half are silent while the flood comes.
+/// Half of the connections talk all the time, half are silent during the flood.
 const CONNECTIONS: [(usize, Duration); 2] =
     [(500, Duration::from_millis(300)), (500, Duration::from_secs(30))];
-/// Where a packet ends that is for this node.
+/// Outcomes of packets for this node.
 const ARRIVED: [&str; 3] = ["local", "local_from_peer", "decapsulated"];
 
-/// Behind the program each node's stack drops the flood before its connection tracking sees it: that has its
-/// own limits, and they are not what is tested. The flows that the flood would have to push out of the
-/// program's table are then asked for by a node that joins: it knows none of them, and sends them to the node
-/// that must still own them.
+/// After the program, each node's stack drops the flood before connection tracking, whose limits are not
+/// tested here. Then a node joins, which knows none of the flows that the flood might have evicted from the
+/// program's table, and sends them to the node that must still own them.
 #[test]
-fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
+fn a_syn_flood_evicts_no_connection() -> Result<()> {
     let count = if env::var_os("FAIRLEAD_SOAK").is_some() { 1_200_000 } else { 250_000 };
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         for node in lab.nodes()? {
-            drop_strangers(&node)?;
+            drop_flood(&node)?;
         }
-        let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("an IPv4 VIP") };
+        let SocketAddr::V4(target) = SocketAddr::new(WEB_V4, ECHO_PORT) else { bail!("the VIP is not IPv4") };
         let client = lab.client()?;
         let mut loads = Vec::new();
         for (connections, rest) in CONNECTIONS {
@@ -45,8 +44,8 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
         let rate = flood.sent as f64 / flood.took.as_secs_f64();
         println!("{} SYNs in {:.1?}, {rate:.0} a second; {arrived} packets arrived", flood.sent, flood.took);
         ensure!(arrived >= count, "only {arrived} packets of {count} SYNs arrived");
-        stage.join(JOINING_NODE)?;
-        stage.route(&ALL_NODES)?;
+        scenario.join(JOINING_NODE)?;
+        scenario.route(&ALL_NODES)?;
         sleep(Duration::from_secs(2));
         for load in loads {
             let report = load.finish()?;
@@ -57,7 +56,7 @@ fn a_flood_of_syns_pushes_no_connection_out() -> Result<()> {
     })
 }
 
-/// Packets for VIPs that have come to the node that is to have them, over all nodes.
+/// Returns the number of packets for VIPs that reached their node, over all nodes.
 fn arrived(lab: &Lab) -> Result<u64> {
     let mut sum = 0;
     for name in INITIAL_NODES {

@@ -1,4 +1,5 @@
-//! Who is no node of the cluster speaks for none, though it is two hops away and knows everything but the key.
+//! Tests that a host which is not a node cannot impersonate one, although it is two hops away and knows
+//! everything but the key.
 
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
@@ -19,20 +20,20 @@ use nix::sys::socket::{
 };
 
 const VICTIM: &str = "n1";
-/// Nodes are numbered in the order of their names, the own one first.
+/// The victim's node indices: by name, its own first.
 const OTHERS: [(NodeIndex, &str); 3] = [(1, "n2"), (2, "n3"), (3, "n4")];
 /// Ticks without an answer after which a node is dead.
 const LIMIT: u32 = 15;
-/// Forged packets a second of each kind, and for how long.
+/// Forged packets per second of each kind, and the duration.
 const RATE: u32 = 5_000;
 const FOR: Duration = Duration::from_secs(5);
 
-/// What the victim says of itself to whoever forges: everything but the key.
+/// The attacker's knowledge of the victim: everything but the key.
 struct Known {
     own: [u8; 4],
     own_id: u32,
     cells: LivenessCells,
-    /// Address, and the victim's discriminator.
+    /// Index, address, and the victim's discriminator.
     others: Vec<(NodeIndex, [u8; 4], u32)>,
 }
 
@@ -52,7 +53,7 @@ impl Known {
         })
     }
 
-    /// An S-BFD answer for a node in this state, as right as can be without the key.
+    /// Forges an S-BFD answer of a node in this state, correct except for the key.
     fn answer(&self, node: usize, state: u8, tag: u64) -> Vec<u8> {
         let (_, from, discriminator) = self.others[node];
         let words = [0x0102_0304, discriminator, 50_000, 0, 0].into_iter().flat_map(u32::to_be_bytes);
@@ -62,7 +63,8 @@ impl Known {
         Frame::v4(from, self.own).ttl(255).datagram(7784, 50_000, &payload).ip()
     }
 
-    /// A segment of a client's connection in GUE of a node, which says that this one has been asked by all others.
+    /// Forges a segment of a client's connection in GUE from a node, which claims that all others have asked
+    /// this one.
     fn gue(&self, node: usize, port: u16, tag: u32) -> Vec<u8> {
         let IpAddr::V4(vip) = WEB_V4 else { return Vec::new() };
         let inner = Frame::v4([192, 0, 2, 77], vip.octets()).tcp(port, ECHO_PORT).ip();
@@ -88,7 +90,7 @@ fn counted(lab: &Lab, name: &str) -> Result<u64> {
     Ok(outcome.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// Sends what `forge` makes of a number, from the client, at [`RATE`]. Returns how many there were.
+/// Sends forged packets from the client at [`RATE`]. Returns how many.
 fn attack(lab: &Lab, known: &Known, forge: impl Fn(&Known, u32) -> Vec<u8> + Sync) -> Result<u64> {
     let to = SockaddrIn::new(known.own[0], known.own[1], known.own[2], known.own[3], 0);
     lab.client()?.run(|| {
@@ -107,7 +109,7 @@ fn attack(lab: &Lab, known: &Known, forge: impl Fn(&Known, u32) -> Vec<u8> + Syn
     })
 }
 
-/// While `job` runs, a thousand times a second, whether `holds` does.
+/// Runs `job`, and checks `holds` a thousand times a second meanwhile.
 fn watched<T: Send>(job: impl FnOnce() -> Result<T> + Send, holds: impl Fn() -> Result<()>) -> Result<T> {
     thread::scope(|scope| {
         let job = scope.spawn(job);
@@ -119,17 +121,17 @@ fn watched<T: Send>(job: impl FnOnce() -> Result<T> + Send, holds: impl Fn() -> 
     })
 }
 
-/// The packet of this number.
+/// Forges the packet of this number.
 type Forge = fn(&Known, u32) -> Vec<u8>;
 
 const UP: u8 = 0xc0;
 const ADMIN_DOWN: u8 = 0;
 
 #[test]
-fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
+fn forged_probe_answers_and_gue_packets_are_dropped_and_counted() -> Result<()> {
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
-        let crowd = EventLoad::gather(lab)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
+        let load = EventLoad::start(lab)?;
         let known = Known::of(lab)?;
         let all_alive = || {
             for (node, (_, name)) in OTHERS.into_iter().enumerate() {
@@ -149,25 +151,25 @@ fn forged_answers_and_gue_change_nothing_and_are_counted() -> Result<()> {
             println!("{sent} forged packets ({name}): {bad} counted as bad_tag");
             ensure!(bad == sent && sent >= u64::from(RATE), "{name}: {sent} sent, {bad} counted");
         }
-        let toll = crowd.disperse()?;
-        println!("{toll}");
-        ensure!(toll.broken() == 0, "{toll}");
-        a_dead_node_stays_dead(lab, &stage, &known)
+        let report = load.finish()?;
+        println!("{report}");
+        ensure!(report.broken() == 0, "{report}");
+        a_dead_node_stays_dead(lab, &scenario, &known)
     })
 }
 
-fn a_dead_node_stays_dead(lab: &Lab, stage: &EventScenario<'_>, known: &Known) -> Result<()> {
-    stage.route(&[VICTIM])?;
+fn a_dead_node_stays_dead(lab: &Lab, scenario: &EventScenario<'_>, known: &Known) -> Result<()> {
+    scenario.route(&[VICTIM])?;
     lab.node("n2")?.cut_link()?;
     sleep(Duration::from_secs(1));
     let still_dead = || {
         let (silence, cell) = known.silence(0);
-        ensure!(silence >= LIMIT, "n2 came to life: {cell:?}");
+        ensure!(silence >= LIMIT, "n2 was revived: {cell:?}");
         Ok(())
     };
     still_dead()?;
     let before = counted(lab, "bad_tag")?;
     let sent = watched(|| attack(lab, known, |known, n| known.answer(0, UP, n.into())), still_dead)?;
-    ensure!(counted(lab, "bad_tag")? - before == sent, "of {sent} not all were counted");
+    ensure!(counted(lab, "bad_tag")? - before == sent, "not all of {sent} were counted");
     lab.node("n2")?.restore_link()
 }

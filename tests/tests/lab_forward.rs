@@ -1,5 +1,5 @@
-//! Real connections through the XDP program: forwarded by MAC rewrite and by GUE, found by ARP, and not
-//! disturbed by what happens to the agent.
+//! Tests of real connections through the XDP program: forwarded by MAC rewrite, GUE and IP in IP, found by
+//! ARP, and not disturbed by restarts of the agent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -7,19 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{
-    AgentOptions, FAR_V4, Lab, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
+    FAR_V4, Lab, LabAgentOptions, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
 };
 use fairlead_tests::traffic::{TcpLoad, UdpLoad};
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-/// All routes lead to rack a, so that packets for n4 and n5 need an encapsulation.
+/// All routes lead to rack a, so that packets for n4 and n5 must be encapsulated.
 const ENTRANCES: [&str; 3] = ["n1", "n2", "n3"];
 
 fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
-    with_agents_of(&AgentOptions::default(), test)
+    with_agents_of(&LabAgentOptions::default(), test)
 }
 
-fn with_agents_of(options: &AgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
+fn with_agents_of(options: &LabAgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
             lab.router()?.set_next_hops(vip, &ENTRANCES)?;
@@ -37,7 +37,7 @@ fn client_address(vip: IpAddr) -> IpAddr {
     }
 }
 
-/// Packets with this outcome, over all nodes.
+/// Returns the number of packets with this outcome, over all nodes.
 fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     let mut sum = 0;
     for node in lab.nodes()? {
@@ -53,7 +53,7 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
 }
 
 #[test]
-fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Result<()> {
+fn connections_reach_their_nodes_and_preserve_the_client_address() -> Result<()> {
     with_agents(|lab| {
         for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(400).start(lab.client()?)?;
@@ -65,21 +65,25 @@ fn connections_reach_the_nodes_of_their_slots_with_the_clients_address() -> Resu
             ensure!(report.by_pod().len() == pods, "every pod serves: {:?}", report.by_pod());
             ensure!(report.sources().into_keys().eq([client_address(vip)]), "{:?}", report.sources());
         }
-        ensure!(counted(lab, "forwarded_l2")? > 1000, "most packets for n1 to n3 come in at another of them");
-        ensure!(counted(lab, "forwarded_gue")? > 1000, "all packets for n4 and n5 come in at rack a");
-        what_is_encapsulated_arrives(lab)?;
+        ensure!(counted(lab, "forwarded_l2")? > 1000, "most packets for n1 to n3 enter at another of them");
+        ensure!(counted(lab, "forwarded_gue")? > 1000, "all packets for n4 and n5 enter at rack a");
+        encapsulated_packets_arrive(lab)?;
         ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
         Ok(())
     })
 }
 
-/// Everything in IP, also where a MAC rewrite would do; the kernel here has no tunnels of its own to help.
-/// Each packet that is encapsulated ends in a stack; so do those that a node has asked others for, which are not forwarded.
-fn what_is_encapsulated_arrives(lab: &Lab) -> Result<()> {
+/// Checks that encapsulated packets arrive; everything is encapsulated here, even where a MAC rewrite would
+/// do. Each encapsulated packet reaches a stack; so do packets that a node passes on to ask, which do not
+/// count as forwarded.
+fn encapsulated_packets_arrive(lab: &Lab) -> Result<()> {
     let sum = |names: &[&str]| names.iter().map(|name| counted(lab, name)).sum::<Result<u64>>();
     let forwarded = sum(&["forwarded_gue", "forwarded_ipip"])?;
     let arrived = sum(&["decapsulated", "local_by_kernel"])?;
-    ensure!(arrived >= forwarded, "{forwarded} packets went to another node, and {arrived} arrived");
+    ensure!(
+        arrived >= forwarded,
+        "{forwarded} packets were forwarded to another node, but {arrived} arrived"
+    );
     let lost = sum(&["bad_gue", "bad_tag", "inner_not_vip", "no_headroom", "no_home", "ttl_expired"])?;
     ensure!(lost == 0, "{lost} packets between nodes were dropped");
     Ok(())
@@ -88,7 +92,7 @@ fn what_is_encapsulated_arrives(lab: &Lab) -> Result<()> {
 #[test]
 fn connections_reach_their_nodes_by_ip_in_ip() -> Result<()> {
     let arguments = ["--forwarding", "ipip"].map(str::to_owned).to_vec();
-    with_agents_of(&AgentOptions { arguments, ..AgentOptions::default() }, |lab| {
+    with_agents_of(&LabAgentOptions { arguments, ..LabAgentOptions::default() }, |lab| {
         for (vip, pods) in [(WEB_V4, 6), (WEB_V6, 6), (FAR_V4, 4)] {
             let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(200).start(lab.client()?)?;
             load.wait_open(200, OPEN_WITHIN)?;
@@ -99,11 +103,8 @@ fn connections_reach_their_nodes_by_ip_in_ip() -> Result<()> {
             ensure!(report.by_pod().len() == pods, "every pod serves: {:?}", report.by_pod());
             ensure!(report.sources().into_keys().eq([client_address(vip)]), "{:?}", report.sources());
         }
-        ensure!(
-            counted(lab, "forwarded_ipip")? > 1000,
-            "most packets are for another node than they come to"
-        );
-        what_is_encapsulated_arrives(lab)?;
+        ensure!(counted(lab, "forwarded_ipip")? > 1000, "most packets enter at another node");
+        encapsulated_packets_arrive(lab)?;
         ensure!(counted(lab, "forwarded_l2")? == 0 && counted(lab, "forwarded_gue")? == 0);
         ensure!(counted(lab, "no_way")? == 0 && counted(lab, "too_big")? == 0);
         Ok(())
@@ -126,7 +127,7 @@ fn datagrams_of_a_flow_stay_on_one_pod() -> Result<()> {
     })
 }
 
-/// The other side of `lab_baseline::a_rehash_breaks_connections`.
+/// The counterpart of `lab_baseline::a_rehash_breaks_connections`.
 #[test]
 fn a_rehash_breaks_nothing() -> Result<()> {
     with_agents(|lab| {
@@ -145,9 +146,9 @@ fn a_rehash_breaks_nothing() -> Result<()> {
     })
 }
 
-/// What is in the kernel does not depend on the agent, and the next agent takes it over.
+/// The kernel state does not depend on the agent, and the next agent takes it over.
 #[test]
-fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
+fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
     with_agents(|lab| {
         let tcp = TcpLoad::to(SocketAddr::new(FAR_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
         let udp = UdpLoad::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).flows(20).start(lab.client()?)?;
@@ -158,11 +159,11 @@ fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
         }
         std::thread::sleep(Duration::from_secs(1));
         for node in lab.nodes()? {
-            node.start_agent(&AgentOptions::default())?;
+            node.start_agent(&LabAgentOptions::default())?;
             let status = node.status()?;
             ensure!(status["interfaces"][0]["mode"] == "native", "{}", status["interfaces"]);
             ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
-            ensure!(status["last"]["operations"] == 0, "nothing was different: {}", status["last"]);
+            ensure!(status["last"]["operations"] == 0, "nothing had changed: {}", status["last"]);
         }
         let (tcp, udp) = (tcp.finish()?, udp.finish()?);
         println!("{tcp}; {udp}");
@@ -172,9 +173,9 @@ fn agents_that_stop_die_and_come_back_cost_no_packet() -> Result<()> {
     })
 }
 
-/// Layer 2: the router finds a VIP by ARP, at one node, which carries packets to all.
+/// Layer 2: the router finds a VIP by ARP, at one node, which forwards packets to all.
 #[test]
-fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
+fn a_vip_answers_arp_and_ping() -> Result<()> {
     with_agents(|lab| {
         let router = lab.router()?;
         router.ip(&[format!("route replace {WEB_V4}/32 dev rack-a")])?;
@@ -183,9 +184,9 @@ fn a_vip_is_found_by_arp_and_answers_ping() -> Result<()> {
         let report = load.finish()?;
         println!("by ARP: {report}; {:?}", report.by_node(lab));
         ensure!(report.failed() == 0 && report.by_node(lab).len() == 3, "{report}");
-        ensure!(counted(lab, "arp_answered")? > 0, "nobody answered");
-        let neighbours = router.command("ip").args(["neigh", "show", &WEB_V4.to_string()]).text()?;
-        ensure!(neighbours.lines().count() == 1, "one node answers: {neighbours}");
+        ensure!(counted(lab, "arp_answered")? > 0, "no node replied");
+        let neighbors = router.command("ip").args(["neigh", "show", &WEB_V4.to_string()]).text()?;
+        ensure!(neighbors.lines().count() == 1, "one node must reply: {neighbors}");
         for vip in [WEB_V4, WEB_V6] {
             let ping = ["-c", "3", "-i", "0.2", "-W", "2", &vip.to_string()].map(str::to_owned);
             let text = lab.client()?.command("ping").args(&ping).text().context("ping")?;

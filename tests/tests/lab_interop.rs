@@ -1,4 +1,4 @@
-//! Agents as the neighbours of real routers: what FRR, BIRD, GoBGP and ExaBGP say of them.
+//! Tests of agents as peers of real routers: the views of FRR, BIRD, GoBGP and ExaBGP.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{bfd_profile, metallb};
 use fairlead_tests::peers::{
-    AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, both, hops, node_addresses,
-    start_agents,
+    AGENTS_AS, PeerEdit, PeerHost, ROUTERS_AS, RouterPeerEdit, advertisement, all_next_hops, both,
+    node_addresses, start_agents,
 };
 use fairlead_tests::routers::{
     BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, RouteOrigin, RouteView,
@@ -21,7 +21,7 @@ use ipnet::IpNet;
 use lb_dataplane::bfd::{BfdMaps, LastPacket};
 use serde_json::{Value, json};
 
-/// Sessions come up within seconds; a machine with other work to do takes longer.
+/// Sessions come up within seconds; a busy machine takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
@@ -62,7 +62,7 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
                 ensure!(session.detection == Duration::from_millis(300), "{session:?}");
             }
             for vip in [WEB_V4, WEB_V6] {
-                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+                wait_kernel_next_hops(router.host(), vip.into(), &all_next_hops(lab, vip)?, WITHIN)?;
             }
         }
         for node in lab.nodes()? {
@@ -72,11 +72,11 @@ fn every_router_sees_both_families_with_all_attributes() -> Result<()> {
             wait(WITHIN, || the_program_notes_bfd(&node, 4))?;
         }
         clients_are_served(lab)?;
-        drained_nodes_ask_for_other_ways(lab, &routers)
+        drained_nodes_set_graceful_shutdown(lab, &routers)
     })
 }
 
-/// One option a router: a secret, TTL security, multihop with BFD, and a restart helper.
+/// One option per router: a password, TTL security, multihop with BFD, and a restart helper.
 #[test]
 fn sessions_come_up_with_every_option() -> Result<()> {
     let topology = (1..=4).fold(web(), |topology, number| topology.router('a', number));
@@ -106,10 +106,10 @@ fn sessions_come_up_with_every_option() -> Result<()> {
             advertisement("all", |_| ()),
         ];
         let mut routers = Vec::new();
-        for (name, change, shape) in options {
+        for (name, change, edit) in options {
             let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
-            routers.push(Frr::start(&place.host, &place.config(lab, &shape)?)?);
+            routers.push(Frr::start(&place.host, &place.config(lab, &edit)?)?);
         }
         start_agents(lab, &objects)?;
         for router in &routers {
@@ -117,7 +117,7 @@ fn sessions_come_up_with_every_option() -> Result<()> {
                 router.wait_established(&address.to_string(), WITHIN)?;
             }
             for vip in [WEB_V4, WEB_V6] {
-                wait_kernel_next_hops(router.host(), vip.into(), &hops(lab, vip)?, WITHIN)?;
+                wait_kernel_next_hops(router.host(), vip.into(), &all_next_hops(lab, vip)?, WITHIN)?;
             }
         }
         for address in node_addresses(lab)?.into_iter().flat_map(both) {
@@ -129,15 +129,18 @@ fn sessions_come_up_with_every_option() -> Result<()> {
             let restarting = routers[3].session(&address.to_string())?;
             ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
             let time = restarting.restart_time.context("no restart time")?;
-            ensure!(time <= Duration::from_secs(10), "a longer one is a hole when the node dies: {time:?}");
+            ensure!(
+                time <= Duration::from_secs(10),
+                "a longer time blackholes traffic when the node dies: {time:?}"
+            );
         }
         Ok(())
     })
 }
 
-/// The wrong secret on one side: TCP never connects, and the other router's session does not care.
+/// With a wrong password on one side TCP never connects, and the other router's session is not affected.
 #[test]
-fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
+fn a_wrong_password_keeps_only_its_own_session_down() -> Result<()> {
     let topology = (1..=2).fold(web(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let places = [PeerHost::of(lab, "r1")?, PeerHost::of(lab, "r2")?];
@@ -159,14 +162,14 @@ fn a_wrong_secret_keeps_a_session_down_and_no_other() -> Result<()> {
     })
 }
 
-/// Internal sessions carry the local preference, and prefixes are as long as the advertisement says.
+/// Internal sessions carry the local preference, and prefixes have the advertisement's length.
 #[test]
-fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
+fn internal_peers_receive_the_local_preference_of_an_aggregate() -> Result<()> {
     web().router('a', 1).run(|lab| {
         let place = PeerHost::of(lab, "r1")?;
         let internal = |peer: RouterPeer| RouterPeer { asn: ROUTERS_AS, ..peer };
         let frr = Frr::start(&place.host, &place.config(lab, &internal)?)?;
-        // A pool must hold the whole aggregate: the lab's own holds just the addresses in use.
+        // A pool must contain the whole aggregate: the lab's own has only the addresses in use.
         let mut objects = vec![json!({
             "apiVersion": "metallb.io/v1beta1",
             "kind": "IPAddressPool",
@@ -187,24 +190,24 @@ fn internal_routers_see_the_local_preference_of_an_aggregate() -> Result<()> {
             for route in &routes {
                 ensure!(route.local_pref == Some(250) && route.as_path.is_empty(), "{route:?}");
             }
-            ensure!(frr.routes(host_prefix(prefix))?.is_empty(), "the address itself is announced too");
+            ensure!(frr.routes(host_prefix(prefix))?.is_empty(), "the address itself is advertised, too");
         }
         Ok(())
     })
 }
 
-/// `edge` is 64512:8.
+/// Returns the alias `edge` for 64512:8.
 fn aliases() -> Value {
     let spec = json!({ "communities": [{ "name": "edge", "value": "64512:8" }] });
     metallb("v1beta1", "Community", "aliases", &spec)
 }
 
-/// Takes the lab's own pool away; it comes with an L2Advertisement, which goes too.
+/// Removes the lab's own pool, with its L2Advertisement.
 fn replace_pool(lab: &Lab) -> Result<()> {
     Ok(fs::remove_file(lab.outside(&lab.manifests_directory().join("metallb.yaml")))?)
 }
 
-/// The program has seen each router say that the session is up.
+/// Checks that the program has noted state Up of each router.
 fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
     let notes = BfdMaps::open(&node.pins())?;
     let known = notes.discriminators()?;
@@ -216,10 +219,10 @@ fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
     Ok(())
 }
 
-/// Sessions with all nodes as the objects say, and from each a route for both addresses of the Service.
+/// Checks that the router has sessions with all nodes as configured, and from each the routes of the Service.
 fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     for addresses in node_addresses(lab)? {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let session = router.wait_established(&addresses.of(family).to_string(), WITHIN)?;
             ensure!(session.asn == AGENTS_AS && session.hold_time == Duration::from_secs(9), "{session:?}");
             ensure!(session.families == [family].into(), "{session:?}");
@@ -229,7 +232,7 @@ fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     }
     for vip in [WEB_V4, WEB_V6] {
         let routes = router.wait_routes(vip.into(), WITHIN, &|routes| routes.len() == NODES.len())?;
-        for hop in hops(lab, vip)? {
+        for hop in all_next_hops(lab, vip)? {
             let route =
                 routes.iter().find(|it| it.from == Some(hop)).with_context(|| format!("{routes:#?}"))?;
             ensure!(route.next_hops.first() == Some(&hop), "{route:?}");
@@ -241,7 +244,7 @@ fn sees_all_nodes(lab: &Lab, router: &dyn RouterDaemon) -> Result<()> {
     Ok(())
 }
 
-/// Clients are answered over the routes that the lab's router has learnt.
+/// Checks that clients are served over the routes that the lab's router has learnt.
 fn clients_are_served(lab: &Lab) -> Result<()> {
     for vip in [WEB_V4, WEB_V6] {
         let url = format!("http://{}/", SocketAddr::new(vip, 80));
@@ -250,35 +253,35 @@ fn clients_are_served(lab: &Lab) -> Result<()> {
             let curl = || lab.client()?.command("curl").args(["-sS", "-m", "5", "-g", &url]).text();
             pods.insert(wait(WITHIN, curl)?);
         }
-        ensure!(pods.len() > 1, "eight connections to {vip} met {pods:?}");
+        ensure!(pods.len() > 1, "eight connections to {vip} were served by {pods:?}");
     }
     Ok(())
 }
 
-/// The routes of a node that drains, and no others, carry RFC 8326's community.
-fn drained_nodes_ask_for_other_ways(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
+/// Checks that the routes of a draining node, and no others, carry the community of RFC 8326.
+fn drained_nodes_set_graceful_shutdown(lab: &Lab, routers: &[Box<dyn RouterDaemon>]) -> Result<()> {
     lab.node(NODES[0])?.fairlead(&["drain", "--no-wait"])?;
     let drained = lab.node(NODES[0])?.spec().addresses();
     for router in routers {
         let is_asked = |routes: &[RouteView]| {
             let asked = routes.iter().filter(|route| route.communities.contains(&(65535, 0)));
-            asked.map(|route| route.from).eq([Some(drained.of(IpFamily::V4))])
+            asked.map(|route| route.from).eq([Some(drained.of(IpVersion::V4))])
         };
         router.wait_routes(WEB_V4.into(), WITHIN, &is_asked)?;
     }
     Ok(())
 }
 
-/// The one address of a Service in a prefix of this test.
+/// Returns the one address of a Service in a prefix of this test.
 fn host_prefix(prefix: IpNet) -> IpNet {
     if prefix.addr().is_ipv4() { WEB_V4.into() } else { WEB_V6.into() }
 }
 
-/// Three nodes with two pods each, and the Service `web` on them.
+/// Returns three nodes with two pods each, and the Service `web` on them.
 fn web() -> Topology {
     let mut topology = Topology::empty();
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

@@ -1,12 +1,13 @@
-//! Every option of a session with every router that has it; FRR's stand in `lab_interop.rs`.
+//! Tests of every session option with every router that supports it; those of FRR are in `lab_interop.rs`.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fairlead_tests::lab::{Lab, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{ExternalPolicy, Lab, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::bfd_profile;
 use fairlead_tests::peers::{
-    AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, both, hops, node_addresses, start_agents,
+    AGENTS_AS, PeerEdit, PeerHost, RouterPeerEdit, advertisement, all_next_hops, both, node_addresses,
+    start_agents,
 };
 use fairlead_tests::routers::{
     BfdTimers, Bird, Exabgp, Gobgp, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer,
@@ -16,7 +17,7 @@ use serde_json::json;
 const WITHIN: Duration = Duration::from_secs(30);
 const BFD: Duration = Duration::from_millis(100);
 
-/// The host of the router, and both sides of the option.
+/// The router's host, and both sides of the option.
 type Row = (&'static str, PeerEdit, RouterPeerEdit);
 
 const SECRET: Row = ("r1", |spec| spec["password"] = json!("secret"), |peer| peer.password("secret"));
@@ -28,7 +29,7 @@ const RESTART: Row = (
     |spec| spec["enableGracefulRestart"] = json!(true),
     |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer },
 );
-/// Over several hops, and watched.
+/// Multihop with BFD.
 const WATCHED: Row = (
     "r3",
     |spec| {
@@ -39,7 +40,7 @@ const WATCHED: Row = (
 );
 
 #[test]
-fn bird_takes_every_option() -> Result<()> {
+fn bird_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, WATCHED, RESTART],
         |place, config| Bird::start(&place.host, config),
@@ -54,7 +55,7 @@ fn bird_takes_every_option() -> Result<()> {
 }
 
 #[test]
-fn gobgp_takes_every_option() -> Result<()> {
+fn gobgp_supports_every_session_option() -> Result<()> {
     with_each(
         &[SECRET, TTL, MULTIHOP, RESTART],
         |place, config| Gobgp::start(&place.host, config),
@@ -62,9 +63,9 @@ fn gobgp_takes_every_option() -> Result<()> {
     )
 }
 
-/// Agents open the sessions: it listens, and does not connect.
+/// Agents open the sessions: ExaBGP listens, and does not connect.
 #[test]
-fn exabgp_takes_every_option() -> Result<()> {
+fn exabgp_supports_every_session_option() -> Result<()> {
     let start = |place: &PeerHost, config: &RouterConfig| {
         let mut listening = config.clone();
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
@@ -73,7 +74,8 @@ fn exabgp_takes_every_option() -> Result<()> {
     with_each(&[SECRET, TTL, MULTIHOP], start, |_, _| Ok(()))
 }
 
-/// A router of this kind for each option, all at once: sessions of both families come up, and the routes are there.
+/// Starts a router of this kind for each option, all at once: sessions of both families must come up, and the
+/// routes arrive.
 fn with_each<R: RouterDaemon>(
     rows: &[Row],
     start: impl Fn(&PeerHost, &RouterConfig) -> Result<R>,
@@ -81,16 +83,16 @@ fn with_each<R: RouterDaemon>(
 ) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=4).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
-        // Over several hops, BIRD sends with the TTL of any packet.
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
+        // In multihop sessions, BIRD sends with the default TTL.
         let mut watched = bfd_profile("watched", BfdTimers::every(BFD));
         watched["spec"]["minimumTtl"] = json!(64);
         let mut objects = vec![watched, advertisement("all", |_| ())];
         let mut routers = Vec::new();
-        for (name, change, shape) in rows {
+        for (name, change, edit) in rows {
             let place = PeerHost::of(lab, name)?;
             objects.extend(place.peers(name, AGENTS_AS, change));
-            routers.push(start(&place, &place.config(lab, shape)?)?);
+            routers.push(start(&place, &place.config(lab, edit)?)?);
         }
         start_agents(lab, &objects)?;
         for router in &routers {
@@ -98,9 +100,9 @@ fn with_each<R: RouterDaemon>(
                 router.wait_established(&address.to_string(), WITHIN)?;
             }
             for vip in [WEB_V4, WEB_V6] {
-                let hops = hops(lab, vip)?;
+                let all_next_hops = all_next_hops(lab, vip)?;
                 router.wait_routes(vip.into(), WITHIN, &|routes| {
-                    routes.iter().filter_map(|route| route.from).eq(hops.iter().copied())
+                    routes.iter().filter_map(|route| route.from).eq(all_next_hops.iter().copied())
                 })?;
             }
         }

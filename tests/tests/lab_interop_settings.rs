@@ -1,8 +1,8 @@
-//! What a BGPPeer may set, and what may be set wrong, with real routers: one node has a session for each with FRR and
-//! with BIRD at once, and those that stay down say why. GoBGP, ExaBGP and routers without capabilities beside them.
+//! Tests of BGPPeer settings, correct and wrong, with real routers: one node has a session for each with FRR
+//! and with BIRD at once, and those that stay down report why. Also GoBGP, ExaBGP and routers without
+//! capabilities.
 //!
-//! Each session has an address of its own on both sides: a router tells its neighbors by their address, and a node
-//! its peers by theirs.
+//! Each session has an address of its own on both sides, because routers and nodes identify peers by address.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{NAMESPACE, bfd_profile, metallb, yaml};
 use fairlead_tests::peers::{AGENTS_AS, ROUTERS_AS};
 use fairlead_tests::routers::fake::{FakeBehavior, FakeRouter};
@@ -21,17 +21,17 @@ use fairlead_tests::routers::{
 use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(40);
-/// The number that one router knows the node by.
+/// The AS number by which one router knows the node.
 const LOCAL_AS: u32 = 4_200_000_077;
-/// An AS number that nobody has.
+/// An AS number that no router has.
 const NOBODYS_AS: u32 = 4_200_000_099;
-/// Of routers that know AS numbers of two octets only.
+/// The AS number of routers with two-octet AS numbers only.
 const OLD_AS: u32 = 64_513;
 const ROUTER_ID: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
 /// Attempts after which a router that waits after an error has reset some.
 const ATTEMPTS: u64 = 4;
 
-/// A session: its name, what its BGPPeer says, what the router has instead of the usual.
+/// A session: its name, and edits of the BGPPeer and of the router's configuration.
 type Row = (&'static str, fn(&mut Value), fn(RouterPeer) -> RouterPeer);
 
 /// Sessions that come up.
@@ -59,23 +59,23 @@ const UP: [Row; 7] = [
     ),
 ];
 
-/// Those that stay down, because of what the router has: another AS number, or IPv6 alone.
+/// Sessions that stay down because of the router's configuration: another AS number, or IPv6 only.
 const WRONG: [Row; 5] = [
-    ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), waits),
-    ("wrong-internal", |spec| dynamic(spec, "internal"), waits),
+    ("wrong-peer", |spec| spec["peerASN"] = json!(NOBODYS_AS), with_error_wait),
+    ("wrong-internal", |spec| dynamic(spec, "internal"), with_error_wait),
     (
         "wrong-external",
         |spec| {
             dynamic(spec, "external");
             spec["myASN"] = json!(ROUTERS_AS);
         },
-        |peer| RouterPeer { asn: ROUTERS_AS, ..waits(peer) },
+        |peer| RouterPeer { asn: ROUTERS_AS, ..with_error_wait(peer) },
     ),
-    ("wrong-own", |_| (), |peer| RouterPeer { asn: NOBODYS_AS, ..waits(peer) }),
-    ("no-family", |_| (), |peer| RouterPeer { families: vec![IpFamily::V6], ..waits(peer) }),
+    ("wrong-own", |_| (), |peer| RouterPeer { asn: NOBODYS_AS, ..with_error_wait(peer) }),
+    ("no-family", |_| (), |peer| RouterPeer { families: vec![IpVersion::V6], ..with_error_wait(peer) }),
 ];
 
-/// Those that stay down until their Secret changes, or come up without what they ask for.
+/// Sessions that stay down until their Secret changes, or come up without BFD.
 const OTHERS: [Row; 2] = [
     ("rotated", |spec| spec["passwordSecret"] = json!({ "name": "rotated" }), |peer| peer.password("theirs")),
     ("unwatched", |spec| spec["bfdProfile"] = json!("fast"), |peer| peer),
@@ -86,19 +86,19 @@ fn dynamic(spec: &mut Value, side: &str) {
     spec["dynamicASN"] = json!(side);
 }
 
-/// As BIRD does where it is not told otherwise: so it resets all attempts but the first.
-fn waits(peer: RouterPeer) -> RouterPeer {
+/// Sets BIRD's default wait after an error, with which it resets all attempts but the first.
+fn with_error_wait(peer: RouterPeer) -> RouterPeer {
     RouterPeer { error_wait: 60, ..peer }
 }
 
 #[test]
-fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Result<()> {
+fn every_setting_works_with_frr_and_bird_and_wrong_ones_are_reported() -> Result<()> {
     topology(2).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().chain(WRONG).chain(OTHERS).collect();
-        let places = [PeerHost::of(lab, 1, "frr")?, PeerHost::of(lab, 2, "bird")?];
+        let places = [RouterHost::of(lab, 1, "frr")?, RouterHost::of(lab, 2, "bird")?];
         let frr = Frr::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let bird = Bird::start(lab.host("r2")?, &places[1].router(lab, &rows, &[])?)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &frr), (&places[1], &bird)];
         let mut objects = vec![
             secret("kept", "theirs"),
             secret("rotated", "ours"),
@@ -106,17 +106,17 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
         ];
         for place in &places {
             objects.extend(place.peers(&rows));
-            objects.push(place.stranger(rows.len()));
+            objects.push(place.unknown_peer(rows.len()));
         }
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab, "bgp.yaml", &objects)?;
+        node.start_agent(&LabAgentOptions::default())?;
         for (place, router) in routers {
             settings_are_used(place, router, &node)?;
             wrong_numbers_are_named(place, &node)?;
             let session = node.session(&place.name("unwatched"))?;
             ensure!(session["state"] == "established", "{session}");
-            a_stranger_is_tried_as_often_as_connect_time_says(place, rows.len(), &node)?;
+            an_unknown_peer_is_retried_every_connect_time(place, rows.len(), &node)?;
         }
         wait(WITHIN, || {
             let problems = bgp(&node)?["problems"].to_string();
@@ -128,17 +128,17 @@ fn every_setting_works_with_frr_and_bird_and_every_wrong_one_is_named() -> Resul
     })
 }
 
-/// GoBGP and ExaBGP say it in other ways than FRR and BIRD.
+/// GoBGP and ExaBGP reject differently than FRR and BIRD.
 #[test]
-fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
+fn wrong_as_numbers_of_gobgp_and_exabgp_are_reported() -> Result<()> {
     topology(4).run(|lab| {
         let rows: Vec<Row> = UP.into_iter().take(1).chain(WRONG).collect();
-        let places = [PeerHost::of(lab, 1, "gobgp")?, PeerHost::of(lab, 2, "exabgp")?];
+        let places = [RouterHost::of(lab, 1, "gobgp")?, RouterHost::of(lab, 2, "exabgp")?];
         let gobgp = Gobgp::start(lab.host("r1")?, &places[0].router(lab, &rows, &[])?)?;
         let mut listening = places[1].router(lab, &rows, &[])?;
         listening.peers.iter_mut().for_each(|peer| peer.passive = true);
         let exabgp = Exabgp::start(lab.host("r2")?, &listening)?;
-        let routers: [(&PeerHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
+        let routers: [(&RouterHost, &dyn RouterDaemon); 2] = [(&places[0], &gobgp), (&places[1], &exabgp)];
         let old = old_routers(lab)?;
         let mut objects: Vec<Value> = places.iter().flat_map(|place| place.peers(&rows)).collect();
         objects.extend(old.iter().map(|(name, address, _)| {
@@ -148,18 +148,18 @@ fn gobgp_and_exabgp_with_wrong_numbers_are_named_too() -> Result<()> {
             metallb("v1beta2", "BGPPeer", name, &spec)
         }));
         let node = lab.node("n1")?;
-        give(lab, "bgp.yaml", &objects)?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab, "bgp.yaml", &objects)?;
+        node.start_agent(&LabAgentOptions::default())?;
         for (place, router) in routers {
             router.wait_established(&place.ours(0).to_string(), WITHIN)?;
             wrong_numbers_are_named(place, &node)?;
         }
-        routers_that_refuse_capabilities_are_spoken_to(&node, &old)
+        routers_without_capabilities_get_sessions(&node, &old)
     })
 }
 
-/// The router sees of each session what was set.
-fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
+/// Checks that the router sees each session as configured.
+fn settings_are_used(place: &RouterHost, router: &dyn RouterDaemon, node: &LabNode<'_>) -> Result<()> {
     let session = |number: usize| router.wait_established(&place.ours(number).to_string(), WITHIN);
     let as_path = |number: usize| -> Result<Vec<u32>> {
         let from = place.ours(number).into();
@@ -189,12 +189,12 @@ fn settings_are_used(place: &PeerHost, router: &dyn RouterDaemon, node: &LabNode
     let before = keepalives()?;
     thread::sleep(Duration::from_secs(4));
     let sent = keepalives()? - before;
-    ensure!((3..=6).contains(&sent), "{sent} KEEPALIVEs in 4 s, one a second was asked for");
+    ensure!((3..=6).contains(&sent), "{sent} KEEPALIVEs in 4 s instead of one per second");
     Ok(())
 }
 
-/// Whatever the router does on later attempts, the first reason stands.
-fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
+/// Checks the reported reasons: the first one stays, whatever the router does on later attempts.
+fn wrong_numbers_are_named(place: &RouterHost, node: &LabNode<'_>) -> Result<()> {
     let wanted = [
         ("wrong-peer", format!("AS number is {ROUTERS_AS}; peerASN is {NOBODYS_AS}"), "set peerASN to 42"),
         (
@@ -208,7 +208,7 @@ fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
             "bad peer AS (2/2)".to_owned(),
             "expects another AS number of this node than 4200000001",
         ),
-        // Whoever reads the other's OPEN first says so.
+        // The side that reads the other's OPEN first reports it.
         ("no-family", String::new(), "activate the address family for this node on the router"),
     ];
     for (name, error, advice) in wanted {
@@ -224,8 +224,8 @@ fn wrong_numbers_are_named(place: &PeerHost, node: &LabNode<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The log says the same, once for every kind of failure.
-fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result<()> {
+/// Checks that the log says the same, once for every kind of failure.
+fn the_log_explains_each_once(node: &LabNode<'_>, places: &[RouterHost]) -> Result<()> {
     let log = node.agent_log();
     for place in places {
         for (name, advice) in [("wrong-peer", "set peerASN to"), ("wrong-internal", "dynamicASN to external")]
@@ -239,16 +239,17 @@ fn the_log_explains_each_once(node: &LabNode<'_>, places: &[PeerHost]) -> Result
     Ok(())
 }
 
-/// No two attempts are further apart than `connectTime`, and the advice names what a router does that has no such peer.
-fn a_stranger_is_tried_as_often_as_connect_time_says(
-    place: &PeerHost,
+/// Checks that attempts are no further apart than `connectTime`, and that the advice describes a router
+/// without such a peer.
+fn an_unknown_peer_is_retried_every_connect_time(
+    place: &RouterHost,
     number: usize,
     node: &LabNode<'_>,
 ) -> Result<()> {
-    let name = place.name("stranger");
+    let name = place.name("unknown-node");
     let attempts =
         || -> Result<u64> { node.session(&name)?["counters"]["connects"].as_u64().context("no counter") };
-    // By then it would be four seconds to the next, and then eight, if they doubled further.
+    // If delays doubled further, the next would be four seconds, and then eight.
     wait(WITHIN, || {
         ensure!(attempts()? >= ATTEMPTS);
         Ok(())
@@ -263,11 +264,12 @@ fn a_stranger_is_tried_as_often_as_connect_time_says(
     Ok(())
 }
 
-/// The session with the wrong password comes up with the right one, in the same agent; its neighbors do not notice.
+/// Checks that the session with the wrong password comes up with the right one, in the same agent, and the
+/// other sessions are not disturbed.
 fn a_secret_is_rotated(
     lab: &Lab,
     node: &LabNode<'_>,
-    routers: &[(&PeerHost, &dyn RouterDaemon); 2],
+    routers: &[(&RouterHost, &dyn RouterDaemon); 2],
     objects: &mut [Value],
 ) -> Result<()> {
     let number = UP.len() + WRONG.len();
@@ -280,7 +282,7 @@ fn a_secret_is_rotated(
         })?;
     }
     objects[1] = secret("rotated", "theirs");
-    give(lab, "bgp.yaml", objects)?;
+    write_objects(lab, "bgp.yaml", objects)?;
     for (place, router) in routers {
         router.wait_established(&place.ours(number).to_string(), WITHIN)?;
         for (name, ..) in UP {
@@ -291,21 +293,21 @@ fn a_secret_is_rotated(
     Ok(())
 }
 
-/// Routers that know no capabilities, or not all.
+/// Starts routers that support no capabilities, or not all.
 fn old_routers(lab: &Lab) -> Result<Vec<(&'static str, Ipv4Addr, FakeRouter)>> {
     let manners = [
-        ("without-capabilities", "r3", FakeBehavior::TakesNoParameters),
-        ("without-extended-message", "r4", FakeBehavior::TakesNoExtendedMessages),
+        ("without-capabilities", "r3", FakeBehavior::RejectsParameters),
+        ("without-extended-message", "r4", FakeBehavior::RejectsExtendedMessages),
     ];
-    let start = |(name, host, manner)| -> Result<_> {
+    let start = |(name, host, behavior)| -> Result<_> {
         let address = lab.topology().find_router(host)?.addresses().v4;
-        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, manner)?))
+        Ok((name, address, FakeRouter::start(lab.host(host)?, OLD_AS, address, behavior)?))
     };
     manners.into_iter().map(start).collect()
 }
 
-/// RFC 5492 section 3: the second OPEN goes without what was refused, and the session stays.
-fn routers_that_refuse_capabilities_are_spoken_to(
+/// RFC 5492 section 3: the second OPEN omits what was rejected, and the session stays up.
+fn routers_without_capabilities_get_sessions(
     node: &LabNode<'_>,
     old: &[(&str, Ipv4Addr, FakeRouter)],
 ) -> Result<()> {
@@ -331,15 +333,15 @@ fn routers_that_refuse_capabilities_are_spoken_to(
     Ok(())
 }
 
-/// A router, and where its sessions with the node end.
-struct PeerHost {
+/// A router, and the addresses of its sessions with the node.
+struct RouterHost {
     kind: &'static str,
     number: u8,
     router_id: Ipv4Addr,
 }
 
-impl PeerHost {
-    /// That of `r<number>`, with an address a session on both sides.
+impl RouterHost {
+    /// Sets up `r<number>`, with an address per session on both sides.
     fn of(lab: &Lab, number: u8, kind: &'static str) -> Result<Self> {
         let host = format!("r{number}");
         let router_id = lab.topology().find_router(&host)?.addresses().v4;
@@ -351,34 +353,34 @@ impl PeerHost {
         Ok(place)
     }
 
-    /// The node's end of a session.
+    /// Returns the node's address of a session.
     fn ours(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 20 + 20 * self.number + session as u8)
     }
 
-    /// The router's end.
+    /// Returns the router's address of a session.
     fn theirs(&self, session: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 1, 0, 80 + 20 * self.number + session as u8)
     }
 
-    /// The name of a BGPPeer.
+    /// Returns the name of a BGPPeer.
     fn name(&self, row: &str) -> String {
         format!("{}-{row}", self.kind)
     }
 
-    /// The router's side.
+    /// Returns the router's configuration.
     fn router(&self, lab: &Lab, rows: &[Row], more: &[RouterPeer]) -> Result<RouterConfig> {
-        ensure!(lab.nodes()?.len() == 1, "each session has one node");
+        ensure!(lab.nodes()?.len() == 1, "each session needs exactly one node");
         let mut config = RouterConfig::new(ROUTERS_AS, self.router_id);
-        for (number, (_, _, shape)) in rows.iter().enumerate() {
+        for (number, (_, _, edit)) in rows.iter().enumerate() {
             let peer = RouterPeer::at(self.ours(number), AGENTS_AS).source(self.theirs(number));
-            config = config.peer(shape(peer));
+            config = config.peer(edit(peer));
         }
         config.peers.extend(more.iter().cloned());
         Ok(config)
     }
 
-    /// The node's side.
+    /// Returns the node's BGPPeers.
     fn peers(&self, rows: &[Row]) -> Vec<Value> {
         let peer = |(number, (name, change, _)): (usize, &Row)| {
             let mut spec = spec(self.ours(number), self.theirs(number));
@@ -388,11 +390,11 @@ impl PeerHost {
         rows.iter().enumerate().map(peer).collect()
     }
 
-    /// A peer whose router does not have this node's address as a neighbor.
-    fn stranger(&self, session: usize) -> Value {
+    /// Returns a peer whose router does not have this node's address configured.
+    fn unknown_peer(&self, session: usize) -> Value {
         let mut spec = spec(self.ours(session), self.theirs(session));
         spec["connectTime"] = json!("2s");
-        metallb("v1beta2", "BGPPeer", &self.name("stranger"), &spec)
+        metallb("v1beta2", "BGPPeer", &self.name("unknown-node"), &spec)
     }
 }
 
@@ -417,7 +419,7 @@ fn secret(name: &str, password: &str) -> Value {
     })
 }
 
-fn give(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
+fn write_objects(lab: &Lab, file: &str, objects: &[Value]) -> Result<()> {
     let all = metallb("v1beta1", "BGPAdvertisement", "all", &json!({}));
     let text = yaml(objects) + &yaml(&[all]);
     Ok(fs::write(lab.outside(&lab.manifests_directory().join(file)), text)?)
@@ -427,7 +429,7 @@ fn bgp(node: &LabNode<'_>) -> Result<Value> {
     Ok(serde_json::from_str(&node.fairlead(&["status", "bgp", "-o", "json"])?)?)
 }
 
-/// What the agent says of a session.
+/// Access to the agent's status of a session.
 trait Sessions {
     fn session(&self, peer: &str) -> Result<Value>;
 }
@@ -440,9 +442,9 @@ impl Sessions for LabNode<'_> {
     }
 }
 
-/// A node with a pod of the Service `web`, and routers beside it.
+/// Returns a node with a pod of the Service `web`, and additional routers.
 fn topology(routers: u8) -> Topology {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
     let topology = (1..=routers).fold(topology, |topology, number| topology.router('a', number));
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

@@ -1,4 +1,5 @@
-//! The whole of it on an API server: objects go in, a controller gives addresses, agents announce, connections live.
+//! End-to-end tests on an API server: objects are created, a controller allocates addresses, agents advertise
+//! them, connections survive.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,10 +12,10 @@ use fairlead_tests::kubernetes::{
 use fairlead_tests::traffic::UdpReport;
 
 #[test]
-fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Result<()> {
+fn services_get_addresses_routes_and_connections_that_survive_restarts() -> Result<()> {
     topology().run(|lab| {
         let mut cluster = KubernetesLab::start(lab)?;
-        cluster.is_told_what_it_got()?;
+        cluster.check_assignments()?;
 
         let load = ServiceLoad::start(&cluster, |_| true)?;
         cluster.scale(&["n1-3", "n3-3"], true)?;
@@ -23,16 +24,16 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
         cluster.wait_served_by(&["n1-2", "n1-3", "n3-2", "n3-3"])?;
         cluster.scale(&["n2-2"], true)?;
         cluster.wait_served_by(&["n1-2", "n1-3", "n2-2", "n3-2", "n3-3"])?;
-        load.stands("endpoints came and went")?;
+        load.check_alive("endpoints came and went")?;
 
         cluster.restart_controller()?;
-        load.stands("another controller leads")?;
+        load.check_alive("another controller leads")?;
         for node in NODES {
             cluster.restart_agent(node)?;
-            load.stands(&format!("another agent runs on {node}"))?;
+            load.check_alive(&format!("another agent runs on {node}"))?;
         }
 
-        // A pod that is gone takes its own connections along, and no others.
+        // A deleted pod breaks its own connections, and no others.
         cluster.scale(&["n3-2"], false)?;
         lab.kill_pod("n3-2")?;
         sleep(A_WHILE);
@@ -43,25 +44,25 @@ fn services_get_addresses_routes_and_connections_that_outlive_restarts() -> Resu
 }
 
 #[test]
-fn a_deleted_service_takes_its_routes_and_no_others() -> Result<()> {
+fn a_deleted_service_withdraws_only_its_own_routes() -> Result<()> {
     topology().run(|lab| {
         let cluster = KubernetesLab::start(lab)?;
-        let gone = cluster.addresses_of("goes")?;
-        let load = ServiceLoad::start(&cluster, |name| name != "goes")?;
-        let before = cluster.routes(|name| name != "goes")?;
-        cluster.plane.delete_service("goes")?;
+        let gone = cluster.addresses_of("removed")?;
+        let load = ServiceLoad::start(&cluster, |name| name != "removed")?;
+        let before = cluster.routes(|name| name != "removed")?;
+        cluster.plane.delete_service("removed")?;
         for address in gone {
-            cluster.upstream.wait_next_hops(&[address], &[], WITHIN)?;
+            cluster.frr_router.wait_next_hops(&[address], &[], WITHIN)?;
         }
         sleep(A_WHILE);
-        ensure!(cluster.routes(|name| name != "goes")? == before);
+        ensure!(cluster.routes(|name| name != "removed")? == before);
         load.finish(|_| false).map(drop)
     })
 }
 
-/// The loss of a run is what the machine's load makes of it: the same run without restarts is what it is held against.
+/// Losses depend on the machine's load, so a run with restarts is compared with the same run without.
 #[test]
-fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
+fn twenty_restarts_of_the_api_server_change_no_route_and_lose_no_datagram() -> Result<()> {
     const RESTARTS: u32 = 20;
     const AWAY: Duration = Duration::from_millis(300);
     const BACK: Duration = Duration::from_millis(700);
@@ -70,15 +71,15 @@ fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
         let run =
             |cluster: &mut KubernetesLab<'_>, step: fn(&mut ControlPlane) -> Result<()>| -> Result<u64> {
                 let load = ServiceLoad::start(cluster, |_| true)?;
-                // What ends the first table of a session may still be on its way.
+                // The End-of-RIB of a session may still be on its way.
                 sleep(A_WHILE);
-                let before = cluster.told()?;
+                let before = cluster.bgp_counters()?;
                 for _ in 0..RESTARTS {
                     step(&mut cluster.plane)?;
                     sleep(BACK);
                 }
-                let after = cluster.told()?;
-                ensure!(after == before, "the router was told something: {before:?}, then {after:?}");
+                let after = cluster.bgp_counters()?;
+                ensure!(after == before, "the router received updates: {before:?}, then {after:?}");
                 let (tcp, udp) = load.end()?;
                 ensure!(tcp.iter().all(|report| report.failed() == 0), "{}", words(&tcp));
                 let sent: u64 = udp.iter().map(UdpReport::sent).sum();
@@ -92,17 +93,13 @@ fn an_api_server_that_restarts_twenty_times_costs_nothing() -> Result<()> {
         })?;
         let written = cluster.writes();
         let restarted = run(&mut cluster, |plane| plane.restart(AWAY))?;
-        ensure!(restarted <= calm, "{restarted} datagrams lost, and {calm} without restarts");
+        ensure!(restarted <= calm, "{restarted} datagrams lost, but {calm} without restarts");
         ensure!(cluster.writes() == written, "maps were written");
-        // All have found the server again: a Service that comes now is served.
-        let late = cluster.late_service("late")?;
+        // All have reconnected to the server: a new Service is served.
+        let late = cluster.create_service("late")?;
         let late_comes = Instant::now();
-        cluster.upstream.wait_next_hops(&[late], &NODES, WATCHED_AGAIN_WITHIN)?;
-        println!(
-            "{}: a Service made after it all was announced {:.1?} later",
-            cluster.plane,
-            late_comes.elapsed()
-        );
+        cluster.frr_router.wait_next_hops(&[late], &NODES, WATCHED_AGAIN_WITHIN)?;
+        println!("{}: a new Service was advertised {:.1?} later", cluster.plane, late_comes.elapsed());
         Ok(())
     })
 }

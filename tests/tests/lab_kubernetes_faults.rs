@@ -1,4 +1,4 @@
-//! Agents, routes and connections while the API server fails in every way.
+//! A test of agents, routes and connections under every fault of the API server.
 
 use std::time::Duration;
 
@@ -6,6 +6,6 @@ use anyhow::Result;
 use fairlead_tests::kubernetes::{KubernetesLab, topology};
 
 #[test]
-fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection() -> Result<()> {
-    topology().run(|lab| KubernetesLab::start(lab)?.bear_with_the_server(Duration::ZERO))
+fn no_server_fault_changes_a_route_or_breaks_a_connection() -> Result<()> {
+    topology().run(|lab| KubernetesLab::start(lab)?.endure_server_faults(Duration::ZERO))
 }

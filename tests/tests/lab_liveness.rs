@@ -1,4 +1,5 @@
-//! How soon a node is found dead, and how nobody is when it is only the agents that stand still.
+//! Tests of liveness detection: how soon a node is detected dead, and that suspended agents cause no dead
+//! nodes.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,75 +12,75 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::events::{Carrier, EventLoad, EventScenario, INITIAL_NODES, cluster};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, LabServiceSpec};
-use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy, WEB_V4, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_dataplane::mapped_tables::LivenessCells;
 use nix::sys::signal::Signal;
 
-/// What is measured here is measured alone.
+/// Serializes the tests of this file, which measure times.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Agents that stand still stop the clock by which nodes die, and take nothing else with them.
+/// Suspended agents stop the liveness clock, and affect nothing else.
 #[test]
-fn agents_that_stand_still_change_nothing() -> Result<()> {
+fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
-        let crowd = EventLoad::gather(lab)?;
-        stage.drain("n2", false)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
+        let load = EventLoad::start(lab)?;
+        scenario.drain("n2", false)?;
         sleep(Duration::from_millis(500));
-        // A next hop that drains takes new flows no more than others do.
+        // A draining next hop gets no new flows either.
         new_flows_avoid(lab, "n2")?;
         signal_all(lab, Signal::SIGSTOP)?;
         sleep(Duration::from_millis(100));
         let before = views(lab)?;
-        ensure!(before.iter().all(View::is_as_it_should_be), "{before:?}");
+        ensure!(before.iter().all(View::is_expected), "{before:?}");
         sleep(Duration::from_secs(seconds) / 2);
-        stage.route(&["n3", "n1"])?;
+        scenario.route(&["n3", "n1"])?;
         new_flows_avoid(lab, "n2")?;
         sleep(Duration::from_secs(seconds) / 2);
-        ensure!(views(lab)? == before, "while agents stood still: {before:?} became {:?}", views(lab)?);
+        ensure!(views(lab)? == before, "while agents were suspended: {before:?} became {:?}", views(lab)?);
         signal_all(lab, Signal::SIGCONT)?;
         sleep(Duration::from_secs(1));
         let after = views(lab)?;
         for (before, after) in iter::zip(&before, &after) {
             let ticks = after.clock.wrapping_sub(before.clock);
             ensure!((10..=110).contains(&ticks), "{}: a second was {ticks} ticks", after.node);
-            ensure!(after.is_as_it_should_be(), "{after:?}");
+            ensure!(after.is_expected(), "{after:?}");
         }
-        ensure!(lab.node("n2")?.status()?["draining"] == true, "n2 has forgotten that it drains");
+        ensure!(lab.node("n2")?.status()?["draining"] == true, "n2 is no longer draining");
         new_flows_avoid(lab, "n2")?;
-        let toll = crowd.disperse()?;
-        println!("all agents stood still for {seconds} s: {toll}");
-        ensure!(toll.broken() == 0, "{toll}");
+        let report = load.finish()?;
+        println!("all agents were suspended for {seconds} s: {report}");
+        ensure!(report.broken() == 0, "{report}");
         Ok(())
     })
 }
 
-/// A drain is not over because its agent is: it is in what the program answers to probes.
+/// A drain does not end with its agent: it is part of the program's answers to probes.
 #[test]
-fn a_drain_outlives_its_agent() -> Result<()> {
+fn a_drain_survives_the_agents_end() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     cluster().run(|lab| {
-        let stage = EventScenario::set(lab, Carrier::Fairlead)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         let node = lab.node("n2")?;
-        stage.drain("n2", false)?;
+        scenario.drain("n2", false)?;
         sleep(Duration::from_millis(300));
         node.kill_agent()?;
         new_flows_avoid(lab, "n2")?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         sleep(Duration::from_millis(300));
-        ensure!(node.status()?["draining"] == true, "the next agent does not know of the drain");
+        ensure!(node.status()?["draining"] == true, "the next agent does not continue the drain");
         new_flows_avoid(lab, "n2")
     })
 }
 
-/// What a node's cells say: the clock, and of every other node whether it is alive and whether it drains.
+/// A node's liveness cells: the clock, and for every other node whether it is alive and whether it drains.
 #[derive(Debug, PartialEq, Eq)]
 struct View {
     node: &'static str,
@@ -88,19 +89,19 @@ struct View {
 }
 
 impl View {
-    fn is_as_it_should_be(&self) -> bool {
+    fn is_expected(&self) -> bool {
         self.others.iter().all(|(name, state)| *state == (true, name == "n2"))
     }
 }
 
-/// Read past the agents.
+/// Reads the cells without the agents.
 fn views(lab: &Lab) -> Result<Vec<View>> {
     INITIAL_NODES
         .into_iter()
         .map(|node| {
             let cells = LivenessCells::open(&lab.node(node)?.pins())?;
             let clock = cells.clock();
-            // Nodes are numbered in the order of their names, the own one first.
+            // Node indices are in the order of the names, the own one first.
             let others = INITIAL_NODES.into_iter().filter(|other| *other != node);
             let of = |(index, name): (u16, &str)| {
                 let cell = cells.of(index);
@@ -124,7 +125,7 @@ fn new_flows_avoid(lab: &Lab, node: &str) -> Result<()> {
     Ok(())
 }
 
-/// Liveness at work: probe interval and multiplier, and how many Services there are.
+/// A setting of liveness detection: probe interval and multiplier, and the number of Services.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     interval: u32,
@@ -139,18 +140,18 @@ const SETTINGS: [Setting; 4] = [
     Setting { interval: 10, multiplier: 3, services: 2001 },
 ];
 const TRIES: usize = 7;
-/// The clock ticks in fifths of an interval, so a death is seen up to one tick late.
+/// The clock ticks in fifths of an interval, so a death is detected up to one tick late.
 const TICK: Duration = Duration::from_millis(10);
-/// Threads of three agents, a client and three servers on two cores: how late one of them may come to its turn.
+/// The scheduling delay of threads of three agents, a client and three servers on two cores.
 const CORES: Duration = Duration::from_millis(30);
 
-/// Nothing is written for a node's death, so it costs the same whatever there is.
+/// A node's death needs no map writes, so detection does not depend on the number of Services.
 #[test]
-fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
+fn a_dead_node_is_detected_within_the_probe_timeout() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["probes", "Services", "least ms", "half ms", "most ms", "blur ms", "probes lost"]);
+    table.set_header(["probes", "Services", "min ms", "median ms", "max ms", "error ms", "probes lost"]);
     for setting in SETTINGS {
         let outages = measure(setting)?;
         let (least, half, most) = (outages[0], outages[TRIES / 2], outages[TRIES - 1]);
@@ -173,35 +174,38 @@ fn a_dead_node_is_passed_over_in_the_time_of_its_probes() -> Result<()> {
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("from the cut to the last packet that went to the dead node, {TRIES} tries each:\n{table}");
+    println!("time from the cut to the last packet sent to the dead node, {TRIES} tries each:\n{table}");
     Ok(())
 }
 
-/// The outages of all tries, shortest first.
+/// Returns the outages of all tries, shortest first.
 fn measure(setting: Setting) -> Result<Vec<Outage>> {
     let mut topology = Topology::empty();
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 1);
     }
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         add_services(lab, setting.services - 1)?;
-        // The node to die is no next hop: the router is not what is measured.
+        // The node that dies is not a next hop: the router is not measured.
         lab.router()?.set_next_hops(WEB_V4, &["n1", "n3"])?;
         let pace = [setting.interval, setting.multiplier].map(|number| number.to_string());
         let [interval, multiplier] = pace;
         let arguments =
             vec!["--liveness-interval".into(), interval, "--liveness-multiplier".into(), multiplier];
-        let options =
-            AgentOptions { arguments, ready_within: Duration::from_secs(60), ..AgentOptions::default() };
+        let options = LabAgentOptions {
+            arguments,
+            ready_within: Duration::from_secs(60),
+            ..LabAgentOptions::default()
+        };
         agents::start(&lab.nodes()?, &options)?;
         wait_served(lab, setting.services)?;
-        let mut outages = (0..TRIES).map(|_| one_try(lab)).collect::<Result<Vec<_>>>()?;
+        let mut outages = (0..TRIES).map(|_| measure_once(lab)).collect::<Result<Vec<_>>>()?;
         outages.sort_unstable_by_key(|outage| outage.at_most);
         Ok(outages)
     })
 }
 
-fn one_try(lab: &Lab) -> Result<Outage> {
+fn measure_once(lab: &Lab) -> Result<Outage> {
     let node = lab.node("n2")?;
     let probes = Probes::to(SocketAddr::new(WEB_V4, DATAGRAM_PORT)).start(lab.client()?)?;
     sleep(Duration::from_millis(250));
@@ -212,11 +216,11 @@ fn one_try(lab: &Lab) -> Result<Outage> {
     node.restore_link()?;
     sleep(Duration::from_millis(700));
     let pods = report.pods_between(report.started, cut);
-    ensure!(pods.len() == 3, "all three serve before the cut: {pods:?}");
-    report.outage(cut).context("nothing was lost: what was cut?")
+    ensure!(pods.len() == 3, "all three must serve before the cut: {pods:?}");
+    report.outage(cut).context("nothing was lost after the cut")
 }
 
-/// Services that nobody asks, on the same pods: all that a node has to know of them is there.
+/// Adds Services without clients, on the same pods, which fill the nodes' maps.
 fn add_services(lab: &Lab, count: usize) -> Result<()> {
     let mut topology = lab.topology().clone();
     let model = topology.services.first().context("no Service")?.clone();

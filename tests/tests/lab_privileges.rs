@@ -1,4 +1,4 @@
-//! The agent with what its manifest grants it, and with less.
+//! Tests of the agent with the capabilities of its manifest, and with fewer.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,17 +9,17 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::wait;
 use serde_json::{Value, json};
 
-/// Sessions are up in a few seconds; a machine with other work to do takes longer.
+/// Sessions are up in a few seconds; a busy machine takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
-/// How often BFD packets are sent.
+/// BFD interval.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The capabilities that the manifest of the agent grants, as `setpriv` names them.
+/// Returns the capabilities that the manifest of the agent grants, as `setpriv` names them.
 fn granted() -> Result<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/manifests/agent.yaml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -32,25 +32,26 @@ fn granted() -> Result<Vec<String>> {
     anyhow::bail!("{} grants nothing", path.display())
 }
 
-/// Starts a program as a container runtime would: as root, with these capabilities and no way to more.
-fn contained(capabilities: &[String]) -> Vec<String> {
+/// Returns a wrapper that starts a program as a container runtime would: as root, limited to these
+/// capabilities.
+fn container_wrapper(capabilities: &[String]) -> Vec<String> {
     let set: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
     let words = ["setpriv", "--no-new-privs", "--inh-caps", &format!("-all{set}"), "--bounding-set"];
     words.into_iter().map(str::to_owned).chain([format!("-all{set}")]).collect()
 }
 
-/// What is said by an agent that may not go before the machine's other work.
+/// The message of an agent that may not use real-time priority.
 const NO_PRECEDENCE: &str = "BFD runs without real-time priority";
 
-/// Has the agent say that, too.
-fn talking() -> Vec<(String, String)> {
+/// Enables that message.
+fn debug_logging() -> Vec<(String, String)> {
     vec![("RUST_LOG".to_owned(), "info,lb_speaker::bfd=debug".to_owned())]
 }
 
 fn without(capability: &str) -> Result<Vec<String>> {
     let all = granted()?;
     ensure!(all.iter().any(|name| name == capability), "{capability} is not granted: {all:?}");
-    Ok(contained(&all.into_iter().filter(|name| name != capability).collect::<Vec<_>>()))
+    Ok(container_wrapper(&all.into_iter().filter(|name| name != capability).collect::<Vec<_>>()))
 }
 
 fn with_one_node(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
@@ -58,7 +59,7 @@ fn with_one_node(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<
         "web",
         "web",
         &[WEB_V4],
-        TrafficPolicy::Local,
+        ExternalPolicy::Local,
     );
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }
@@ -71,19 +72,19 @@ fn answers(lab: &Lab) -> Result<()> {
 }
 
 #[test]
-fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
+fn an_agent_runs_with_only_the_capabilities_of_its_manifest() -> Result<()> {
     with_one_node(|lab, node| {
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
-        let options = AgentOptions {
-            wrapper: contained(&granted()?),
-            environment: talking(),
-            ..AgentOptions::default()
+        let options = LabAgentOptions {
+            wrapper: container_wrapper(&granted()?),
+            environment: debug_logging(),
+            ..LabAgentOptions::default()
         };
-        // The second one takes over what the first one has pinned.
+        // The second agent takes over the pins of the first.
         for _ in 0..2 {
             node.start_agent(&options)?;
             router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
-            router.wait_watched(&["n1"], WITHIN)?;
+            router.wait_bfd_up(&["n1"], WITHIN)?;
             answers(lab)?;
             node.stop_agent(WITHIN)?;
         }
@@ -95,7 +96,7 @@ fn an_agent_needs_no_more_than_its_manifest_grants() -> Result<()> {
 }
 
 #[test]
-fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
+fn a_missing_capability_is_reported_by_name() -> Result<()> {
     with_one_node(|lab, node| {
         let source = lab.manifests_directory().to_string_lossy().into_owned();
         let bpffs = node.bpffs().to_string_lossy().into_owned();
@@ -108,22 +109,26 @@ fn an_agent_that_lacks_a_capability_names_it() -> Result<()> {
             let output = command.env("RUST_LOG", "off").output()?;
             let said = String::from_utf8_lossy(&output.stderr);
             let name = format!("CAP_{}", capability.to_uppercase());
-            ensure!(!output.status.success(), "it must refuse: {said}");
+            ensure!(!output.status.success(), "it must fail: {said}");
             ensure!(said.contains(&format!("missing capability {name}")), "{name}: {said}");
-            ensure!(!node.pins().directory().exists(), "something was left");
+            ensure!(!node.pins().directory().exists(), "pins remain");
         }
         Ok(())
     })
 }
 
 #[test]
-fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
+fn a_missing_optional_capability_is_logged_and_the_agent_runs() -> Result<()> {
     with_one_node(|lab, node| {
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         for (capability, words) in [("net_bind_service", "CAP_NET_BIND_SERVICE"), ("sys_nice", NO_PRECEDENCE)]
         {
             let wrapper = without(capability)?;
-            node.start_agent(&AgentOptions { wrapper, environment: talking(), ..AgentOptions::default() })?;
+            node.start_agent(&LabAgentOptions {
+                wrapper,
+                environment: debug_logging(),
+                ..LabAgentOptions::default()
+            })?;
             router.wait_next_hops(&[WEB_V4], &["n1"], WITHIN)?;
             let log = node.agent_log();
             ensure!(log.contains(words), "{capability}: {log}");
@@ -133,9 +138,9 @@ fn what_is_only_better_with_a_capability_is_said_and_goes_on() -> Result<()> {
     })
 }
 
-/// Of what takes CAP_NET_RAW nothing fails with it, and all is told without it.
+/// With CAP_NET_RAW nothing that needs it fails; without it, everything that needs it is reported.
 #[test]
-fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Result<()> {
+fn bfd_echoes_and_unnumbered_peers_report_the_missing_capability() -> Result<()> {
     with_one_node(|lab, node| {
         let gateway = node.spec().segment().gateway().v4.to_string();
         let peer = |name: &str, key: &str, value: &str| {
@@ -148,19 +153,22 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
             peer("unnumbered", "interface", "eth0"),
         ];
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
-        let told = [
+        let reported = [
             "cannot open BFD echo socket, which requires CAP_NET_RAW",
             "cannot discover routers, which requires CAP_NET_RAW",
         ];
-        node.start_agent(&AgentOptions { wrapper: contained(&granted()?), ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions {
+            wrapper: container_wrapper(&granted()?),
+            ..LabAgentOptions::default()
+        })?;
         node.stop_agent(WITHIN)?;
         let log = node.agent_log();
-        ensure!(!told.iter().any(|words| log.contains(words)), "{log}");
+        ensure!(!reported.iter().any(|words| log.contains(words)), "{log}");
 
-        node.start_agent(&AgentOptions { wrapper: without("net_raw")?, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { wrapper: without("net_raw")?, ..LabAgentOptions::default() })?;
         wait(WITHIN, || {
             let log = node.agent_log();
-            ensure!(told.iter().all(|words| log.contains(words)), "{log}");
+            ensure!(reported.iter().all(|words| log.contains(words)), "{log}");
             Ok(())
         })
     })
@@ -170,7 +178,7 @@ fn echoes_and_routers_without_addresses_take_a_capability_and_say_which() -> Res
 fn an_agent_finds_the_uplink_of_the_default_route() -> Result<()> {
     with_one_node(|lab, node| {
         lab.router()?.set_next_hops(WEB_V4, &["n1"])?;
-        node.start_agent(&AgentOptions { finds_uplink: true, ..AgentOptions::default() })?;
+        node.start_agent(&LabAgentOptions { finds_uplink: true, ..LabAgentOptions::default() })?;
         let interfaces = node.status()?["interfaces"].clone();
         ensure!(interfaces[0]["interface"] == "eth0" && interfaces[1].is_null(), "{interfaces}");
         answers(lab)

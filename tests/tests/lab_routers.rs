@@ -1,5 +1,5 @@
-//! The lab's routers without Fairlead: FRR, BIRD, GoBGP and ExaBGP understand each other, and what the harness
-//! reads from them is what they were told.
+//! Tests of the lab's routers without Fairlead: FRR, BIRD, GoBGP and ExaBGP interoperate, and the harness
+//! reads back their configuration.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,21 +7,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
-use fairlead_tests::lab::{Lab, LabHost, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::addresses::{HostAddresses, IpVersion};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabHost, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::routers::{
     BfdTimers, Bird, Capability, Exabgp, Frr, Gobgp, GracefulRestartMode, OriginatedRoute, RouteOrigin,
     RouteView, RouterConfig, RouterDaemon, RouterPeer, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
 
-/// Sessions are up in 2 s to 6 s here; a machine with other work to do takes longer.
+/// Sessions are up in 2 s to 6 s here; a busy machine takes longer.
 const WITHIN: Duration = Duration::from_secs(30);
 /// The autonomous system of the lab's router.
 const ROUTER_AS: u32 = 4_200_000_000;
 
 #[test]
-fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
+fn frr_spreads_clients_over_advertising_nodes() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -29,7 +29,7 @@ fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
         let router = lab.router()?;
         let frr = Frr::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let session = frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(
                     session.asn == member.asn && session.hold_time == Duration::from_secs(9),
@@ -50,7 +50,7 @@ fn frr_spreads_clients_over_nodes_that_announce() -> Result<()> {
 }
 
 #[test]
-fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
+fn bird_spreads_clients_over_nodes_and_detects_a_dead_one() -> Result<()> {
     web().run(|lab| {
         let bfd = BfdTimers::every(Duration::from_millis(50));
         let members = members(lab, &["n1", "n2", "n3"])?;
@@ -58,7 +58,7 @@ fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
         let router = lab.router()?;
         let bird = Bird::start(&router, &router_config(&members, Some(bfd)))?;
         for member in &members {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let session = bird.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == member.asn && session.families == [family].into(), "{session:?}");
                 let bfd = bird.wait_bfd_up(member.addresses.of(family), WITHIN)?;
@@ -75,9 +75,9 @@ fn bird_spreads_clients_over_nodes_and_notices_one_that_dies() -> Result<()> {
     })
 }
 
-/// Four routers side by side in a rack, in session with the lab's own FRR, which passes on what each says.
+/// Four routers in a rack, in session with the lab's own FRR, which propagates their routes.
 #[test]
-fn four_kinds_of_routers_exchange_routes() -> Result<()> {
+fn four_router_implementations_exchange_routes() -> Result<()> {
     let topology = (1..=4).fold(Topology::empty(), |topology, number| topology.router('a', number));
     topology.run(|lab| {
         let members = members(lab, &["r1", "r2", "r3", "r4"])?;
@@ -91,16 +91,16 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
             Box::new(Exabgp::start(members[3].host, &listening)?),
         ];
         let router = lab.router()?;
-        let frr = Frr::start(&router, &router_config(&members, None).announce(far_announcement()?))?;
+        let frr = Frr::start(&router, &router_config(&members, None).originate(far_route()?))?;
         for (member, other) in members.iter().zip(&others) {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 frr.wait_established(&member.addresses.of(family).to_string(), WITHIN)?;
                 let session = other.wait_established(&member.gateway.of(family).to_string(), WITHIN)?;
                 ensure!(session.asn == ROUTER_AS && session.families == [family].into(), "{session:?}");
                 ensure!(session.capabilities.contains(&Capability::FourOctetAsn), "{session:?}");
                 ensure!(session.hold_time == Duration::from_secs(9), "{session:?}");
             }
-            let far = far_announcement()?;
+            let far = far_route()?;
             let routes = other.wait_routes(far.prefix, WITHIN, &|routes| !routes.is_empty())?;
             let expected = RouteView {
                 from: Some(member.gateway.v4.into()),
@@ -117,18 +117,18 @@ fn four_kinds_of_routers_exchange_routes() -> Result<()> {
             let prefix = host_prefix(vip);
             let routes = frr.wait_routes(prefix, WITHIN, &|routes| routes.len() == members.len())?;
             for member in &members {
-                let from = member.addresses.of(IpFamily::of(vip));
+                let from = member.addresses.of(IpVersion::of(vip));
                 let route = routes.iter().find(|it| it.from == Some(from));
                 has_attributes(route.with_context(|| format!("none from {from}"))?, member, &[member.asn])?;
             }
-            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
+            let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpVersion::of(vip))).collect();
             wait_kernel_next_hops(&router, prefix, &hops, WITHIN)?;
         }
         Ok(())
     })
 }
 
-/// One BIRD for each way of being a neighbour; FRR meets them all.
+/// One BIRD for each session option, all with FRR.
 #[test]
 fn sessions_come_up_with_every_option() -> Result<()> {
     let topology = (1..=6).fold(Topology::empty(), |topology, number| topology.router('a', number));
@@ -158,9 +158,9 @@ fn sessions_come_up_with_every_option() -> Result<()> {
         ensure!(restarting.capabilities.contains(&Capability::GracefulRestart), "{restarting:?}");
 
         let unnumbered = frr.wait_established("rack-a", WITHIN)?;
-        ensure!(unnumbered.families == IpFamily::BOTH.into() && unnumbered.asn == members[4].asn);
+        ensure!(unnumbered.families == IpVersion::BOTH.into() && unnumbered.asn == members[4].asn);
         ensure!(birds[4].session("eth0")?.established, "{:?}", birds[4].sessions());
-        // All others had their time; this one, with the wrong secret, never gets anywhere.
+        // All others had their time; this one, with the wrong password, never comes up.
         let wrong = frr.session(&name(5))?;
         ensure!(!wrong.established, "{wrong:?}");
         Ok(())
@@ -180,21 +180,21 @@ fn routers_leave_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-/// Files under the names that FRR uses.
+/// Returns the files under the names that FRR uses.
 fn traces() -> BTreeSet<String> {
     let places = ["/etc/frr", "/run/frr", "/var/tmp/frr"].into_iter().filter_map(|it| fs::read_dir(it).ok());
     places.flatten().flatten().map(|entry| entry.path().display().to_string()).collect()
 }
 
-/// For each member what FRR is told of it, and it of FRR: a secret; hops by TTL; multihop with BFD; a range and
-/// graceful restart; an interface; and two secrets that differ.
+/// Returns for each member FRR's and its own configuration: a password; TTL security; multihop with BFD; a
+/// range and graceful restart; an interface; and two different passwords.
 fn options(members: &[Member<'_>]) -> [(RouterPeer, RouterPeer); 6] {
     let ours = |place: usize| RouterPeer::at(members[place].addresses.v4, members[place].asn);
     let theirs = RouterPeer::at(members[0].gateway.v4, ROUTER_AS);
     let range = IpNet::from(IpAddr::V4(members[3].addresses.v4));
     let secure = |peer: RouterPeer| RouterPeer { ttl_security: Some(1), ..peer };
-    // BIRD sends multihop BFD packets with the TTL that any packet has, 64. FRR counts back from 255, by the hops
-    // of the BGP session and whatever the profile says: fewer than 192 hops, and it hears nothing.
+    // BIRD sends multihop BFD packets with the default TTL, 64. FRR requires 255 minus the hops of the BGP
+    // session, whatever the profile says: with fewer than 192 hops it drops them.
     let multihop = |peer: RouterPeer| RouterPeer { multihop: Some(255), ..peer };
     let slow = BfdTimers::every(Duration::from_millis(100));
     let restarting = RouterPeer { graceful_restart: GracefulRestartMode::Full(7), ..theirs.clone() };
@@ -202,7 +202,7 @@ fn options(members: &[Member<'_>]) -> [(RouterPeer, RouterPeer); 6] {
         graceful_restart: GracefulRestartMode::Helper,
         ..RouterPeer::within(range, members[3].asn)
     };
-    // BIRD's multihop sessions must say which end is theirs.
+    // BIRD's multihop sessions need a source address.
     let far = theirs.clone().source(members[2].addresses.v4);
     [
         (ours(0).password("secret"), theirs.clone().password("secret")),
@@ -214,13 +214,13 @@ fn options(members: &[Member<'_>]) -> [(RouterPeer, RouterPeer); 6] {
     ]
 }
 
-/// A host in rack a that is a neighbour of the lab's router.
+/// A host in rack a that is a peer of the lab's router.
 struct Member<'lab> {
     host: &'lab LabHost,
     addresses: HostAddresses,
     gateway: HostAddresses,
     asn: u32,
-    /// Stands in the communities that it announces.
+    /// Its number, which is part of its communities.
     number: u16,
 }
 
@@ -243,15 +243,15 @@ fn members<'lab>(lab: &'lab Lab, names: &[&str]) -> Result<Vec<Member<'lab>>> {
     Ok(members)
 }
 
-/// A member's side: sessions of both families, and the Service's addresses.
+/// Returns a member's configuration: sessions of both families, and the Service's addresses.
 fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(member.asn, member.addresses.v4);
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         let peer = RouterPeer::at(member.gateway.of(family), ROUTER_AS).source(member.addresses.of(family));
         config = config.peer(RouterPeer { bfd, ..peer });
     }
     for vip in [WEB_V4, WEB_V6] {
-        config = config.announce(OriginatedRoute {
+        config = config.originate(OriginatedRoute {
             communities: vec![(64512, member.number), (64512, 100)],
             large_communities: vec![(ROUTER_AS, 1, member.number.into())],
             med: Some(10),
@@ -261,11 +261,11 @@ fn member_config(member: &Member<'_>, bfd: Option<BfdTimers>) -> RouterConfig {
     config
 }
 
-/// The lab's router: sessions of both families with all members.
+/// Returns the router's configuration: sessions of both families with all members.
 fn router_config(members: &[Member<'_>], bfd: Option<BfdTimers>) -> RouterConfig {
     let mut config = RouterConfig::new(ROUTER_AS, Ipv4Addr::new(192, 0, 2, 1));
     for member in members {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let peer =
                 RouterPeer::at(member.addresses.of(family), member.asn).source(member.gateway.of(family));
             config = config.peer(RouterPeer { bfd, ..peer });
@@ -278,7 +278,7 @@ fn start_nodes(members: &[Member<'_>], bfd: Option<BfdTimers>) -> Result<Vec<Bir
     members.iter().map(|member| Bird::start(member.host, &member_config(member, bfd))).collect()
 }
 
-fn far_announcement() -> Result<OriginatedRoute> {
+fn far_route() -> Result<OriginatedRoute> {
     Ok(OriginatedRoute {
         communities: vec![(65_000, 7)],
         large_communities: vec![(ROUTER_AS, 7, 7)],
@@ -294,10 +294,11 @@ fn has_attributes(route: &RouteView, member: &Member<'_>, as_path: &[u32]) -> Re
     Ok(())
 }
 
-/// The router's kernel sends both addresses of the Service to all members, and clients are answered.
+/// Checks that the router's kernel routes both addresses of the Service to all members, and clients are
+/// served.
 fn spreads(lab: &Lab, router: &LabHost, members: &[Member<'_>]) -> Result<()> {
     for vip in [WEB_V4, WEB_V6] {
-        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpFamily::of(vip))).collect();
+        let hops: Vec<IpAddr> = members.iter().map(|it| it.addresses.of(IpVersion::of(vip))).collect();
         wait_kernel_next_hops(router, host_prefix(vip), &hops, WITHIN)?;
         let url = format!("http://{}/", SocketAddr::new(vip, 80));
         let mut pods = BTreeSet::new();
@@ -305,7 +306,7 @@ fn spreads(lab: &Lab, router: &LabHost, members: &[Member<'_>]) -> Result<()> {
             let body = lab.client()?.command("curl").args(["-sS", "-m", "5", "-g", &url]).text()?;
             pods.extend(body.split_whitespace().find(|word| word.starts_with("pod=")).map(str::to_owned));
         }
-        ensure!(pods.len() > 1, "eight connections to {vip} met {pods:?}");
+        ensure!(pods.len() > 1, "eight connections to {vip} were served by {pods:?}");
     }
     Ok(())
 }
@@ -314,11 +315,11 @@ fn host_prefix(address: IpAddr) -> IpNet {
     address.into()
 }
 
-/// Three nodes with two pods each, and the Service `web` on them.
+/// Returns three nodes with two pods each, and the Service `web` on them.
 fn web() -> Topology {
     let mut topology = Topology::empty();
     for number in 1..=3 {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
 }

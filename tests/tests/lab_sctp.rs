@@ -1,23 +1,23 @@
-//! SCTP associations stay with their pods while routes change; without Fairlead they do not.
+//! Tests that SCTP associations stay with their pods while routes change; without Fairlead they do not.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::SCTP_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, WEB_V4, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::sctp::v4;
 use fairlead_tests::traffic::{SctpLoad, SctpReport, SctpServer};
 
 const ASSOCIATIONS: u16 = 120;
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-/// Longer than the heartbeats that may be unanswered at the end.
+/// Longer than the last heartbeats may stay unanswered.
 const AFTER_A_CHANGE: Duration = Duration::from_secs(2);
 
 #[test]
-fn associations_outlive_a_change_of_routes() -> Result<()> {
+fn associations_survive_a_route_change() -> Result<()> {
     with_sctp(|lab| {
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         for (vip, pods) in [(WEB_V4, 6), (SHARED_V4, 6), (FAR_V4, 4)] {
             let report = through_a_change(lab, vip)?;
             println!("{vip}: {report:?}");
@@ -28,18 +28,18 @@ fn associations_outlive_a_change_of_routes() -> Result<()> {
     })
 }
 
-/// The test above can fail.
+/// Shows that the test above can fail.
 #[test]
-fn without_fairlead_a_change_of_routes_ends_associations() -> Result<()> {
+fn without_fairlead_a_route_change_ends_associations() -> Result<()> {
     with_sctp(|lab| {
         let report = through_a_change(lab, WEB_V4)?;
         println!("{report:?}");
-        ensure!(report.aborted + report.silent > 20, "a third of them lose their node: {report:?}");
+        ensure!(report.aborted + report.silent > 20, "a third of them must lose their node: {report:?}");
         Ok(())
     })
 }
 
-/// Opens associations by three nodes, and takes one away from the router's next hops.
+/// Opens associations through three nodes, and removes one from the router's next hops.
 fn through_a_change(lab: &Lab, vip: IpAddr) -> Result<SctpReport> {
     lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
     let target = v4(SocketAddr::new(vip, SCTP_PORT))?;

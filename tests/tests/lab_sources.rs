@@ -1,5 +1,5 @@
-//! Source ranges of a Service with real clients: who is outside gets nothing, and who is inside notices nothing, whatever
-//! becomes of the ranges meanwhile.
+//! Tests of a Service's source ranges with real clients: clients outside are dropped, and clients inside are
+//! not affected, however the ranges change.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{Lab, LabAgentOptions, LabHost, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::traffic::TcpLoad;
 use lb_common::map_table::name;
 use lb_dataplane::pins::Pins;
 
 const WITHIN: Duration = Duration::from_secs(20);
-/// Longer than a lost SYN waits for the second.
+/// Longer than the retransmission timeout of a SYN.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 const CONNECTIONS: usize = 60;
 
-/// What only `client-1` is in.
+/// Ranges with `client-1` only.
 const FIRST: [&str; 2] = ["192.0.2.11/32", "2001:db8:c::11/128"];
-/// The same in other words, with more around it.
+/// Equivalent ranges in other notations, some with more around them.
 const OTHERS: [&[&str]; 4] = [
     &["192.0.2.8/30", "2001:db8:c::10/127", "198.18.0.0/15"],
     &["192.0.2.10/31", "10.0.0.0/8", "2001:db8:c::11/128"],
@@ -34,12 +34,12 @@ fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
         for vip in [WEB_V4, WEB_V6, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
         }
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         test(lab)
     })
 }
 
-/// Writes the ranges of `web`, and waits until every node has the number of them that is `each` of its addresses'.
+/// Sets the ranges of `web`, and waits until every node has `each` number of ranges for its addresses.
 fn restrict(lab: &Lab, ranges: &[&str], each: [Option<u64>; 2]) -> Result<()> {
     lab.update(|topology| {
         topology.service_mut("web")?.source_ranges = ranges.iter().map(|range| (*range).to_owned()).collect();
@@ -68,7 +68,7 @@ fn vips<'a>(
     Ok(agents::list(service, "vips")?.iter())
 }
 
-/// Whether a host is answered by TCP, by UDP, and by ICMP.
+/// Returns whether a host gets answers by TCP, by UDP, and by ICMP.
 fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     let tcp = host.run(|| Ok(connects(vip, PATIENCE)))?;
     let udp = host.run(|| Ok(datagram(vip).is_ok()))?;
@@ -76,7 +76,7 @@ fn answered(host: &LabHost, vip: IpAddr) -> Result<[bool; 3]> {
     Ok([tcp, udp, host.command("ping").args(ping).output()?.status.success()])
 }
 
-/// A connection with the greeting of a pod.
+/// Returns whether a connection opens and gets a pod's greeting.
 fn connects(vip: IpAddr, patience: Duration) -> bool {
     let greeted =
         TcpStream::connect_timeout(&SocketAddr::new(vip, ECHO_PORT), patience).and_then(|mut stream| {
@@ -95,14 +95,14 @@ fn datagram(vip: IpAddr) -> std::io::Result<usize> {
     socket.recv(&mut [0; 512])
 }
 
-/// By whoever has no agent at hand.
+/// Checks that the map can be dumped without an agent.
 fn can_be_dumped(lab: &Lab) -> Result<()> {
     let node = lab.node("n1")?;
     let pin = Pins::below(&node.bpffs()).map(name::SOURCES);
     let dump = node.command("bpftool").args(["--json", "map", "dump", "pinned"]).arg(pin).text()?;
     let dump: serde_json::Value = serde_json::from_str(&dump).with_context(|| dump.clone())?;
     let entries = dump.as_array().context("no entries")?;
-    ensure!(entries.len() == 8, "three ports and the address, of either family: {dump}");
+    ensure!(entries.len() == 8, "three ports and the address, of both families: {dump}");
     for entry in entries {
         let key = &entry["formatted"]["key"];
         let bits = key["prefix_len"].as_u64();
@@ -114,7 +114,7 @@ fn can_be_dumped(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Packets for a Service that were dropped because of its ranges, over all nodes.
+/// Returns the number of packets for a Service dropped by its ranges, over all nodes.
 fn refused(lab: &Lab, service: &str) -> Result<u64> {
     let mut sum = 0;
     for node in lab.nodes()? {
@@ -128,13 +128,13 @@ fn refused(lab: &Lab, service: &str) -> Result<u64> {
 }
 
 #[test]
-fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
+fn clients_outside_the_source_ranges_are_dropped_and_counted() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let all = |host, expected: [bool; 3]| -> Result<()> {
             for vip in [WEB_V4, WEB_V6] {
                 let is = answered(host, vip)?;
-                ensure!(is == expected, "{} at {vip}: {is:?}, not {expected:?}", host.name());
+                ensure!(is == expected, "{} at {vip}: {is:?} instead of {expected:?}", host.name());
             }
             Ok(())
         };
@@ -145,16 +145,19 @@ fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         all(first, [true; 3])?;
         all(second, [false; 3])?;
-        // Two families, three TCP segments or so, and a datagram; pings are the address's.
+        // Two families, about three TCP segments, and a datagram; pings belong to the address.
         let counted = refused(lab, "web")?;
-        ensure!(counted >= 4, "{counted} packets refused");
+        ensure!(counted >= 4, "{counted} packets dropped");
         ensure!(answered(second, SHARED_V4)? == [true; 3], "another Service has its own ranges");
         ensure!(refused(lab, "shared")? == 0);
         can_be_dumped(lab)?;
 
         restrict(lab, &["192.0.2.12/32"], [Some(1), None])?;
         ensure!(answered(first, WEB_V4)? == [false; 3] && answered(second, WEB_V4)? == [true; 3]);
-        ensure!(answered(first, WEB_V6)? == [true; 3], "no IPv6 range, no restriction: as kube-proxy has it");
+        ensure!(
+            answered(first, WEB_V6)? == [true; 3],
+            "without an IPv6 range there is no restriction, as in kube-proxy"
+        );
         let log = lab.node("n1")?.agent_log();
         ensure!(log.contains("there is no IPv6 range"), "{log}");
 
@@ -165,7 +168,7 @@ fn who_is_outside_gets_nothing_and_is_counted() -> Result<()> {
 }
 
 #[test]
-fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Result<()> {
+fn changes_of_ranges_and_agents_break_no_client_inside_and_admit_none_outside() -> Result<()> {
     with_agents(|lab| {
         let (first, second) = (lab.host("client-1")?, lab.host("client-2")?);
         let load = |vip| {
@@ -179,15 +182,15 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
-            let changed = change_again_and_again(lab);
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
+            let changed = change_repeatedly(lab);
             stop.store(true, Ordering::Relaxed);
             let entered = intruder.join().map_err(|_| anyhow::anyhow!("the intruder panicked"))??;
             changed.map(|()| entered)
         })?;
         let attempts = attempts.load(Ordering::Relaxed);
-        println!("{attempts} attempts from outside, {entered} with success");
-        ensure!(attempts > 20 && entered == 0, "{entered} of {attempts} attempts from outside got in");
+        println!("{attempts} attempts from outside, {entered} successful");
+        ensure!(attempts > 20 && entered == 0, "{entered} of {attempts} attempts from outside succeeded");
         for load in loads {
             let report = load.finish()?;
             println!("{report}");
@@ -197,8 +200,8 @@ fn changes_of_ranges_and_of_agents_cut_nobody_inside_and_let_nobody_in() -> Resu
     })
 }
 
-/// Connects until it is told to stop; how often it was let in.
-fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
+/// Connects until it is stopped; returns how often it succeeded.
+fn try_to_connect(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     let mut entered = 0;
     while !stop.load(Ordering::Relaxed) {
         for vip in [WEB_V4, WEB_V6] {
@@ -209,7 +212,7 @@ fn intrude(stop: &AtomicBool, attempts: &AtomicUsize) -> usize {
     entered
 }
 
-fn change_again_and_again(lab: &Lab) -> Result<()> {
+fn change_repeatedly(lab: &Lab) -> Result<()> {
     let counts = [[2, 1], [2, 1], [2, 2], [1, 1]];
     for _ in 0..5 {
         for (ranges, [v4, v6]) in OTHERS.into_iter().zip(counts) {
@@ -221,20 +224,20 @@ fn change_again_and_again(lab: &Lab) -> Result<()> {
     restrict(lab, &many, [Some(5_001), Some(1)])?;
     for node in lab.nodes()? {
         node.kill_agent()?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
     }
     restrict(lab, &FIRST, [Some(1), Some(1)])
 }
 
-/// The second test can fail: somebody who is let in for a moment is seen.
+/// Shows that the second test can fail: an intruder that is admitted for a moment is detected.
 #[test]
-fn an_intruder_that_is_let_in_is_seen() -> Result<()> {
+fn an_admitted_intruder_is_detected() -> Result<()> {
     with_agents(|lab| {
         restrict(lab, &FIRST, [Some(1), Some(1)])?;
         let (stop, attempts) = (AtomicBool::new(false), AtomicUsize::new(0));
         let second = lab.host("client-2")?;
         let entered = thread::scope(|scope| -> Result<usize> {
-            let intruder = scope.spawn(|| second.run(|| Ok(intrude(&stop, &attempts))));
+            let intruder = scope.spawn(|| second.run(|| Ok(try_to_connect(&stop, &attempts))));
             let opened = restrict(lab, &[], [None, None]);
             thread::sleep(Duration::from_millis(500));
             stop.store(true, Ordering::Relaxed);

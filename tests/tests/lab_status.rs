@@ -1,4 +1,4 @@
-//! What real agents tell a cluster of themselves, and what the cluster's Node objects tell them.
+//! Tests of the statuses that real agents report, and of drains by taints of Node objects.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,51 +6,51 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::frr_router::FrrRouter;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, Topology, TrafficPolicy};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology};
 use fairlead_tests::routers::{RouterDaemon, wait};
 use serde_json::{Value, json};
 
 const NODES: [&str; 2] = ["n1", "n2"];
 const WITHIN: Duration = Duration::from_secs(40);
-/// Between packets of BFD.
+/// BFD interval.
 const INTERVAL: Duration = Duration::from_millis(100);
 const POOL: &str = "198.51.100.0/28";
 /// RFC 8326.
 const GRACEFUL_SHUTDOWN: (u16, u16) = (65535, 0);
 
 #[test]
-fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint() -> Result<()> {
+fn agents_report_services_and_sessions_and_a_taint_drains_a_node() -> Result<()> {
     let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1).pods("n2", "web", 1);
-    topology.service("web", "web", &[], TrafficPolicy::Cluster).run(|lab| {
+    topology.service("web", "web", &[], ExternalPolicy::Cluster).run(|lab| {
         let plane = ControlPlane::start(lab)?;
-        let upstream = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
-        plane.put(&upstream.objects())?;
+        let frr_router = FrrRouter::start_router(lab, &['a'], INTERVAL)?;
+        plane.put(&frr_router.objects())?;
         plane.put(&[json!({
             "apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool",
             "metadata": {"name": "lab", "namespace": "metallb-system"}, "spec": {"addresses": [POOL]},
         })])?;
         plane.put(&lab.topology().observed()?)?;
         let _controller = plane.controller("controller-1")?;
-        let wish = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
-        plane.put(&[wish])?;
+        let service_request = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
+        plane.put(&[service_request])?;
         let vip = wait(WITHIN, || plane.addresses("web")?.first().copied().context("no address"))?;
         lab.update(|topology| {
             topology.service_mut("web")?.vips = vec![vip];
             Ok(())
         })?;
         plane.put(&lab.topology().observed()?)?;
-        let options = AgentOptions {
+        let options = LabAgentOptions {
             kubeconfig: Some(plane.kubeconfig()),
             arguments: ["--drain-on-taint", "reboot:NoExecute"].map(String::from).into(),
-            ..AgentOptions::default()
+            ..LabAgentOptions::default()
         };
         NODES.iter().try_for_each(|name| lab.node(name)?.start_agent(&options))?;
-        upstream.wait_next_hops(&[vip], &NODES, WITHIN)?;
-        wait(WITHIN, || is_told(&plane))?;
+        frr_router.wait_next_hops(&[vip], &NODES, WITHIN)?;
+        wait(WITHIN, || reports_all(&plane))?;
 
         taint(lab, &plane, "n2", &json!([{"key": "reboot", "effect": "NoExecute"}]))?;
-        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &["n2"]))?;
+        wait(WITHIN, || has_graceful_shutdown(&frr_router, lab, vip, &["n2"]))?;
         for name in NODES {
             let drains = |node: &Value| node["name"] == "n2" && node["drain"] == "taint reboot";
             wait(WITHIN, || {
@@ -60,18 +60,17 @@ fn a_cluster_is_told_of_announcements_and_sessions_and_drains_a_node_by_a_taint(
             })?;
         }
         taint(lab, &plane, "n2", &json!([]))?;
-        wait(WITHIN, || asks_for_other_ways(&upstream, lab, vip, &[]))?;
-        is_told(&plane)
+        wait(WITHIN, || has_graceful_shutdown(&frr_router, lab, vip, &[]))?;
+        reports_all(&plane)
     })
 }
 
-/// Each node tells of the Service, of all its sessions, and that nothing is wrong.
-fn is_told(plane: &ControlPlane) -> Result<()> {
+/// Checks that each node reports the Service, all its sessions, and a valid configuration.
+fn reports_all(plane: &ControlPlane) -> Result<()> {
     let services = plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
     let of = |node: &str| services.iter().find(|it| it["status"]["node"] == node);
     for node in NODES {
-        let status =
-            &of(node).with_context(|| format!("{node} tells of no Service: {services:?}"))?["status"];
+        let status = &of(node).with_context(|| format!("{node} reports no Service: {services:?}"))?["status"];
         ensure!(status["serviceName"] == "web" && status["serviceNamespace"] == "default", "{status}");
         ensure!(status["peers"].as_array().is_some_and(|peers| !peers.is_empty()), "{status}");
     }
@@ -94,13 +93,13 @@ fn is_told(plane: &ControlPlane) -> Result<()> {
     Ok(())
 }
 
-/// These nodes' routes to an address carry the community that asks for other ways, and no others'.
-fn asks_for_other_ways(upstream: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
-    let routes = upstream.frr().routes(vip.into())?;
+/// Checks that routes of these nodes to an address carry the graceful-shutdown community, and no others.
+fn has_graceful_shutdown(frr_router: &FrrRouter, lab: &Lab, vip: IpAddr, nodes: &[&str]) -> Result<()> {
+    let routes = frr_router.frr().routes(vip.into())?;
     for name in NODES {
-        let from = lab.node(name)?.spec().addresses().of(IpFamily::V4);
+        let from = lab.node(name)?.spec().addresses().of(IpVersion::V4);
         let route = routes.iter().find(|route| route.from == Some(from));
-        let route = route.with_context(|| format!("{name} announces nothing: {routes:?}"))?;
+        let route = route.with_context(|| format!("{name} advertises nothing: {routes:?}"))?;
         let asks = route.communities.contains(&GRACEFUL_SHUTDOWN);
         ensure!(asks == nodes.contains(&name), "{name}: {route:?}");
     }

@@ -1,4 +1,5 @@
-//! Which nodes get new flows, with real connections; and machines whose addresses are in a pool.
+//! Tests of the selection of nodes for new flows, with real connections; and of machines with addresses in a
+//! pool.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, TrafficPolicy, WEB_V4, agents};
+use fairlead_tests::lab::{
+    ExternalPolicy, FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, agents,
+};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{RouterDaemon, kernel_next_hops};
 use fairlead_tests::traffic::TcpLoad;
@@ -17,14 +20,14 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const SETTLED_WITHIN: Duration = Duration::from_secs(20);
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
-/// n3 is excluded, the pods of n2 are told to end, and a virtual machine of `far` has moved from n4 to n5.
+/// n3 is excluded, the pods of n2 terminate, and a virtual machine of `far` has moved from n4 to n5.
 #[test]
-fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<()> {
+fn new_flows_go_only_to_targets_and_other_nodes_keep_their_flows() -> Result<()> {
     Topology::standard().run(|lab| {
         for vip in [WEB_V4, FAR_V4, SHARED_V4] {
             lab.router()?.set_next_hops(vip, &["n1", "n2", "n3"])?;
         }
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         let to = |vip| TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(150).start(lab.client()?);
         let (web, far) = (to(WEB_V4)?, to(FAR_V4)?);
         web.wait_open(150, OPEN_WITHIN)?;
@@ -34,7 +37,7 @@ fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<(
             for pod in ["n2-2", "n2-3"] {
                 topology.pod_mut(pod)?.terminating = true;
             }
-            // They go on with what they have, and no slice has them as endpoints any more.
+            // They keep their connections, but no slice has them as endpoints any more.
             for pod in ["n4-2", "n4-3"] {
                 topology.pod_mut(pod)?.ready = false;
             }
@@ -63,7 +66,7 @@ fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<(
             ensure!(report.failed() == 0, "{report}: {:?}", report.causes());
             ensure!(report.by_node(lab).keys().eq(nodes), "{:?}", report.by_node(lab));
         }
-        // Those that were open before are where they were.
+        // Existing connections have kept their nodes.
         for (load, nodes) in [(web, &["n1", "n2", "n3"][..]), (far, &["n4", "n5"])] {
             let report = load.finish()?;
             println!("kept: {report}; {:?}", report.by_node(lab));
@@ -74,7 +77,7 @@ fn new_flows_go_to_targets_alone_and_the_others_keep_what_they_own() -> Result<(
     })
 }
 
-/// An EndpointSlice of `far` in which the address of a pod is on another node, too, that it is about to leave.
+/// Returns an EndpointSlice of `far` in which a pod's address is terminating on another node.
 fn moved(lab: &Lab, pod: &str, node: &str) -> Result<Value> {
     let topology = lab.topology();
     let pod = topology.pods.iter().find(|it| it.name == pod).context("no such pod")?;
@@ -97,7 +100,8 @@ fn moved(lab: &Lab, pod: &str, node: &str) -> Result<Value> {
     }))
 }
 
-/// Names of the nodes that get new flows of a Service's echo port, and of those that keep what they own.
+/// Returns the names of the nodes that get new flows of a Service's echo port, and of those that keep old
+/// ones.
 fn ring(status: &Value, service: &str) -> Result<(Value, Value)> {
     let services = status["services"].as_array().context("no services")?;
     let found = services.iter().find(|it| it["service"]["name"] == service).context("no such Service")?;
@@ -107,23 +111,23 @@ fn ring(status: &Value, service: &str) -> Result<(Value, Value)> {
     Ok((members.collect(), vip["ring"]["keeping"].clone()))
 }
 
-/// The port that nodes listen at, as sshd would.
+/// The port that nodes listen on, as sshd would.
 const LOGIN: u16 = 2222;
 
-/// A pool has all addresses of the rack, and two Services say that they hold those of n1 and of the router.
+/// A pool has all addresses of the rack, and two Services claim those of n1 and of the router.
 #[test]
-fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Result<()> {
+fn a_machine_with_an_address_in_a_pool_stays_reachable() -> Result<()> {
     let topology = (1..=3).fold(Topology::empty(), |topology, number| topology.node('a', number));
     let topology = topology.pods("n2", "web", 1).pods("n3", "web", 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let [n1, n2] = [lab.node("n1")?, lab.node("n2")?];
         let own = n1.spec().addresses().v4;
         let router = n1.spec().segment().gateway().v4;
-        let upstream = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
-        let thieves = thieves(own, router);
-        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&thieves))?;
-        agents::start(&lab.nodes()?, &AgentOptions::default())?;
-        upstream.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
+        let frr_router = FrrRouter::start(lab, &['a'], Duration::from_millis(100))?;
+        let conflicting_objects = conflicting_objects(own, router);
+        fs::write(lab.outside(&lab.manifests_directory().join("thieves.yaml")), yaml(&conflicting_objects))?;
+        agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
+        frr_router.wait_next_hops(&[WEB_V4], &["n1", "n2", "n3"], SETTLED_WITHIN)?;
         for node in lab.nodes()? {
             node.wait_status("reports reserved addresses", SETTLED_WITHIN, |status| {
                 let problems = status["problems"].to_string();
@@ -136,7 +140,7 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
                 .all(|words| problems.contains(words)))
             })?;
         }
-        // For longer than a session lives without an answer.
+        // For longer than a session's hold time.
         let listener = n1.run(|| Ok(TcpListener::bind((own, LOGIN))?))?;
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(12) {
@@ -151,20 +155,21 @@ fn a_machine_whose_address_is_in_a_pool_is_reached_and_its_sessions_live() -> Re
         let link = n1.command("ip").args(["-br", "link", "show", "eth0"]).text()?;
         let seen = n2.command("ip").args(["neigh", "show", &own.to_string()]).text()?;
         let mac = seen.split_whitespace().nth(4).context("n2 knows no MAC of n1")?;
-        ensure!(link.contains(mac), "n1 answers for itself: {link}, and not {seen}");
+        ensure!(link.contains(mac), "n1 must answer for itself: {link} instead of {seen}");
         for address in [own, router] {
-            let hops = kernel_next_hops(upstream.frr().host(), IpAddr::from(address).into())?;
+            let hops = kernel_next_hops(frr_router.frr().host(), IpAddr::from(address).into())?;
             ensure!(hops.is_empty(), "a route to a machine's own address: {hops:?}");
         }
-        for (address, session) in upstream.frr().sessions()? {
+        for (address, session) in frr_router.frr().sessions()? {
             ensure!(session.established, "the session with {address} is down");
         }
         Ok(())
     })
 }
 
-/// A pool of the whole rack, announced in every way, and a Service on the address of n1 and on that of the router.
-fn thieves(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
+/// Returns a pool of the whole rack with both kinds of advertisements, and Services on the addresses of n1
+/// and of the router.
+fn conflicting_objects(own: Ipv4Addr, router: Ipv4Addr) -> Vec<Value> {
     let [a, b, c, _] = own.octets();
     let mut objects = vec![
         metallb("v1beta1", "IPAddressPool", "rack", &json!({ "addresses": [format!("{a}.{b}.{c}.0/24")] })),

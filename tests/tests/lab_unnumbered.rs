@@ -1,12 +1,12 @@
-//! A router that is named by an interface: FRR's `neighbor IFACE interface`, both ends finding each other by Router
-//! Advertisements, and IPv4 routes that lead to an IPv6 address.
+//! A test of an unnumbered peer: FRR's `neighbor IFACE interface`, discovery by Router Advertisements, and
+//! IPv4 routes with IPv6 next hops.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4, WEB_V6};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4, WEB_V6};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     BfdTimers, Capability, Frr, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -20,14 +20,14 @@ const WITHIN: Duration = Duration::from_secs(40);
 const INTERFACE: &str = "eth0";
 
 #[test]
-fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> {
+fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    topology.service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
         let node = lab.node("n1")?;
         let link = node.spec().segment().name;
         let node_address = link_local(lab.host("n1")?, INTERFACE)?;
-        give(lab)?;
-        node.start_agent(&AgentOptions::default())?;
+        write_objects(lab)?;
+        node.start_agent(&LabAgentOptions::default())?;
         wait(WITHIN, || {
             let problems = node.status()?["problems"].to_string();
             ensure!(problems.contains("no router is known on eth0"), "{problems}");
@@ -55,7 +55,7 @@ fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> 
         frr.wait_bfd_up(node_address, WITHIN)?;
         is_shown(&node)?;
 
-        // Another link-local address is another router; the one before does not answer any more.
+        // Another link-local address is another router; the former one no longer answers.
         let name = frr.host().name().to_owned();
         let former = link_local(frr.host(), &link)?;
         let another: IpAddr = "fe80::77".parse()?;
@@ -72,7 +72,7 @@ fn frr_and_an_agent_find_each_other_on_a_link_without_addresses() -> Result<()> 
     })
 }
 
-/// The only session is with a link-local address, says on which interface, and nothing is wrong any more.
+/// Checks that the only session is with a link-local address, shows its interface, and has no problems.
 fn is_shown(node: &LabNode<'_>) -> Result<()> {
     let session = session(node)?;
     let address: IpAddr = session["address"].as_str().context("no address")?.parse()?;
@@ -91,7 +91,7 @@ fn session(node: &LabNode<'_>) -> Result<Value> {
     Ok(status["sessions"][0].clone())
 }
 
-/// The link-local address of a host's interface.
+/// Returns the link-local address of a host's interface.
 fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
     let printed =
         host.command("ip").args(["-j", "-6", "addr", "show", "dev", interface, "scope", "link"]).text()?;
@@ -101,8 +101,8 @@ fn link_local(host: &LabHost, interface: &str) -> Result<IpAddr> {
     Ok(addresses.next().with_context(|| format!("no link-local address: {printed}"))?.parse()?)
 }
 
-/// Writes the objects that make the agent a neighbour of whoever is on its uplink.
-fn give(lab: &Lab) -> Result<()> {
+/// Writes the objects that configure an unnumbered peer on the agent's uplink.
+fn write_objects(lab: &Lab) -> Result<()> {
     let profile = json!({ "receiveInterval": 100, "transmitInterval": 100, "detectMultiplier": 3 });
     let peer = json!({
         "myASN": AGENTS_AS,

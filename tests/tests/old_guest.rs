@@ -1,4 +1,4 @@
-//! A kernel that is too old: `cargo xtask test kernels` boots it and runs this there.
+//! A test on a kernel that is too old: `cargo xtask test kernels` boots it and runs this there.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -9,10 +9,10 @@ use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::lab::node::find_binary;
 use tempfile::TempDir;
 
-/// How long it may take until the kernel is named, on an emulated processor.
+/// How long the error may take, on an emulated processor.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs a subcommand that has to fail because of the kernel.
+/// Runs a subcommand that must fail because of the kernel.
 fn refused(arguments: &[&str], bpffs: &Bpffs) -> Result<()> {
     let started = Instant::now();
     let mut command = Command::new(find_binary()?);
@@ -23,12 +23,12 @@ fn refused(arguments: &[&str], bpffs: &Bpffs) -> Result<()> {
     ensure!(started.elapsed() < WITHIN, "{arguments:?} took {:?}: {said}", started.elapsed());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     ensure!(said.contains(&format!("kernel {} is too old: Linux ", release.trim())), "{arguments:?}: {said}");
-    ensure!(!said.contains("refused"), "the program was not to be tried: {said}");
+    ensure!(!said.contains("refused"), "the program must not be loaded: {said}");
     Ok(())
 }
 
 #[test]
-fn doctor_and_agent_say_that_the_kernel_is_too_old_before_they_load_anything() -> Result<()> {
+fn doctor_and_agent_reject_an_old_kernel_before_loading_programs() -> Result<()> {
     let bpffs = Bpffs::mount()?;
     refused(&["doctor"], &bpffs)?;
     let objects = TempDir::new()?;

@@ -1,4 +1,4 @@
-//! BFD for ten minutes, while the machine has other things to do. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! Soak tests of BFD on a busy machine: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::fs;
@@ -8,8 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::addresses::{HostAddresses, IpFamily};
-use fairlead_tests::lab::{AgentOptions, Lab, LabHost, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::{HostAddresses, IpVersion};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{bfd_profile, metallb, yaml};
 use fairlead_tests::routers::{BfdTimers, Bird, Frr, RouterConfig, RouterDaemon, RouterPeer};
 use fairlead_tests::starve::{BusyLoops, CpuLimit};
@@ -19,7 +19,7 @@ const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const INTERVAL: Duration = Duration::from_millis(50);
 const WITHIN: Duration = Duration::from_secs(60);
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Thousandths of a processor.
 const SHARE: u64 = 100;
 /// Sessions of both families with both routers.
@@ -30,8 +30,8 @@ fn no_session_flaps_at_50_ms_beside_busy_loops_on_all_processors() -> Result<()>
     none(watch(INTERVAL, |_| Ok(None))?)
 }
 
-/// A process with real-time threads cannot be put into a group without a share for those, on some kernels; so this
-/// is without, as it is in a container that may not use them.
+/// On some kernels, a process with real-time threads cannot join a control group without a real-time share;
+/// so the agent has no real-time threads, as in a container without that privilege.
 #[test]
 fn no_session_flaps_at_50_ms_with_a_tenth_of_a_processor_and_no_priority() -> Result<()> {
     let burden = |agent| {
@@ -58,25 +58,25 @@ fn duration() -> Result<Duration> {
     Ok(Duration::from_secs(seconds.unwrap_or(600)))
 }
 
-/// Four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may make its life harder yet. Returns
-/// how often a router has seen a session go down.
+/// Runs four sessions of one agent with FRR and BIRD, beside busy loops; `burden` may limit the agent
+/// further. Returns how often a router has seen a session go down.
 fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Result<usize> {
     let mut flaps = 0;
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1).router('a', 1);
-    topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local).run(|lab| {
+    topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local).run(|lab| {
         let bfd = BfdTimers::every(interval);
         let node = lab.node("n1")?;
         let routers = Routers::start(lab, &node, bfd)?;
-        node.start_agent(&AgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::default())?;
         routers.wait_up(&node)?;
         let limit = burden(node.agent_id()?)?;
         let (before, begun) = (routers.flaps()?, Instant::now());
         let loops = BusyLoops::on_all_processors()?;
         while begun.elapsed() < duration()? {
-            sleep(TOLD_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
+            sleep(REPORT_EVERY.min(duration()?.saturating_sub(begun.elapsed())));
             let [periods, short] = limit.as_ref().map_or(Ok([0; 2]), CpuLimit::periods)?;
             let (passed, flaps) = (begun.elapsed().as_secs(), routers.flaps()? - before);
-            println!("{passed:>4} s: {flaps} flaps; short of its share in {short} of {periods} periods");
+            println!("{passed:>4} s: {flaps} flaps; throttled in {short} of {periods} periods");
         }
         drop(loops);
         drop(limit);
@@ -88,7 +88,7 @@ fn watch(interval: Duration, burden: fn(u32) -> Result<Option<CpuLimit>>) -> Res
     Ok(flaps)
 }
 
-/// The two neighbours.
+/// The two routers.
 struct Routers {
     frr: Frr,
     bird: Bird,
@@ -101,7 +101,7 @@ impl Routers {
         let other = lab.topology().find_router("r1").context("no r1")?.addresses();
         let addresses = node.spec().addresses();
         let config = |own: HostAddresses| {
-            IpFamily::BOTH.into_iter().fold(RouterConfig::new(ROUTERS_AS, own.v4), |config, family| {
+            IpVersion::BOTH.into_iter().fold(RouterConfig::new(ROUTERS_AS, own.v4), |config, family| {
                 config.peer(RouterPeer::at(addresses.of(family), AGENTS_AS).source(own.of(family)).bfd(bfd))
             })
         };
@@ -111,7 +111,7 @@ impl Routers {
         let mut objects = vec![bfd_profile("router", bfd)];
         objects.push(metallb("v1beta1", "BGPAdvertisement", "all", &json!({ "ipAddressPools": ["lab"] })));
         for (name, router) in [("frr", gateway), ("bird", other)] {
-            for family in IpFamily::BOTH {
+            for family in IpVersion::BOTH {
                 let spec = json!({
                     "myASN": AGENTS_AS,
                     "peerASN": ROUTERS_AS,
@@ -124,24 +124,24 @@ impl Routers {
             }
         }
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), yaml(&objects))?;
-        // It is the agent that is tried: a real router does not share its processors with a cluster.
-        frr.prioritise()?;
-        bird.prioritise()?;
+        // Only the agent is stressed: a real router does not share its processors with a cluster.
+        frr.prioritize()?;
+        bird.prioritize()?;
         Ok(Self { frr, bird, node: addresses })
     }
 
     fn wait_up(&self, node: &LabNode<'_>) -> Result<()> {
-        for family in IpFamily::BOTH {
+        for family in IpVersion::BOTH {
             let address: IpAddr = self.node.of(family);
             self.frr.wait_bfd_up(address, WITHIN)?;
             self.bird.wait_bfd_up(address, WITHIN)?;
         }
-        let told = node.fairlead(&["status", "bfd"])?;
-        ensure!(told.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{told}");
+        let status = node.fairlead(&["status", "bfd"])?;
+        ensure!(status.lines().filter(|line| line.contains(" Up ")).count() == SESSIONS, "{status}");
         Ok(())
     }
 
-    /// How often the routers have seen a session go down from up.
+    /// Returns how often the routers have seen a session go down from up.
     fn flaps(&self) -> Result<usize> {
         let lines = |log: PathBuf, words: &str| -> Result<usize> {
             Ok(fs::read_to_string(log)?.lines().filter(|line| line.contains(words)).count())

@@ -1,10 +1,11 @@
-//! The flow table is a cache: all storms at their whole length, with two, three and eight nodes. `lab_cache.rs` shows short ones.
+//! Soak tests of the flow table: full-length stress with two, three and eight nodes. Short ones are in
+//! `lab_cache.rs`.
 
 use anyhow::Result;
-use fairlead_tests::stress::{Membership, Stress, StressDurations, endure};
+use fairlead_tests::stress::{Membership, Stress, StressDurations, run};
 use fairlead_tests::traffic::flood::FloodKind;
 
-const STORMS: [Stress; 5] = [
+const STRESSES: [Stress; 5] = [
     Stress::Flood(FloodKind::Datagram, 2_400_000),
     Stress::Flood(FloodKind::Ack, 2_000_000),
     Stress::Flood(FloodKind::Syn, 2_000_000),
@@ -12,10 +13,11 @@ const STORMS: [Stress; 5] = [
     Stress::EmptiedTable,
 ];
 
-fn all_storms(nodes: u8) -> Result<()> {
-    let all = STORMS.iter().flat_map(|storm| [(*storm, Membership::Stable), (*storm, Membership::NodeJoins)]);
+fn run_all(nodes: u8) -> Result<()> {
+    let all =
+        STRESSES.iter().flat_map(|stress| [(*stress, Membership::Stable), (*stress, Membership::NodeJoins)]);
     let broken: Vec<String> = all
-        .filter_map(|(storm, membership)| endure(nodes, storm, membership, StressDurations::WHOLE).err())
+        .filter_map(|(stress, membership)| run(nodes, stress, membership, StressDurations::WHOLE).err())
         .map(|error| format!("{error:#}"))
         .collect();
     anyhow::ensure!(broken.is_empty(), "{}", broken.join("\n"));
@@ -23,16 +25,16 @@ fn all_storms(nodes: u8) -> Result<()> {
 }
 
 #[test]
-fn no_storm_breaks_a_connection_of_two_nodes() -> Result<()> {
-    all_storms(2)
+fn flow_table_stress_breaks_no_connection_of_two_nodes() -> Result<()> {
+    run_all(2)
 }
 
 #[test]
-fn no_storm_breaks_a_connection_of_three_nodes() -> Result<()> {
-    all_storms(3)
+fn flow_table_stress_breaks_no_connection_of_three_nodes() -> Result<()> {
+    run_all(3)
 }
 
 #[test]
-fn no_storm_breaks_a_connection_of_eight_nodes() -> Result<()> {
-    all_storms(8)
+fn flow_table_stress_breaks_no_connection_of_eight_nodes() -> Result<()> {
+    run_all(8)
 }

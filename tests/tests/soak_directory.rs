@@ -1,4 +1,4 @@
-//! Ten minutes of damage to the directory of agents. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! A soak test of damage to the directory of agents: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use anyhow::Result;
 use fairlead_tests::directory_soak;
 
 #[test]
-fn no_damage_to_the_directory_stops_an_agent_for_ten_minutes() -> Result<()> {
+fn ten_minutes_of_damage_to_the_directory_stop_no_agent() -> Result<()> {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let seed = number("FAIRLEAD_SEED").unwrap_or(now);

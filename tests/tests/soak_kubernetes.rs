@@ -1,4 +1,4 @@
-//! Ten minutes of an API server in all its moods. `FAIRLEAD_SOAK_SECONDS` says how long instead.
+//! Soak tests under API server faults: ten minutes, or `FAIRLEAD_SOAK_SECONDS`.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,12 +16,12 @@ fn lasts() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn never_do_two_write_at_once_for_ten_minutes() -> Result<()> {
+async fn only_the_leader_writes_for_ten_minutes_of_server_faults() -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let seed = number("FAIRLEAD_SEED").unwrap_or(now);
     println!("seed {seed}");
     let mut chaos = Chaos::start(seed).await?;
-    chaos.rage(Some(lasts())).await?;
+    chaos.inject_faults(Some(lasts())).await?;
     chaos.converge(Duration::from_secs(10)).await?;
     let (writes, changes) = chaos.check()?;
     println!("{writes} writes of leaders, {changes} leaders");
@@ -29,6 +29,6 @@ async fn never_do_two_write_at_once_for_ten_minutes() -> Result<()> {
 }
 
 #[test]
-fn no_mood_of_the_server_changes_a_route_or_breaks_a_connection_for_ten_minutes() -> Result<()> {
-    topology().run(|lab| KubernetesLab::start(lab)?.bear_with_the_server(lasts()))
+fn no_server_fault_changes_a_route_or_breaks_a_connection_for_ten_minutes() -> Result<()> {
+    topology().run(|lab| KubernetesLab::start(lab)?.endure_server_faults(lasts()))
 }

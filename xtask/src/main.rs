@@ -111,6 +111,10 @@ enum Subject {
     },
     /// Balance of rings, and time and memory of a plan
     Plan,
+    /// Time of a model after a change
+    Model,
+    /// Time to advertise a table to a BGP peer
+    Advertise,
     /// Time and memory of an agent in a large cluster
     Kubernetes {
         /// Arguments of the measurement
@@ -141,13 +145,15 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
         Verb::Manifests => deploy::manifests(),
-        Verb::Reference => book::reference(),
+        Verb::Reference => tidy::write_reference().and_then(|()| book::reference()),
         Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
         Verb::Image => deploy::image(),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
-        Verb::Bench { subject: Subject::Plan } => run::bench_plan(),
+        Verb::Bench { subject: Subject::Plan } => run::bench("plan", &[]),
+        Verb::Bench { subject: Subject::Model } => run::bench("model", &[]),
+        Verb::Bench { subject: Subject::Advertise } => run::bench("advertise", &[]),
         Verb::Bench { subject: Subject::Kubernetes { args } } => run::bench("kubernetes", &args),
         Verb::Bench { subject: Subject::Failover { args } } => run::bench_failover(&args),
     }

@@ -50,12 +50,3 @@ pub(crate) fn bench_failover(args: &[String]) -> Result<ExitCode> {
     setup::ensure(&[Part::Lab, Part::Routers])?;
     bench("failover", args)
 }
-
-/// Runs the measurement of planning, which is an example of its crate.
-///
-/// Returns its exit code.
-pub(crate) fn bench_plan() -> Result<ExitCode> {
-    let mut bench = process::cargo();
-    bench.args(["run", "--release", "--package", "lb-plan", "--example", "plan_cost"]);
-    Ok(ExitCode::from(process::code(&mut bench)?))
-}

@@ -98,7 +98,7 @@ pub(crate) fn run(args: &[String]) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Writes the reference page that is read from the sources.
+/// Generates the reference page that is read from the sources.
 pub(crate) fn write_reference() -> Result<()> {
     let tree = Tree::read(workspace::root())?;
     let text = json::page(&Project::of(&tree)).map_err(anyhow::Error::msg)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench failover`: how long routers go on sending to a load balancer that is dead.
+//! `cargo xtask bench failover`: how long routers send packets to a dead load balancer.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use fairlead_tests::failover::{
 use fairlead_tests::routers::BfdTimers;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-/// Breaks a load balancer in the lab again and again, and measures when its router notices and when the
-/// router's kernel stops sending to it, in milliseconds after the fault.
+/// Breaks a load balancer in the lab repeatedly, and measures when its router detects the fault and when the
+/// router's kernel stops sending packets to it, in milliseconds after the fault.
 #[derive(Parser)]
 struct Arguments {
     /// Trials of each kind.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     tries: u32,
-    /// BFD intervals in milliseconds; the third missed packet counts.
+    /// BFD intervals in milliseconds, with a multiplier of three.
     #[arg(long, value_delimiter = ',', default_values_t = [50, 10])]
     intervals: Vec<u64>,
     /// Routers that observe.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "frr,bird")]
     observers: Vec<ObserverKind>,
-    /// What happens to the load balancer.
+    /// Faults of the load balancer.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "link-cut,kill,hang,leave")]
     faults: Vec<FailoverFault>,
-    /// What stands on the nodes.
+    /// Load balancers on the nodes.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "agent,bird")]
     balancers: Vec<Stands>,
 }
@@ -38,7 +38,7 @@ struct Arguments {
 enum Stands {
     /// Fairlead's agent.
     Agent,
-    /// BIRD, as the yardstick.
+    /// BIRD, as the reference.
     Bird,
 }
 
@@ -88,7 +88,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All rows of one observer and one interval: they share a lab.
+/// Measures all rows of one observer and one interval, which share a lab.
 fn measure(
     arguments: &Arguments,
     balancer: Stands,
@@ -120,7 +120,7 @@ fn measure(
     Ok(rows)
 }
 
-/// `min/median/max`, and how many there were where some are missing.
+/// Formats `min/median/max`, and the number of values where some are missing.
 fn spread(trials: &[Trial], value: impl Fn(&Trial) -> Option<Duration>) -> String {
     let mut values: Vec<Duration> = trials.iter().filter_map(value).collect();
     values.sort_unstable();
@@ -134,7 +134,7 @@ fn spread(trials: &[Trial], value: impl Fn(&Trial) -> Option<Duration>) -> Strin
     format!("{least}/{median}/{most}{missing}")
 }
 
-/// To a tenth below ten milliseconds.
+/// Formats milliseconds, with tenths below ten.
 fn milliseconds(value: Duration) -> String {
     let value = value.as_secs_f64() * 1000.0;
     if value < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench kubernetes`: what a large cluster costs an agent.
+//! `cargo xtask bench kubernetes`: time and memory of an agent in a large cluster.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use fairlead_bench::kubernetes::{Observer, Size, Turn, observe, source};
-use fairlead_tests::api_server::{ApiServer, Store, definitions};
+use fairlead_bench::kubernetes::{ClusterSize, Observer, Turn, observe, source};
+use fairlead_tests::api_server::{ObjectStore, TestApiServer, definitions};
 
-/// Has an agent's source, model and planner observe a large cluster on an API server, then the same objects as files,
-/// and measures time and memory.
+/// Runs an agent's source, model and planner on a large cluster, from an API server and then from files, and
+/// measures time and memory.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -33,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Role {
-    /// What is measured, in a process of its own.
+    /// The measured process (internal).
     #[command(hide = true)]
     Observe {
         #[arg(long)]
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         return runtime.block_on(observe(&source(directory, kubeconfig)));
     }
     let Arguments { services, endpoints, nodes, changes, .. } = arguments;
-    let size = Size { services, endpoints, nodes };
+    let size = ClusterSize { services, endpoints, nodes };
     println!("{services} Services × {endpoints} endpoints, {nodes} nodes; milliseconds of one processor\n");
     println!("source      turn            read    model     plan   routes    total   RSS MB  peak MB");
     let place = tempfile::TempDir::with_prefix("fairlead-bench-")?;
@@ -58,13 +58,13 @@ fn main() -> Result<()> {
     on_files(size, changes, place.path())
 }
 
-fn on_api_server(size: Size, changes: usize, place: &Path) -> Result<()> {
-    let store = Arc::new(Store::default());
+fn on_api_server(size: ClusterSize, changes: usize, place: &Path) -> Result<()> {
+    let store = Arc::new(ObjectStore::default());
     for object in definitions().into_iter().chain(size.objects()) {
         store.put(&object)?;
     }
-    store.forget_log();
-    let server = ApiServer::start(Arc::clone(&store), (Ipv4Addr::LOCALHOST, 0).into())?;
+    store.compact();
+    let server = TestApiServer::start(Arc::clone(&store), (Ipv4Addr::LOCALHOST, 0).into())?;
     let kubeconfig = place.join("kubeconfig");
     fs::write(&kubeconfig, server.kubeconfig())?;
     let mut observer = Observer::start("--kubeconfig", &kubeconfig)?;
@@ -80,7 +80,7 @@ fn on_api_server(size: Size, changes: usize, place: &Path) -> Result<()> {
     Ok(())
 }
 
-fn on_files(size: Size, changes: usize, place: &Path) -> Result<()> {
+fn on_files(size: ClusterSize, changes: usize, place: &Path) -> Result<()> {
     let directory = place.join("objects");
     fs::create_dir(&directory)?;
     let put = |name: &str, text: String| -> Result<()> {
@@ -93,7 +93,7 @@ fn on_files(size: Size, changes: usize, place: &Path) -> Result<()> {
     }
     let mut observer = Observer::start("--directory", &directory)?;
     let mut turns = Turns::begin("files", observer.change()?);
-    let more = Size { services: size.services + changes, ..size };
+    let more = ClusterSize { services: size.services + changes, ..size };
     let added: Vec<_> = more.objects().skip(more.objects().count() - 2 * changes).collect();
     for (i, objects) in added.chunks(2).enumerate() {
         let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
@@ -105,7 +105,7 @@ fn on_files(size: Size, changes: usize, place: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The turns of an observer after its first.
+/// The passes of an observer after its first.
 struct Turns {
     source: &'static str,
     turns: Vec<(Duration, Turn)>,

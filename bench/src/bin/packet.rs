@@ -1,4 +1,4 @@
-//! `cargo xtask bench packet`: what one packet costs in the XDP program.
+//! `cargo xtask bench packet`: the cost of a packet in the XDP program.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,32 +6,34 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
-use fairlead_bench::packet::cases::{self, Case, Program};
+use fairlead_bench::packet::case::{Case, Program};
+use fairlead_bench::packet::cases;
+use fairlead_bench::packet::line::Line;
 use fairlead_bench::packet::live::{self, Amount, LiveLine};
 use fairlead_bench::packet::measure::Prepared;
-use fairlead_bench::packet::report::{self, Line, Report};
+use fairlead_bench::packet::report::{self, PacketReport};
 use fairlead_bench::packet::{goals, progress, sizes};
 use serde::Serialize;
 
-/// Measures nanoseconds a packet by BPF_PROG_TEST_RUN, beside a reference and a floor; needs root.
+/// Measures nanoseconds per packet by BPF_PROG_TEST_RUN, with a reference and a floor; needs root.
 #[derive(Parser)]
 struct Arguments {
-    /// Times that each case has its turn.
+    /// Rounds: how often each case is run.
     #[arg(long, default_value_t = 41)]
     rounds: u32,
-    /// Packets of one turn.
+    /// Packets of one run.
     #[arg(long, default_value_t = 100_000)]
     packets: u32,
-    /// A tenth of the rounds and of the packets, to see that it works.
+    /// A tenth of the rounds and packets, as a smoke test.
     #[arg(long)]
     quick: bool,
-    /// Measure only what has this in its name, and what it is held against.
+    /// Measure only cases with this text in their names, and the cases that they are compared with.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Measure only live frames on a veth pair: packets a second.
+    /// Measure only live frames on a veth pair, in packets per second.
     #[arg(long, conflicts_with = "only")]
     live: bool,
-    /// Print instead how big the programs are, and what the verifier takes for them.
+    /// Print the sizes of the programs and the verifier's work instead.
     #[arg(long, conflicts_with_all = ["only", "live", "quick"])]
     sizes: bool,
     /// Also write the figures here, as JSON.
@@ -46,7 +48,7 @@ fn main() -> Result<()> {
     }
     let lines = if arguments.live { Vec::new() } else { costs(&arguments)? };
     let live = if arguments.only.is_some() { Vec::new() } else { live_frames(&arguments)? };
-    let report = Report { goals: goals::judge(&lines), lines, live };
+    let report = PacketReport { goals: goals::judge(&lines), lines, live };
     write_json(&arguments, &report)
 }
 
@@ -95,16 +97,16 @@ fn write_json(arguments: &Arguments, figures: &impl Serialize) -> Result<()> {
     fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// What a reader of the table of live frames must know.
+/// Notes on the table of live frames.
 const LIVE_NOTES: &str = "\
 Frames of 64 bytes in 65,536 flows of 1,000 VIPs, made by the kernel on one CPU and carried by it from veth to veth,
 or up the stack, which drops them. \"nothing\" makes the packet and passes or transmits it: what is left is the kernel's.";
 
-/// What a reader of the table of sizes must know.
+/// Notes on the table of sizes.
 const SIZE_NOTES: &str = "\
 As this kernel has them, the fastest of three loads. The kernel does not count the instructions that a packet takes.";
 
-/// What a reader of the tables must know.
+/// Notes on the tables.
 const NOTES: &str = "\
 ns are those of the program alone: what the harness costs, which makes each packet anew, is taken off. The reference
 is a load balancer with a Maglev ring, a kernel LRU hash of flows and IP-in-IP, written for this benchmark; the floor
@@ -112,7 +114,7 @@ is the least program that does all that l2 does. Ratios are those of the minima 
 of flows; a goal is met by both. The distance from minimum to median is this machine's noise: compare ratios of one
 run only. Tunnels hold one more move of the packet's first byte than on a wire, to take theirs back.";
 
-/// The cases with a text in their names, and those that have to be there beside them.
+/// Returns the cases with a text in their names, and those that they are compared with.
 fn chosen(only: Option<&str>) -> Result<Vec<Case>> {
     let mut cases = cases::all();
     if let Some(text) = only {
@@ -125,7 +127,7 @@ fn chosen(only: Option<&str>) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Gives each of the cases its turn, again and again.
+/// Runs the cases in turns, round after round.
 fn measure(cases: Vec<Case>, rounds: u32, packets: u32) -> Result<Vec<Prepared>> {
     let mut prepared = prepare(cases)?;
     let progress = progress::bar("measure", rounds as usize);
@@ -139,7 +141,7 @@ fn measure(cases: Vec<Case>, rounds: u32, packets: u32) -> Result<Vec<Prepared>>
     Ok(prepared)
 }
 
-/// Loads the cases, as many at once as there are CPUs: the kernel's verifier takes the most time of it.
+/// Loads the cases on all CPUs: most of the time is the kernel's verifier's.
 fn prepare(cases: Vec<Case>) -> Result<Vec<Prepared>> {
     let progress = progress::bar("load", cases.len());
     let threads = thread::available_parallelism()?.get();

@@ -1,4 +1,4 @@
-//! `cargo xtask bench simulate`: which connections break when a cluster changes, in Fairlead and elsewhere.
+//! `cargo xtask bench simulate`: broken connections of a changing cluster, in Fairlead and other schemes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use fairlead_bench::simulation::engine::{self, Ingress, Setup};
+use fairlead_bench::simulation::engine::{self, EntryPoint, Setup};
 use fairlead_bench::simulation::plot;
-use fairlead_bench::simulation::report::Report;
+use fairlead_bench::simulation::report::SimulationReport;
 use fairlead_bench::simulation::scheme::{self, Memory};
 use fairlead_bench::simulation::trace::{Subject, Trace};
-use fairlead_bench::simulation::traffic::Traffic;
+use fairlead_bench::simulation::traffic::FlowSchedule;
 use fairlead_bench::simulation::world::Timing;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Simulates a cluster whose nodes hear of changes late and one by one, and counts connections that break.
+/// Simulates a cluster whose nodes learn of changes late and one by one, and counts broken connections.
 ///
-/// Fails if Fairlead breaks any by a single change (0.01 % where the ring doubles), or more than 0.05 % by all of
-/// them on top of each other, or more than 0.1 % where nodes boot between.
+/// Fails if Fairlead breaks any connection by a single change (0.01 % where the ring doubles), more than 0.05
+/// % by overlapping changes, or more than 0.1 % with reboots among them.
 #[derive(Parser)]
 struct Arguments {
     /// Flows of each run.
@@ -28,49 +28,50 @@ struct Arguments {
     /// Nodes at first.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(4..=1000))]
     nodes: u16,
-    /// What chance is made from; the same seed gives the same figures.
+    /// Seed of the random numbers; the same seed gives the same figures.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Probe intervals of 50 ms that an object change takes to a node at most.
+    /// Probe intervals (50 ms) after which an object change has reached every node.
     #[arg(long, default_value_t = 3)]
     delay: u32,
-    /// Probe intervals of silence after which a node is taken for dead.
+    /// Probe intervals without an answer after which a node counts as dead.
     #[arg(long, default_value_t = 3)]
     detection: u32,
-    /// Sets of eight in each node's table of flows, as a power of two; eight for each flow of a node by default.
+    /// Sets of eight in each node's table of flows, as a power of two; eight for each flow of a node by
+    /// default.
     #[arg(long, value_parser = clap::value_parser!(u32).range(4..=24))]
     log2_sets: Option<u32>,
-    /// Let every packet enter at a random node, instead of where a router sends its flow.
+    /// Let every packet enter at a random node instead of the router's next hop.
     #[arg(long)]
     anywhere: bool,
-    /// What Fairlead's rings remember of who took new flows before.
+    /// Former leaders that Fairlead's rings remember.
     #[arg(long, value_enum, default_value_t = Former::Agent)]
     former: Former,
-    /// Let Fairlead's nodes ask their own kernels whether they have a connection.
+    /// Let Fairlead's nodes look up connections in their own kernels.
     #[arg(long)]
     ask_kernels: bool,
-    /// Fairlead alone, without the other schemes.
+    /// Simulate Fairlead alone, without the other schemes.
     #[arg(long)]
     alone: bool,
-    /// Only events with this in their name.
+    /// Simulate only events with this text in their names.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// Also draw the broken connections here, as SVG.
+    /// Also draw the broken connections to this file, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Also write the figures here, as JSON.
+    /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// Who is noted as a former leader.
+/// The nodes that are recorded as former leaders.
 #[derive(Clone, Copy, ValueEnum)]
 enum Former {
-    /// Nobody.
+    /// None.
     Nothing,
-    /// Who led a slot by the last ring.
+    /// The leader of a slot in the previous ring.
     Leaders,
-    /// All that an agent notes: also who took a slot's flows while its leader was dead.
+    /// All that an agent records: also nodes that took a slot's flows while its leader was dead.
     Agent,
 }
 
@@ -96,8 +97,8 @@ impl Arguments {
         Subject::ALL.into_iter().filter(|subject| subject.name().contains(&self.only)).collect()
     }
 
-    const fn ingress(&self) -> Ingress {
-        if self.anywhere { Ingress::Anywhere } else { Ingress::Router }
+    const fn ingress(&self) -> EntryPoint {
+        if self.anywhere { EntryPoint::Anywhere } else { EntryPoint::Router }
     }
 
     fn setup(&self, subject: Subject) -> Setup {
@@ -112,7 +113,7 @@ impl Arguments {
     }
 }
 
-/// A bar that shows itself when there has been something to wait for.
+/// Creates a progress bar that appears after a delay.
 struct Progress {
     bar: ProgressBar,
     begun: Instant,
@@ -161,12 +162,12 @@ fn main() -> Result<ExitCode> {
     Ok(if excesses.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn simulate(arguments: &Arguments) -> Result<Report> {
+fn simulate(arguments: &Arguments) -> Result<SimulationReport> {
     let (sets, memory) = (arguments.sets(), arguments.former.memory());
     let subjects = arguments.subjects();
     ensure!(!subjects.is_empty(), "no event of that name");
     let packets = |subject: &Subject| {
-        Traffic::packets(arguments.flows, &Trace::new(*subject, arguments.nodes, arguments.seed))
+        FlowSchedule::packets(arguments.flows, &Trace::new(*subject, arguments.nodes, arguments.seed))
     };
     let progress = Progress::new(subjects.iter().map(packets).sum())?;
     let schemes = || {
@@ -180,7 +181,7 @@ fn simulate(arguments: &Arguments) -> Result<Report> {
     };
     let outcomes = subjects.into_iter().map(run).collect();
     progress.bar.finish_and_clear();
-    Ok(Report {
+    Ok(SimulationReport {
         flows: arguments.flows,
         nodes: arguments.nodes,
         seed: arguments.seed,

@@ -1,16 +1,16 @@
-//! The objects of a cluster, as full of what nobody here reads as those of a real one.
+//! The objects of a cluster, with as many unread fields as those of a real one.
 
 use serde_json::{Value, json};
 
-/// Namespace of what configures the load balancer.
+/// Namespace of the load balancer's configuration.
 const NAMESPACE: &str = "metallb-system";
-/// Every so many-th Service has `externalTrafficPolicy: Local`, and so a ring of its own: the ring table has room for
-/// some hundreds of these.
+/// One in this many Services has `externalTrafficPolicy: Local`, and so a ring of its own: the ring table has
+/// room for some hundreds of these.
 const LOCAL_EVERY: usize = 100;
 
-/// How large a cluster is.
+/// The size of a cluster.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub struct ClusterSize {
     /// Services, each with one EndpointSlice.
     pub services: usize,
     /// Endpoints of a Service, each on another node.
@@ -19,8 +19,8 @@ pub struct Size {
     pub nodes: usize,
 }
 
-impl Size {
-    /// All objects but Namespaces and definitions.
+impl ClusterSize {
+    /// Returns all objects except Namespaces and definitions.
     pub fn objects(self) -> impl Iterator<Item = Value> {
         let nodes = (0..self.nodes).map(node);
         let services = (0..self.services).flat_map(move |i| [service(i), self.slice(i, None)]);
@@ -154,7 +154,7 @@ fn service(number: usize) -> Value {
     })
 }
 
-/// What the server keeps of who wrote what: as a rule the longest part of an object.
+/// Returns the managed fields: usually the longest part of an object.
 fn managed(manager: &str, part: &str) -> Value {
     let fields: serde_json::Map<String, Value> =
         (0..12).map(|i| (format!("f:field{i}"), json!({".": {}, "f:value": {}}))).collect();

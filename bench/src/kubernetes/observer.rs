@@ -19,26 +19,27 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::node_name;
 
-/// What one turn of the loop took, in milliseconds of one processor; the first begins when all has been listed.
+/// The cost of one pass of the loop, in milliseconds of CPU time; the first begins when all objects have been
+/// listed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Turn {
-    /// Taking in what the source has.
+    /// Receiving the objects from the source.
     pub read: f64,
-    /// Making a model of it.
+    /// Building the model.
     pub model: f64,
-    /// Planning the contents of the maps, and finding what is different.
+    /// Planning the contents of the maps, and their difference to the actual ones.
     pub plan: f64,
-    /// Planning what routers are told.
+    /// Planning the advertisements to BGP peers.
     pub routes: f64,
-    /// Operations that maps would get.
+    /// Operations on the maps.
     pub operations: usize,
     /// Objects that were read.
     pub objects: usize,
-    /// What is wrong with them.
+    /// Problems of the objects.
     pub problems: usize,
     /// Memory of the process, in kilobytes.
     pub resident: u64,
-    /// The most that it has had.
+    /// The maximum memory of the process.
     pub peak: u64,
 }
 
@@ -50,7 +51,7 @@ impl Turn {
     }
 }
 
-/// An observer that runs.
+/// A running observer.
 #[derive(Debug)]
 pub struct Observer {
     child: Child,
@@ -74,7 +75,7 @@ impl Observer {
         Ok(Self { child, lines: BufReader::new(output).lines() })
     }
 
-    /// Waits for its next turn.
+    /// Waits for its next pass.
     ///
     /// # Errors
     /// When it has ended.
@@ -83,7 +84,7 @@ impl Observer {
         Ok(serde_json::from_str(&line)?)
     }
 
-    /// Waits for a turn that changes something.
+    /// Waits for a pass that changes the maps.
     ///
     /// # Errors
     /// When it has ended.
@@ -105,7 +106,7 @@ impl Drop for Observer {
     }
 }
 
-/// Observes for ever, and prints a [`Turn`] a line.
+/// Observes until it is killed, and prints a [`Turn`] per line.
 ///
 /// # Errors
 /// When the source cannot be used.
@@ -172,7 +173,7 @@ impl State {
     }
 }
 
-/// Processor time: what others do on this machine meanwhile is none of the agent's cost.
+/// Returns the CPU time, which excludes other processes on the machine.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default();
     let begun = now();
@@ -184,7 +185,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// A line of this process's status, in kilobytes.
+/// Returns a line of this process's status, in kilobytes.
 fn memory(key: &str) -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
@@ -223,7 +224,7 @@ fn settings(node: &NodeName) -> Settings {
     }
 }
 
-/// Where an observer's objects come from.
+/// The source of an observer's objects.
 #[must_use]
 pub fn source(directory: Option<PathBuf>, kubeconfig: Option<PathBuf>) -> SourceOptions {
     match directory {

@@ -1,4 +1,4 @@
-//! The cluster that is measured: many VIPs, a ring for each, and a few nodes.
+//! The measured cluster: many VIPs, their rings, and a few nodes.
 
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
@@ -13,7 +13,7 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
-use super::cases::{Case, Kind, Size};
+use super::case::{Case, CaseSize, Leads, PacketKind};
 
 /// The port of every VIP.
 pub const PORT: u16 = 443;
@@ -28,23 +28,10 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 
 /// This node's index.
 pub const SELF: NodeIndex = 0;
-/// What the flow hash is computed with.
+/// The keys of the flow hash.
 pub const FLOW_KEYS: FlowKeys = fixture::FLOW_KEYS;
 /// The keys of tags, that of the frames first.
 const TAG: [TagKey; 2] = fixture::TAG_KEYS;
-
-/// Who leads the slots of the rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leads {
-    /// Other nodes, three more behind each of them.
-    Others,
-    /// Three other nodes, which with this one are all that there are: it stands behind them in each slot.
-    OthersOfFour,
-    /// This node, other nodes behind it.
-    Self_,
-    /// This node, and before it another one.
-    TakenOver,
-}
 
 /// Other nodes, numbered from 1.
 pub const NODES: NodeIndex = 16;
@@ -70,8 +57,8 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 
 /// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
 pub fn tables(case: &Case) -> HostTables {
-    let Size { vips, rings, .. } = case.size;
-    let Kind { leads, mode, outer_family, protocol, .. } = case.kind;
+    let CaseSize { vips, rings, .. } = case.size;
+    let PacketKind { leads, mode, outer_family, protocol, .. } = case.kind;
     let config = Config {
         flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),

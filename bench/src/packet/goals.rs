@@ -1,11 +1,11 @@
 //! Goals: how much one case may cost beside another one of the same run.
 
-use super::cases::Size;
-use super::report::{Line, Ratio};
+use super::case::CaseSize;
+use super::line::{Line, Ratio};
 
 /// The name and size of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Id(&'static str, Size);
+struct Id(&'static str, CaseSize);
 
 /// One case costs at most so many times what another one does.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +51,8 @@ const GOALS: [Goal; 18] = [
     goal(many("owner, UDP"), many("owner"), 1.2),
     goal(many("owner, IPv6"), many("owner"), 1.2),
     goal(many("l2, 4 nodes"), many("l2"), EQUAL),
-    goal(Id("l2", Size::MANY_RINGS), many("l2"), 1.4),
-    goal(Id("gue", Size::MANY_RINGS), many("gue"), 1.4),
+    goal(Id("l2", CaseSize::MANY_RINGS), many("l2"), 1.4),
+    goal(Id("gue", CaseSize::MANY_RINGS), many("gue"), 1.4),
 ];
 
 const fn goal(case: Id, beside: Id, most: f64) -> Goal {
@@ -60,11 +60,11 @@ const fn goal(case: Id, beside: Id, most: f64) -> Goal {
 }
 
 const fn many(name: &'static str) -> Id {
-    Id(name, Size::MANY)
+    Id(name, CaseSize::MANY)
 }
 
 const fn one(name: &'static str) -> Id {
-    Id(name, Size::ONE)
+    Id(name, CaseSize::ONE)
 }
 
 /// The goals whose cases were both measured.
@@ -89,8 +89,8 @@ impl Id {
     fn words(self) -> String {
         let Self(name, size) = self;
         match size {
-            Size::MANY => name.to_owned(),
-            Size::MANY_RINGS => format!("{name} ({} rings)", size.rings),
+            CaseSize::MANY => name.to_owned(),
+            CaseSize::MANY_RINGS => format!("{name} ({} rings)", size.rings),
             _ => format!("{name} ({} flow)", size.flows),
         }
     }

@@ -4,8 +4,8 @@ use fairlead_tests::packets::build::Frame;
 use lb_common::forwarding::ForwardingMode;
 use lb_common::verdict::Outcome;
 
-use super::cases::{Kind, Program};
-use super::cluster::{Leads, PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
+use super::case::{Leads, PacketKind, Program, SOURCE_PORT};
+use super::cluster::{PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
 
 /// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
 const SIZE: usize = 120;
@@ -27,17 +27,15 @@ const IPIP4: i32 = 20;
 const IPIP6: i32 = 40;
 /// One node in the list of those asked.
 const ASKED: i32 = 4;
-/// Source port of the first flows.
-pub const SOURCE_PORT: u16 = 40_000;
 
 /// What is measured to be taken off or compared with, in one size.
-pub fn bare() -> Vec<Kind> {
-    let bare = |name, program| Kind { name, program, ..miss() };
+pub fn bare() -> Vec<PacketKind> {
+    let bare = |name, program| PacketKind { name, program, ..miss() };
     vec![bare("nothing", Program::Nothing), bare("harness", Program::Harness)]
 }
 
 /// With one flow and with many.
-pub fn in_every_size() -> Vec<Kind> {
+pub fn in_every_size() -> Vec<PacketKind> {
     vec![
         reference("reference", l2()),
         reference("reference, miss", miss()),
@@ -53,22 +51,22 @@ pub fn in_every_size() -> Vec<Kind> {
 }
 
 /// With one flow only: what proves that a packet in GUE is a node's covers its flow.
-pub fn of_one_flow() -> Vec<Kind> {
+pub fn of_one_flow() -> Vec<PacketKind> {
     vec![decapsulate()]
 }
 
 /// With few flows.
-pub fn of_few_flows() -> Vec<Kind> {
+pub fn of_few_flows() -> Vec<PacketKind> {
     vec![reference("reference", l2()), floor(), l2()]
 }
 
 /// With many flows only.
-pub fn of_many_flows() -> Vec<Kind> {
+pub fn of_many_flows() -> Vec<PacketKind> {
     vec![
-        Kind { name: "harness", program: Program::Harness, ..miss() },
+        PacketKind { name: "harness", program: Program::Harness, ..miss() },
         reference("reference, UDP", l2_udp()),
         reference("reference, IPv6", l2_v6()),
-        reference("reference, SYN", Kind { frame: v4_syn(), ..l2() }),
+        reference("reference, SYN", PacketKind { frame: v4_syn(), ..l2() }),
         l2_udp(),
         l2_v6(),
         l2_v6_udp(),
@@ -84,7 +82,7 @@ pub fn of_many_flows() -> Vec<Kind> {
 }
 
 /// With a ring for each Service.
-pub fn of_many_rings() -> Vec<Kind> {
+pub fn of_many_rings() -> Vec<PacketKind> {
     vec![floor(), l2(), gue()]
 }
 
@@ -99,7 +97,7 @@ pub const fn client6(flow: u16) -> [u8; 16] {
     v6(9, flow)
 }
 
-/// What becomes of live frames.
+/// The verdict on live frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// They go up the stack.
@@ -123,20 +121,24 @@ impl Way {
 
 /// Live frames of a kind.
 pub struct Live {
-    /// What becomes of them.
+    /// Their verdict.
     pub way: Way,
-    /// What they are.
-    pub kind: Kind,
+    /// Their kind.
+    pub kind: PacketKind,
 }
 
-/// All that is measured with live frames, the smallest there are. The first of each way is what it costs at least.
+/// All that is measured with live frames, the smallest there are. The first of each way is what it costs at
+/// least.
 pub fn live() -> Vec<Live> {
-    let small = |way, kind: Kind| Live { way, kind: Kind { frame: kind.frame.clone().sized(SMALL), ..kind } };
+    let small = |way, kind: PacketKind| Live {
+        way,
+        kind: PacketKind { frame: kind.frame.clone().sized(SMALL), ..kind },
+    };
     vec![
-        small(Way::Pass, Kind { name: "nothing", program: Program::Harness, ..miss() }),
+        small(Way::Pass, PacketKind { name: "nothing", program: Program::Harness, ..miss() }),
         small(Way::Pass, miss()),
         small(Way::Pass, reference("reference, miss", miss())),
-        small(Way::Transmit, Kind { name: "nothing", program: Program::Bounce, ..l2() }),
+        small(Way::Transmit, PacketKind { name: "nothing", program: Program::Bounce, ..l2() }),
         small(Way::Transmit, l2()),
         small(Way::Transmit, gue()),
         small(Way::Transmit, reference("reference", l2())),
@@ -164,9 +166,9 @@ fn v6_udp() -> Frame {
     Frame::v6(client6(0), vip6(0)).udp(SOURCE_PORT, PORT).sized(SIZE)
 }
 
-fn miss() -> Kind {
+fn miss() -> PacketKind {
     let [flow_at, vip_at, port_at] = V4_AT;
-    Kind {
+    PacketKind {
         name: "miss",
         program: Program::Judged,
         frame: Frame::v4(client4(0), [192, 168, 0, 0]).tcp(SOURCE_PORT, PORT + 1).sized(SIZE),
@@ -184,79 +186,91 @@ fn miss() -> Kind {
 }
 
 /// For an address that the filter of VIPs takes for one.
-fn miss_looked_up() -> Kind {
+fn miss_looked_up() -> PacketKind {
     let frame = Frame::v4(client4(0), vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE);
-    Kind { name: "miss, looked up", frame, ..miss() }
+    PacketKind { name: "miss, looked up", frame, ..miss() }
 }
 
-fn l2() -> Kind {
-    Kind { name: "l2", frame: v4(), outcome: Outcome::ForwardedL2, ..miss() }
+fn l2() -> PacketKind {
+    PacketKind { name: "l2", frame: v4(), outcome: Outcome::ForwardedL2, ..miss() }
 }
 
-fn l2_udp() -> Kind {
-    Kind { name: "l2, UDP", frame: v4_udp(), protocol: 17, ..l2() }
+fn l2_udp() -> PacketKind {
+    PacketKind { name: "l2, UDP", frame: v4_udp(), protocol: 17, ..l2() }
 }
 
-fn l2_v6() -> Kind {
-    Kind { name: "l2, IPv6", ..with_v6(l2(), v6_tcp()) }
+fn l2_v6() -> PacketKind {
+    PacketKind { name: "l2, IPv6", ..with_v6(l2(), v6_tcp()) }
 }
 
-fn l2_v6_udp() -> Kind {
-    Kind { name: "l2, IPv6 UDP", protocol: 17, ..with_v6(l2(), v6_udp()) }
+fn l2_v6_udp() -> PacketKind {
+    PacketKind { name: "l2, IPv6 UDP", protocol: 17, ..with_v6(l2(), v6_udp()) }
 }
 
-fn l2_tagged() -> Kind {
+fn l2_tagged() -> PacketKind {
     let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + TAG);
-    Kind { name: "l2, tagged", frame: v4().tag(7), flow_at, vip_at, port_at, ..l2() }
+    PacketKind { name: "l2, tagged", frame: v4().tag(7), flow_at, vip_at, port_at, ..l2() }
 }
 
 /// In a cluster of four nodes each slot names all of them.
-fn l2_small_cluster() -> Kind {
-    Kind { name: "l2, 4 nodes", leads: Leads::OthersOfFour, ..l2() }
+fn l2_small_cluster() -> PacketKind {
+    PacketKind { name: "l2, 4 nodes", leads: Leads::OthersOfFour, ..l2() }
 }
 
-fn gue() -> Kind {
-    Kind { name: "gue", outcome: Outcome::ForwardedGue, mode: ForwardingMode::Gue, growth: GUE4, ..l2() }
+fn gue() -> PacketKind {
+    PacketKind {
+        name: "gue",
+        outcome: Outcome::ForwardedGue,
+        mode: ForwardingMode::Gue,
+        growth: GUE4,
+        ..l2()
+    }
 }
 
-fn gue_udp() -> Kind {
-    Kind { name: "gue, UDP", frame: v4_udp(), protocol: 17, ..gue() }
+fn gue_udp() -> PacketKind {
+    PacketKind { name: "gue, UDP", frame: v4_udp(), protocol: 17, ..gue() }
 }
 
-fn gue_v6() -> Kind {
-    Kind { name: "gue, IPv6 in IPv6", outer_family: 6, growth: GUE6, ..with_v6(gue(), v6_tcp()) }
+fn gue_v6() -> PacketKind {
+    PacketKind { name: "gue, IPv6 in IPv6", outer_family: 6, growth: GUE6, ..with_v6(gue(), v6_tcp()) }
 }
 
-fn gue_v6_udp() -> Kind {
-    Kind { name: "gue, IPv6 UDP", protocol: 17, ..with_v6(gue_v6(), v6_udp()) }
+fn gue_v6_udp() -> PacketKind {
+    PacketKind { name: "gue, IPv6 UDP", protocol: 17, ..with_v6(gue_v6(), v6_udp()) }
 }
 
-fn ipip() -> Kind {
-    Kind { name: "ipip", outcome: Outcome::ForwardedIpip, mode: ForwardingMode::Ipip, growth: IPIP4, ..l2() }
+fn ipip() -> PacketKind {
+    PacketKind {
+        name: "ipip",
+        outcome: Outcome::ForwardedIpip,
+        mode: ForwardingMode::Ipip,
+        growth: IPIP4,
+        ..l2()
+    }
 }
 
 /// Of a flow that this node has.
-fn owner() -> Kind {
-    Kind { name: "owner", outcome: Outcome::Local, leads: Leads::Self_, known: true, ..l2() }
+fn owner() -> PacketKind {
+    PacketKind { name: "owner", outcome: Outcome::Local, leads: Leads::Self_, known: true, ..l2() }
 }
 
 /// Of a flow that begins, each time anew.
-fn owner_syn() -> Kind {
-    Kind { name: "owner, SYN", frame: v4_syn(), known: false, ..owner() }
+fn owner_syn() -> PacketKind {
+    PacketKind { name: "owner, SYN", frame: v4_syn(), known: false, ..owner() }
 }
 
 /// Of a flow that this node has once its first packet has come.
-pub fn owner_udp() -> Kind {
-    Kind { name: "owner, UDP", frame: v4_udp(), protocol: 17, known: false, ..owner() }
+pub fn owner_udp() -> PacketKind {
+    PacketKind { name: "owner, UDP", frame: v4_udp(), protocol: 17, known: false, ..owner() }
 }
 
-fn owner_v6() -> Kind {
-    Kind { name: "owner, IPv6", ..with_v6(owner(), v6_tcp()) }
+fn owner_v6() -> PacketKind {
+    PacketKind { name: "owner, IPv6", ..with_v6(owner(), v6_tcp()) }
 }
 
 /// Of a flow that this node has not, and the former leader is asked for.
-fn delegate() -> Kind {
-    Kind {
+fn delegate() -> PacketKind {
+    PacketKind {
         name: "delegate",
         outcome: Outcome::AskedGue,
         leads: Leads::TakenOver,
@@ -266,9 +280,9 @@ fn delegate() -> Kind {
 }
 
 /// Of a flow that this node has, from a node that has asked it.
-fn decapsulate() -> Kind {
+fn decapsulate() -> PacketKind {
     let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + GUE4 as u32);
-    Kind {
+    PacketKind {
         name: "decapsulate",
         frame: Frame::v4(PEER4, SELF4).gue_to(SELF, SOURCE_PORT, [0, 4, 0, 0], &v4().ip()),
         outcome: Outcome::Decapsulated,
@@ -280,21 +294,21 @@ fn decapsulate() -> Kind {
     }
 }
 
-fn with_v6(kind: Kind, frame: Frame) -> Kind {
+fn with_v6(kind: PacketKind, frame: Frame) -> PacketKind {
     let [flow_at, vip_at, port_at] = V6_AT;
-    Kind { frame, flow_at, vip_at, port_at, ..kind }
+    PacketKind { frame, flow_at, vip_at, port_at, ..kind }
 }
 
 /// What the reference makes of the packets of a kind.
-fn reference(name: &'static str, kind: Kind) -> Kind {
+fn reference(name: &'static str, kind: PacketKind) -> PacketKind {
     let growth = match (kind.outcome, kind.frame.is_v4()) {
         (Outcome::NotOurs, _) => 0,
         (_, true) => IPIP4,
         (_, false) => IPIP6,
     };
-    Kind { name, program: Program::Reference, growth, ..kind }
+    PacketKind { name, program: Program::Reference, growth, ..kind }
 }
 
-fn floor() -> Kind {
-    Kind { name: "floor", program: Program::Floor, ..l2() }
+fn floor() -> PacketKind {
+    PacketKind { name: "floor", program: Program::Floor, ..l2() }
 }

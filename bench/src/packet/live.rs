@@ -1,7 +1,7 @@
 //! Live frames: packets a second that leave by a veth or go up the stack, of the smallest frames there are.
 //!
-//! The kernel makes frames as a driver has them (`BPF_F_TEST_XDP_LIVE_FRAMES`) and does with them what the program
-//! says. All links are in namespaces that this run has made, and go with it.
+//! The kernel makes frames as a driver has them (`BPF_F_TEST_XDP_LIVE_FRAMES`) and does with them what the
+//! program says. All links are in namespaces that this run has made, and go with it.
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
@@ -10,7 +10,7 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
 use fairlead_tests::lab::{LabHost, Topology};
 use indicatif::ProgressBar;
 
-use super::cases::{Case, Size};
+use super::case::{Case, CaseSize};
 use super::cluster;
 use super::kinds::{self, Live, Way};
 use super::objects;
@@ -21,7 +21,8 @@ const NEAR: u32 = 101;
 const AWAY: u32 = 102;
 /// Frames that the kernel makes at once: the budget of a driver's poll.
 const BATCH: u32 = 64;
-/// Of the frames that are sent, so many of a hundred have to arrive: else it is no forwarding that is measured.
+/// Of the frames that are sent, so many of a hundred have to arrive: else it is no forwarding that is
+/// measured.
 const ARRIVE: u64 = 95;
 
 /// How many frames in how many turns.
@@ -36,7 +37,7 @@ pub struct Amount {
 /// One line of the report.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct LiveLine {
-    /// What becomes of the frames: `pass`, `transmit`, `forward`.
+    /// The verdict on the frames: `pass`, `transmit`, `forward`.
     pub way: &'static str,
     /// What the program does.
     pub case: &'static str,
@@ -84,7 +85,7 @@ pub fn measure(amount: Amount, progress: &ProgressBar) -> Result<Vec<LiveLine>> 
 }
 
 fn wire(host: &LabHost) -> Result<()> {
-    // Nothing but our frames shall arrive.
+    // Only our frames must arrive.
     host.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
     let mac = cluster::SELF_MAC.map(|byte| format!("{byte:02x}")).join(":");
     host.ip(&[
@@ -145,7 +146,7 @@ struct Run {
 
 impl Run {
     fn new(live: Live) -> Result<Self> {
-        let case = Case { kind: live.kind, size: Size::MANY };
+        let case = Case { kind: live.kind, size: CaseSize::MANY };
         let mut tables = cluster::tables(&case);
         tables.config.uplinks[0] = NEAR;
         for node in &mut tables.nodes {

@@ -6,7 +6,7 @@ use aya::maps::PerCpuArray;
 use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
 use lb_common::map_table::name;
 
-use super::cases::{Case, Program};
+use super::case::{Case, Program};
 use super::{cluster, objects, others};
 
 /// Room for a packet that has grown.
@@ -24,7 +24,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Loads the object, fills its maps, and sends each packet once, so that what is learnt from packets is known.
+    /// Loads the object, fills its maps, and sends each packet once, so that what is learnt from packets is
+    /// known.
     ///
     /// # Errors
     /// When the object is not built, the kernel refuses it, or a packet does not become what it must.

@@ -13,8 +13,9 @@ use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_dataplane::object;
 use lb_pipeline::subprograms::TableSubprograms;
 
-use super::cases::{Case, Program};
-use super::kinds::{self, SOURCE_PORT};
+use super::case::SOURCE_PORT;
+use super::case::{Case, Program};
+use super::kinds;
 use super::{cluster, others};
 
 /// Bytes of the template in the harness's plan.
@@ -67,7 +68,7 @@ pub const fn program_name(case: &Case) -> &'static str {
     }
 }
 
-/// Tells the harness which packets to make of a frame, and by how much the program lengthens them.
+/// Configures the harness: which packets to derive from a frame, and by how much the program lengthens them.
 ///
 /// # Errors
 /// When the frame is shorter than the template, or the object has no plan.

@@ -1,4 +1,5 @@
-//! What the program is measured beside: the maps of the reference and of the floor, filled for the same cluster.
+//! What the program is measured beside: the maps of the reference and of the floor, filled for the same
+//! cluster.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
@@ -9,7 +10,7 @@ use fairlead_tests::packets::fixture::ROUTER_MAC;
 use lb_common::ring::{NodeIndex, Slot};
 use lb_dataplane::mapping::MappedWords;
 
-use super::cases::{Case, Program};
+use super::case::{Case, Program};
 use super::cluster::{self, NODES, PORT, SELF_MAC, SLOTS};
 use crate::simulation::scheme::maglev;
 

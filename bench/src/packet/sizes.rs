@@ -58,7 +58,7 @@ pub struct FunctionLine {
 
 /// All sizes.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Sizes {
+pub struct ProgramSizes {
     /// The programs.
     pub programs: Vec<SizeLine>,
     /// The functions of the product's, the biggest first.
@@ -74,7 +74,7 @@ pub const fn steps() -> usize {
 ///
 /// # Errors
 /// When an object is not built, or the kernel refuses a program or the question.
-pub fn measure(progress: &ProgressBar) -> Result<Sizes> {
+pub fn measure(progress: &ProgressBar) -> Result<ProgramSizes> {
     let reference = objects::read(objects::REFERENCE_OBJECT)?;
     let asking = kernel_lookup::prepare(KernelLookup::Auto).object;
     let lines = PROGRAMS.iter().map(|(program, source, name)| {
@@ -86,7 +86,7 @@ pub fn measure(progress: &ProgressBar) -> Result<Sizes> {
         progress.inc(1);
         line(program, object, name).with_context(|| format!("load {program}"))
     });
-    Ok(Sizes { programs: lines.collect::<Result<_>>()?, functions: functions(product::OBJECT)? })
+    Ok(ProgramSizes { programs: lines.collect::<Result<_>>()?, functions: functions(product::OBJECT)? })
 }
 
 /// The functions of an object that are worth a line, the biggest first.

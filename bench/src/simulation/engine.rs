@@ -6,39 +6,39 @@ use serde::Serialize;
 
 use super::Tick;
 use super::random::Random;
-use super::scheme::{Arrival, Asked, Packet, Scheme};
+use super::scheme::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use super::trace::{Subject, Trace};
-use super::traffic::Traffic;
-use super::world::{News, Timing, World};
+use super::traffic::FlowSchedule;
+use super::world::{News, SimulatedCluster, Timing};
 
 /// Where packets enter the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ingress {
+pub enum EntryPoint {
     /// Where the router sends them: the same node for a flow until its next hops change.
     Router,
     /// At any node that is up, each packet at another.
     Anywhere,
 }
 
-/// A cluster and what is done to it.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// What the run is about.
+    /// The subject of the run.
     pub subject: Subject,
     /// Nodes at first.
     pub nodes: u16,
     /// Flows.
     pub flows: u32,
-    /// What chance is made from.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// How fast news travel.
+    /// The delays of changes.
     pub timing: Timing,
     /// Where packets enter.
-    pub ingress: Ingress,
+    pub ingress: EntryPoint,
 }
 
-/// What a scheme has made of a run.
+/// The score of a scheme in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Score {
     /// The scheme.
@@ -47,22 +47,22 @@ pub struct Score {
     pub broken: u64,
     /// Connections whose owner died.
     pub died: u64,
-    /// Packets that nobody got.
+    /// Lost packets.
     pub lost: u64,
     /// Packets by the number of nodes that they were asked of, in a scheme that asks.
-    pub asked: Option<Asked>,
+    pub asked: Option<AskedCounts>,
 }
 
-/// What has become of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Outcome {
+pub struct RunResult {
     /// What it was about.
     pub subject: Subject,
     /// Connections that had something to send after the first event.
     pub at_risk: u64,
     /// Packets.
     pub packets: u64,
-    /// What the schemes have made of it.
+    /// The scores of the schemes.
     pub scores: Vec<Score>,
 }
 
@@ -92,7 +92,7 @@ impl Contestant {
         Self { scheme, connections, broken: 0, died: 0, lost: 0 }
     }
 
-    fn hear(&mut self, news: &News, world: &World, now: Tick) {
+    fn hear(&mut self, news: &News, world: &SimulatedCluster, now: Tick) {
         for dead in &news.died {
             for connection in self.connections.iter_mut().filter(|c| **c == Connection::With(*dead)) {
                 *connection = Connection::Over;
@@ -114,14 +114,14 @@ impl Contestant {
     }
 
     /// Carries a packet of a flow, if the flow is not over.
-    fn carry(&mut self, packet: Packet<'_>) {
+    fn carry(&mut self, packet: SimulatedPacket<'_>) {
         let connection = &mut self.connections[packet.flow as usize];
         let (kind, owner) = match *connection {
             Connection::Over => return,
             Connection::Unopened => (PacketKind::Opening, NO_NODE),
             Connection::With(owner) => (PacketKind::Tcp, owner),
         };
-        match self.scheme.route(&Packet { kind, ..packet }) {
+        match self.scheme.route(&SimulatedPacket { kind, ..packet }) {
             Arrival::Lost => self.lost += 1,
             Arrival::Served(node) if kind == PacketKind::Opening => *connection = Connection::With(node),
             Arrival::Served(node) if node == owner => {}
@@ -143,11 +143,11 @@ impl Contestant {
     }
 }
 
-/// Runs a trace. `progress` is told of each tick how many packets it had.
-pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMut(u64)) -> Outcome {
+/// Runs a trace. `progress` is called for each tick with its number of packets.
+pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMut(u64)) -> RunResult {
     let trace = Trace::new(setup.subject, setup.nodes, setup.seed);
-    let mut world = World::new(&trace, setup.timing, setup.seed);
-    let mut traffic = Traffic::new(setup.flows, &trace, setup.seed);
+    let mut world = SimulatedCluster::new(&trace, setup.timing, setup.seed);
+    let mut traffic = FlowSchedule::new(setup.flows, &trace, setup.seed);
     let mut entrances = Random::new(setup.seed, "entrances");
     let mut contestants: Vec<_> = schemes.into_iter().map(|s| Contestant::new(s, setup.flows)).collect();
     let mut at_risk = vec![false; setup.flows as usize];
@@ -161,10 +161,11 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
         for flow in &due {
             let hash = traffic.hash(*flow);
             let director = match setup.ingress {
-                Ingress::Router => world.router().direct(hash),
-                Ingress::Anywhere => entrances.choose(&up).unwrap_or_default(),
+                EntryPoint::Router => world.router().direct(hash),
+                EntryPoint::Anywhere => entrances.choose(&up).unwrap_or_default(),
             };
-            let packet = Packet { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
+            let packet =
+                SimulatedPacket { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
             contestants.iter_mut().for_each(|contestant| contestant.carry(packet));
             at_risk[*flow as usize] |= now >= trace.first_event();
         }
@@ -172,7 +173,7 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
         packets += due.len() as u64;
         progress(due.len() as u64);
     }
-    Outcome {
+    RunResult {
         subject: setup.subject,
         at_risk: at_risk.iter().filter(|at_risk| **at_risk).count() as u64,
         packets,
@@ -181,6 +182,6 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
 }
 
 /// The nodes that are up.
-fn up(world: &World) -> Vec<NodeIndex> {
+fn up(world: &SimulatedCluster) -> Vec<NodeIndex> {
     (0..).zip(world.up()).filter(|(_, up)| **up).map(|(node, _)| node).collect()
 }

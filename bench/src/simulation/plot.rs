@@ -8,8 +8,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::engine::Outcome;
-use super::report::{OURS, Report};
+use super::engine::RunResult;
+use super::report::{OURS, SimulationReport};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
@@ -17,9 +17,9 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 const SIZE: (u32, u32) = (1500, 720);
 /// Least and greatest percentage on the scale.
 const SCALE: (f64, f64) = (0.0005, 100.0);
-/// What of a group's width its bars take.
+/// The share of a group's width that its bars take.
 const FILLED: f64 = 0.86;
-/// Colours that also a colour-blind reader tells apart; the last is ours.
+/// Colours that a colour-blind reader can distinguish; the last is ours.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(153, 153, 153),
     RGBColor(86, 180, 233),
@@ -33,7 +33,7 @@ const COLOURS: [RGBColor; 6] = [
 ///
 /// # Errors
 /// When it cannot be drawn, which is not known to happen.
-pub fn svg(report: &Report) -> Result<String> {
+pub fn svg(report: &SimulationReport) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -45,7 +45,7 @@ pub fn svg(report: &Report) -> Result<String> {
 
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
-fn draw<'a>(area: &Area<'a>, report: &Report) -> Drawn<'a> {
+fn draw<'a>(area: &Area<'a>, report: &SimulationReport) -> Drawn<'a> {
     area.fill(&WHITE)?;
     let (head, body) = area.split_vertically(96);
     draw_head(&head, report)?;
@@ -73,7 +73,7 @@ fn draw<'a>(area: &Area<'a>, report: &Report) -> Drawn<'a> {
 }
 
 /// Title, what was run, and the legend.
-fn draw_head<'a>(head: &Area<'a>, report: &Report) -> Drawn<'a> {
+fn draw_head<'a>(head: &Area<'a>, report: &SimulationReport) -> Drawn<'a> {
     write(
         head,
         "Connections broken while their owner lives: percent of those at risk, by event (log scale)",
@@ -106,7 +106,7 @@ fn write<'a>(head: &Area<'a>, text: &str, size: u32, top: i32) -> Drawn<'a> {
 }
 
 /// The bars of an event. Nothing broken is a nought where the bar would stand.
-fn draw_group<'b>(chart: &mut Chart<'_, 'b>, at: f64, outcome: &Outcome) -> Drawn<'b> {
+fn draw_group<'b>(chart: &mut Chart<'_, 'b>, at: f64, outcome: &RunResult) -> Drawn<'b> {
     let width = FILLED / outcome.scores.len().max(1) as f64;
     for (number, score) in outcome.scores.iter().enumerate() {
         let left = at + (1.0 - FILLED) / 2.0 + width * number as f64;

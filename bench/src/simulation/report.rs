@@ -5,14 +5,14 @@ use comfy_table::{CellAlignment, Table};
 use lb_common::wire::gue::MAX_ASKED;
 use serde::Serialize;
 
-use super::engine::{Ingress, Outcome, Score};
+use super::engine::{EntryPoint, RunResult, Score};
 
 /// The scheme that there is a bound for.
 pub const OURS: &str = "Fairlead";
 
 /// All runs, and what they were made with.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct SimulationReport {
     /// Flows of each run.
     pub flows: u32,
     /// Nodes at first.
@@ -26,15 +26,15 @@ pub struct Report {
     /// Sets of a table of flows.
     pub sets: usize,
     /// Where packets entered.
-    pub ingress: Ingress,
+    pub ingress: EntryPoint,
     /// The runs.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<RunResult>,
 }
 
-impl Report {
+impl SimulationReport {
     /// The runs in which Fairlead breaks more connections than it may: what, how many, and the bound.
     pub fn excesses(&self) -> Vec<(&'static str, u64, u64)> {
-        let excess = |outcome: &Outcome| {
+        let excess = |outcome: &RunResult| {
             let broken = ours(outcome)?.broken;
             let bound = outcome.subject.bound() * outcome.at_risk / 100_000;
             (broken > bound).then_some((outcome.subject.name(), broken, bound))
@@ -44,14 +44,14 @@ impl Report {
 
     /// Connections broken, by event and scheme.
     pub fn broken(&self) -> Table {
-        let cell = |outcome: &Outcome, score: &Score| share(score.broken, outcome.at_risk);
+        let cell = |outcome: &RunResult, score: &Score| share(score.broken, outcome.at_risk);
         self.table(&["event", "at risk"], |outcome| Some(outcome.at_risk.to_string()), cell)
     }
 
-    /// Connections whose owner died, for the events in which one does. They belong to no scheme's account, and
-    /// differ only because the flows lie differently.
+    /// Connections whose owner died, for the events in which one does. They belong to no scheme's account,
+    /// and differ only because the flows lie differently.
     pub fn died(&self) -> Table {
-        let relevant = |outcome: &Outcome| {
+        let relevant = |outcome: &RunResult| {
             outcome.scores.iter().any(|score| score.died > 0).then(|| outcome.at_risk.to_string())
         };
         self.table(&["owner died", "at risk"], relevant, |outcome, score| share(score.died, outcome.at_risk))
@@ -81,8 +81,8 @@ impl Report {
     fn table(
         &self,
         head: &[&'static str; 2],
-        second: impl Fn(&Outcome) -> Option<String>,
-        cell: impl Fn(&Outcome, &Score) -> String,
+        second: impl Fn(&RunResult) -> Option<String>,
+        cell: impl Fn(&RunResult, &Score) -> String,
     ) -> Table {
         let mut table = plain();
         let schemes = self.outcomes.first().map(|outcome| outcome.scores.as_slice()).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Report {
     }
 }
 
-fn ours(outcome: &Outcome) -> Option<&Score> {
+fn ours(outcome: &RunResult) -> Option<&Score> {
     outcome.scores.iter().find(|score| score.scheme == OURS)
 }
 

@@ -22,7 +22,7 @@ use super::world::View;
 
 /// A packet on its way into the cluster.
 #[derive(Clone, Copy, Debug)]
-pub struct Packet<'a> {
+pub struct SimulatedPacket<'a> {
     /// Its flow.
     pub flow: Flow,
     /// The hash that nodes know the flow by.
@@ -37,29 +37,29 @@ pub struct Packet<'a> {
     pub up: &'a [bool],
 }
 
-impl Packet<'_> {
+impl SimulatedPacket<'_> {
     /// Whether it gets to a node that it is sent to.
     pub fn reaches(&self, node: NodeIndex) -> bool {
         self.up.get(usize::from(node)).copied().unwrap_or_default()
     }
 
-    /// What becomes of it when it is sent to a node that serves it.
+    /// Returns the result of sending it to a node that serves it.
     pub fn served_by(&self, node: NodeIndex) -> Arrival {
         if self.reaches(node) { Arrival::Served(node) } else { Arrival::Lost }
     }
 }
 
-/// What becomes of a packet.
+/// The result of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// This node's stack gets it, and answers with a RST if it does not know the connection.
     Served(NodeIndex),
-    /// Nobody does. The client sends it again.
+    /// It is lost. The client sends it again.
     Lost,
 }
 
-/// How many packets were asked of how many nodes; the last is [`MAX_ASKED`].
-pub type Asked = [u64; MAX_ASKED + 1];
+/// Packets by the number of nodes that were asked; the last is [`MAX_ASKED`].
+pub type AskedCounts = [u64; MAX_ASKED + 1];
 
 /// A way to choose a node for a packet.
 pub trait Scheme {
@@ -80,16 +80,16 @@ pub trait Scheme {
     fn reroute(&mut self, _next_hops: &[NodeIndex], _now: Tick) {}
 
     /// Carries a packet to where it ends.
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival;
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival;
 
     /// How many nodes the packets since the start were asked of, in a scheme that asks.
-    fn asked(&self) -> Option<Asked> {
+    fn asked(&self) -> Option<AskedCounts> {
         None
     }
 }
 
-/// All schemes, Fairlead last. Tables of flows have this many sets of eight; Fairlead's rings remember this, and its
-/// nodes ask their kernels if they can.
+/// All schemes, Fairlead last. Tables of flows have this many sets of eight; Fairlead's rings remember this,
+/// and its nodes ask their kernels if they can.
 pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme>> {
     vec![
         Box::new(PlainEcmp),

@@ -1,6 +1,6 @@
 //! Small clusters, every kind of change.
 
-use super::engine::{Ingress, Outcome, Score, Setup, run};
+use super::engine::{EntryPoint, RunResult, Score, Setup, run};
 use super::report::OURS;
 use super::scheme::{self, Fairlead, Maglev, Memory, PlainEcmp, Scheme};
 use super::trace::Subject;
@@ -9,15 +9,15 @@ use super::world::Timing;
 const SETS: usize = 1 << 12;
 const FLOWS: u32 = 2000;
 
-fn setup(subject: Subject, ingress: Ingress, seed: u64) -> Setup {
+fn setup(subject: Subject, ingress: EntryPoint, seed: u64) -> Setup {
     Setup { subject, nodes: 6, flows: FLOWS, seed, timing: Timing { delay: 3, detection: 3 }, ingress }
 }
 
-fn broken(outcome: &Outcome, wanted: impl Fn(&Score) -> bool) -> u64 {
+fn broken(outcome: &RunResult, wanted: impl Fn(&Score) -> bool) -> u64 {
     outcome.scores.iter().filter(|score| wanted(score)).map(|score| score.broken).sum()
 }
 
-fn fairlead(setup: &Setup, memory: Memory) -> Outcome {
+fn fairlead(setup: &Setup, memory: Memory) -> RunResult {
     run(setup, vec![Box::new(Fairlead::new(SETS, memory, false)) as Box<dyn Scheme>], |_| ())
 }
 
@@ -36,7 +36,7 @@ fn a_single_change_breaks_nothing_where_others_break() {
             Box::new(Maglev::default()),
             Box::new(Fairlead::new(SETS, Memory::Agent, false)),
         ];
-        let outcome = run(&setup(subject, Ingress::Router, 1), schemes, |_| ());
+        let outcome = run(&setup(subject, EntryPoint::Router, 1), schemes, |_| ());
         assert_eq!(broken(&outcome, |score| score.scheme == OURS), 0, "{subject:?}");
         assert!(broken(&outcome, |score| score.scheme != OURS) > 0, "{subject:?} is no change");
         assert_eq!(outcome.at_risk, u64::from(FLOWS), "{subject:?}");
@@ -46,13 +46,13 @@ fn a_single_change_breaks_nothing_where_others_break() {
 #[test]
 fn a_single_change_breaks_nothing_from_any_director() {
     for (subject, seed) in single().zip(2..) {
-        let outcome = fairlead(&setup(subject, Ingress::Anywhere, seed), Memory::Agent);
+        let outcome = fairlead(&setup(subject, EntryPoint::Anywhere, seed), Memory::Agent);
         assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
     }
 }
 
 /// Fairlead with tables that hold one flow in ten.
-fn cramped(setup: &Setup, ask_kernels: bool) -> Outcome {
+fn cramped(setup: &Setup, ask_kernels: bool) -> RunResult {
     run(setup, vec![Box::new(Fairlead::new(16, Memory::Agent, ask_kernels)) as Box<dyn Scheme>], |_| ())
 }
 
@@ -60,7 +60,7 @@ fn cramped(setup: &Setup, ask_kernels: bool) -> Outcome {
 fn without_room_for_entries_nothing_breaks_where_nothing_has_moved() {
     for subject in [Subject::Flap, Subject::Session] {
         for ask_kernels in [false, true] {
-            let outcome = cramped(&setup(subject, Ingress::Anywhere, 3), ask_kernels);
+            let outcome = cramped(&setup(subject, EntryPoint::Anywhere, 3), ask_kernels);
             assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
         }
     }
@@ -69,14 +69,14 @@ fn without_room_for_entries_nothing_breaks_where_nothing_has_moved() {
 #[test]
 fn without_room_for_entries_nothing_breaks_where_kernels_are_asked() {
     for (subject, seed) in single().zip(1..) {
-        let outcome = cramped(&setup(subject, Ingress::Router, seed), true);
+        let outcome = cramped(&setup(subject, EntryPoint::Router, seed), true);
         assert_eq!(broken(&outcome, |_| true), 0, "{subject:?}");
     }
 }
 
 #[test]
 fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
-    let setup = Setup { nodes: 12, flows: 5000, ..setup(Subject::Upheaval, Ingress::Router, 1) };
+    let setup = Setup { nodes: 12, flows: 5000, ..setup(Subject::Upheaval, EntryPoint::Router, 1) };
     let with = broken(&fairlead(&setup, Memory::Agent), |_| true);
     let without = broken(&fairlead(&setup, Memory::Nothing), |_| true);
     assert!(with <= 2 && without > 10, "{with} broken with former leaders, {without} without");
@@ -85,7 +85,7 @@ fn upheaval_stays_within_its_bound_and_former_leaders_are_why() {
 #[test]
 fn a_seed_determines_everything_and_no_connection_ends_twice() {
     let outcome = |seed| {
-        let setup = Setup { flows: 500, ..setup(Subject::Reboot, Ingress::Router, seed) };
+        let setup = Setup { flows: 500, ..setup(Subject::Reboot, EntryPoint::Router, seed) };
         run(&setup, scheme::all(SETS, Memory::Agent, false), |_| ())
     };
     let first = outcome(7);

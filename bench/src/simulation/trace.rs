@@ -1,4 +1,4 @@
-//! What happens to a cluster, and when: one kind of event alone, or all of them on top of each other.
+//! Traces of events in a cluster: one kind of event alone, or all of them overlapping.
 
 mod upheaval;
 
@@ -9,9 +9,17 @@ use serde::Serialize;
 
 use super::Tick;
 use super::random::Random;
-use super::world::Member;
 
-/// Something that happens.
+/// The objects of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// Its share, in proportion to the others'.
+    pub weight: u32,
+    /// Whether it is to take no new flows.
+    pub draining: bool,
+}
+
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A node with this weight starts and is made a member. It gets the next free index.
@@ -32,7 +40,7 @@ pub enum Event {
     ResetSession(NodeIndex, Tick),
 }
 
-/// What a trace is about.
+/// The subject of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -58,11 +66,12 @@ pub enum Subject {
     Absence,
     /// The router loses one node's BGP session.
     Session,
-    /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while no flow sends anything.
+    /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while no flow sends
+    /// anything.
     Scale,
-    /// All of it but reboots, each event on the heels of the last.
+    /// All events except reboots, overlapping.
     Upheaval,
-    /// All of it.
+    /// All events, overlapping.
     UpheavalWithReboots,
 }
 
@@ -85,7 +94,7 @@ impl Subject {
         Self::UpheavalWithReboots,
     ];
 
-    /// What it is called in a report.
+    /// Returns its name in a report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Join => "join",
@@ -105,12 +114,13 @@ impl Subject {
         }
     }
 
-    /// How many of a hundred thousand connections Fairlead may break.
+    /// Returns how many of a hundred thousand connections Fairlead may break.
     ///
     /// A flow can open at a node that by the ring before did not stand in its slot. If its next packet enters
-    /// where that ring still holds, nobody there finds the node: rare, as both packets must fall in the time that
-    /// news travel, and seen most where a ring doubles. And a node that has begun knows little of the past, so
-    /// where many begin within seconds, a packet may have been asked of six before one is found that knows.
+    /// where that ring is still in use, no node there finds it: rare, as both packets must fall in the time
+    /// that news travel, and seen most where a ring doubles. And a node that has begun knows little of the
+    /// past, so where many begin within seconds, a packet may have been asked of six before one is found that
+    /// knows.
     pub const fn bound(self) -> u64 {
         match self {
             Self::Doubling => 10,
@@ -121,12 +131,12 @@ impl Subject {
     }
 }
 
-/// A cluster at its start, and what becomes of it.
+/// A cluster at its start, and its events.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// The members at the start.
     pub members: Vec<Member>,
-    /// What happens, in order of time.
+    /// The events in the order of time.
     pub events: Vec<(Tick, Event)>,
     /// When flows open.
     pub opening: Range<Tick>,

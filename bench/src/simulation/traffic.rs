@@ -1,4 +1,4 @@
-//! The flows: when each of them sends.
+//! The flows and the ticks in which they send.
 
 use lb_common::hash::{FlowKeys, FlowPorts, HashKey, flow_hash_v4};
 
@@ -9,9 +9,9 @@ use super::trace::Trace;
 /// Number of a flow.
 pub type Flow = u32;
 
-/// Flows that open at random times and send until the end. The most talkative send every fourth tick, the most
-/// silent every sixty-fourth, on average.
-pub struct Traffic {
+/// Flows that open at random times and send until the end. The most talkative send every fourth tick, the
+/// most silent every sixty-fourth, on average.
+pub struct FlowSchedule {
     random: Random,
     hashes: Vec<u64>,
     /// Who sends in each tick, beside those who open.
@@ -21,7 +21,7 @@ pub struct Traffic {
     silent_until: Tick,
 }
 
-impl Traffic {
+impl FlowSchedule {
     /// So many flows in the time of a trace.
     pub fn new(flows: u32, trace: &Trace, seed: u64) -> Self {
         let mut random = Random::new(seed, "traffic");

@@ -1,4 +1,4 @@
-//! The cluster: hosts, what each of them knows, who hears whom, and the router before them.
+//! The simulated cluster: hosts and their views, probes between them, and the router in front.
 
 mod host;
 mod liveness;
@@ -11,42 +11,33 @@ use lb_pipeline::owner::LivenessState;
 
 use super::Tick;
 use super::random::Random;
-use super::trace::{Event, Trace};
+use super::trace::{Event, Member, Trace};
 use host::Host;
 use liveness::Liveness;
 pub use router::Router;
 
-/// What the objects say of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Member {
-    /// Its share, in proportion to the others'.
-    pub weight: u32,
-    /// Whether it is to take no new flows.
-    pub draining: bool,
-}
-
 /// The nodes that serve.
 pub type Members = BTreeMap<NodeIndex, Member>;
 
-/// What one node's probes say of another.
+/// The result of one node's probes of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Whether it can be sent to.
+pub struct ProbedNode {
+    /// Its liveness state.
     pub liveness: LivenessState,
     /// Since when it has been taken for dead; `None` also for a node that was never heard.
     pub dead_since: Option<Tick>,
 }
 
-/// What one node knows of the cluster.
+/// One node's view of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// The objects, as far as it has heard.
     pub members: Members,
     /// Every node that there has ever been, by index.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<ProbedNode>,
 }
 
-/// How fast news travel.
+/// Delays of changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Ticks that an object change takes at most.
@@ -55,7 +46,7 @@ pub struct Timing {
     pub detection: Tick,
 }
 
-/// What a tick has brought.
+/// The changes of a tick.
 #[derive(Debug, Default)]
 pub struct News {
     /// Nodes that have lost all their connections.
@@ -68,7 +59,7 @@ pub struct News {
     pub rerouted: bool,
 }
 
-/// What an event leaves to be done later.
+/// The later part of an event.
 #[derive(Clone, Copy, Debug)]
 enum Aftermath {
     Returns(NodeIndex),
@@ -78,7 +69,7 @@ enum Aftermath {
 }
 
 /// A cluster at one moment.
-pub struct World {
+pub struct SimulatedCluster {
     timing: Timing,
     random: Random,
     /// The objects as they are written.
@@ -90,11 +81,11 @@ pub struct World {
     liveness: Liveness,
     views: Vec<View>,
     router: Router,
-    /// What has happened since the last call of [`World::advance`] returned.
+    /// What has happened since the last call of [`SimulatedCluster::advance`] returned.
     news: News,
 }
 
-impl World {
+impl SimulatedCluster {
     /// The cluster that a trace begins with. All nodes know it and have heard each other.
     pub fn new(trace: &Trace, timing: Timing, seed: u64) -> Self {
         let members: Members = (0..).zip(trace.members.iter().copied()).collect();
@@ -135,7 +126,7 @@ impl World {
     /// Ends a tick: nodes probe each other, and the router looks at its links.
     pub fn settle(&mut self, now: Tick) {
         let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
-        // A node answers nobody before it knows what it is itself, and only those that it knows.
+        // A node answers only nodes that it knows, and none before it knows its own object.
         let answers = |there: NodeIndex, asks: NodeIndex| {
             let known = self.hosts[usize::from(there)].known();
             known.contains_key(&there) && known.contains_key(&asks)

@@ -9,7 +9,7 @@ use schemars::Schema;
 use serde_json::Value;
 
 /// A kind.
-pub struct Kind {
+pub struct KindDefinition {
     /// Kind, plural and group.
     pub names: ObjectKind,
     /// Its description, in a sentence.
@@ -67,10 +67,10 @@ impl Version {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[
-    Kind {
+pub const KINDS: &[KindDefinition] = &[
+    KindDefinition {
         names: ObjectKind::IP_ADDRESS_POOL,
-        description: "Addresses that Services are given.",
+        description: "A pool of addresses for Services.",
         needs_spec: true,
         versions: &[Version::only(schema_of::<IpAddressPoolSpec>)],
         status: schema_of::<status::IpAddressPoolStatus>,
@@ -80,12 +80,12 @@ pub const KINDS: &[Kind] = &[
             Column::text("Addresses", ".spec.addresses"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::L2_ADVERTISEMENT,
         description: "Pools whose addresses are announced by ARP and NDP, and where.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<L2AdvertisementSpec>)],
-        status: schema_of::<status::Nothing>,
+        status: schema_of::<status::NoFields>,
         columns: &[
             Column::text("IPAddressPools", ".spec.ipAddressPools"),
             Column::text("IPAddressPool Selectors", ".spec.ipAddressPoolSelectors"),
@@ -93,12 +93,12 @@ pub const KINDS: &[Kind] = &[
             Column::wide("Node Selectors", ".spec.nodeSelectors"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_ADVERTISEMENT,
-        description: "Pools whose addresses are announced by BGP, how, and to whom.",
+        description: "Pools whose addresses are advertised by BGP, how, and to which peers.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<BgpAdvertisementSpec>)],
-        status: schema_of::<status::Nothing>,
+        status: schema_of::<status::NoFields>,
         columns: &[
             Column::text("IPAddressPools", ".spec.ipAddressPools"),
             Column::text("IPAddressPool Selectors", ".spec.ipAddressPoolSelectors"),
@@ -106,15 +106,15 @@ pub const KINDS: &[Kind] = &[
             Column::wide("Node Selectors", ".spec.nodeSelectors"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_PEER,
-        description: "A router that nodes speak BGP with.",
+        description: "A BGP peer of nodes.",
         needs_spec: true,
         versions: &[
             Version { name: "v1beta1", successor: Some("metallb.io/v1beta2"), spec: older_bgp_peer },
             Version { name: "v1beta2", successor: None, spec: schema_of::<BgpPeerSpec> },
         ],
-        status: schema_of::<status::Nothing>,
+        status: schema_of::<status::NoFields>,
         columns: &[
             Column::text("Address", ".spec.peerAddress"),
             Column::text("ASN", ".spec.peerASN"),
@@ -122,12 +122,12 @@ pub const KINDS: &[Kind] = &[
             Column::text("Multi Hops", ".spec.ebgpMultiHop"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BFD_PROFILE,
-        description: "How the way to a router is watched; times in milliseconds.",
+        description: "The parameters of BFD sessions; times in milliseconds.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<BfdProfileSpec>)],
-        status: schema_of::<status::Nothing>,
+        status: schema_of::<status::NoFields>,
         columns: &[
             Column::of("Passive Mode", "boolean", ".spec.passiveMode"),
             Column::of("Transmit Interval", "integer", ".spec.transmitInterval"),
@@ -135,19 +135,19 @@ pub const KINDS: &[Kind] = &[
             Column::of("Multiplier", "integer", ".spec.detectMultiplier"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::COMMUNITY,
-        description: "Names of BGP communities.",
+        description: "Aliases of BGP communities.",
         needs_spec: false,
         versions: &[Version::only(schema_of::<CommunitySpec>)],
-        status: schema_of::<status::Nothing>,
+        status: schema_of::<status::NoFields>,
         columns: &[],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::SERVICE_L2_STATUS,
-        description: "Who announces a Service by ARP and NDP. Written by agents.",
+        description: "The node that announces a Service by ARP or NDP. Written by agents.",
         needs_spec: false,
-        versions: &[Version::only(schema_of::<status::Nothing>)],
+        versions: &[Version::only(schema_of::<status::NoFields>)],
         status: schema_of::<status::ServiceL2Status>,
         columns: &[
             Column::text("Allocated Node", ".status.node"),
@@ -155,11 +155,11 @@ pub const KINDS: &[Kind] = &[
             Column::text("Service Namespace", ".status.serviceNamespace"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::SERVICE_BGP_STATUS,
-        description: "Which routers a node announces a Service to. Written by agents.",
+        description: "The BGP peers that a node advertises a Service to. Written by agents.",
         needs_spec: false,
-        versions: &[Version::only(schema_of::<status::Nothing>)],
+        versions: &[Version::only(schema_of::<status::NoFields>)],
         status: schema_of::<status::ServiceBgpStatus>,
         columns: &[
             Column::text("Node", ".status.node"),
@@ -167,11 +167,11 @@ pub const KINDS: &[Kind] = &[
             Column::text("Service Namespace", ".status.serviceNamespace"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::CONFIGURATION_STATE,
-        description: "What the controller or the agent of a node makes of all objects. Written by both.",
+        description: "The state of the configuration, as seen by the controller or the agent of a node. Written by both.",
         needs_spec: false,
-        versions: &[Version::only(schema_of::<status::Nothing>)],
+        versions: &[Version::only(schema_of::<status::NoFields>)],
         status: schema_of::<status::ConfigurationState>,
         columns: &[
             Column::text("Result", ".status.result"),
@@ -179,11 +179,11 @@ pub const KINDS: &[Kind] = &[
             Column::of("Age", "date", ".metadata.creationTimestamp"),
         ],
     },
-    Kind {
+    KindDefinition {
         names: ObjectKind::BGP_SESSION_STATE,
-        description: "How the session of a node with a router stands. Written by agents.",
+        description: "The state of a node's session with a BGP peer. Written by agents.",
         needs_spec: false,
-        versions: &[Version::only(schema_of::<status::Nothing>)],
+        versions: &[Version::only(schema_of::<status::NoFields>)],
         status: schema_of::<status::BgpSessionState>,
         columns: &[
             Column::text("Node", ".status.node"),

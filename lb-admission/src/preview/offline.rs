@@ -99,7 +99,7 @@ pub(super) fn give(objects: &mut [Sourced<Object>], decisions: &BTreeMap<Service
     }
 }
 
-/// Whether a problem results from missing objects rather than from the written ones.
+/// Returns whether a problem results from missing objects rather than from the written ones.
 pub(super) fn is_expected(problem: &Problem, objects: &[Sourced<Object>]) -> bool {
     let has_nodes = || objects.iter().any(|object| matches!(object.value, Object::Node(_)));
     match problem.reason {

@@ -8,7 +8,9 @@ use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
 use lb_kube::client::stats;
 use lb_model::NodeName;
-use lb_runtime::metrics::{Exporter, MetricType, saturating};
+use lb_runtime::metrics::{
+    Exporter, MetricDescription, MetricDescriptions, MetricSink, MetricType, saturating,
+};
 use lb_speaker::bfd::BfdSnapshot;
 use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
@@ -93,12 +95,9 @@ const BFD: [Metric<BfdSnapshot>; 8] = [
         it.view.counters.down_events
     }),
     // In FRR, bfdd notifies zebra.
-    (
-        "metallb_bfd_zebra_notifications",
-        "AgentState changes of the BFD session reported to BGP",
-        Counter,
-        |it| it.view.counters.up_events.saturating_add(it.view.counters.down_events),
-    ),
+    ("metallb_bfd_zebra_notifications", "State changes of the BFD session reported to BGP", Counter, |it| {
+        it.view.counters.up_events.saturating_add(it.view.counters.down_events)
+    }),
 ];
 
 /// A metric of the whole agent: its name, its help, its type and its value.
@@ -123,26 +122,44 @@ const SINGLE: [Single; 3] = [
 /// MetalLB's label for a session without a VRF.
 const DEFAULT_VRF: &str = "default";
 
+/// Describes all metrics.
+///
+/// # Errors
+/// When a metric's name is invalid.
+pub fn descriptions() -> Result<Vec<MetricDescription>, prometheus::Error> {
+    let descriptions = MetricDescriptions::default();
+    register_all(&descriptions, &SpeakerView::default(), &AgentState::default())?;
+    Ok(descriptions.into_vec())
+}
+
 fn registry(view: &SpeakerView, state: &AgentState) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
-    let bgp: Vec<_> = view.peers.iter().map(|it| (bgp_labels(it), it)).collect();
-    let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
-    BGP.iter().try_for_each(|metric| register(&registry, metric, &bgp))?;
-    unread(&registry, view)?;
-    down(&registry, view)?;
-    BFD.iter().try_for_each(|metric| register(&registry, metric, &bfd))?;
-    for (name, help, of_type, read) in SINGLE {
-        lb_runtime::metrics::register(&registry, name, help, of_type, read(view, state))?;
-    }
-    state.reading.register(&registry)?;
-    announced(&registry, view, state)?;
-    uplinks(&registry, state)?;
-    stats().register(&registry)?;
+    register_all(&registry, view, state)?;
     Ok(registry)
 }
 
+fn register_all(
+    registry: &impl MetricSink,
+    view: &SpeakerView,
+    state: &AgentState,
+) -> Result<(), prometheus::Error> {
+    let bgp: Vec<_> = view.peers.iter().map(|it| (bgp_labels(it), it)).collect();
+    let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
+    BGP.iter().try_for_each(|metric| register(registry, metric, &bgp))?;
+    unread(registry, view)?;
+    down(registry, view)?;
+    BFD.iter().try_for_each(|metric| register(registry, metric, &bfd))?;
+    for (name, help, of_type, read) in SINGLE {
+        lb_runtime::metrics::register(registry, name, help, of_type, read(view, state))?;
+    }
+    state.reading.register(registry)?;
+    announced(registry, view, state)?;
+    uplinks(registry, state)?;
+    stats().register(registry)
+}
+
 fn register<Session>(
-    registry: &Registry,
+    registry: &impl MetricSink,
     (name, help, of_type, read): &Metric<Session>,
     sessions: &[([String; 2], &Session)],
 ) -> Result<(), prometheus::Error> {
@@ -167,7 +184,7 @@ fn register<Session>(
 }
 
 /// Registers for how long each peer has read nothing: zero for most, so that an alert has a series for each.
-fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+fn unread(registry: &impl MetricSink, view: &SpeakerView) -> Result<(), prometheus::Error> {
     let options = Opts::new(
         "fairlead_bgp_unread_seconds",
         "Seconds for which the peer has read nothing of what was sent to it",
@@ -181,7 +198,7 @@ fn unread(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Err
 }
 
 /// Registers the reason of each session that is not established.
-fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error> {
+fn down(registry: &impl MetricSink, view: &SpeakerView) -> Result<(), prometheus::Error> {
     let options =
         Opts::new("fairlead_bgp_session_down", "1 for the reason why the BGP session is not established");
     let gauges = IntGaugeVec::new(options, &["peer", "vrf", "reason"])?;
@@ -195,7 +212,11 @@ fn down(registry: &Registry, view: &SpeakerView) -> Result<(), prometheus::Error
 
 /// Registers the addresses advertised to a peer, now or as soon as its session is established (not those of a family
 /// that was not negotiated), and those for which this node answers ARP.
-fn announced(registry: &Registry, view: &SpeakerView, state: &AgentState) -> Result<(), prometheus::Error> {
+fn announced(
+    registry: &impl MetricSink,
+    view: &SpeakerView,
+    state: &AgentState,
+) -> Result<(), prometheus::Error> {
     let options =
         Opts::new("metallb_speaker_announced", "1 for each address of a Service that this node announces");
     let gauges = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"])?;
@@ -219,7 +240,7 @@ fn announced(registry: &Registry, view: &SpeakerView, state: &AgentState) -> Res
 }
 
 /// Registers whether the program runs on each uplink.
-fn uplinks(registry: &Registry, state: &AgentState) -> Result<(), prometheus::Error> {
+fn uplinks(registry: &impl MetricSink, state: &AgentState) -> Result<(), prometheus::Error> {
     let options = Opts::new("fairlead_uplink_attached", "1 if the XDP program runs on the uplink");
     let gauges = IntGaugeVec::new(options, &["interface"])?;
     for uplink in &state.interfaces {
@@ -247,8 +268,8 @@ mod tests {
     use std::time::Duration;
 
     use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile};
-    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerConfig, RemoteAs};
-    use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+    use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerAs, PeerConfig};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouterId};
     use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
 
@@ -318,16 +339,16 @@ mod tests {
     }
 
     /// A peer of two families whose session is up with these.
-    fn up_with(families: &[Family]) -> PeerSnapshot {
+    fn up_with(families: &[AddressFamily]) -> PeerSnapshot {
         let asn = Asn::new(64_512).unwrap();
         let config = PeerConfig {
             local_asn: asn,
             presented_asn: None,
-            remote: RemoteAs::Internal,
+            remote: PeerAs::Internal,
             router_id: RouterId::new(Ipv4Addr::LOCALHOST).unwrap(),
             hold_time: HoldTime::DEFAULT,
             keepalive: None,
-            families: vec![Family::Ipv4, Family::Ipv6],
+            families: vec![AddressFamily::Ipv4, AddressFamily::Ipv6],
             next_hops: NextHops::default(),
             graceful_restart: None,
             restarted: false,
@@ -359,9 +380,9 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with("metallb_speaker_announced{"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
-        let of_both = lines(up_with(&[Family::Ipv4, Family::Ipv6]));
+        let of_both = lines(up_with(&[AddressFamily::Ipv4, AddressFamily::Ipv6]));
         assert_eq!(of_both.len(), 2, "{of_both:?}");
-        let of_one = lines(up_with(&[Family::Ipv4]));
+        let of_one = lines(up_with(&[AddressFamily::Ipv4]));
         assert!(of_one.len() == 1 && of_one[0].contains("192.0.2.1"), "{of_one:?}");
         let mut down = up_with(&[]);
         down.view.state = BgpState::Active;

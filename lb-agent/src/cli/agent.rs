@@ -1,4 +1,4 @@
-//! `fairlead agent`.
+//! The subcommand `fairlead agent`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
-use super::{PinArgs, SocketArgs};
+use super::common::{PinArgs, SocketArgs};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
 use crate::status_reporter::ReporterOptions;
@@ -24,135 +24,141 @@ use lb_dataplane::kernel_lookup::KernelLookup;
 use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
 
-/// Arguments of `fairlead agent`.
+/// The arguments of `fairlead agent`.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
-    /// Directory with the objects as YAML files; watched, so a change takes effect at once. Without it, they come
-    /// from Kubernetes.
+    /// Directory with the objects as YAML or JSON files. It is watched, so changes take effect at once. By
+    /// default, objects are read from Kubernetes.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Cluster that the objects come from; without it, that of KUBECONFIG or of this pod.
+    /// Kubeconfig file of the cluster that the objects are read from. By default, KUBECONFIG or the
+    /// in-cluster configuration is used.
     #[arg(long, value_name = "FILE", conflicts_with = "source")]
     kubeconfig: Option<PathBuf>,
-    /// Namespace of the objects of metallb.io, and of their Secrets.
+    /// Namespace of the metallb.io objects and of their Secrets.
     #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
     namespace: String,
-    /// Pod that this agent runs in: it owns what the agent writes to the cluster, which goes with it.
+    /// Name of the agent's pod. The pod owns the objects that the agent writes, so they are deleted with it.
     #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
     pod_name: Option<String>,
-    /// Status objects written to the cluster, a second, while there are any to write; 0 writes none, and no Events.
+    /// Maximum rate of status objects written to the cluster, per second. 0 disables status objects and
+    /// Events.
     #[arg(long, default_value_t = 10, value_name = "N")]
     status_rate: u32,
-    /// Name of this node, as its Node object has it.
+    /// Name of this node's Node object.
     #[arg(long, env = "FAIRLEAD_NODE_NAME", value_name = "NAME")]
     node: String,
-    /// An uplink: packets for VIPs come in by it. May be given more than once; without it, the interfaces of the
-    /// default routes.
+    /// Uplink that receives packets for VIPs. Can be repeated. By default, the interfaces of the default
+    /// routes are the uplinks.
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
-    /// How the XDP program runs on the uplinks.
+    /// XDP mode on the uplinks.
     #[arg(long, value_enum, default_value = "auto")]
     xdp_mode: XdpModeArg,
-    /// How packets are carried to other nodes.
+    /// Forwarding mode for packets to other nodes.
     #[arg(long, value_parser = forwarding_modes(), default_value = Forwarding::AUTO)]
     forwarding: Forwarding,
-    /// Take IP in IP from other nodes, before they send it; always on with --forwarding ipip. Nothing but its source
-    /// address says that such a packet is a node's: filter node addresses as sources at the network's border.
+    /// Accept IP in IP from other nodes, before they switch to it. Implied by --forwarding ipip. Such a
+    /// packet is authenticated only by its source address: filter node addresses as sources at the network's
+    /// border.
     #[arg(long)]
     accept_ipip: bool,
-    /// File with the cluster's secret for the flow hash: 32 hexadecimal digits, the same on every node.
+    /// File with the secret key of the flow hash: 32 hexadecimal digits, identical on all nodes.
     #[arg(long, value_name = "FILE")]
     hash_key_file: Option<PathBuf>,
-    /// File with the keys that prove to a node that a packet is another node's, the same on every node: a line each, the
-    /// one in use first, one more that is accepted: a number from 0 to 255 and 32 hexadecimal digits. Read again when it
-    /// changes. Without it or while it is missing, the key is derived from the hash key: "0 hash-key".
+    /// File with the keys that authenticate packets between nodes, identical on all nodes. The first line is
+    /// the key in use, an optional second line another accepted key; each has an ID from 0 to 255 and 32
+    /// hexadecimal digits. The file is read again when it changes. Without the file, the key is derived from
+    /// the hash key: "0 hash-key".
     #[arg(long, value_name = "FILE")]
     tag_keys_file: Option<PathBuf>,
-    /// ICMP echo requests to a VIP that are answered, a second and CPU; 0 answers none.
+    /// Maximum rate of replies to ICMP echo requests to VIPs, per second and CPU. 0 disables replies.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     echo_rate: u32,
-    /// ICMP errors that are sent about packets to VIPs, a second and CPU: so many that a packet is too big, and so many
-    /// others; 0 sends none.
+    /// Maximum rate of ICMP errors about packets to VIPs, per second and CPU, counted separately for "packet
+    /// too big" and all others. 0 disables them.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     icmp_error_rate: u32,
-    /// What becomes of TCP, UDP and SCTP to ports of a VIP that are none of its Services'.
+    /// Action on TCP, UDP and SCTP packets to a port of a VIP that no Service declares.
     #[arg(long, value_enum, default_value = "unreachable")]
     undeclared_ports: UndeclaredPortsArg,
-    /// Slots of a ring for each of its nodes, at least.
+    /// Minimum number of slots per node in a ring.
     #[arg(long, default_value_t = 256, value_name = "N")]
     slots_per_node: u32,
-    /// Slots of all rings together; 34 bytes of kernel memory each.
+    /// Capacity for the slots of all rings, at 34 bytes of kernel memory each.
     #[arg(long, default_value_t = capacity::RINGS as u32, value_name = "N")]
     ring_slots: u32,
-    /// Flows that the flow table has room for, a power of two; 8 bytes of kernel memory each. A table that fits the
-    /// processor's cache is faster; what finds no room in it is found by a detour. Maps that are pinned keep their sizes.
+    /// Capacity of the flow table, a power of two, at 8 bytes of kernel memory per flow. A table that fits
+    /// the CPU's cache is faster; packets of flows without an entry take a detour. Pinned maps keep their
+    /// size.
     #[arg(long, default_value_t = (capacity::FLOW_SETS * WAYS) as u32, value_name = "N", value_parser = flow_table)]
     flow_table: u32,
-    /// Whether the XDP program asks this node's kernel if it has a TCP connection that the flow table does not know,
-    /// before it sends a packet on to another node.
+    /// Look up TCP connections that the flow table does not contain in this node's kernel, before their
+    /// packets are forwarded to another node.
     #[arg(long, value_enum, default_value = "auto")]
     ask_kernel: KernelLookup,
-    /// Serve Services of this load-balancer class only; without it, those that name none.
+    /// Serve only Services with this loadBalancerClass. By default, only Services without a class are served.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
-    /// Let nodes announce that have label node.kubernetes.io/exclude-from-external-load-balancers; the same on every
-    /// node.
+    /// Ignore the node label node.kubernetes.io/exclude-from-external-load-balancers. Must be identical on
+    /// all nodes.
     #[arg(long)]
     ignore_exclude_lb: bool,
-    /// Announce a Service with externalTrafficPolicy Local by BGP only from nodes with an endpoint that serves, as
-    /// MetalLB does; without it, from every node, since packets go on to where the endpoints are.
+    /// Advertise Services with externalTrafficPolicy Local to BGP peers only from nodes with a serving
+    /// endpoint, as MetalLB does. By default, all nodes advertise them and forward packets to the nodes with
+    /// endpoints.
     #[arg(long)]
     local_needs_endpoint: bool,
     #[command(flatten)]
     drain: DrainArgs,
-    /// Time between two S-BFD probes of a node, in milliseconds; 0 probes nobody, and nobody is found dead.
+    /// Interval of S-BFD probes to each node, in milliseconds. 0 disables probes: dead nodes are not
+    /// detected.
     #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=10_000))]
     liveness_interval: u64,
-    /// Intervals without an answer after which a node is dead.
+    /// Number of intervals without an answer after which a node is dead.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(2..))]
     liveness_multiplier: u8,
-    /// How long flows that nobody knows wait after a node of theirs has died, in case it comes back, in
+    /// How long packets of unknown flows are dropped (not reset) after a node of their slot died, in
     /// milliseconds.
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
-    orphan_grace: u64,
-    /// Where routers may connect; 0: sessions are only opened from here.
+    #[arg(long = "orphan-grace", default_value_t = 1000, value_name = "MS")]
+    hold: u64,
+    /// TCP port on which BGP peers can connect. 0 disables it: sessions are only opened from this node.
     #[arg(long, default_value_t = 179, value_name = "PORT")]
     bgp_port: u16,
-    /// This node's BGP identifier, written as an IPv4 address; without it, the node's IPv4 address.
+    /// BGP identifier of this node, in IPv4 notation. By default, the node's IPv4 address is used.
     #[arg(long, value_name = "ID", value_parser = router_id)]
     router_id: Option<RouterId>,
-    /// For how long routers are asked to prefer other nodes before this agent ends, in milliseconds; 0 does
-    /// not ask.
+    /// How long the agent asks BGP peers to prefer other nodes before it stops (GRACEFUL_SHUTDOWN, RFC 8326),
+    /// in milliseconds. 0 disables it.
     #[arg(long, default_value_t = 2000, value_name = "MS")]
     shutdown_grace: u64,
-    /// Where metrics and health are served over HTTP.
+    /// Address and port on which metrics and health checks are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
-    /// File in which the agent notes the pools, routers and advertisements as it accepted them last, so that one that
-    /// is wrong stays as it was when the agent restarts; without it, beside the socket: agent.accepted.json.
-    #[arg(long, value_name = "FILE")]
-    accepted_file: Option<PathBuf>,
+    /// File in which the agent stores the last-known-good pools, BGP peers and advertisements. After a
+    /// restart, an invalid object keeps its last valid version. By default, agent.accepted.json in the
+    /// directory of the socket.
+    #[arg(long, alias = "accepted-file", value_name = "FILE")]
+    last_good_file: Option<PathBuf>,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
     socket: SocketArgs,
 }
 
-/// By what nodes drain. Every node must be told the same.
+/// The rules by which nodes drain. They must be identical on all nodes.
 #[derive(Debug, Args)]
 struct DrainArgs {
-    /// Drain a node that has this taint. May be given more than once.
+    /// Drain nodes with this taint. Can be repeated.
     #[arg(long, value_name = "KEY[=VALUE][:EFFECT]")]
     drain_on_taint: Vec<TaintRule>,
-    /// Drain a node whose Node object has this annotation, beside fairlead.io/drain=true, which always does. May be
-    /// given more than once.
+    /// Drain nodes with this annotation, in addition to fairlead.io/drain=true. Can be repeated.
     #[arg(long, value_name = "KEY[=VALUE]")]
     drain_annotation: Vec<AnnotationRule>,
-    /// Drain a node that is cordoned.
+    /// Drain cordoned nodes.
     #[arg(long)]
     drain_on_cordon: bool,
-    /// Drain a node whose kubelet says that the machine is shutting down; it learns of that if it has a
-    /// shutdownGracePeriod.
+    /// Drain nodes whose kubelet reports a shutdown of the machine, which requires a shutdownGracePeriod.
     #[arg(long)]
     drain_on_shutdown: bool,
 }
@@ -168,73 +174,72 @@ impl From<DrainArgs> for DrainRules {
     }
 }
 
-/// How the XDP program runs on the uplinks.
+/// The XDP mode on the uplinks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum XdpModeArg {
-    /// In the driver where it has XDP; in the stack elsewhere, and on a veth.
+    /// Native if the driver supports it, otherwise generic; generic on a veth.
     Auto,
-    /// In the driver only. The other end of a veth then needs an XDP program or GRO.
+    /// In the driver. The peer of a veth then needs an XDP program or GRO.
     Native,
-    /// In the stack, which costs several times as much.
+    /// In the network stack, at several times the CPU cost.
     Generic,
 }
 
-/// The forwarding modes as an option takes them.
+/// Returns the parser of the forwarding modes.
 fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
     let about = |mode: ForwardingMode| match mode {
-        ForwardingMode::L2 => "A MAC rewrite only",
+        ForwardingMode::L2 => "MAC rewrite only",
         ForwardingMode::Gue => "GUE only",
         ForwardingMode::Ipip => {
-            "IP in IP, and GUE where a packet has to say who has been asked for it before. Nothing but its source address \
-             says that a packet is a node's: filter node addresses as sources at the network's border"
+            "IP in IP; GUE for packets that carry a list of the nodes already asked. IP in IP is authenticated only by \
+             its source address: filter node addresses as sources at the network's border"
         }
     };
-    let auto =
-        PossibleValue::new(Forwarding::AUTO).help("A MAC rewrite where the node is on-link, GUE otherwise");
+    let auto = PossibleValue::new(Forwarding::AUTO).help("MAC rewrite to on-link nodes, GUE to others");
     let modes = ForwardingMode::ALL.map(|mode| PossibleValue::new(mode.as_str()).help(about(mode)));
     PossibleValuesParser::new([auto].into_iter().chain(modes)).try_map(|name| name.parse::<Forwarding>())
 }
 
-/// What becomes of packets to undeclared ports of a VIP.
+/// The action on packets to undeclared ports of a VIP.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum UndeclaredPortsArg {
-    /// Drop them, and answer with ICMP port unreachable within --icmp-error-rate.
+    /// Drop them, and send ICMP port unreachable within --icmp-error-rate.
     Unreachable,
     /// Drop them.
     Drop,
-    /// Leave them to the node's network stack, which sends them back to where they came from.
+    /// Pass them to the node's network stack, which routes them back to where they came from.
     Pass,
 }
 
-/// Why `fairlead agent` ends with an error.
+/// An error that ends `fairlead agent`.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The secret cannot be read.
-    #[error("cannot read the hash key {}: {reason}", .path.display())]
+    /// The hash key cannot be read.
+    #[error("cannot read the hash key from {}: {reason}", .path.display())]
     HashKey {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// The keys of tags cannot be read.
-    #[error("cannot read the tag keys {}: {reason}", .path.display())]
+    /// The tag keys cannot be read.
+    #[error("cannot read the tag keys from {}: {reason}", .path.display())]
     TagKeys {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         #[source]
         reason: TagKeysError,
     },
-    /// The runtime cannot be built.
-    #[error("cannot start: {0}")]
+    /// The runtime cannot be created.
+    #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
-    /// The agent does not run.
+    /// The agent failed.
     #[error(transparent)]
     App(#[from] AppError),
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until it receives a signal to stop.
 ///
 /// # Errors
 /// See [`AgentError`].
@@ -255,8 +260,8 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         }
         None => {
             tracing::warn!(
-                "no --hash-key-file: the flow hash is not secret, so a client can aim at one node, and without \
-                 --tag-keys-file anybody can speak for a node"
+                "--hash-key-file is not set: the flow hash is not secret, so clients can direct their flows to one \
+                 node; without --tag-keys-file, anyone can forge packets between nodes"
             );
             HashKey::default()
         }
@@ -277,7 +282,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
-        last_good: args.accepted_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
+        last_good: args.last_good_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
         socket: args.socket.socket,
         hash_key,
         tag_keys,
@@ -300,7 +305,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,
         }),
-        hold: Duration::from_millis(args.orphan_grace),
+        hold: Duration::from_millis(args.hold),
         reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,
@@ -314,10 +319,10 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
 
 fn router_id(text: &str) -> Result<RouterId, String> {
     let address: Ipv4Addr = text.parse().map_err(|error| format!("{error}"))?;
-    RouterId::new(address).ok_or_else(|| "an identifier is not 0.0.0.0".to_owned())
+    RouterId::new(address).ok_or_else(|| "a BGP identifier cannot be 0.0.0.0".to_owned())
 }
 
-/// Flows of the flow table: whole pages of sets, and what 2^20 sets hold at most.
+/// Parses the capacity of the flow table: at least a page of sets, at most 2^20 sets.
 fn flow_table(text: &str) -> Result<u32, String> {
     let flows: u32 = text.parse().map_err(|error| format!("{error}"))?;
     if flows.is_power_of_two() && (512..=1 << 23).contains(&flows) {

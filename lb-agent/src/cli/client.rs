@@ -1,4 +1,4 @@
-//! Questions to a running agent, over its socket.
+//! An HTTP client for the agent's admin socket.
 
 use std::path::{Path, PathBuf};
 
@@ -9,47 +9,51 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-/// Why there is no answer.
+/// The reason why a request to the agent failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens.
-    #[error("no agent answers on {}: {source}; is `fairlead agent` running, and with this --socket?", .path.display())]
+pub enum AdminClientError {
+    /// No agent listens on the socket.
+    #[error("cannot connect to the agent on {}: {source}; is `fairlead agent` running with this --socket?", .path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: std::io::Error,
     },
-    /// The agent hung up in the middle.
-    #[error("the agent did not finish its answer: {0}")]
+    /// The connection failed before the end of the response.
+    #[error("the agent did not complete its response: {0}")]
     Http(#[from] hyper::Error),
-    /// The agent has an error of its own.
-    #[error("the agent says: {0}")]
+    /// The agent refused the request.
+    #[error("the agent refused the request: {0}")]
     Refused(String),
-    /// What came is not what an agent of this version sends.
-    #[error("cannot read the agent's answer ({0}); is it of another version than this command?")]
-    Answer(#[from] serde_json::Error),
+    /// The response is not one of an agent of this version.
+    #[error("cannot parse the agent's response ({0}); is it of another version than this command?")]
+    Response(#[from] serde_json::Error),
 }
 
-/// Asks the agent on a socket and waits for its whole answer.
+/// Sends a request to the agent and returns the body of its response.
 ///
 /// # Errors
-/// See [`ClientError`].
-pub(super) fn ask(path: &Path, method: &Method, what: &'static str) -> Result<Bytes, ClientError> {
-    let connect = |source| ClientError::Connect { path: path.to_path_buf(), source };
+/// When the request fails, or the response cannot be parsed.
+pub(super) fn request(socket: &Path, method: &Method, path: &'static str) -> Result<Bytes, AdminClientError> {
+    let connect = |source| AdminClientError::Connect { path: socket.to_path_buf(), source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(connect)?;
     runtime.block_on(async {
-        let stream = UnixStream::connect(path).await.map_err(connect)?;
-        exchange(stream, method, what).await
+        let stream = UnixStream::connect(socket).await.map_err(connect)?;
+        exchange(stream, method, path).await
     })
 }
 
-async fn exchange(stream: UnixStream, method: &Method, what: &'static str) -> Result<Bytes, ClientError> {
+async fn exchange(
+    stream: UnixStream,
+    method: &Method,
+    path: &'static str,
+) -> Result<Bytes, AdminClientError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = method.clone();
-    *request.uri_mut() = Uri::from_static(what);
+    *request.uri_mut() = Uri::from_static(path);
     request.headers_mut().insert(HOST, HeaderValue::from_static("fairlead"));
     let response = sender.send_request(request).await?;
     let code = response.status();
@@ -58,6 +62,6 @@ async fn exchange(stream: UnixStream, method: &Method, what: &'static str) -> Re
     if code.is_success() {
         Ok(body)
     } else {
-        Err(ClientError::Refused(String::from_utf8_lossy(&body).into()))
+        Err(AdminClientError::Refused(String::from_utf8_lossy(&body).into()))
     }
 }

@@ -1,4 +1,4 @@
-//! `fairlead controller`.
+//! The subcommand `fairlead controller`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,57 +8,59 @@ use clap::Args;
 use lb_controller::webhook::{WebhookMode, WebhookOptions, names};
 use lb_controller::{ControllerError, ControllerOptions};
 
-/// Arguments of `fairlead controller`.
+/// The arguments of `fairlead controller`.
 #[derive(Debug, Args)]
 pub struct ControllerArgs {
-    /// Cluster to work in; without it, that of KUBECONFIG or of this pod.
+    /// Kubeconfig file of the cluster. By default, KUBECONFIG or the in-cluster configuration is used.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Namespace of the IPAddressPools, and of the Lease of the one that leads.
+    /// Namespace of the IPAddressPools and of the Lease for leader election.
     #[arg(long, env = "FAIRLEAD_NAMESPACE", default_value = "metallb-system", value_name = "NAME")]
     namespace: String,
-    /// Serve Services of this load-balancer class only; without it, those that name none.
+    /// Serve only Services with this loadBalancerClass. By default, only Services without a class are served.
     #[arg(long, value_name = "CLASS")]
     lb_class: Option<String>,
-    /// What this controller is called among several; without it, its pod's name.
+    /// Identity of this controller in leader election. By default, the name of its pod.
     #[arg(long, required_unless_present = "pod_name", value_name = "NAME")]
     identity: Option<String>,
-    /// Pod that this controller runs in: it owns what the controller writes about itself, which goes with it.
+    /// Name of the controller's pod. The pod owns the objects that the controller writes about itself, so
+    /// they are deleted with it.
     #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
     pod_name: Option<String>,
-    /// Where metrics and health are served over HTTP.
+    /// Address and port on which metrics and health checks are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
-    /// Whether API servers are answered that ask whether an object is right.
+    /// Whether the controller serves the validating webhook for API servers.
     #[arg(long, value_enum, default_value = "enabled")]
     webhook_mode: WebhookMode,
-    /// Port on which they are answered.
+    /// Port of the webhook.
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     webhook_port: u16,
-    /// Name of the ValidatingWebhookConfiguration that gets the webhook's certificate.
+    /// Name of the ValidatingWebhookConfiguration in which the CA bundle of the webhook is set.
     #[arg(long, default_value = names::CONFIGURATION, value_name = "NAME")]
     webhook_configuration: String,
-    /// Namespace of the Secret with the webhook's certificate; without it, that of the IPAddressPools.
+    /// Namespace of the Secret with the webhook's certificate. By default, the namespace of the
+    /// IPAddressPools.
     #[arg(long, value_name = "NAME")]
     webhook_secret_namespace: Option<String>,
 }
 
-/// Why `fairlead controller` ends with an error.
+/// An error that ends `fairlead controller`.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The runtime cannot be built.
-    #[error("cannot start: {0}")]
+pub enum ControllerCommandError {
+    /// The runtime cannot be created.
+    #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
-    /// The controller does not run.
+    /// The controller failed.
     #[error(transparent)]
     Controller(#[from] ControllerError),
 }
 
-/// Runs the controller until it is told to stop.
+/// Runs the controller until it receives a signal to stop.
 ///
 /// # Errors
-/// See [`enum@Error`].
-pub fn run(args: ControllerArgs) -> Result<(), Error> {
+/// See [`ControllerCommandError`].
+pub fn run(args: ControllerArgs) -> Result<(), ControllerCommandError> {
     let options = ControllerOptions {
         kubeconfig: args.kubeconfig,
         namespace: args.namespace,
@@ -77,6 +79,6 @@ pub fn run(args: ControllerArgs) -> Result<(), Error> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(Error::Runtime)?;
+        .map_err(ControllerCommandError::Runtime)?;
     Ok(runtime.block_on(lb_controller::run(options))?)
 }

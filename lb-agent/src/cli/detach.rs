@@ -1,14 +1,14 @@
-//! `fairlead detach`.
+//! The subcommand `fairlead detach`.
 
 use clap::Args;
 use hyper::Method;
 
-use super::client::{self, ClientError};
-use super::{PinArgs, SocketArgs};
+use super::client::{self, AdminClientError};
+use super::common::{PinArgs, SocketArgs};
 use lb_dataplane::net::blackhole;
 use lb_dataplane::pins::Pins;
 
-/// Arguments of `fairlead detach`.
+/// The arguments of `fairlead detach`.
 #[derive(Debug, Args)]
 pub struct DetachArgs {
     #[command(flatten)]
@@ -17,28 +17,29 @@ pub struct DetachArgs {
     socket: SocketArgs,
 }
 
-/// Why not all is removed.
+/// The reason why not everything was removed.
 #[derive(Debug, thiserror::Error)]
 pub enum DetachError {
-    /// The agent does not let go.
-    #[error("the agent that runs here does not detach: {0}")]
-    Agent(#[from] ClientError),
-    /// A pin or a route is there and cannot be removed.
-    #[error("cannot remove all pins and routes: {0}")]
+    /// The running agent does not detach.
+    #[error("the agent on this node does not detach: {0}")]
+    Agent(#[from] AdminClientError),
+    /// A pin, route or rule cannot be removed.
+    #[error("cannot remove all pins, routes and rules: {0}")]
     Pins(#[from] std::io::Error),
 }
 
-/// Has an agent that runs let go, removes links and maps, and the blackholes of aggregates, and says which.
+/// Makes a running agent detach, or removes its pinned links and maps; then removes the blackhole routes of
+/// aggregates. Prints everything that it removes.
 ///
 /// # Errors
-/// When the agent does not let go, or a pin or a route is there and cannot be removed.
+/// See [`DetachError`].
 pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     let pins = Pins::below(&args.pins.bpffs);
     let socket = &args.socket.socket;
-    // An agent holds what it has attached, and would pin it again.
+    // A running agent holds links and maps by descriptors, and would pin them again.
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
-        client::ask(socket, &Method::POST, "/detach")?;
-        println!("the agent has detached; it attaches again when it is restarted");
+        client::request(socket, &Method::POST, "/detach")?;
+        println!("the agent has detached the XDP program; restart it to attach again");
         return remove_blackholes();
     }
     let removed = pins.remove_all()?;

@@ -1,11 +1,11 @@
-//! `fairlead doctor`.
+//! The subcommand `fairlead doctor`.
 
 use aya::maps::{Map, MapData, MapType};
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use super::PinArgs;
+use super::common::PinArgs;
 use lb_dataplane::attach::{self, AttachError, MapSizes};
 use lb_dataplane::kernel_lookup::{self, KernelLookup};
 use lb_dataplane::net::link::{self, DeviceKind};
@@ -13,99 +13,102 @@ use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
 
-/// Arguments of `fairlead doctor`.
+/// The arguments of `fairlead doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Uplinks that the agent would be given.
+    /// Uplink to check. Can be repeated.
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
-    /// Only the XDP program: its maps, and what the verifier had to do. It is loaded and not attached.
+    /// Describe only the XDP program: its maps and the verifier's work. The program is loaded, not attached.
     #[arg(long)]
     object: bool,
     #[command(flatten)]
     pins: PinArgs,
 }
 
-/// Why this machine is not fit, or the program not loadable.
+/// The reason why this node cannot run the agent, or why the program cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
-    /// The binary has no program.
+    /// The binary was built without the XDP program.
     #[error(transparent)]
     NoProgram(PreflightError),
-    /// Not fit, for reasons that have been listed.
-    #[error("this machine is not fit for `fairlead agent`: see the {0} lines that begin with \"unfit\"")]
-    Unfit(usize),
+    /// Checks failed; they have been printed.
+    #[error(
+        "this node cannot run `fairlead agent`: {0} of the checks failed, see the lines that begin with \"failed\""
+    )]
+    Failed(usize),
     /// The kernel refuses the program.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The kernel refuses to say what it loaded.
-    #[error("the kernel does not say what it loaded: {0}")]
+    /// Information about the loaded program is not available.
+    #[error("cannot read information about the loaded program: {0}")]
     Info(String),
 }
 
-/// Sizes to load with: the doctor needs no rings and no flows.
-const FEW: MapSizes = MapSizes { ring_slots: 4096, flow_sets: 64 };
+/// Small map sizes: the doctor needs no rings and no flows.
+const SIZES: MapSizes = MapSizes { ring_slots: 4096, flow_sets: 64 };
 
-/// Checks the machine and shows the program.
+/// Checks this node and describes the program.
 ///
 /// # Errors
-/// When anything is wrong; all that is wrong is listed before.
+/// When a check fails; all failed checks are printed before.
 pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
     if args.object {
         return object();
     }
-    let mut unfit: Vec<String> = preflight::all(&args.interfaces, &Pins::below(&args.pins.bpffs))
+    let mut failed: Vec<String> = preflight::all(&args.interfaces, &Pins::below(&args.pins.bpffs))
         .iter()
         .map(ToString::to_string)
         .collect();
-    // What cannot be loaded anyway is not tried: the reason would be told twice.
+    // Load the program only if its preconditions hold: a failure would repeat the reason.
     let is_loadable = || preflight::object().and(preflight::kernel()).and(preflight::capabilities());
     if is_loadable().is_ok() {
-        unfit.extend(show_object().err().map(|error| error.to_string()));
+        failed.extend(show_object().err().map(|error| error.to_string()));
     }
     args.interfaces.iter().for_each(|name| show_uplink(name));
-    unfit.iter().for_each(|reason| println!("unfit  {reason}"));
-    if unfit.is_empty() {
-        println!("fit for `fairlead agent`");
+    failed.iter().for_each(|reason| println!("failed  {reason}"));
+    if failed.is_empty() {
+        println!("this node can run `fairlead agent`");
         Ok(())
     } else {
-        Err(DoctorError::Unfit(unfit.len()))
+        Err(DoctorError::Failed(failed.len()))
     }
 }
 
-/// Shows the program alone.
+/// Describes only the program.
 fn object() -> Result<(), DoctorError> {
     preflight::object().map_err(DoctorError::NoProgram)?;
     println!("XDP object: {} bytes", OBJECT.len());
     if preflight::capabilities().is_err() {
-        println!("not loaded for a closer look: that takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+        println!("not loaded, which requires CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
         return Ok(());
     }
     show_object()
 }
 
-/// What makes a difference to how the program would run on an uplink.
+/// Prints what affects how the program would run on an uplink.
 fn show_uplink(name: &str) {
     let Some(device) = link::by_name_blocking(name) else { return };
     if device.kind == DeviceKind::Veth {
         println!(
-            "{name} is a veth: the program runs in the stack. --xdp-mode native needs an XDP program or GRO at its other end: without, what the program sends is lost, and other nodes take this one for dead"
+            "{name} is a veth: the program runs in generic mode. --xdp-mode native requires XDP or GRO at the peer: without \
+             it, packets that the program sends are lost, and other nodes consider this node dead"
         );
     }
     if let Some(program) = device.program {
         println!(
-            "{name} has XDP program {}: one of another Fairlead is taken over, others are not",
+            "{name} already has XDP program {}: the agent takes over only a program of Fairlead",
             program.id
         );
     }
 }
 
-/// Loads the program and shows what it is made of.
+/// Loads the program and prints its lookups, sizes and maps.
 fn show_object() -> Result<(), DoctorError> {
     let prepared = kernel_lookup::prepare(KernelLookup::Auto);
-    println!("asks the kernel for connections: {}", prepared.lookups);
-    let mut ebpf = attach::load_object(&prepared.object, None, FEW).map_err(AttachError::Maps)?;
-    let mut programs = table(["program", "instructions", "bytes", "verifier processed"]);
+    println!("kernel lookups: {}", prepared.lookups);
+    let mut ebpf = attach::load_object(&prepared.object, None, SIZES).map_err(AttachError::Maps)?;
+    let mut programs = table(["program", "instructions", "bytes", "verified instructions"]);
     for name in [PROGRAM, EMPTY_PROGRAM] {
         let program = attach::loaded_program(&mut ebpf, name)?;
         let info = program.info().map_err(|e| DoctorError::Info(e.to_string()))?;

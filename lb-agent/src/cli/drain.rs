@@ -1,4 +1,4 @@
-//! `fairlead drain`.
+//! The subcommand `fairlead drain`.
 
 use std::time::{Duration, Instant};
 
@@ -7,82 +7,82 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use super::SocketArgs;
-use super::client::{self, ClientError};
+use super::client::{self, AdminClientError};
+use super::common::SocketArgs;
 
-/// Arguments of `fairlead drain`.
+/// The arguments of `fairlead drain`.
 #[derive(Debug, Args)]
 pub struct DrainArgs {
-    /// Take new flows again.
+    /// End the drain: accept new flows again.
     #[arg(long)]
     undo: bool,
-    /// Return at once; the drain goes on.
+    /// Do not wait for the existing flows to end.
     #[arg(long)]
     no_wait: bool,
-    /// Wait no longer than this, in seconds; flows that are left then go on.
+    /// Maximum time to wait, in seconds. Remaining flows continue after it.
     #[arg(long, default_value_t = 3600, value_name = "S")]
     timeout: u64,
     #[command(flatten)]
     socket: SocketArgs,
 }
 
-/// Why a drain is not over.
+/// The reason why a drain has not completed.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// The agent does not answer.
     #[error(transparent)]
-    Client(#[from] ClientError),
-    /// It took too long.
+    Client(#[from] AdminClientError),
+    /// Flows remain after the timeout.
     #[error(
-        "{left} flows are left after {seconds} s; the node goes on draining, `fairlead drain --undo` ends it"
+        "{left} flows remain after {seconds} s; the node continues to drain, use `fairlead drain --undo` to end it"
     )]
     TimedOut {
-        /// Flows that are not over.
+        /// The number of remaining flows.
         left: usize,
-        /// The time that was given.
+        /// The timeout.
         seconds: u64,
     },
 }
 
 #[derive(Deserialize)]
-struct Shown {
-    flows: Flows,
+struct StatusView {
+    flows: FlowsView,
 }
 
 #[derive(Deserialize)]
-struct Flows {
+struct FlowsView {
     owned: usize,
 }
 
-/// How often the flows are counted.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which the flows are counted.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells the agent to take no new flows, and waits until the old ones are over.
+/// Requests the drain, and waits until the existing flows have ended.
 ///
 /// # Errors
 /// See [`DrainError`].
 pub fn run(args: &DrainArgs) -> Result<(), DrainError> {
     let method = if args.undo { Method::DELETE } else { Method::POST };
-    client::ask(&args.socket.socket, &method, "/drain")?;
+    client::request(&args.socket.socket, &method, "/drain")?;
     if args.undo || args.no_wait {
         return Ok(());
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let spinner = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
     loop {
-        let status = client::ask(&args.socket.socket, &Method::GET, "/status")?;
-        let left = serde_json::from_slice::<Shown>(&status).map_err(ClientError::from)?.flows.owned;
-        spinner.set_message(format!("draining: {left} flows left"));
+        let status = client::request(&args.socket.socket, &Method::GET, "/status")?;
+        let left = serde_json::from_slice::<StatusView>(&status).map_err(AdminClientError::from)?.flows.owned;
+        spinner.set_message(format!("draining: {left} flows remain"));
         spinner.tick();
         if left == 0 {
             spinner.finish_and_clear();
             println!("drained");
             return Ok(());
         }
-        if begun.elapsed() >= Duration::from_secs(args.timeout) {
+        if start.elapsed() >= Duration::from_secs(args.timeout) {
             spinner.finish_and_clear();
             return Err(DrainError::TimedOut { left, seconds: args.timeout });
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

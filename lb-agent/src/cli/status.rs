@@ -1,4 +1,4 @@
-//! `fairlead status`.
+//! The subcommand `fairlead status`.
 
 mod advertised;
 mod overview;
@@ -8,16 +8,16 @@ mod table;
 use clap::{Args, ValueEnum};
 use hyper::Method;
 
-use super::SocketArgs;
-use super::client::{self, ClientError};
+use super::client::{self, AdminClientError};
+use super::common::SocketArgs;
 
-/// Arguments of `fairlead status`.
+/// The arguments of `fairlead status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Of what; without it, of packets, Services and nodes.
+    /// Sessions to show. By default, nodes, Services and packets are shown.
     #[arg(value_enum)]
-    of: Option<Of>,
-    /// As a table for people, or as JSON.
+    of: Option<StatusTopic>,
+    /// Output format.
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
@@ -25,38 +25,42 @@ pub struct StatusArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Of {
-    /// The sessions with routers.
+enum StatusTopic {
+    /// BGP sessions.
     Bgp,
-    /// The ways to routers.
+    /// BFD sessions.
     Bfd,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
-    /// Aligned, one screen.
+    /// Tables.
     Table,
-    /// Everything, for programs.
+    /// JSON, with all fields.
     Json,
 }
 
-/// Asks the agent and prints what it says.
+/// Requests the status from the agent and prints it.
 ///
 /// # Errors
-/// When the agent does not answer, or not as this command expects.
-pub fn run(args: &StatusArgs) -> Result<(), ClientError> {
+/// When the request fails, or the response cannot be parsed.
+pub fn run(args: &StatusArgs) -> Result<(), AdminClientError> {
     let path = match args.of {
         None => "/status",
-        Some(Of::Bgp) => "/bgp",
-        Some(Of::Bfd) => "/bfd",
+        Some(StatusTopic::Bgp) => "/bgp",
+        Some(StatusTopic::Bfd) => "/bfd",
     };
-    let answer: serde_json::Value =
-        serde_json::from_slice(&client::ask(&args.socket.socket, &Method::GET, path)?)?;
+    let response: serde_json::Value =
+        serde_json::from_slice(&client::request(&args.socket.socket, &Method::GET, path)?)?;
     match (args.output, args.of) {
-        (Output::Json, _) => println!("{answer:#}"),
-        (Output::Table, None) => print!("{}", overview::render(&serde_json::from_value(answer)?)),
-        (Output::Table, Some(Of::Bgp)) => print!("{}", sessions::bgp(&serde_json::from_value(answer)?)),
-        (Output::Table, Some(Of::Bfd)) => print!("{}", sessions::bfd(&serde_json::from_value(answer)?)),
+        (Output::Json, _) => println!("{response:#}"),
+        (Output::Table, None) => print!("{}", overview::render(&serde_json::from_value(response)?)),
+        (Output::Table, Some(StatusTopic::Bgp)) => {
+            print!("{}", sessions::bgp(&serde_json::from_value(response)?))
+        }
+        (Output::Table, Some(StatusTopic::Bfd)) => {
+            print!("{}", sessions::bfd(&serde_json::from_value(response)?))
+        }
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use lb_api::problem::Problem;
 use lb_bfd::session::{Hops, SessionProfile};
-use lb_bgp::session::{BackOff, NextHops, PeerConfig, RemoteAs, Routes};
+use lb_bgp::session::{BackOff, NextHops, PeerAs, PeerConfig, Routes};
 use lb_bgp::value::RouterId;
-use lb_bgp::value::{Family, HoldTime};
+use lb_bgp::value::{AddressFamily, HoldTime};
 use lb_model::{Model, NodeName, Peer, PeerEndpoint};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
 
@@ -168,15 +168,15 @@ fn transport(peer: &Peer, address: IpAddr) -> Transport {
 
 fn config(peer: &Peer, address: IpAddr, context: &Context<'_>) -> PeerConfig {
     let Context { identity, restarted, .. } = *context;
-    let families = [(Family::Ipv4, true), (Family::Ipv6, false)];
+    let families = [(AddressFamily::Ipv4, true), (AddressFamily::Ipv6, false)];
     let negotiated = families.into_iter().filter(|(_, is_ipv4)| peer.takes(*is_ipv4));
     PeerConfig {
         local_asn: peer.my_asn,
         presented_asn: peer.local_asn,
         remote: match peer.remote {
-            lb_model::RemoteAs::Exactly(asn) => RemoteAs::Exactly(asn),
-            lb_model::RemoteAs::Internal => RemoteAs::Internal,
-            lb_model::RemoteAs::External => RemoteAs::External,
+            lb_model::RemoteAs::Exactly(asn) => PeerAs::Exactly(asn),
+            lb_model::RemoteAs::Internal => PeerAs::Internal,
+            lb_model::RemoteAs::External => PeerAs::External,
         },
         router_id: peer.router_id.unwrap_or_else(|| identity.router_id()),
         hold_time: peer.hold_time.unwrap_or(HoldTime::DEFAULT),

@@ -14,7 +14,7 @@ use lb_plan::contents::Contents;
 use lb_plan::plan::Planner;
 
 use super::readiness::{Readiness, ReadyState};
-use super::uplinks::UplinkState;
+use super::uplink_state::UplinkState;
 
 /// The state that the control loop keeps between passes.
 pub(super) struct LoopState {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::ControlLoop;
 use super::readiness::{ReadinessInput, ReadyState};
 use super::state::LoopState;
-use lb_dataplane::attach::{AttachMode, AttachedUplink};
+use super::uplink_state::UplinkState;
+use lb_dataplane::attach::AttachMode;
 use lb_dataplane::attachment::{XdpInterface, XdpProgram};
 use lb_dataplane::net::link::{Device, DeviceKind};
 use lb_dataplane::net::observe::NetworkState;
@@ -14,39 +15,6 @@ use lb_dataplane::net::observe::NetworkState;
 /// For this long after an uplink appears or changes, other hosts are greeted every second: its addresses and routes
 /// follow later.
 const GREET_FOR: Duration = Duration::from_secs(3);
-
-/// The state of the uplinks, as far as the facts of a plan do not hold it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct UplinkState {
-    /// The uplinks, for the status.
-    pub(super) attached: Vec<AttachedUplink>,
-    /// Their problems.
-    pub(super) problems: Vec<String>,
-    /// Interface and MAC of those that run the program.
-    carried: BTreeSet<(u32, Option<[u8; 6]>)>,
-    has_carrier: bool,
-    /// A veth on which the program runs in native mode.
-    native_veth: Option<String>,
-}
-
-impl UplinkState {
-    /// Returns the state of uplinks that have not been observed yet.
-    pub(super) fn of(attached: Vec<AttachedUplink>) -> Self {
-        Self { attached, ..Self::default() }
-    }
-
-    /// Returns a problem if no other node answers and the uplink may be the reason. `answers` has an item per node.
-    pub(super) fn silent_veth(&self, mut answers: impl Iterator<Item = bool>) -> Option<String> {
-        let name = self.native_veth.as_ref()?;
-        let is_alone = answers.next() == Some(false) && !answers.any(|answers| answers);
-        is_alone.then(|| {
-            format!(
-                "no other node answers, and uplink {name} is a veth in native mode: packets that the program sends are lost \
-                 unless the other end of the veth has an XDP program or GRO. Start the agent with --xdp-mode auto"
-            )
-        })
-    }
-}
 
 /// Returns the device as the attachment needs it.
 pub fn interface(device: &Device) -> XdpInterface {
@@ -127,19 +95,5 @@ impl ControlLoop {
             is_installed: state.installed.config.is_some(),
         };
         state.readiness.update(&input)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_native_veth_is_a_problem_if_no_node_answers() {
-        let uplinks = UplinkState { native_veth: Some("eth0".into()), ..UplinkState::default() };
-        let reports = |answers: &[bool]| uplinks.silent_veth(answers.iter().copied()).is_some();
-        assert!(reports(&[false]) && reports(&[false, false]));
-        assert!(!reports(&[]) && !reports(&[true]) && !reports(&[false, true]));
-        assert_eq!(UplinkState::default().silent_veth([false].into_iter()), None);
     }
 }

@@ -1,16 +1,16 @@
-//! Annotations of MetalLB's that Services may have.
+//! MetalLB's annotations of Services.
 
 use std::collections::BTreeMap;
 
-use super::spelling::nearest;
+use super::nearest::nearest;
 
-/// Prefixes of annotations: that which is written today, and an older one that is still read.
+/// Prefixes of annotations: the current one, and an older one that is still supported.
 const PREFIXES: [&str; 2] = ["metallb.io/", "metallb.universe.tf/"];
 
-/// What may stand behind a prefix. The last is written by controllers and read by nobody.
+/// Names after the prefix. The last is written by controllers and never read.
 const NAMES: [&str; 4] = ["loadBalancerIPs", "address-pool", "allow-shared-ip", "ip-allocated-from-pool"];
 
-/// The annotations of a Service that nobody reads though they are of MetalLB's, each with what was probably meant.
+/// Returns the unknown annotations with MetalLB's prefix, each with the closest known one.
 pub(super) fn unknown(
     annotations: &BTreeMap<String, String>,
 ) -> impl Iterator<Item = (&str, Option<String>)> {

@@ -10,31 +10,31 @@ use serde_path_to_error::{Path, Segment};
 use super::fields::{self, Pruned};
 use super::null::null_default;
 use super::path::Step;
-use super::{words, yaml};
+use super::{parser_message, yaml};
 use crate::problem::ObjectRef;
 
-/// A document that has been parsed, or why it cannot be.
+/// A parsed document, or its parse error.
 pub(super) struct Document<'a> {
     /// Line of its first line in the text, from 1.
     pub(super) line: usize,
-    /// The text, where it is a document of one.
+    /// The text, if it is a whole document.
     text: Option<&'a str>,
     /// Path of the item in the document.
     path: String,
-    body: Result<Value, yaml::Invalid>,
+    body: Result<Value, yaml::InvalidYaml>,
 }
 
-/// Why a document could not be read.
-pub(super) struct Flaw {
-    /// Line in the text, where it is known.
+/// An error of reading a document.
+pub(super) struct DocumentError {
+    /// Line in the text, if known.
     pub(super) line: Option<usize>,
-    /// Path of the field, as `spec.ports[0].port`; `None` if it is the document as a whole.
+    /// Path of the field, as `spec.ports[0].port`; `None` if it concerns the whole document.
     pub(super) field: Option<String>,
-    /// The parser's words.
+    /// The parser's message.
     pub(super) words: String,
 }
 
-/// What is needed to know what a document is, as tolerant as can be: the kind's own type is strict.
+/// The minimum that identifies a document, parsed leniently: the type of its kind is strict.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Header {
@@ -60,7 +60,7 @@ pub(super) struct List {
 }
 
 impl Header {
-    /// What a problem calls the object, as far as it is named.
+    /// Returns a reference to the object, as far as it is named.
     pub(super) fn reference(&self) -> Option<ObjectRef> {
         Some(ObjectRef {
             kind: self.kind.clone()?,
@@ -71,17 +71,17 @@ impl Header {
 }
 
 impl Document<'_> {
-    /// Reads it as a `T`.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Flaw> {
-        let value = self.body.as_ref().map_err(|invalid| Flaw {
+    /// Deserializes the document.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
+        let value = self.body.as_ref().map_err(|invalid| DocumentError {
             line: invalid.line.map(|line| self.line + line.saturating_sub(1)),
             field: None,
-            words: words::plain(&invalid.words, ""),
+            words: parser_message::plain(&invalid.words, ""),
         })?;
-        serde_path_to_error::deserialize(value).map_err(|error| self.flaw(&error))
+        serde_path_to_error::deserialize(value).map_err(|error| self.error(&error))
     }
 
-    /// Takes the fields away that its kind does not have.
+    /// Removes unknown fields of its kind.
     pub(super) fn prune(&mut self, api_version: &str, kind: &str) -> Pruned {
         let is_written = self.line > 0;
         match &mut self.body {
@@ -90,7 +90,7 @@ impl Document<'_> {
         }
     }
 
-    /// The items of a list as documents. Those of one that names their `kind` need not name it themselves.
+    /// Returns the items of a list as documents. Items of a list with a `kind` may omit their own.
     pub(super) fn items(
         &self,
         list: List,
@@ -107,7 +107,7 @@ impl Document<'_> {
         })
     }
 
-    /// A field as a problem names it, and its line in the text.
+    /// Returns the path of a field for problems, and its line in the text.
     pub(super) fn place(&self, path: &[Step]) -> (String, usize) {
         let mut field = self.path.clone();
         for step in path {
@@ -122,7 +122,7 @@ impl Document<'_> {
         (field, line.map_or(self.line, |line| self.line + line.saturating_sub(1)))
     }
 
-    fn flaw(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> Flaw {
+    fn error(&self, error: &serde_path_to_error::Error<serde_json::Error>) -> DocumentError {
         let path = error.path().to_string();
         let field = match (self.path.as_str(), path.as_str()) {
             ("", NO_PATH | UNKNOWN_PATH) => None,
@@ -132,11 +132,11 @@ impl Document<'_> {
         };
         let line = self.text.and_then(|text| yaml::line_of(text, &steps(error.path())));
         let line = line.map(|line| self.line + line.saturating_sub(1));
-        Flaw { line, field, words: words::plain(&error.inner().to_string(), &path) }
+        DocumentError { line, field, words: parser_message::plain(&error.inner().to_string(), &path) }
     }
 }
 
-/// The steps of a path that a parser has tracked.
+/// Converts a path tracked by a parser.
 fn steps(path: &Path) -> Vec<Step> {
     let step = |segment: &Segment| match segment {
         Segment::Seq { index } => Some(Step::Item(*index)),
@@ -148,16 +148,16 @@ fn steps(path: &Path) -> Vec<Step> {
 
 /// Path of the document as a whole.
 const NO_PATH: &str = ".";
-/// Path of something that the parser could not make out.
+/// An unknown path.
 const UNKNOWN_PATH: &str = "?";
 
-/// Cuts a text at the lines that separate documents, before anything is parsed, so that a broken document
-/// costs only itself. Documents without content are left out.
+/// Splits a text at document separators before it is parsed, so that a broken document affects no other.
+/// Documents without content are left out.
 ///
-/// A separator at the start of a line ends a document wherever it stands (YAML 1.2 section 9.1.2), so no
-/// knowledge of the document's structure is needed.
+/// A separator at the start of a line ends a document anywhere (YAML 1.2 section 9.1.2), so the structure of
+/// the document does not matter.
 ///
-/// A byte order mark is no content (YAML 1.2 section 5.2).
+/// A byte order mark is not content (YAML 1.2 section 5.2).
 pub(super) fn split(text: &str) -> impl Iterator<Item = Document<'_>> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut documents = Vec::new();
@@ -165,7 +165,7 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = Document<'_>> {
     for (number, row) in (1..).zip(text.split_inclusive('\n')) {
         if is_separator(row) {
             documents.push((line, &text[start..at]));
-            // What follows on the line of the separator belongs to the next document.
+            // The rest of the separator's line belongs to the next document.
             (start, line) = (at + SEPARATOR_LENGTH, number);
         }
         at += row.len();
@@ -183,17 +183,18 @@ fn is_separator(row: &str) -> bool {
 }
 
 fn has_content(text: &str) -> bool {
-    // A line with `%` is a directive to the parser, in front of the document that it is for.
+    // A line with `%` is a directive that precedes its document.
     text.lines().map(str::trim).any(|row| !(row.is_empty() || row.starts_with('#') || row.starts_with('%')))
 }
 
 impl<'a> Document<'a> {
-    /// An object that stands in no text.
+    /// Wraps an object without a text.
     pub(super) fn json(value: Value) -> Self {
         Self { line: 0, text: None, path: String::new(), body: Ok(value) }
     }
 
-    /// A document of its text, which may begin with empty lines: it counts from its first line with content.
+    /// Wraps a document with its text, which may begin with empty lines: it starts at its first line with
+    /// content.
     fn of(line: usize, text: &'a str) -> Self {
         let skipped: usize =
             text.split_inclusive('\n').take_while(|row| row.trim().is_empty()).map(str::len).sum();

@@ -1,7 +1,7 @@
-//! The fields that each kind has, and those of an object that its kind does not have.
+//! The known fields of each kind, and the removal of unknown ones.
 //!
-//! An API server that validates strictly refuses an object with an unknown field; any other removes the field and stores
-//! the rest. So it is here: the object counts without the field, and the problem says so.
+//! An API server with strict validation rejects an object with an unknown field; otherwise it removes the
+//! field and stores the rest. Here, too, the object counts without the field, and a problem reports it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,12 +11,12 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 use super::bgp::{BfdProfileSpec, BgpAdvertisementSpec, BgpPeerSpec, CommunitySpec};
-use super::kinds::{IpAddressPoolSpec, L2AdvertisementSpec};
+use super::metallb::{IpAddressPoolSpec, L2AdvertisementSpec};
+use super::nearest::nearest;
 use super::path::Step;
-use super::spelling::nearest;
 use crate::kind::ObjectKind;
 
-/// Fields of the spec of a BGPPeer of `v1beta1`: those that `v1beta2` has from it.
+/// Fields of the spec of a `v1beta1` BGPPeer: a subset of those of `v1beta2`.
 pub const BGP_PEER_V1BETA1_FIELDS: [&str; 12] = [
     "myASN",
     "peerASN",
@@ -32,36 +32,36 @@ pub const BGP_PEER_V1BETA1_FIELDS: [&str; 12] = [
     "ebgpMultiHop",
 ];
 
-/// The schema of a type, in one piece: an API server takes no references.
+/// Returns the schema of a type without references, which API servers do not accept.
 pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     settings.into_generator().into_root_schema_for::<T>()
 }
 
-/// A field that the kind does not have.
+/// An unknown field.
 #[derive(Debug, PartialEq)]
-pub(super) struct Unknown {
-    /// The steps that lead to it.
+pub(super) struct UnknownField {
+    /// The path to it.
     pub(super) path: Vec<Step>,
-    /// What was probably meant.
+    /// The closest known field.
     pub(super) instead: Option<String>,
 }
 
-/// Unknown fields of an object that are named; an object may have a million.
+/// Maximum number of reported unknown fields; an object may have a million.
 pub(super) const MAX_NAMED: usize = 20;
 
-/// Unknown fields of an object.
+/// UnknownField fields of an object.
 #[derive(Debug, Default)]
 pub(super) struct Pruned {
     /// The first of them, at most [`MAX_NAMED`].
-    pub(super) named: Vec<Unknown>,
-    /// How many others there are.
+    pub(super) named: Vec<UnknownField>,
+    /// Number of the others.
     pub(super) others: usize,
 }
 
-/// Takes the fields away that the kind does not have. Of kinds other than those that configure the load balancer, only
-/// Services from a file are looked at: whatever a server has of them, it knows.
+/// Removes unknown fields. Of the kinds that do not configure the load balancer, only Services from files are
+/// checked: an API server has no unknown fields.
 pub(super) fn prune(api_version: &str, kind: &str, is_written: bool, object: &mut Value) -> Pruned {
     let mut pruned = Pruned::default();
     let shape = match (api_version, kind) {
@@ -77,13 +77,13 @@ pub(super) fn prune(api_version: &str, kind: &str, is_written: bool, object: &mu
     pruned
 }
 
-/// What a value may have in it.
+/// The shape of a value.
 enum Shape {
-    /// Anything: it is no object, or whoever reads it finds what is wrong with it.
+    /// Any value: it is not an object, or its deserialization finds errors.
     Any,
-    /// These fields.
+    /// An object with these fields.
     Object(BTreeMap<String, Self>),
-    /// Items of one shape.
+    /// A list with items of one shape.
     List(Box<Self>),
 }
 
@@ -106,14 +106,14 @@ impl Shape {
         Self::Object(names.iter().map(|name| ((*name).to_owned(), Self::Any)).collect())
     }
 
-    /// A whole object with this spec.
+    /// Returns the shape of a whole object with this spec.
     fn object(spec: Self) -> Self {
         let parts = [
             ("apiVersion", Self::Any),
             ("kind", Self::Any),
             ("metadata", Self::fields(&METADATA)),
             ("spec", spec),
-            // Written by machines, and not read from files.
+            // Written by programs, and not read from files.
             ("status", Self::Any),
         ];
         Self::Object(parts.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect())
@@ -131,7 +131,7 @@ impl Shape {
                     path.pop();
                 }
             }
-            // What is of another type is for whoever reads it.
+            // Values of the wrong type are reported by deserialization.
             _ => {}
         }
     }
@@ -147,7 +147,7 @@ impl Shape {
             if !is_known && pruned.named.len() < MAX_NAMED {
                 let instead = nearest(name, fields.keys().map(String::as_str)).map(str::to_owned);
                 let path = path.iter().cloned().chain([Step::Field(name.clone())]).collect();
-                pruned.named.push(Unknown { path, instead });
+                pruned.named.push(UnknownField { path, instead });
             } else if !is_known {
                 pruned.others += 1;
             }
@@ -163,7 +163,7 @@ impl Shape {
     }
 }
 
-/// Fields of metadata, as Kubernetes has them.
+/// Fields of `metadata` in Kubernetes.
 const METADATA: [&str; 15] = [
     "annotations",
     "creationTimestamp",
@@ -182,7 +182,7 @@ const METADATA: [&str; 15] = [
     "uid",
 ];
 
-/// Fields of the spec of a Service, as Kubernetes 1.36 has them.
+/// Fields of the spec of a Service in Kubernetes 1.36.
 const SERVICE_SPEC: [&str; 19] = [
     "allocateLoadBalancerNodePorts",
     "clusterIP",

@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::object::Object;
 
 impl Object {
-    /// The object as JSON, of which [`from_json`](super::from_json) makes the same object again. `None` for kinds
-    /// that do not configure the load balancer: those are never written, above all no Secret.
+    /// Returns the object as JSON, which [`from_json`](super::from_json) converts back to an equal object.
+    /// `None` for kinds that do not configure the load balancer: those are never written, Secrets in
+    /// particular.
     ///
-    /// A password in a BGPPeer is in it.
+    /// It contains the password of a BGPPeer.
     pub fn to_json(&self) -> Option<Value> {
         let mut value = match self {
             Self::IpAddressPool(pool) => serde_json::to_value(pool),
@@ -35,7 +36,7 @@ mod tests {
     use crate::kind::ObjectKind;
     use crate::objects::{from_json, parse};
 
-    /// An object of each kind that configures the load balancer, with all that can be written in it.
+    /// An object of each kind that configures the load balancer, with all fields.
     const WHOLE: &str = r"
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool

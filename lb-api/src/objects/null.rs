@@ -1,8 +1,8 @@
-//! Explicit `null` in place of a field.
+//! Deserialization of explicit `null`.
 
 use serde::{Deserialize, Deserializer};
 
-/// Kubernetes takes an explicit `null` for a field that is not there; serde does not by itself.
+/// Deserializes `null` as the default. Kubernetes treats `null` as an absent field; serde does not.
 pub(super) fn null_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,18 +1,19 @@
-//! An object of any kind, and where it is written.
+//! An object of any supported kind, and its position in a file.
 
 use super::bgp::{BfdProfile, BgpAdvertisement, BgpPeer, Community};
-use super::kinds::{EndpointSlice, IpAddressPool, L2Advertisement, Metadata, Namespace, Node, Service};
+use super::kubernetes::{EndpointSlice, Metadata, Namespace, Node, Service};
+use super::metallb::{IpAddressPool, L2Advertisement};
 use super::secret::Secret;
 use crate::kind::ObjectKind;
-use crate::problem::{ObjectRef, Problem, Reason, place};
+use crate::problem::{ObjectRef, Problem, Reason, location};
 
-/// Namespace of an object of a namespaced kind that names none.
+/// Namespace of an object without one.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// A value, and where it is written.
+/// A value with its position in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sourced<T> {
-    /// Name of the file that it was read from; empty if it stands in none.
+    /// Name of its file; empty without one.
     pub source: String,
     /// Line of its document's first line, from 1.
     pub line: usize,
@@ -20,7 +21,7 @@ pub struct Sourced<T> {
     pub value: T,
 }
 
-/// An object of a kind that is known.
+/// An object of a supported kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
     /// `v1` Service.
@@ -48,7 +49,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// The kind.
+    /// Returns the kind.
     pub fn kind(&self) -> ObjectKind {
         match self {
             Self::Service(_) => ObjectKind::SERVICE,
@@ -65,7 +66,7 @@ impl Object {
         }
     }
 
-    /// Name, labels and annotations.
+    /// Returns the metadata.
     pub fn metadata(&self) -> &Metadata {
         match self {
             Self::Service(service) => &service.metadata,
@@ -82,7 +83,7 @@ impl Object {
         }
     }
 
-    /// The namespace; `None` for a kind that has none.
+    /// Returns the namespace; `None` for a kind without namespaces.
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Node(_) | Self::Namespace(_) => None,
@@ -90,21 +91,21 @@ impl Object {
         }
     }
 
-    /// What a problem calls it.
+    /// Returns a reference to the object.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(self.kind(), self.namespace(), &self.metadata().name)
     }
 }
 
 impl Problem {
-    /// A problem of a whole object.
-    pub fn of(object: &Sourced<Object>, reason: Reason) -> Self {
-        let (source, line) = place(&object.source, object.line);
-        Self { source, line, object: Some(object.value.reference()), field: None, reason }
+    /// Creates a problem of an object.
+    pub fn of(object: &Sourced<Object>, reason: impl Into<Reason>) -> Self {
+        let (source, line) = location(&object.source, object.line);
+        Self { source, line, object: Some(object.value.reference()), field: None, reason: reason.into() }
     }
 
-    /// A problem of a field of an object.
-    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: Reason) -> Self {
+    /// Creates a problem of a field of an object.
+    pub fn at(object: &Sourced<Object>, field: impl Into<String>, reason: impl Into<Reason>) -> Self {
         Self { field: Some(field.into()), ..Self::of(object, reason) }
     }
 }

@@ -1,6 +1,6 @@
-//! Steps of a path into a value.
+//! Paths into a value.
 
-/// A step from a value into it.
+/// A step of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     Field(String),

@@ -1,64 +1,64 @@
-//! Reads objects from YAML and JSON, and reports what cannot be read.
+//! The reader of objects from YAML and JSON, which reports what it cannot read.
 
 use super::annotations;
-use super::document::{self, Document, Flaw, Header, List};
+use super::document::{self, Document, DocumentError, Header, List};
 use super::fields::Pruned;
+use super::nearest::nearest;
 use super::object::{Object, Sourced};
-use super::spelling::nearest;
 use crate::kind::ObjectKind;
-use crate::problem::{ObjectRef, Problem, Reason, place};
+use crate::problem::{ObjectRef, Problem, ReadReason, Reason, location};
 
 /// Reads all documents of a YAML text; `source` is its name in problems.
 ///
-/// A document that cannot be read costs only itself, and an item of a `List` only that item.
+/// A document that cannot be read affects no other, nor does an item of a `List`.
 pub fn parse(source: &str, text: &str) -> (Vec<Sourced<Object>>, Vec<Problem>) {
-    let mut reader = Reader::of(source);
+    let mut reader = ObjectReader::of(source);
     for document in document::split(text) {
         reader.document(document);
     }
     reader.finish()
 }
 
-/// Reads an object that came from an API server, and stands in no file.
+/// Reads an object from an API server.
 pub fn from_json(value: serde_json::Value) -> (Vec<Sourced<Object>>, Vec<Problem>) {
-    let mut reader = Reader::of("");
+    let mut reader = ObjectReader::of("");
     reader.document(Document::json(value));
     reader.finish()
 }
 
-struct Reader<'a> {
+struct ObjectReader<'a> {
     source: &'a str,
     objects: Vec<Sourced<Object>>,
     problems: Vec<Problem>,
-    /// How many of the problems are no object's.
+    /// Number of problems without an object.
     unnamed: usize,
 }
 
-/// Documents that are no object's and are named for what is wrong with them: a file of something else may hold
-/// millions.
+/// Maximum number of reported problems without an object: an unrelated file may contain millions of
+/// documents.
 const MAX_UNNAMED: usize = 100;
 
 /// Types of Services.
 const SERVICE_TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
 const SERVICE_TYPES_ALLOWED: &str = "ClusterIP, NodePort, LoadBalancer, ExternalName";
 
-/// What a document turned out to be.
+/// The contents of a document.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
-enum Known {
+enum Content {
     Object(Object),
     List(List),
     Ignored,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ObjectReader<'a> {
     fn of(source: &'a str) -> Self {
         Self { source, objects: Vec::new(), problems: Vec::new(), unnamed: 0 }
     }
 
     fn finish(mut self) -> (Vec<Sourced<Object>>, Vec<Problem>) {
         if let Some(count) = self.unnamed.checked_sub(MAX_UNNAMED).filter(|&count| count > 0) {
-            let source = place(self.source, 0).0;
-            self.problems.push(Problem { source, ..Problem::general(Reason::MoreDocuments { count }) });
+            let source = location(self.source, 0).0;
+            self.problems.push(Problem { source, ..Problem::general(ReadReason::MoreDocuments { count }) });
         }
         (self.objects, self.problems)
     }
@@ -72,58 +72,69 @@ impl<'a> Reader<'a> {
 
     fn document(&mut self, mut document: Document<'_>) {
         match document.read::<Header>() {
-            Ok(header) => self.headed(&mut document, &header),
-            Err(flaw) => self.flawed(&document, None, flaw),
+            Ok(header) => self.identified(&mut document, &header),
+            Err(error) => self.unreadable(&document, None, error),
         }
     }
 
-    fn headed(&mut self, document: &mut Document<'_>, header: &Header) {
+    fn identified(&mut self, document: &mut Document<'_>, header: &Header) {
         let (Some(api_version), Some(kind)) = (&header.api_version, &header.kind) else {
-            self.problem(document, header.reference(), None, Reason::NoKind);
+            self.problem(document, header.reference(), None, ReadReason::NoKind);
             return;
         };
         let pruned = document.prune(api_version, kind);
         match read(document, api_version, kind) {
-            Some(Ok(Known::Object(value))) => {
+            Some(Ok(Content::Object(value))) => {
                 self.pruned(document, &value.reference(), pruned);
-                self.look_at(document, &value);
+                self.check_service(document, &value);
                 self.objects.push(Sourced { source: self.source.to_owned(), line: document.line, value });
             }
-            Some(Ok(Known::List(list))) => {
+            Some(Ok(Content::List(list))) => {
                 for item in document.items(list, item_of(api_version, kind)) {
                     self.document(item);
                 }
             }
-            Some(Ok(Known::Ignored)) => {}
-            Some(Err(flaw)) => self.flawed(document, header.reference(), flaw),
+            Some(Ok(Content::Ignored)) => {}
+            Some(Err(error)) => self.unreadable(document, header.reference(), error),
             None => {
                 let (api_version, kind) = (api_version.clone(), kind.clone());
-                let reason = Reason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
+                let reason = ReadReason::UnknownKind { instead: kind_meant(&kind), api_version, kind };
                 self.problem(document, header.reference(), None, reason);
             }
         }
     }
 
-    /// Reports the fields that were taken away.
+    /// Reports removed fields.
     fn pruned(&mut self, document: &Document<'_>, object: &ObjectRef, pruned: Pruned) {
         for unknown in pruned.named {
             let (field, line) = document.place(&unknown.path);
-            let (source, line) = place(self.source, line);
-            let reason = Reason::NoSuchField { instead: unknown.instead };
-            self.push(Problem { source, line, object: Some(object.clone()), field: Some(field), reason });
+            let (source, line) = location(self.source, line);
+            let reason = ReadReason::NoSuchField { instead: unknown.instead };
+            self.push(Problem {
+                source,
+                line,
+                object: Some(object.clone()),
+                field: Some(field),
+                reason: reason.into(),
+            });
         }
         if pruned.others > 0 {
-            self.problem(document, Some(object.clone()), None, Reason::MoreFields { count: pruned.others });
+            self.problem(
+                document,
+                Some(object.clone()),
+                None,
+                ReadReason::MoreFields { count: pruned.others },
+            );
         }
     }
 
-    /// Reports what an API server would refuse of a Service, and annotations that nobody reads.
-    fn look_at(&mut self, document: &Document<'_>, object: &Object) {
+    /// Reports errors in a Service that an API server would reject, and unknown annotations.
+    fn check_service(&mut self, document: &Document<'_>, object: &Object) {
         let Object::Service(service) = object else { return };
         let reference = || Some(object.reference());
         for (key, instead) in annotations::unknown(&service.metadata.annotations) {
             let field = Some(format!("metadata.annotations[{key}]"));
-            self.problem(document, reference(), field, Reason::UnknownAnnotation { instead });
+            self.problem(document, reference(), field, ReadReason::UnknownAnnotation { instead });
         }
         let kind = service.spec.r#type.as_deref().filter(|kind| !SERVICE_TYPES.contains(kind));
         if let Some(written) = kind.filter(|kind| !kind.is_empty()) {
@@ -132,13 +143,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn flawed(&mut self, document: &Document<'_>, object: Option<ObjectRef>, flaw: Flaw) {
-        let reason = match flaw.field {
-            Some(_) => Reason::BadField { words: flaw.words },
-            None => Reason::BadDocument { words: flaw.words },
+    fn unreadable(&mut self, document: &Document<'_>, object: Option<ObjectRef>, error: DocumentError) {
+        let reason = match error.field {
+            Some(_) => ReadReason::BadField { words: error.words },
+            None => ReadReason::BadDocument { words: error.words },
         };
-        let (source, line) = place(self.source, flaw.line.unwrap_or(document.line));
-        self.push(Problem { source, line, object, field: flaw.field, reason });
+        let (source, line) = location(self.source, error.line.unwrap_or(document.line));
+        self.push(Problem { source, line, object, field: error.field, reason: reason.into() });
     }
 
     fn problem(
@@ -146,32 +157,32 @@ impl<'a> Reader<'a> {
         document: &Document<'_>,
         object: Option<ObjectRef>,
         field: Option<String>,
-        reason: Reason,
+        reason: impl Into<Reason>,
     ) {
-        let (source, line) = place(self.source, document.line);
-        self.push(Problem { source, line, object, field, reason });
+        let (source, line) = location(self.source, document.line);
+        self.push(Problem { source, line, object, field, reason: reason.into() });
     }
 }
 
-/// The kind of a list's items, where the list names it, as `ServiceList` does.
+/// Returns the kind of a list's items if the list names it, as `ServiceList` does.
 fn item_of<'a>(api_version: &'a str, kind: &'a str) -> Option<(&'a str, &'a str)> {
     let item = kind.strip_suffix("List").filter(|item| !item.is_empty())?;
     Some((api_version, item))
 }
 
-/// The kind that was probably meant, in the newest version that is read.
+/// Returns the closest kind, in its newest version.
 fn kind_meant(name: &str) -> Option<String> {
     let name = nearest(name, ObjectKind::READ.iter().map(|kind| kind.name))?;
     let kind = ObjectKind::READ.iter().find(|kind| kind.name == name)?;
     Some(format!("{} {name}", kind.api_version()))
 }
 
-/// Reads a document of a kind; `None` for a kind that is not read.
-fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result<Known, Flaw>> {
+/// Reads a document of a kind; `None` for an unsupported kind.
+fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result<Content, DocumentError>> {
     let is_list =
         item_of(api_version, kind).is_some_and(|(_, item)| ObjectKind::find(api_version, item).is_some());
     if is_list || (api_version, kind) == ("v1", "List") {
-        return Some(document.read().map(Known::List));
+        return Some(document.read().map(Content::List));
     }
     let object = match ObjectKind::find(api_version, kind)? {
         ObjectKind::SERVICE => document.read().map(Object::Service),
@@ -186,7 +197,7 @@ fn read(document: &Document<'_>, api_version: &str, kind: &str) -> Option<Result
         ObjectKind::BFD_PROFILE => document.read().map(Object::BfdProfile),
         ObjectKind::COMMUNITY => document.read().map(Object::Community),
         // A ConfigMap.
-        _ => return Some(Ok(Known::Ignored)),
+        _ => return Some(Ok(Content::Ignored)),
     };
-    Some(object.map(Known::Object))
+    Some(object.map(Content::Object))
 }

@@ -1,4 +1,4 @@
-//! Secrets, of which only a password is read, and never shown.
+//! Secrets, of which only passwords are read, and never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::kinds::Metadata;
+use super::kubernetes::Metadata;
 use super::null::null_default;
 
 /// `v1` Secret.
@@ -17,20 +17,20 @@ pub struct Secret {
     /// Its type.
     #[serde(default)]
     pub r#type: Option<String>,
-    /// What it holds, in base64.
+    /// Its values, in base64.
     #[serde(default, deserialize_with = "null_default")]
     pub data: BTreeMap<String, SecretText>,
-    /// What it holds, as text: so it may be written, and an API server keeps it in base64.
+    /// Its values as text: an API server converts them to base64.
     #[serde(default, rename = "stringData", deserialize_with = "null_default")]
     pub string_data: BTreeMap<String, SecretText>,
 }
 
-/// A text that is not to be shown.
+/// A text that is never shown.
 #[derive(Clone, Default, PartialEq, Eq, JsonSchema)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// The text.
+    /// Returns the text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// Writes out a text that is not to be shown. Only a field that says so is written so.
+/// Serializes a text that is never shown, for fields that opt in.
 pub(super) fn reveal<S: Serializer>(hidden: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
     hidden.as_ref().map(SecretText::reveal).serialize(serializer)
 }

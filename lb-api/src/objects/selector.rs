@@ -8,46 +8,46 @@ use serde::{Deserialize, Serialize};
 
 use super::null::null_default;
 
-/// What labels must be like. An empty selector selects everything; all that is written must hold.
+/// A selector of labels. An empty selector matches everything; all parts must match.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct LabelSelector {
-    /// Labels that must be there with these values.
+    /// Labels with their required values.
     #[serde(default, deserialize_with = "null_default")]
     pub match_labels: BTreeMap<String, String>,
-    /// Requirements that must hold.
+    /// Requirements, all of which must hold.
     #[serde(default, deserialize_with = "null_default")]
     pub match_expressions: Vec<Requirement>,
 }
 
-/// What one label must be like.
+/// A requirement of one label.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Requirement {
     /// Key of the label.
     pub key: String,
-    /// How its value relates to `values`.
+    /// The relation of its value to `values`.
     pub operator: Operator,
     /// Values; empty for `Exists` and `DoesNotExist`.
     #[serde(default, deserialize_with = "null_default")]
     pub values: Vec<String>,
 }
 
-/// How a label relates to the values of a requirement.
+/// The relation of a label to the values of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Operator {
-    /// It is there, with one of the values.
+    /// The label has one of the values.
     In,
-    /// It has none of the values; a label that is not there has none.
+    /// The label has none of the values, or is absent.
     NotIn,
-    /// It is there.
+    /// The label is present.
     Exists,
-    /// It is not there.
+    /// The label is absent.
     DoesNotExist,
 }
 
 impl LabelSelector {
-    /// Whether it selects an object with these labels.
+    /// Returns whether it matches an object with these labels.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.match_expressions.iter().all(|requirement| requirement.holds(labels))
@@ -55,7 +55,7 @@ impl LabelSelector {
 }
 
 impl fmt::Display for LabelSelector {
-    /// As `kubectl get --selector` takes it: `app=web,tier in (a,b),!draft`.
+    /// Formats it for `kubectl get --selector`: `app=web,tier in (a,b),!draft`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.match_labels.is_empty() && self.match_expressions.is_empty() {
             return f.write_str("the selector of everything");

@@ -1,11 +1,11 @@
-//! The statuses that are written, as tools around MetalLB read them.
+//! The status objects, in the form that tools for MetalLB read.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rule::UNCHANGED;
+use super::cel_rule::UNCHANGED;
 
-/// What is given and what is left of an IPAddressPool.
+/// The usage of an IPAddressPool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IpAddressPoolStatus {
     /// IPv4 addresses that Services hold.
@@ -14,19 +14,19 @@ pub struct IpAddressPoolStatus {
     /// IPv6 addresses that Services hold.
     #[serde(rename = "assignedIPv6")]
     pub assigned_ipv6: i64,
-    /// IPv4 addresses that nobody holds.
+    /// IPv4 addresses that are free.
     #[serde(rename = "availableIPv4")]
     pub available_ipv4: i64,
-    /// IPv6 addresses that nobody holds.
+    /// IPv6 addresses that are free.
     #[serde(rename = "availableIPv6")]
     pub available_ipv6: i64,
 }
 
-/// A part of an object that has no fields.
+/// A part of an object without fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Nothing {}
+pub struct NoFields {}
 
-/// Who announces a Service by ARP and NDP, and where: one object a Service.
+/// The node that announces a Service by ARP or NDP: one object for each Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceL2Status {
@@ -55,11 +55,11 @@ pub struct Interface {
     pub name: String,
 }
 
-/// Which routers a node announces a Service to: one object a node and Service.
+/// The BGP peers that a node advertises a Service to: one object for each node and Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceBgpStatus {
-    /// The node that announces.
+    /// The node that advertises.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("x-kubernetes-validations" = UNCHANGED))]
     pub node: String,
@@ -71,91 +71,91 @@ pub struct ServiceBgpStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("x-kubernetes-validations" = UNCHANGED))]
     pub service_namespace: String,
-    /// Names of the BGPPeers that are meant to be told; whether they have been is not said here.
+    /// Names of the BGPPeers that it is to be advertised to; the sessions may be down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
 }
 
-/// What the controller or the agent of a node makes of all objects together.
+/// The state of the whole configuration, as seen by the controller or a node's agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationState {
-    /// Whether all objects are right.
+    /// Whether all objects are valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Verdict>,
-    /// What is wrong, in words.
+    pub result: Option<ConfigurationResult>,
+    /// The errors.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error_summary: String,
-    /// The parts of the judgement.
+    /// The conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
-/// A judgement about all objects.
+/// The state of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Verdict {
-    /// All are right.
+pub enum ConfigurationResult {
+    /// All objects are valid.
     Valid,
-    /// At least one is not; the last that was right stays in force.
+    /// At least one is invalid; its last-known-good version stays in force.
     Invalid,
-    /// Not judged yet.
+    /// Not known yet.
     Unknown,
 }
 
-/// A condition, as every kind of Kubernetes has them.
+/// A condition, as in all kinds of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which.
+    /// Its type.
     #[schemars(length(max = 316), regex(pattern = CONDITION_TYPE))]
     pub r#type: String,
-    /// How it stands.
+    /// Its status.
     pub status: ConditionStatus,
-    /// Generation of the object that it was judged by.
+    /// Generation of the observed object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// When it last changed (RFC 3339).
+    /// Time of its last change (RFC 3339).
     #[schemars(extend("format" = "date-time"))]
     pub last_transition_time: String,
-    /// Why, in a word.
+    /// The reason, one word.
     #[schemars(length(min = 1, max = 1024), regex(pattern = CONDITION_REASON))]
     pub reason: String,
-    /// Why, in words.
+    /// The message.
     #[schemars(length(max = 32768))]
     pub message: String,
 }
 
-/// A qualified name, as Kubernetes wants it.
+/// A qualified name in Kubernetes.
 const CONDITION_TYPE: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
-/// One word, as Kubernetes wants it.
+/// A reason in Kubernetes: one word.
 const CONDITION_REASON: &str = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
 
-/// How a condition stands.
+/// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It is the case.
+    /// It holds.
     True,
-    /// It is not.
+    /// It does not hold.
     False,
-    /// It is not known.
+    /// It is unknown.
     Unknown,
 }
 
-/// How a session of a node with a router stands: one object a node and router.
+/// The state of a node's session with a BGP peer: one object for each node and peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BgpSessionState {
     /// State of BGP, as `Established`.
     #[serde(default, rename = "bgpStatus", skip_serializing_if = "String::is_empty")]
     pub bgp_status: String,
-    /// State of BFD, as `Up`; `N/A` where there is none.
+    /// State of BFD, as `Up`; `N/A` without BFD.
     #[serde(default, rename = "bfdStatus", skip_serializing_if = "String::is_empty")]
     pub bfd_status: String,
     /// The node.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub node: String,
-    /// The router's address or interface.
+    /// The peer's address or interface.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub peer: String,
     /// The VRF; empty for none.

@@ -129,7 +129,7 @@ fn a_broken_document_is_reported_with_its_line_and_affects_no_other() {
     let words = problem(&text);
     let line: usize = words.strip_prefix("test.yaml:").unwrap().split(':').next().unwrap().parse().unwrap();
     assert!((4..=5).contains(&line), "{words}");
-    assert!(words.contains("this document cannot be read"), "{words}");
+    assert!(words.contains("cannot parse this document"), "{words}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn an_unknown_kind_is_reported_with_the_supported_ones() {
         assert!(words.contains(hint), "{words}");
     }
     assert!(problem("{kind: Node}").contains("apiVersion or kind is missing"));
-    assert!(problem("just words").contains("cannot be read"));
+    assert!(problem("just words").contains("cannot parse"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! YAML, parsed within bounds: what it costs grows with the length of the text and with nothing else.
+//! A YAML parser with bounded cost: linear in the length of the text.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use serde_saphyr::{Error, Options, Spanned, with_deserializer_from_str_with_opti
 
 use super::path::Step;
 
-/// Mappings and sequences within each other; no object that is read has half as many.
+/// Maximum nesting; no supported object has half as much.
 const MAX_DEPTH: usize = 64;
-/// Values of a document. A `List` may hold a whole cluster.
+/// Maximum number of values in a document. A `List` may contain a whole cluster.
 const MAX_NODES: usize = 10_000_000;
 
-/// Why a text is no YAML, or more than is read.
-pub(super) struct Invalid {
-    /// Line of the text, from 1, where the parser reports it.
+/// A text that is not YAML, or exceeds a limit.
+pub(super) struct InvalidYaml {
+    /// Line of the text, from 1, if the parser reports it.
     pub(super) line: Option<usize>,
-    /// The parser's words.
+    /// The parser's message.
     pub(super) words: String,
 }
 
-/// Parts of a document that are written once and used again may make it this much longer, and as long again.
+/// Aliases may extend a document by this much plus its own length.
 const MAX_REPEATED: usize = 200;
 
 fn options(text: &str) -> Options {
@@ -42,15 +42,15 @@ fn options(text: &str) -> Options {
 }
 
 /// Parses one document.
-pub(super) fn parse(text: &str) -> Result<Value, Invalid> {
+pub(super) fn parse(text: &str) -> Result<Value, InvalidYaml> {
     let parsed = with_deserializer_from_str_with_options(text, options(text), |it| Value::deserialize(it));
-    parsed.map_err(|error| Invalid {
+    parsed.map_err(|error| InvalidYaml {
         line: error.location().map(|at| at.line() as usize),
         words: error.to_string(),
     })
 }
 
-/// The line, from 1, on which the value of this path stands in a text that can be parsed.
+/// Returns the line, from 1, of the value at this path in a text that parses.
 pub(super) fn line_of(text: &str, path: &[Step]) -> Option<usize> {
     let find = |it: serde_saphyr::Deserializer<'_, '_>| Find(path).deserialize(it);
     let found: Result<Option<usize>, Error> =
@@ -58,7 +58,7 @@ pub(super) fn line_of(text: &str, path: &[Step]) -> Option<usize> {
     found.ok().flatten()
 }
 
-/// Finds the line of what is below the value at hand by this path.
+/// Finds the line of the value at a path below the current value.
 struct Find<'a>(&'a [Step]);
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {

@@ -1,13 +1,13 @@
-//! What was written, quoted in a problem: in one line, and no longer than a reader wants.
+//! Quotations in problems: on one line and shortened.
 
 use std::fmt;
 
-/// Characters of a text that are shown.
+/// Maximum length of a text.
 const LONGEST: usize = 80;
-/// Characters of a name that are shown: no name in Kubernetes is longer.
+/// Maximum length of a name, which no name in Kubernetes exceeds.
 const LONGEST_NAME: usize = 253;
 
-/// A part of what was written. A longer one ends with its length.
+/// A quoted text. A shortened one ends with its full length.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Excerpt<'a> {
     text: &'a str,
@@ -15,17 +15,17 @@ pub(crate) struct Excerpt<'a> {
     is_quoted: bool,
 }
 
-/// In quotation marks.
+/// Quotes a text in quotation marks.
 pub(crate) fn quoted(text: &str) -> Excerpt<'_> {
     Excerpt { text, limit: LONGEST, is_quoted: true }
 }
 
-/// As it is: a number, a duration.
+/// Quotes a number or a duration without marks.
 pub(crate) fn bare(text: &str) -> Excerpt<'_> {
     Excerpt { text, limit: LONGEST, is_quoted: false }
 }
 
-/// As it is, and as long as a name may be.
+/// Quotes a name without marks.
 pub(crate) fn named(text: &str) -> Excerpt<'_> {
     Excerpt { text, limit: LONGEST_NAME, is_quoted: false }
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Excerpt<'_> {
         f.write_str(mark)?;
         for character in shown.chars() {
             match character {
-                // What would move the cursor, or mark the end of the quotation.
+                // Characters that would move the cursor, or end the quotation.
                 '"' if self.is_quoted => f.write_str("\\\"")?,
                 it if it.is_control() => write!(f, "{}", it.escape_default())?,
                 it => write!(f, "{it}")?,

@@ -2,7 +2,7 @@
 
 use super::reader::OctetReader;
 use crate::message::{Capabilities, GracefulRestartCapability};
-use crate::value::{Asn, Family};
+use crate::value::{AddressFamily, Asn};
 
 /// Capability codes.
 pub(crate) mod code {
@@ -76,9 +76,9 @@ impl ParsedCapabilities {
 }
 
 /// RFC 4760, section 8. The inner `None` is an unsupported family.
-fn multiprotocol(value: OctetReader<'_>) -> Option<Option<Family>> {
+fn multiprotocol(value: OctetReader<'_>) -> Option<Option<AddressFamily>> {
     let [afi @ .., _reserved, safi] = value.all::<4>()?;
-    Some(Family::new(u16::from_be_bytes(afi), safi))
+    Some(AddressFamily::new(u16::from_be_bytes(afi), safi))
 }
 
 /// RFC 8950, section 4: triples of AFI, SAFI and next hop AFI, two octets each.
@@ -98,7 +98,7 @@ fn graceful_restart(mut value: OctetReader<'_>) -> Option<GracefulRestartCapabil
     let mut families = Vec::new();
     while !value.is_empty() {
         let [afi @ .., safi, flags] = value.array::<4>()?;
-        let family = Family::new(u16::from_be_bytes(afi), safi);
+        let family = AddressFamily::new(u16::from_be_bytes(afi), safi);
         families.extend(family.map(|family| (family, flags & FORWARDING != 0)));
     }
     Some(GracefulRestartCapability {
@@ -133,7 +133,7 @@ fn printable(name: &str) -> String {
 pub(super) fn write(capabilities: &Capabilities, asn: Asn, out: &mut Vec<u8>) {
     for family in &capabilities.families {
         let [high, low] = family.afi().to_be_bytes();
-        put(code::MULTIPROTOCOL, &[high, low, 0, Family::SAFI], out);
+        put(code::MULTIPROTOCOL, &[high, low, 0, AddressFamily::SAFI], out);
     }
     if capabilities.route_refresh {
         put(code::ROUTE_REFRESH, &[], out);
@@ -170,7 +170,7 @@ fn graceful_restart_value(restart: &GracefulRestartCapability) -> Vec<u8> {
     let mut value = first.to_be_bytes().to_vec();
     for (family, is_forwarding) in restart.families.iter().take(MAX_FAMILIES) {
         value.extend(family.afi().to_be_bytes());
-        value.extend([Family::SAFI, if *is_forwarding { FORWARDING } else { 0 }]);
+        value.extend([AddressFamily::SAFI, if *is_forwarding { FORWARDING } else { 0 }]);
     }
     value
 }

@@ -1,6 +1,6 @@
 //! The negotiated properties of a session that the codec depends on.
 
-use crate::value::Family;
+use crate::value::AddressFamily;
 
 /// What encoding a message depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Decoding<'a> {
     /// IPv4 routes may have IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// Negotiated families.
-    pub families: &'a [Family],
+    pub families: &'a [AddressFamily],
     /// As in [`Encoding`].
     pub max_length: usize,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::reader::OctetReader;
-use crate::value::Family;
+use crate::value::AddressFamily;
 
 /// Returns the encoded length of a prefix in octets.
 pub fn nlri_len(prefix: IpNet) -> usize {
@@ -13,18 +13,18 @@ pub fn nlri_len(prefix: IpNet) -> usize {
 }
 
 /// Returns the maximum encoded length of a family's prefixes in octets.
-pub(super) const fn max_nlri_len(family: Family) -> usize {
+pub(super) const fn max_nlri_len(family: AddressFamily) -> usize {
     match family {
-        Family::Ipv4 => 5,
-        Family::Ipv6 => 17,
+        AddressFamily::Ipv4 => 5,
+        AddressFamily::Ipv6 => 17,
     }
 }
 
 /// Returns the family of a prefix.
-pub const fn family_of(prefix: IpNet) -> Family {
+pub const fn family_of(prefix: IpNet) -> AddressFamily {
     match prefix {
-        IpNet::V4(_) => Family::Ipv4,
-        IpNet::V6(_) => Family::Ipv6,
+        IpNet::V4(_) => AddressFamily::Ipv4,
+        IpNet::V6(_) => AddressFamily::Ipv6,
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn write(prefix: IpNet, out: &mut Vec<u8>) {
 
 /// Reads all prefixes up to the end; `None` if one is too long or truncated. Bits beyond the length are
 /// ignored.
-pub(super) fn read_all(mut reader: OctetReader<'_>, family: Family) -> Option<Vec<IpNet>> {
+pub(super) fn read_all(mut reader: OctetReader<'_>, family: AddressFamily) -> Option<Vec<IpNet>> {
     let mut prefixes = Vec::new();
     while !reader.is_empty() {
         prefixes.push(read(&mut reader, family)?);
@@ -48,12 +48,12 @@ pub(super) fn read_all(mut reader: OctetReader<'_>, family: Family) -> Option<Ve
     Some(prefixes)
 }
 
-fn read(reader: &mut OctetReader<'_>, family: Family) -> Option<IpNet> {
+fn read(reader: &mut OctetReader<'_>, family: AddressFamily) -> Option<IpNet> {
     let length = reader.u8()?;
     let octets = reader.take(usize::from(length.div_ceil(8)))?;
     let address = match family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::from(padded(octets)?)),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::from(padded(octets)?)),
+        AddressFamily::Ipv4 => IpAddr::V4(Ipv4Addr::from(padded(octets)?)),
+        AddressFamily::Ipv6 => IpAddr::V6(Ipv6Addr::from(padded(octets)?)),
     };
     IpNet::new(address, length).ok().map(|prefix| prefix.trunc())
 }
@@ -69,7 +69,7 @@ mod tests {
     use ipnet::IpNet;
 
     use super::{OctetReader, max_nlri_len, nlri_len, read_all, write};
-    use crate::value::Family;
+    use crate::value::AddressFamily;
 
     #[test]
     fn a_prefix_is_encoded_in_as_few_octets_as_possible() {
@@ -91,12 +91,12 @@ mod tests {
 
     #[test]
     fn a_prefix_that_is_too_long_or_truncated_is_rejected() {
-        let cases: [(&[u8], Family); 5] = [
-            (&[33, 1, 2, 3, 4, 5], Family::Ipv4),
-            (&[32, 1, 2, 3], Family::Ipv4),
-            (&[8, 10, 24, 1, 2], Family::Ipv4),
-            (&[129, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], Family::Ipv6),
-            (&[255], Family::Ipv6),
+        let cases: [(&[u8], AddressFamily); 5] = [
+            (&[33, 1, 2, 3, 4, 5], AddressFamily::Ipv4),
+            (&[32, 1, 2, 3], AddressFamily::Ipv4),
+            (&[8, 10, 24, 1, 2], AddressFamily::Ipv4),
+            (&[129, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], AddressFamily::Ipv6),
+            (&[255], AddressFamily::Ipv6),
         ];
         for (octets, family) in cases {
             assert_eq!(read_all(OctetReader::new(octets), family), None, "{octets:?}");
@@ -106,14 +106,14 @@ mod tests {
     #[test]
     fn bits_beyond_the_length_are_ignored() {
         assert_eq!(
-            read_all(OctetReader::new(&[9, 10, 255]), Family::Ipv4).unwrap(),
+            read_all(OctetReader::new(&[9, 10, 255]), AddressFamily::Ipv4).unwrap(),
             ["10.128.0.0/9".parse().unwrap()]
         );
     }
 
     #[test]
     fn the_maximum_length_is_that_of_a_host_prefix() {
-        assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), max_nlri_len(Family::Ipv4));
-        assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), max_nlri_len(Family::Ipv6));
+        assert_eq!(nlri_len("192.0.2.1/32".parse().unwrap()), max_nlri_len(AddressFamily::Ipv4));
+        assert_eq!(nlri_len("2001:db8::1/128".parse().unwrap()), max_nlri_len(AddressFamily::Ipv6));
     }
 }

@@ -11,7 +11,7 @@ use super::error::{MessageError, UpdateFault};
 use super::multiprotocol::{self, Multiprotocol};
 use super::reader::OctetReader;
 use crate::message::{ErrorHandling, UpdateFlaw};
-use crate::value::{Asn, Attributes, Community, Family, LargeCommunity, NextHop};
+use crate::value::{AddressFamily, Asn, Attributes, LargeCommunity, RouteNextHop, StandardCommunity};
 
 /// A flaw, and the error to raise if only a session reset is left (RFC 7606, section 5.2).
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(super) struct CheckedAttributes {
     pub(super) as_path: AsPath,
     pub(super) next_hop: Option<Ipv4Addr>,
     pub(super) attributes: Attributes,
-    pub(super) reach: Option<(NextHop, Vec<IpNet>)>,
-    pub(super) unreach: Option<(Family, Vec<IpNet>)>,
+    pub(super) reach: Option<(RouteNextHop, Vec<IpNet>)>,
+    pub(super) unreach: Option<(AddressFamily, Vec<IpNet>)>,
     /// MP_REACH_NLRI was unreadable, so it is unknown whether it held prefixes.
     pub(super) has_unread_reach: bool,
     as4_path: Option<AsPath>,
@@ -169,7 +169,7 @@ impl CheckedAttributes {
                 self.as4_path = Some(path);
             }
             code::COMMUNITIES => {
-                let all = std::iter::from_fn(|| value.u32().map(Community));
+                let all = std::iter::from_fn(|| value.u32().map(StandardCommunity));
                 self.attributes.communities = all.collect();
             }
             code::LARGE_COMMUNITY => {

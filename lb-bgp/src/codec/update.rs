@@ -12,7 +12,7 @@ use super::prefix;
 use super::reader::OctetReader;
 use super::rfc7606::CheckedAttributes;
 use crate::message::{ErrorHandling, Reach, Update};
-use crate::value::{Family, NextHop};
+use crate::value::{AddressFamily, RouteNextHop};
 
 /// Decodes the message body.
 pub(super) fn decode(mut body: OctetReader<'_>, context: &Decoding<'_>) -> Result<Update, MessageError> {
@@ -21,10 +21,10 @@ pub(super) fn decode(mut body: OctetReader<'_>, context: &Decoding<'_>) -> Resul
     let attributes = section(&mut body).ok_or_else(malformed)?;
     let invalid = || MessageError::update(UpdateFault::InvalidNetwork, &[]);
     let parts = UpdateParts {
-        withdrawn: prefix::read_all(withdrawn, Family::Ipv4).ok_or_else(invalid)?,
+        withdrawn: prefix::read_all(withdrawn, AddressFamily::Ipv4).ok_or_else(invalid)?,
         has_attributes: !attributes.is_empty(),
         checked: CheckedAttributes::read(attributes, context)?,
-        prefixes: prefix::read_all(body, Family::Ipv4).ok_or_else(invalid)?,
+        prefixes: prefix::read_all(body, AddressFamily::Ipv4).ok_or_else(invalid)?,
     };
     parts.into_update(context.internal)
 }
@@ -106,12 +106,12 @@ impl UpdateParts {
 
     /// Returns the family of an End-of-RIB (RFC 4724, section 2): an empty UPDATE, or one with only an empty
     /// MP_UNREACH_NLRI.
-    fn end_of_rib(&self) -> Option<Family> {
+    fn end_of_rib(&self) -> Option<AddressFamily> {
         if !self.withdrawn.is_empty() || !self.prefixes.is_empty() {
             return None;
         }
         match &self.checked.unreach {
-            None if !self.has_attributes => Some(Family::Ipv4),
+            None if !self.has_attributes => Some(AddressFamily::Ipv4),
             Some((family, prefixes))
                 if prefixes.is_empty() && self.checked.has_only(code::MP_UNREACH_NLRI) =>
             {
@@ -124,7 +124,7 @@ impl UpdateParts {
     /// Takes the advertised routes, each part with its own next hop.
     fn take_reaches(&mut self) -> Vec<Reach> {
         let plain =
-            self.checked.next_hop.map(|next_hop| (NextHop::V4(next_hop), mem::take(&mut self.prefixes)));
+            self.checked.next_hop.map(|next_hop| (RouteNextHop::V4(next_hop), mem::take(&mut self.prefixes)));
         let multiprotocol = self.checked.reach.take();
         let parts = plain.into_iter().chain(multiprotocol).filter(|(_, prefixes)| !prefixes.is_empty());
         let as_path = self.checked.as_path.asns();

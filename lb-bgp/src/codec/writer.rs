@@ -10,7 +10,7 @@ use super::header::{kind, write_message};
 use super::multiprotocol::{family_head, reach_head};
 use super::prefix::{self, family_of, max_nlri_len, nlri_len};
 use crate::message::{HEADER_LEN, Reach, Update};
-use crate::value::{Asn, Attributes, Family, NextHop};
+use crate::value::{AddressFamily, Asn, Attributes, RouteNextHop};
 
 /// Length of an empty UPDATE: the header and two lengths.
 const EMPTY: usize = HEADER_LEN + 4;
@@ -21,7 +21,7 @@ const DEFAULT_LOCAL_PREF: u32 = 100;
 /// capacity: either all advertise with the same attributes, or all withdraw.
 #[derive(Clone, Debug)]
 pub struct UpdateWriter {
-    family: Family,
+    family: AddressFamily,
     kind: UpdateKind,
     nlri: Vec<u8>,
     /// Octets left for prefixes.
@@ -48,8 +48,8 @@ impl UpdateWriter {
     ///
     /// If the attributes leave no room for a prefix of the family.
     pub fn advertise(
-        family: Family,
-        next_hop: NextHop,
+        family: AddressFamily,
+        next_hop: RouteNextHop,
         as_path: &[Asn],
         attributes: &Attributes,
         context: &Encoding,
@@ -66,11 +66,11 @@ impl UpdateWriter {
     /// # Errors
     ///
     /// If the maximum length leaves no room for a prefix; no length that BGP allows is that small.
-    pub fn withdraw(family: Family, context: &Encoding) -> Result<Self, MessageTooLong> {
+    pub fn withdraw(family: AddressFamily, context: &Encoding) -> Result<Self, MessageTooLong> {
         Self::new(family, UpdateKind::Withdraw, context.max_length)
     }
 
-    fn new(family: Family, kind: UpdateKind, max_length: usize) -> Result<Self, MessageTooLong> {
+    fn new(family: AddressFamily, kind: UpdateKind, max_length: usize) -> Result<Self, MessageTooLong> {
         let fixed = EMPTY + kind.octets(family);
         let remaining = max_length
             .checked_sub(fixed)
@@ -101,7 +101,7 @@ impl UpdateWriter {
         let nlri = std::mem::take(&mut self.nlri);
         let mut sections = Sections::default();
         match (&self.kind, self.family) {
-            (UpdateKind::Withdraw, Family::Ipv4) => sections.withdrawn = nlri,
+            (UpdateKind::Withdraw, AddressFamily::Ipv4) => sections.withdrawn = nlri,
             (UpdateKind::Withdraw, family) => sections.unreach = Some([family_head(family), nlri].concat()),
             (UpdateKind::Advertise { multiprotocol, attributes }, _) => {
                 sections.attributes.clone_from(attributes);
@@ -129,9 +129,9 @@ impl UpdateWriter {
 
 impl UpdateKind {
     /// Returns the maximum number of octets besides the prefixes.
-    fn octets(&self, family: Family) -> usize {
+    fn octets(&self, family: AddressFamily) -> usize {
         match self {
-            Self::Withdraw if family == Family::Ipv4 => 0,
+            Self::Withdraw if family == AddressFamily::Ipv4 => 0,
             Self::Withdraw => MAX_ATTRIBUTE_HEADER + family_head(family).len(),
             Self::Advertise { multiprotocol, attributes } => {
                 let reach = multiprotocol.as_ref().map_or(0, |head| MAX_ATTRIBUTE_HEADER + head.len());
@@ -142,27 +142,28 @@ impl UpdateKind {
 }
 
 /// Returns whether the prefixes go into the NLRI field (RFC 4271).
-fn is_plain(family: Family, next_hop: NextHop) -> bool {
-    family == Family::Ipv4 && matches!(next_hop, NextHop::V4(_))
+fn is_plain(family: AddressFamily, next_hop: RouteNextHop) -> bool {
+    family == AddressFamily::Ipv4 && matches!(next_hop, RouteNextHop::V4(_))
 }
 
 /// Appends a whole UPDATE.
 pub(super) fn encode(update: &Update, context: &Encoding, out: &mut Vec<u8>) -> Result<(), MessageTooLong> {
-    let mut sections = Sections { withdrawn: nlri(&update.withdrawn, Family::Ipv4), ..Sections::default() };
-    let unreach = nlri(&update.withdrawn, Family::Ipv6);
+    let mut sections =
+        Sections { withdrawn: nlri(&update.withdrawn, AddressFamily::Ipv4), ..Sections::default() };
+    let unreach = nlri(&update.withdrawn, AddressFamily::Ipv6);
     if !unreach.is_empty() {
-        sections.unreach = Some([family_head(Family::Ipv6), unreach].concat());
+        sections.unreach = Some([family_head(AddressFamily::Ipv6), unreach].concat());
     }
     if let Some(reach) = &update.reach {
         sections.add_reach(reach, context);
     }
-    if update.end_of_rib == Some(Family::Ipv6) && sections.is_empty() {
-        sections.unreach = Some(family_head(Family::Ipv6));
+    if update.end_of_rib == Some(AddressFamily::Ipv6) && sections.is_empty() {
+        sections.unreach = Some(family_head(AddressFamily::Ipv6));
     }
     sections.write(context.max_length, out)
 }
 
-fn nlri(prefixes: &[IpNet], family: Family) -> Vec<u8> {
+fn nlri(prefixes: &[IpNet], family: AddressFamily) -> Vec<u8> {
     let mut nlri = Vec::new();
     for &prefix in prefixes.iter().filter(|&&prefix| family_of(prefix) == family) {
         prefix::write(prefix, &mut nlri);
@@ -220,7 +221,7 @@ impl Sections {
 
 /// Encodes all attributes without prefixes, ordered by type code; NEXT_HOP only if given.
 fn attribute_list(
-    next_hop: Option<NextHop>,
+    next_hop: Option<RouteNextHop>,
     path: &[Asn],
     attributes: &Attributes,
     context: &Encoding,
@@ -231,7 +232,7 @@ fn attribute_list(
     let mut put = |flags, code, value: &[u8]| attribute::write(flags, code, value, &mut list);
     put(WELL_KNOWN, code::ORIGIN, &[ORIGIN_IGP]);
     put(WELL_KNOWN, code::AS_PATH, &as_path::value(path, context.four_octet_asn));
-    if let Some(NextHop::V4(address)) = next_hop {
+    if let Some(RouteNextHop::V4(address)) = next_hop {
         put(WELL_KNOWN, code::NEXT_HOP, &address.octets());
     }
     if context.internal {

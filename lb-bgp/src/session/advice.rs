@@ -1,7 +1,7 @@
 //! Advice for the operator on why a session is down.
 
 use super::close_reason::{CloseReason, SessionClose};
-use super::config::RemoteAs;
+use super::config::PeerAs;
 use super::refused_capabilities;
 use super::state_table::BgpState;
 use crate::message::Notification;
@@ -23,7 +23,7 @@ impl SessionClose {
     /// Returns the operator's next step, without a full stop, if there is one.
     pub fn advice(&self, context: AdviceContext) -> Option<String> {
         let advice = match &self.reason {
-            CloseReason::WrongAsn { says, expected, .. } => return Some(wrong_asn(*says, *expected)),
+            CloseReason::WrongAsn { actual, expected, .. } => return Some(wrong_asn(*actual, *expected)),
             CloseReason::SameRouterId(_) => {
                 "set another routerID; check that peerAddress is not this node's own address"
             }
@@ -57,13 +57,13 @@ impl SessionClose {
     }
 }
 
-fn wrong_asn(says: Asn, expected: RemoteAs) -> String {
+fn wrong_asn(actual: Asn, expected: PeerAs) -> String {
     let other = match expected {
-        RemoteAs::Exactly(_) => String::new(),
-        RemoteAs::Internal => "dynamicASN to external, or ".to_owned(),
-        RemoteAs::External => "dynamicASN to internal, or ".to_owned(),
+        PeerAs::Exactly(_) => String::new(),
+        PeerAs::Internal => "dynamicASN to external, or ".to_owned(),
+        PeerAs::External => "dynamicASN to internal, or ".to_owned(),
     };
-    format!("set {other}peerASN to {says}, or correct the router's own AS number")
+    format!("set {other}peerASN to {actual}, or correct the router's own AS number")
 }
 
 /// The router's kernel silently drops segments with an unexpected signature or from too many hops away.

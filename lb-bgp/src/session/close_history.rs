@@ -25,14 +25,14 @@ pub(super) struct CloseHistory {
 }
 
 impl CloseHistory {
-    pub(super) fn note(&mut self, close: SessionClose) {
+    pub(super) fn record(&mut self, close: SessionClose) {
         let is_kept = |primary: &SessionClose| {
             is_specific(&primary.reason)
                 && close.at.saturating_sub(primary.at) < SPECIFIC_LIFETIME
                 && !self.is_outdated
         };
-        let says_less = close.state != BgpState::Established && is_unspecific(&close.reason);
-        if says_less && self.primary.as_ref().is_some_and(is_kept) {
+        let is_less_specific = close.state != BgpState::Established && is_unspecific(&close.reason);
+        if is_less_specific && self.primary.as_ref().is_some_and(is_kept) {
             self.latest = Some(close);
         } else {
             *self = Self { primary: Some(close), latest: None, is_outdated: false };
@@ -46,7 +46,7 @@ impl CloseHistory {
     }
 
     /// Clears the latest reason when a session comes up.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn clear_latest(&mut self) {
         self.latest = None;
     }
 }

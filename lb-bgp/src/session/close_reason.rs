@@ -5,14 +5,14 @@ mod messages;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::config::RemoteAs;
+use super::config::PeerAs;
 use super::negotiated::{MissingFamily, Negotiated};
 use super::shutdown::Shutdown;
 use super::state_table::BgpState;
 use crate::codec::MessageError;
 use crate::message::Notification;
 use crate::notification::{Cease, code};
-use crate::value::{Asn, Family, RouterId};
+use crate::value::{AddressFamily, Asn, RouterId};
 
 /// The close of a session, or of an attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +53,16 @@ pub enum CloseReason {
     /// The peer has another AS number than configured.
     WrongAsn {
         /// The peer's AS number.
-        says: Asn,
+        actual: Asn,
         /// The configured AS number.
-        expected: RemoteAs,
+        expected: PeerAs,
         /// The AS number presented to the peer.
         presented: Asn,
     },
     /// An internal peer has our BGP identifier.
     SameRouterId(RouterId),
     /// None of the configured families can be negotiated.
-    NoCommonFamily(BTreeMap<Family, MissingFamily>),
+    NoCommonFamily(BTreeMap<AddressFamily, MissingFamily>),
     /// A malformed message.
     MalformedMessage(MessageError),
     /// A message that is not valid in the state.
@@ -191,10 +191,10 @@ const fn unexpected_in(state: BgpState) -> u8 {
 }
 
 /// Lists the required capabilities (RFC 5492, section 5): code 1, four octets each.
-fn unsupported_capability(missing: &BTreeMap<Family, MissingFamily>) -> Notification {
-    let capability = |family: &Family| {
+fn unsupported_capability(missing: &BTreeMap<AddressFamily, MissingFamily>) -> Notification {
+    let capability = |family: &AddressFamily| {
         let [high, low] = family.afi().to_be_bytes();
-        [1, 4, high, low, 0, Family::SAFI]
+        [1, 4, high, low, 0, AddressFamily::SAFI]
     };
     let data = missing.keys().flat_map(capability).collect();
     Notification { code: code::OPEN, subcode: 7, data }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use crate::value::{AddressFamily, Asn, HoldTime, RouteNextHop, RouterId};
 
 /// Configuration of a peer. The address belongs to the driver: another address is another
 /// [`Peer`](super::Peer).
@@ -15,7 +15,7 @@ pub struct PeerConfig {
     /// replace-as").
     pub presented_asn: Option<Asn>,
     /// Expected AS number of the peer.
-    pub remote: RemoteAs,
+    pub remote: PeerAs,
     /// Our BGP identifier.
     pub router_id: RouterId,
     /// Proposed hold time; the smaller of both sides is used.
@@ -23,7 +23,7 @@ pub struct PeerConfig {
     /// Keepalive interval; a third of the negotiated hold time if `None` or longer than that.
     pub keepalive: Option<Duration>,
     /// Families to offer.
-    pub families: Vec<Family>,
+    pub families: Vec<AddressFamily>,
     /// Next hops other than the connection's local address.
     pub next_hops: NextHops,
     /// Offers graceful restart (RFC 4724): seconds for which the peer is to keep our routes, at most 4095.
@@ -43,7 +43,7 @@ pub struct PeerConfig {
 
 /// Expected AS number of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoteAs {
+pub enum PeerAs {
     /// Exactly this one.
     Exactly(Asn),
     /// The one presented to the peer.
@@ -87,18 +87,18 @@ impl PeerConfig {
 
 impl NextHops {
     /// Returns a next hop of the family itself, on a connection with this local address.
-    pub(super) fn native(&self, family: Family, local: IpAddr) -> Option<NextHop> {
+    pub(super) fn native(&self, family: AddressFamily, local: IpAddr) -> Option<RouteNextHop> {
         match family {
-            Family::Ipv4 => self.v4.or(v4(local)).map(NextHop::V4),
-            Family::Ipv6 => self.over_v6(local),
+            AddressFamily::Ipv4 => self.v4.or(v4(local)).map(RouteNextHop::V4),
+            AddressFamily::Ipv6 => self.over_v6(local),
         }
     }
 
     /// Returns an IPv6 next hop, on a connection with this local address.
-    pub(super) fn over_v6(&self, local: IpAddr) -> Option<NextHop> {
+    pub(super) fn over_v6(&self, local: IpAddr) -> Option<RouteNextHop> {
         let address = self.v6.or(v6(local))?;
         let link_local = self.link_local.filter(|link_local| *link_local != address);
-        Some(NextHop::V6 { address, link_local })
+        Some(RouteNextHop::V6 { address, link_local })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::negotiated::Negotiated;
 use crate::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Open};
-use crate::value::Family;
+use crate::value::AddressFamily;
 
 /// Hold time while waiting for the peer's OPEN (RFC 4271, section 8.2.2, suggests four minutes).
 pub(super) const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
@@ -127,7 +127,7 @@ impl PeerConnection {
     }
 
     /// Returns the negotiated families.
-    pub(super) fn families(&self) -> Vec<Family> {
+    pub(super) fn families(&self) -> Vec<AddressFamily> {
         self.negotiated.iter().flat_map(|negotiated| negotiated.next_hops.keys().copied()).collect()
     }
 }

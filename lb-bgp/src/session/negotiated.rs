@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use crate::value::{AddressFamily, Asn, HoldTime, RouteNextHop, RouterId};
 
 /// The negotiated parameters of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub struct Negotiated {
     /// Both support IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// Negotiated families, each with the next hop of our routes.
-    pub next_hops: BTreeMap<Family, NextHop>,
+    pub next_hops: BTreeMap<AddressFamily, RouteNextHop>,
     /// Configured families that were not negotiated.
-    pub missing: BTreeMap<Family, MissingFamily>,
+    pub missing: BTreeMap<AddressFamily, MissingFamily>,
     /// Graceful restart, if both support it.
     pub graceful_restart: Option<NegotiatedRestart>,
 }
@@ -60,14 +60,18 @@ pub enum MissingFamily {
 
 impl MissingFamily {
     /// Returns the reason as a text without a full stop.
-    pub(super) const fn description(self, family: Family) -> &'static str {
+    pub(super) const fn description(self, family: AddressFamily) -> &'static str {
         match (family, self) {
-            (Family::Ipv4, Self::NotOffered) => "the router does not offer IPv4",
-            (Family::Ipv6, Self::NotOffered) => "the router does not offer IPv6",
-            (Family::Ipv4, Self::NoNextHop) => "this node has no next hop address for IPv4 routes",
-            (Family::Ipv6, Self::NoNextHop) => "this node has no next hop address for IPv6 routes",
-            (Family::Ipv4, Self::Refused) => "the router refused the multiprotocol capability for IPv4",
-            (Family::Ipv6, Self::Refused) => "the router refused the multiprotocol capability for IPv6",
+            (AddressFamily::Ipv4, Self::NotOffered) => "the router does not offer IPv4",
+            (AddressFamily::Ipv6, Self::NotOffered) => "the router does not offer IPv6",
+            (AddressFamily::Ipv4, Self::NoNextHop) => "this node has no next hop address for IPv4 routes",
+            (AddressFamily::Ipv6, Self::NoNextHop) => "this node has no next hop address for IPv6 routes",
+            (AddressFamily::Ipv4, Self::Refused) => {
+                "the router refused the multiprotocol capability for IPv4"
+            }
+            (AddressFamily::Ipv6, Self::Refused) => {
+                "the router refused the multiprotocol capability for IPv6"
+            }
             (_, Self::NoExtendedNextHop) => {
                 "this node has no IPv4 address on the session, and the router does not support IPv6 next hops of IPv4 \
                  routes (RFC 8950)"

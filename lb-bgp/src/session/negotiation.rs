@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::close_reason::CloseReason;
-use super::config::{PeerConfig, RemoteAs};
+use super::config::{PeerAs, PeerConfig};
 use super::negotiated::{MissingFamily, Negotiated, NegotiatedRestart};
 use super::refused_capabilities::RefusedCapabilities;
 use crate::message::{Capabilities, GracefulRestartCapability, Open};
-use crate::value::{Asn, Family, HoldTime, NextHop};
+use crate::value::{AddressFamily, Asn, HoldTime, RouteNextHop};
 
 /// The context of an OPEN beyond the configuration: our address on the connection, and the past.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct OfferContext<'a> {
 /// Builds our OPEN.
 pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
     let local = context.local;
-    let mut families: Vec<Family> =
+    let mut families: Vec<AddressFamily> =
         config.families.iter().copied().filter(|family| has_next_hop(config, *family, local)).collect();
     families.sort_unstable();
     families.dedup();
@@ -37,7 +37,7 @@ pub(super) fn offer(config: &PeerConfig, context: OfferContext<'_>) -> Open {
         families: families.iter().map(|family| (*family, context.forwarding)).collect(),
     });
     let mut capabilities = Capabilities {
-        extended_next_hop: families.contains(&Family::Ipv4) && needs_extended_next_hop(config, local),
+        extended_next_hop: families.contains(&AddressFamily::Ipv4) && needs_extended_next_hop(config, local),
         families,
         route_refresh: true,
         extended_message: true,
@@ -108,29 +108,29 @@ pub(super) fn negotiate(
     })
 }
 
-fn is_internal(config: &PeerConfig, says: Asn) -> Result<bool, CloseReason> {
-    let internal = says == config.presented_asn();
+fn is_internal(config: &PeerConfig, actual: Asn) -> Result<bool, CloseReason> {
+    let internal = actual == config.presented_asn();
     let suits = match config.remote {
-        RemoteAs::Exactly(asn) => says == asn,
-        RemoteAs::Internal => internal,
-        RemoteAs::External => !internal,
+        PeerAs::Exactly(asn) => actual == asn,
+        PeerAs::Internal => internal,
+        PeerAs::External => !internal,
     };
     if suits {
         Ok(internal)
     } else {
-        Err(CloseReason::WrongAsn { says, expected: config.remote, presented: config.presented_asn() })
+        Err(CloseReason::WrongAsn { actual, expected: config.remote, presented: config.presented_asn() })
     }
 }
 
 /// Returns the next hop of our routes of a family.
 fn next_hop(
     config: &PeerConfig,
-    family: Family,
+    family: AddressFamily,
     local: IpAddr,
     extended_next_hop: bool,
     ours: &Open,
     theirs: &Open,
-) -> Result<NextHop, MissingFamily> {
+) -> Result<RouteNextHop, MissingFamily> {
     if !has_next_hop(config, family, local) {
         return Err(MissingFamily::NoNextHop);
     }
@@ -144,12 +144,12 @@ fn next_hop(
     config.next_hops.native(family, local).or_else(over_v6).ok_or(MissingFamily::NoExtendedNextHop)
 }
 
-fn has_next_hop(config: &PeerConfig, family: Family, local: IpAddr) -> bool {
+fn has_next_hop(config: &PeerConfig, family: AddressFamily, local: IpAddr) -> bool {
     config.next_hops.native(family, local).is_some() || config.next_hops.over_v6(local).is_some()
 }
 
 fn needs_extended_next_hop(config: &PeerConfig, local: IpAddr) -> bool {
-    config.next_hops.native(Family::Ipv4, local).is_none()
+    config.next_hops.native(AddressFamily::Ipv4, local).is_none()
 }
 
 fn keepalive(config: &PeerConfig, hold_time: HoldTime) -> Option<Duration> {

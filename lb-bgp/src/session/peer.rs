@@ -169,7 +169,7 @@ impl Peer {
     pub fn handle_connect_failed(&mut self, why: String, now: Duration) {
         if self.outgoing.state == BgpState::Connect {
             self.counters.connects_failed += 1;
-            self.end(
+            self.close(
                 ConnectionDirection::Outgoing,
                 BgpEvent::TcpConnectionFails,
                 CloseReason::ConnectFailed(why),
@@ -186,7 +186,7 @@ impl Peer {
     /// Handles a closed, lost or unwritable connection; `why` is the operating system's error.
     pub fn handle_closed(&mut self, direction: ConnectionDirection, why: Option<String>, now: Duration) {
         if self.fsm(direction).connection.is_some() {
-            self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::ConnectionClosed(why), now);
+            self.close(direction, BgpEvent::TcpConnectionFails, CloseReason::ConnectionClosed(why), now);
         }
     }
 
@@ -203,7 +203,7 @@ impl Peer {
         if before == Some(true) && !up {
             for direction in ConnectionDirection::BOTH {
                 if self.fsm(direction).connection.is_some() {
-                    self.end(direction, BgpEvent::BfdDown, CloseReason::BfdDown, now);
+                    self.close(direction, BgpEvent::BfdDown, CloseReason::BfdDown, now);
                 }
             }
         }
@@ -228,7 +228,7 @@ impl Peer {
             if self.fsm(direction).state != BgpState::Idle
                 && (shutdown.is_final() || self.fsm(direction).connection.is_some())
             {
-                self.end(direction, event, CloseReason::Stopped(shutdown.clone()), now);
+                self.close(direction, event, CloseReason::Stopped(shutdown.clone()), now);
             }
             if shutdown.is_final() {
                 self.fsm_mut(direction).timer = None;
@@ -283,7 +283,7 @@ impl Peer {
     pub fn view(&self, now: Duration) -> PeerView {
         let direction = self.most_advanced();
         let connection = direction.and_then(|direction| self.fsm(direction).connection.as_ref());
-        let spoken = self.negotiated().into_iter().flat_map(|negotiated| negotiated.next_hops.keys());
+        let families = self.negotiated().into_iter().flat_map(|negotiated| negotiated.next_hops.keys());
         let family = |family: &_| {
             let (advertised, pending) = (self.adj_out.advertised(*family), self.adj_out.pending(*family));
             (*family, FamilyView { advertised, pending, end_of_rib: self.adj_out.end_of_rib_sent(*family) })
@@ -296,7 +296,7 @@ impl Peer {
                 .zip(connection)
                 .map(|(direction, connection)| (direction, connection.local, connection.remote)),
             negotiated: connection.and_then(|connection| connection.negotiated.clone()),
-            families: spoken.map(family).collect(),
+            families: families.map(family).collect(),
             unsendable: if self.negotiated().is_some() { self.adj_out.unsendable() } else { 0 },
             send_stall: connection.and_then(PeerConnection::send_stall),
             last_close: self.close_history.primary.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::codec::capability::code;
 use crate::message::{Capabilities, Notification};
 use crate::notification::code::OPEN;
-use crate::value::{Asn, Family};
+use crate::value::{AddressFamily, Asn};
 
 /// Lifetime of a refusal. One extra attempt in that time prolongs an outage of the router by a second at
 /// most.
@@ -27,7 +27,7 @@ pub enum RefusedCapabilities {
     /// Some of them.
     Some {
         /// Families (RFC 4760).
-        families: BTreeSet<Family>,
+        families: BTreeSet<AddressFamily>,
         /// Codes of other capabilities.
         codes: BTreeSet<u8>,
     },
@@ -93,9 +93,9 @@ impl RefusedCapabilities {
                 _ => {}
             }
         }
-        let spoken = capabilities.offered_families().to_vec();
+        let offered = capabilities.offered_families().to_vec();
         if let Some(restart) = &mut capabilities.graceful_restart {
-            restart.families.retain(|(family, _)| spoken.contains(family));
+            restart.families.retain(|(family, _)| offered.contains(family));
         }
     }
 
@@ -113,7 +113,7 @@ impl RefusedCapabilities {
                 format!("the router refuses capabilities (RFC 5492): {}", self.names().join(", "))
             }
         };
-        if families.contains(&Family::Ipv6) {
+        if families.contains(&AddressFamily::Ipv6) {
             text += "; no IPv6 routes are advertised";
         }
         if (is_all || codes.contains(&code::FOUR_OCTET_ASN)) && asn.get() > u32::from(u16::MAX) {
@@ -173,10 +173,10 @@ pub(super) fn is_about_families(data: &[u8]) -> bool {
     capabilities(data).all(|(code, _)| code == code::MULTIPROTOCOL)
 }
 
-const fn family_name(family: Family) -> &'static str {
+const fn family_name(family: AddressFamily) -> &'static str {
     match family {
-        Family::Ipv4 => "multiprotocol IPv4 unicast",
-        Family::Ipv6 => "multiprotocol IPv6 unicast",
+        AddressFamily::Ipv4 => "multiprotocol IPv4 unicast",
+        AddressFamily::Ipv6 => "multiprotocol IPv6 unicast",
     }
 }
 
@@ -191,7 +191,7 @@ fn capabilities(mut list: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 }
 
 /// Returns the family of a multiprotocol capability; the outer `None` if malformed, the inner if unsupported.
-fn multiprotocol(value: &[u8]) -> Option<Option<Family>> {
+fn multiprotocol(value: &[u8]) -> Option<Option<AddressFamily>> {
     let &[high, low, _reserved, safi] = value.first_chunk()?;
-    Some(Family::new(u16::from_be_bytes([high, low]), safi))
+    Some(AddressFamily::new(u16::from_be_bytes([high, low]), safi))
 }

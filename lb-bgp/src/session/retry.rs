@@ -45,7 +45,7 @@ impl Retry {
     }
 
     /// Resets the delay if the ended session lasted long enough.
-    pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
+    pub(super) fn record_session(&mut self, back_off: BackOff, lasted: Duration) {
         if lasted >= back_off.max {
             self.failures = 0;
         }
@@ -79,7 +79,7 @@ impl Damping {
     }
 
     /// Resets the damping if the ended session lasted long enough.
-    pub(super) fn note_session(&mut self, back_off: BackOff, lasted: Duration) {
+    pub(super) fn record_session(&mut self, back_off: BackOff, lasted: Duration) {
         if lasted >= back_off.max {
             self.reset();
         }
@@ -113,9 +113,9 @@ mod tests {
         for _ in 0..5 {
             retry.wait(BackOff::DEFAULT, &mut jitter);
         }
-        retry.note_session(BackOff::DEFAULT, SECOND * 119);
+        retry.record_session(BackOff::DEFAULT, SECOND * 119);
         assert!(retry.wait(BackOff::DEFAULT, &mut jitter) > SECOND * 20);
-        retry.note_session(BackOff::DEFAULT, SECOND * 120);
+        retry.record_session(BackOff::DEFAULT, SECOND * 120);
         assert!(retry.wait(BackOff::DEFAULT, &mut jitter) <= SECOND);
     }
 

@@ -12,7 +12,7 @@ use super::direction::ConnectionDirection;
 use super::negotiated::Negotiated;
 use super::refused_capabilities::RefusedCapabilities;
 use super::state_table::BgpState;
-use crate::value::{Asn, Family};
+use crate::value::{AddressFamily, Asn};
 
 /// A snapshot of a peer. Times count from the driver's origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct PeerView {
     /// Negotiated parameters, from OpenConfirm on.
     pub negotiated: Option<Negotiated>,
     /// Negotiated families, in Established.
-    pub families: BTreeMap<Family, FamilyView>,
+    pub families: BTreeMap<AddressFamily, FamilyView>,
     /// Routes of families that were not negotiated.
     pub unsendable: usize,
     /// Stall of output; `None` while the peer reads.

@@ -2,7 +2,7 @@
 
 use lb_bgp::codec::{self, Encoding};
 use lb_bgp::message::{MAX_MESSAGE, Message};
-use lb_bgp::value::Family;
+use lb_bgp::value::AddressFamily;
 
 use crate::wire::{DECODING, ENCODING, octets};
 
@@ -45,7 +45,7 @@ fn an_open_of_frr_lists_its_capabilities() {
     let capabilities = open.capabilities;
     assert_eq!((open.asn.get(), open.hold_time.seconds()), (4_200_000_000, 9));
     assert_eq!(open.router_id.to_string(), "10.77.0.1");
-    assert_eq!(capabilities.families, [Family::Ipv4]);
+    assert_eq!(capabilities.families, [AddressFamily::Ipv4]);
     assert!(capabilities.route_refresh && capabilities.extended_message && capabilities.four_octet_asn);
     assert_eq!(capabilities.host_name.as_deref(), Some("tor"));
     let restart = capabilities.graceful_restart.unwrap();

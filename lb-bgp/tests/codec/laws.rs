@@ -4,10 +4,10 @@
 
 use lb_bgp::codec::{self, Decoding, Encoding};
 use lb_bgp::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Message};
-use lb_bgp::value::Family;
+use lb_bgp::value::AddressFamily;
 
 /// Both families.
-pub(crate) const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+pub(crate) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 
 /// All combinations of negotiated properties, for both directions.
 pub(crate) fn contexts() -> impl Iterator<Item = (Encoding, Decoding<'static>)> {
@@ -44,7 +44,7 @@ pub(crate) fn read_again(mut message: Message, encoding: &Encoding, decoding: &D
         let is_empty = update.withdrawn.is_empty() && update.reach.is_none();
         if is_empty && update.end_of_rib.is_none() {
             // Nothing that this speaker encodes is left; an empty UPDATE is the End-of-RIB of IPv4.
-            update.end_of_rib = Some(Family::Ipv4);
+            update.end_of_rib = Some(AddressFamily::Ipv4);
         }
     }
     let mut out = Vec::new();

@@ -4,7 +4,7 @@ use lb_bgp::codec::{self, MAX_HOST_NAME, MessageError};
 use lb_bgp::message::{
     Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open,
 };
-use lb_bgp::value::{Family, HoldTime, RouterId};
+use lb_bgp::value::{AddressFamily, HoldTime, RouterId};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, message};
 
@@ -74,11 +74,11 @@ fn the_four_octet_as_number_takes_precedence() {
 
 #[test]
 fn no_multiprotocol_capability_means_ipv4_and_only_unsupported_ones_do_not() {
-    assert_eq!(capabilities(&[2, 0]).unwrap().offered_families(), [Family::Ipv4]);
+    assert_eq!(capabilities(&[2, 0]).unwrap().offered_families(), [AddressFamily::Ipv4]);
     assert_eq!(capabilities(&[1, 4, 0, 25, 0, 70]).unwrap().offered_families(), []);
     assert_eq!(
         capabilities(&[1, 4, 0, 2, 0, 1, 1, 4, 0, 2, 0, 1]).unwrap().offered_families(),
-        [Family::Ipv6]
+        [AddressFamily::Ipv6]
     );
 }
 
@@ -89,7 +89,7 @@ fn the_last_graceful_restart_capability_counts_without_unsupported_families() {
         restarted: true,
         notification: true,
         restart_time: 9,
-        families: vec![(Family::Ipv4, true), (Family::Ipv6, false)],
+        families: vec![(AddressFamily::Ipv4, true), (AddressFamily::Ipv6, false)],
     };
     assert_eq!(capabilities(&list).unwrap().graceful_restart, Some(expected));
 }
@@ -189,14 +189,14 @@ fn an_invalid_header_is_rejected() {
 #[test]
 fn only_route_refreshes_of_a_negotiated_family_count() {
     for (body, expected) in [
-        ([0, 1, 0, 1], Some(Family::Ipv4)),
-        ([0, 2, 0, 1], Some(Family::Ipv6)),
+        ([0, 1, 0, 1], Some(AddressFamily::Ipv4)),
+        ([0, 2, 0, 1], Some(AddressFamily::Ipv6)),
         ([0, 2, 1, 1], None),
         ([0, 2, 2, 1], None),
         ([0, 25, 0, 70], None),
     ] {
         assert_eq!(codec::decode(&message(5, &body), &DECODING), Ok(Message::RouteRefresh(expected)));
     }
-    let v6_only = codec::Decoding { families: &[Family::Ipv6], ..DECODING };
+    let v6_only = codec::Decoding { families: &[AddressFamily::Ipv6], ..DECODING };
     assert_eq!(codec::decode(&message(5, &[0, 1, 0, 1]), &v6_only), Ok(Message::RouteRefresh(None)));
 }

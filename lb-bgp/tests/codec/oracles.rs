@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use lb_bgp::message::{Reach, Update};
-use lb_bgp::value::{Asn, Attributes, NextHop};
+use lb_bgp::value::{Asn, Attributes, RouteNextHop};
 
 /// An UPDATE before its parts are assembled.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ struct Parts {
     unreach: Vec<IpNet>,
     prefixes: Vec<IpNet>,
     next_hop: Option<Ipv4Addr>,
-    reach: Option<(NextHop, Vec<IpNet>)>,
+    reach: Option<(RouteNextHop, Vec<IpNet>)>,
     as_path: Vec<Asn>,
     attributes: Attributes,
 }
@@ -26,7 +26,7 @@ impl Parts {
         if !internal {
             attributes.local_pref = None;
         }
-        let plain = next_hop.map(|next_hop| (NextHop::V4(next_hop), prefixes));
+        let plain = next_hop.map(|next_hop| (RouteNextHop::V4(next_hop), prefixes));
         let parts = plain.into_iter().chain(reach).filter(|(_, prefixes)| !prefixes.is_empty());
         let mut reaches = parts.map(|(next_hop, prefixes)| Reach {
             prefixes,
@@ -43,17 +43,17 @@ fn net(address: impl Into<IpAddr>, length: u8) -> IpNet {
     IpNet::new(address.into(), length).unwrap().trunc()
 }
 
-fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> NextHop {
+fn hop(address: IpAddr, link_local: Option<Ipv6Addr>) -> RouteNextHop {
     match address {
-        IpAddr::V4(address) => NextHop::V4(address),
-        IpAddr::V6(address) => NextHop::V6 { address, link_local },
+        IpAddr::V4(address) => RouteNextHop::V4(address),
+        IpAddr::V6(address) => RouteNextHop::V6 { address, link_local },
     }
 }
 
 /// rustbgpd's codec, which implements RFC 7606.
 pub(crate) mod rustbgpd {
     use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
-    use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, LargeCommunity, RouterId, StandardCommunity};
     use rustbgpd_wire::attribute::PathAttribute;
     use rustbgpd_wire::nlri::Prefix;
     use rustbgpd_wire::validate::{
@@ -89,7 +89,7 @@ pub(crate) mod rustbgpd {
     }
 
     fn add(capability: &Capability, to: &mut Capabilities) {
-        let spoken = |afi: Afi, safi: Safi| Family::new(afi as u16, safi as u8);
+        let spoken = |afi: Afi, safi: Safi| AddressFamily::new(afi as u16, safi as u8);
         match capability {
             Capability::MultiProtocol { afi, safi } => to.families.extend(spoken(*afi, *safi)),
             Capability::RouteRefresh => to.route_refresh = true,
@@ -97,7 +97,7 @@ pub(crate) mod rustbgpd {
             Capability::FourOctetAs { .. } => to.four_octet_asn = true,
             Capability::ExtendedNextHop(families) => {
                 to.extended_next_hop = families.iter().any(|family| {
-                    spoken(family.nlri_afi, family.nlri_safi) == Some(Family::Ipv4)
+                    spoken(family.nlri_afi, family.nlri_safi) == Some(AddressFamily::Ipv4)
                         && family.next_hop_afi == Afi::Ipv6
                 });
             }
@@ -158,7 +158,7 @@ pub(crate) mod rustbgpd {
             PathAttribute::NextHop(address) => parts.next_hop = Some(*address),
             PathAttribute::LocalPref(value) => parts.attributes.local_pref = Some(*value),
             PathAttribute::Communities(all) | PathAttribute::CommunitiesPartial(all) => {
-                parts.attributes.communities = all.iter().copied().map(Community).collect();
+                parts.attributes.communities = all.iter().copied().map(StandardCommunity).collect();
             }
             PathAttribute::LargeCommunities(all) | PathAttribute::LargeCommunitiesPartial(all) => {
                 let numbers = all
@@ -183,7 +183,7 @@ pub(crate) mod netgauze {
     use std::collections::HashMap;
 
     use lb_bgp::message::{Capabilities, GracefulRestartCapability, Open, Update};
-    use lb_bgp::value::{Asn, Community, Family, HoldTime, LargeCommunity, RouterId};
+    use lb_bgp::value::{AddressFamily, Asn, HoldTime, LargeCommunity, RouterId, StandardCommunity};
     use netgauze_bgp_pkt::BgpMessage;
     use netgauze_bgp_pkt::capabilities::BgpCapability;
     use netgauze_bgp_pkt::nlri::{Ipv4UnicastAddress, Ipv6UnicastAddress};
@@ -220,7 +220,7 @@ pub(crate) mod netgauze {
             BgpCapability::MultiProtocolExtensions(one) => {
                 let family = one.address_type();
                 let (afi, safi) = (family.address_family(), family.subsequent_address_family());
-                to.families.extend(Family::new(afi as u16, safi as u8));
+                to.families.extend(AddressFamily::new(afi as u16, safi as u8));
             }
             BgpCapability::RouteRefresh => to.route_refresh = true,
             BgpCapability::ExtendedMessage => to.extended_message = true,
@@ -237,7 +237,7 @@ pub(crate) mod netgauze {
                 let families = restart.address_families().iter().filter_map(|one| {
                     let family = one.address_type();
                     let (afi, safi) = (family.address_family(), family.subsequent_address_family());
-                    Some((Family::new(afi as u16, safi as u8)?, one.forwarding_state()))
+                    Some((AddressFamily::new(afi as u16, safi as u8)?, one.forwarding_state()))
                 });
                 to.graceful_restart = Some(GracefulRestartCapability {
                     restarted: restart.restart(),
@@ -287,7 +287,7 @@ pub(crate) mod netgauze {
             PathAttributeValue::NextHop(next_hop) => parts.next_hop = Some(next_hop.next_hop()),
             PathAttributeValue::LocalPreference(value) => parts.attributes.local_pref = Some(value.metric()),
             PathAttributeValue::Communities(all) => {
-                let numbers = all.communities().iter().map(|one| Community(one.value()));
+                let numbers = all.communities().iter().map(|one| StandardCommunity(one.value()));
                 parts.attributes.communities = numbers.collect();
             }
             PathAttributeValue::LargeCommunities(all) => {

@@ -6,19 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, Encoding, MessageTooLong, UpdateWriter, nlri_len};
 use lb_bgp::message::{MAX_MESSAGE, Message, Reach, Update};
-use lb_bgp::value::{Attributes, Community, Family, LargeCommunity, NextHop};
+use lb_bgp::value::{AddressFamily, Attributes, LargeCommunity, RouteNextHop, StandardCommunity};
 
 use crate::wire::{DECODING, ENCODING, NEXT_HOP, asn, contexts};
 
-const V6: NextHop = NextHop::V6 {
+const V6: RouteNextHop = RouteNextHop::V6 {
     address: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
     link_local: Some(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
 };
 
-fn hosts(family: Family, count: u32) -> Vec<IpNet> {
+fn hosts(family: AddressFamily, count: u32) -> Vec<IpNet> {
     let host = |index: u32| match family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(0xc612_0000 + index)),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(index))),
+        AddressFamily::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(0xc612_0000 + index)),
+        AddressFamily::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(index))),
     };
     (0..count).map(|index| IpNet::from(host(index))).collect()
 }
@@ -26,7 +26,7 @@ fn hosts(family: Family, count: u32) -> Vec<IpNet> {
 fn attributes() -> Attributes {
     Attributes {
         local_pref: None,
-        communities: BTreeSet::from([Community::GRACEFUL_SHUTDOWN, Community::new(1, 2)]),
+        communities: BTreeSet::from([StandardCommunity::GRACEFUL_SHUTDOWN, StandardCommunity::new(1, 2)]),
         large_communities: BTreeSet::from([LargeCommunity([1, 2, 3])]),
     }
 }
@@ -38,8 +38,8 @@ fn read(message: &[u8], context: &Decoding<'_>) -> Update {
     }
 }
 
-fn kinds() -> [(Family, NextHop); 3] {
-    [(Family::Ipv4, NextHop::V4(NEXT_HOP)), (Family::Ipv4, V6), (Family::Ipv6, V6)]
+fn kinds() -> [(AddressFamily, RouteNextHop); 3] {
+    [(AddressFamily::Ipv4, RouteNextHop::V4(NEXT_HOP)), (AddressFamily::Ipv4, V6), (AddressFamily::Ipv6, V6)]
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn prefixes_fill_messages_and_keep_their_order() {
 
 #[test]
 fn withdrawals_fill_messages_without_attributes() {
-    for family in [Family::Ipv4, Family::Ipv6] {
+    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
         let prefixes = hosts(family, 2_000);
         let writer = UpdateWriter::withdraw(family, &ENCODING).unwrap();
         let messages: Vec<_> = writer.messages(prefixes.iter().copied()).collect();
@@ -85,9 +85,10 @@ fn withdrawals_fill_messages_without_attributes() {
 #[test]
 fn a_writer_is_reusable_and_returns_nothing_without_prefixes() {
     let path = [asn(1)];
-    let next_hop = NextHop::V4(NEXT_HOP);
+    let next_hop = RouteNextHop::V4(NEXT_HOP);
     let mut writer =
-        UpdateWriter::advertise(Family::Ipv4, next_hop, &path, &Attributes::default(), &ENCODING).unwrap();
+        UpdateWriter::advertise(AddressFamily::Ipv4, next_hop, &path, &Attributes::default(), &ENCODING)
+            .unwrap();
     assert_eq!(writer.take(), None);
     let [one, two] = ["192.0.2.0/24", "198.51.100.0/24"].map(|text| text.parse::<IpNet>().unwrap());
     for prefix in [one, two] {
@@ -100,22 +101,28 @@ fn a_writer_is_reusable_and_returns_nothing_without_prefixes() {
 
 #[test]
 fn a_prefix_of_another_family_is_not_added() {
-    let mut writer = UpdateWriter::withdraw(Family::Ipv4, &ENCODING).unwrap();
+    let mut writer = UpdateWriter::withdraw(AddressFamily::Ipv4, &ENCODING).unwrap();
     assert!(!writer.add("2001:db8::/32".parse().unwrap()));
-    assert_eq!(writer.messages(hosts(Family::Ipv6, 3)).count(), 0);
+    assert_eq!(writer.messages(hosts(AddressFamily::Ipv6, 3)).count(), 0);
 }
 
 #[test]
 fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
     let advertise = |count: u16| {
-        let communities = (0..count).map(|low| Community::new(1, low)).collect();
+        let communities = (0..count).map(|low| StandardCommunity::new(1, low)).collect();
         let attributes = Attributes { communities, ..Attributes::default() };
-        UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[asn(1)], &attributes, &ENCODING)
+        UpdateWriter::advertise(
+            AddressFamily::Ipv4,
+            RouteNextHop::V4(NEXT_HOP),
+            &[asn(1)],
+            &attributes,
+            &ENCODING,
+        )
     };
     // 4096 less 23 for the message, 4 + 9 + 7 for other attributes, 4 before the value and 5 for a prefix:
     // 1011 communities.
     assert_eq!(advertise(1_012).err(), Some(MessageTooLong));
-    let messages: Vec<_> = advertise(1_011).unwrap().messages(hosts(Family::Ipv4, 2)).collect();
+    let messages: Vec<_> = advertise(1_011).unwrap().messages(hosts(AddressFamily::Ipv4, 2)).collect();
     assert_eq!(messages.len(), 2);
     assert!(messages.iter().all(|message| message.len() <= MAX_MESSAGE));
 }
@@ -123,8 +130,8 @@ fn attributes_that_leave_no_room_for_a_prefix_are_rejected() {
 #[test]
 fn an_update_that_is_too_long_appends_nothing() {
     let reach = |count| Reach {
-        prefixes: hosts(Family::Ipv4, count),
-        next_hop: NextHop::V4(NEXT_HOP),
+        prefixes: hosts(AddressFamily::Ipv4, count),
+        next_hop: RouteNextHop::V4(NEXT_HOP),
         as_path: vec![asn(1)],
         attributes: Attributes::default(),
     };
@@ -144,10 +151,15 @@ fn local_pref_is_sent_to_internal_peers_only() {
     for internal in [false, true] {
         let attributes = Attributes { local_pref: Some(7), ..Attributes::default() };
         let encoding = Encoding { internal, ..ENCODING };
-        let writer =
-            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &[], &attributes, &encoding)
-                .unwrap();
-        let message = writer.messages(hosts(Family::Ipv4, 1)).next().unwrap();
+        let writer = UpdateWriter::advertise(
+            AddressFamily::Ipv4,
+            RouteNextHop::V4(NEXT_HOP),
+            &[],
+            &attributes,
+            &encoding,
+        )
+        .unwrap();
+        let message = writer.messages(hosts(AddressFamily::Ipv4, 1)).next().unwrap();
         // Decoded as internal, where LOCAL_PREF is not silently discarded.
         let update = read(&message, &Decoding { internal: true, ..DECODING });
         match update.reach {
@@ -163,9 +175,15 @@ fn a_two_octet_peer_gets_as4_path_only_if_needed() {
     let path_of = |path: &[u32]| {
         let path: Vec<_> = path.iter().copied().map(asn).collect();
         let attributes = Attributes::default();
-        let writer =
-            UpdateWriter::advertise(Family::Ipv4, NextHop::V4(NEXT_HOP), &path, &attributes, &old).unwrap();
-        writer.messages(hosts(Family::Ipv4, 1)).next().unwrap()
+        let writer = UpdateWriter::advertise(
+            AddressFamily::Ipv4,
+            RouteNextHop::V4(NEXT_HOP),
+            &path,
+            &attributes,
+            &old,
+        )
+        .unwrap();
+        writer.messages(hosts(AddressFamily::Ipv4, 1)).next().unwrap()
     };
     let has = |message: &[u8], octets: &[u8]| message.windows(octets.len()).any(|window| window == octets);
     let short = path_of(&[65_001, 65_002]);
@@ -178,8 +196,8 @@ fn a_two_octet_peer_gets_as4_path_only_if_needed() {
 #[test]
 fn end_of_rib_is_an_empty_update_or_an_empty_mp_unreach_nlri() {
     for (family, octets) in [
-        (Family::Ipv4, vec![0, 23, 2, 0, 0, 0, 0]),
-        (Family::Ipv6, vec![0, 29, 2, 0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]),
+        (AddressFamily::Ipv4, vec![0, 23, 2, 0, 0, 0, 0]),
+        (AddressFamily::Ipv6, vec![0, 29, 2, 0, 0, 0, 6, 0x80, 15, 3, 0, 2, 1]),
     ] {
         let update = Update { end_of_rib: Some(family), ..Update::default() };
         let mut out = Vec::new();
@@ -188,5 +206,5 @@ fn end_of_rib_is_an_empty_update_or_an_empty_mp_unreach_nlri() {
         assert_eq!(read(&out, &DECODING), update);
     }
     let other_form = crate::wire::update(&[], &[0x80, 15, 3, 0, 1, 1], &[]);
-    assert_eq!(read(&other_form, &DECODING).end_of_rib, Some(Family::Ipv4));
+    assert_eq!(read(&other_form, &DECODING).end_of_rib, Some(AddressFamily::Ipv4));
 }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding, MessageError, UpdateFault, attribute_code as code};
 use lb_bgp::message::{ErrorHandling, Message, Update, UpdateFlaw};
-use lb_bgp::value::{Community, Family};
+use lb_bgp::value::{AddressFamily, StandardCommunity};
 
 use crate::wire::{DECODING, attribute, update};
 
@@ -27,7 +27,7 @@ enum Discarded {
     /// Its routes.
     Routes(u8),
     /// A family.
-    Family(u8, Family),
+    Family(u8, AddressFamily),
     /// The session.
     Session(UpdateFault),
 }
@@ -141,7 +141,10 @@ impl Case {
         } else if !self.nlri.is_empty() {
             let reach = update.reach.as_ref().unwrap_or_else(|| panic!("{place}: {update:?}"));
             assert_eq!(reach.prefixes, [prefix], "{place}");
-            assert!(reach.attributes.communities.contains(&Community::new(0xfc00, 1)), "{place}: {reach:?}");
+            assert!(
+                reach.attributes.communities.contains(&StandardCommunity::new(0xfc00, 1)),
+                "{place}: {reach:?}"
+            );
         }
     }
 }
@@ -244,13 +247,13 @@ fn sections_4_and_5() -> Vec<Case> {
     use Discarded::{Family as Disabled, Nothing, Routes, Session};
     use UpdateFault::{AttributeLength, InvalidNetwork, MalformedAttributeList, OptionalAttribute};
     let v6 = |section, name, value: &[u8]| {
-        let discarded = Disabled(code::MP_REACH_NLRI, Family::Ipv6);
+        let discarded = Disabled(code::MP_REACH_NLRI, AddressFamily::Ipv6);
         case(section, name, discarded).with(OPTIONAL, code::MP_REACH_NLRI, value)
     };
     let unreach = |section, name, discarded, value: &[u8]| {
         case(section, name, discarded).with(OPTIONAL, code::MP_UNREACH_NLRI, value)
     };
-    let is_gone = Disabled(code::MP_UNREACH_NLRI, Family::Ipv6);
+    let is_gone = Disabled(code::MP_UNREACH_NLRI, AddressFamily::Ipv6);
     let mut long = PREFIX_V6.to_vec();
     long[0] = 129;
     vec![
@@ -445,7 +448,7 @@ fn sections_7_1_to_7_7() -> Vec<Case> {
 fn sections_7_8_to_7_16() -> Vec<Case> {
     use Discarded::{Attribute, Family as Disabled, Nothing, Routes};
     let reached = |name, afi, next_hop: &[u8], nlri: &[u8]| {
-        let family = if afi == 1 { Family::Ipv4 } else { Family::Ipv6 };
+        let family = if afi == 1 { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
         case("7.11", name, Disabled(code::MP_REACH_NLRI, family)).with(
             OPTIONAL,
             code::MP_REACH_NLRI,
@@ -601,7 +604,7 @@ fn flaws_are_ordered_by_severity() {
     assert_eq!(
         update.flaws,
         [
-            flaw(code::MP_REACH_NLRI, ErrorHandling::AfiSafiDisable, Some(Family::Ipv6)),
+            flaw(code::MP_REACH_NLRI, ErrorHandling::AfiSafiDisable, Some(AddressFamily::Ipv6)),
             flaw(code::ORIGIN, ErrorHandling::TreatAsWithdraw, None),
             flaw(code::ATOMIC_AGGREGATE, ErrorHandling::AttributeDiscard, None),
         ]

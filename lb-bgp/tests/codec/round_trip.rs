@@ -7,7 +7,9 @@ use lb_bgp::codec::{self, Encoding, MessageError};
 use lb_bgp::message::{
     Capabilities, GracefulRestartCapability, MAX_EXTENDED_MESSAGE, Message, Notification, Open, Reach, Update,
 };
-use lb_bgp::value::{Asn, Attributes, Community, Family, HoldTime, LargeCommunity, NextHop, RouterId};
+use lb_bgp::value::{
+    AddressFamily, Asn, Attributes, HoldTime, LargeCommunity, RouteNextHop, RouterId, StandardCommunity,
+};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -20,8 +22,8 @@ pub(crate) fn asn() -> impl Strategy<Value = Asn> {
     prop_oneof![1_u32..=65_535, 1_u32..=u32::MAX].prop_map(|number| Asn::new(number).unwrap())
 }
 
-fn family() -> impl Strategy<Value = Family> {
-    prop_oneof![Just(Family::Ipv4), Just(Family::Ipv6)]
+fn family() -> impl Strategy<Value = AddressFamily> {
+    prop_oneof![Just(AddressFamily::Ipv4), Just(AddressFamily::Ipv6)]
 }
 
 fn capabilities() -> impl Strategy<Value = Capabilities> {
@@ -65,35 +67,34 @@ pub(crate) fn open() -> impl Strategy<Value = Open> {
     })
 }
 
-fn prefix(family: Family) -> impl Strategy<Value = IpNet> {
-    let max_length = if family == Family::Ipv4 { 32_u8 } else { 128 };
+fn prefix(family: AddressFamily) -> impl Strategy<Value = IpNet> {
+    let max_length = if family == AddressFamily::Ipv4 { 32_u8 } else { 128 };
     (any::<u128>(), 0..=max_length).prop_map(move |(bits, length)| {
         let address = match family {
-            Family::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap())),
-            Family::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+            AddressFamily::Ipv4 => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits >> 96).unwrap())),
+            AddressFamily::Ipv6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
         };
         IpNet::new(address, length).unwrap().trunc()
     })
 }
 
-fn next_hop(family: Family) -> impl Strategy<Value = NextHop> {
-    let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| NextHop::V6 {
+fn next_hop(family: AddressFamily) -> impl Strategy<Value = RouteNextHop> {
+    let v6 = (any::<u128>(), option::of(any::<u64>())).prop_map(|(address, link_local)| RouteNextHop::V6 {
         address: Ipv6Addr::from_bits(1 << 125 | address >> 3),
         link_local: link_local.map(|bits| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(bits))),
     });
-    let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| NextHop::V4(Ipv4Addr::from_bits(bits)));
-    if family == Family::Ipv4 { prop_oneof![v4, v6].boxed() } else { v6.boxed() }
+    let v4 = (1_u32 << 24..127 << 24).prop_map(|bits| RouteNextHop::V4(Ipv4Addr::from_bits(bits)));
+    if family == AddressFamily::Ipv4 { prop_oneof![v4, v6].boxed() } else { v6.boxed() }
 }
 
 fn attributes() -> impl Strategy<Value = Attributes> {
     let large = any::<[u32; 3]>().prop_map(LargeCommunity);
-    (any::<u32>(), btree_set(any::<u32>().prop_map(Community), 0..100), btree_set(large, 0..50)).prop_map(
-        |(local_pref, communities, large_communities)| Attributes {
+    (any::<u32>(), btree_set(any::<u32>().prop_map(StandardCommunity), 0..100), btree_set(large, 0..50))
+        .prop_map(|(local_pref, communities, large_communities)| Attributes {
             local_pref: Some(local_pref),
             communities,
             large_communities,
-        },
-    )
+        })
 }
 
 pub(crate) fn reach() -> impl Strategy<Value = Reach> {
@@ -107,8 +108,8 @@ pub(crate) fn reach() -> impl Strategy<Value = Reach> {
 }
 
 pub(crate) fn update() -> impl Strategy<Value = Update> {
-    let v4 = vec(prefix(Family::Ipv4), 0..20);
-    let v6 = vec(prefix(Family::Ipv6), 0..20);
+    let v4 = vec(prefix(AddressFamily::Ipv4), 0..20);
+    let v6 = vec(prefix(AddressFamily::Ipv6), 0..20);
     let routes = (v4, v6, option::of(reach())).prop_filter_map("no routes", |(v4, v6, reach)| {
         let withdrawn = [v4, v6].concat();
         let is_empty = withdrawn.is_empty() && reach.is_none();

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use lb_bgp::adj_out::{AdjOut, Routes, UpdateTerms};
 use lb_bgp::codec::{Encoding, family_of, nlri_len};
 use lb_bgp::message::Message;
-use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
+use lb_bgp::value::{AddressFamily, Asn, Attributes, RouteNextHop, StandardCommunity};
 use proptest::prelude::*;
 
 use crate::rib::{MessageStream, Rib, attributes, prefix};
 
-const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 
-fn next_hops() -> BTreeMap<Family, NextHop> {
-    let v6 = NextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None };
-    [(Family::Ipv4, NextHop::V4([192, 0, 2, 1].into())), (Family::Ipv6, v6)].into()
+fn next_hops() -> BTreeMap<AddressFamily, RouteNextHop> {
+    let v6 = RouteNextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None };
+    [(AddressFamily::Ipv4, RouteNextHop::V4([192, 0, 2, 1].into())), (AddressFamily::Ipv6, v6)].into()
 }
 
 fn encoding(max_length: usize) -> Encoding {
@@ -53,7 +53,7 @@ fn set(adj_out: &mut AdjOut, routes: &Routes) {
 fn synchronized(routes: &Routes) -> (AdjOut, Rib) {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, routes);
-    adj_out.begin(FAMILIES);
+    adj_out.begin_session(FAMILIES);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     assert_eq!(&rib.advertised(), routes);
     rib.updates = 0;
@@ -61,7 +61,7 @@ fn synchronized(routes: &Routes) -> (AdjOut, Rib) {
 }
 
 /// Returns the encoded length of all prefixes that change alike.
-fn groups(old: &Routes, new: &Routes) -> BTreeMap<(Family, Option<Attributes>), usize> {
+fn groups(old: &Routes, new: &Routes) -> BTreeMap<(AddressFamily, Option<Attributes>), usize> {
     let mut groups = BTreeMap::new();
     for prefix in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         if old.get(prefix) != new.get(prefix) {
@@ -97,7 +97,7 @@ proptest! {
         steps in proptest::collection::vec((numbers(), 0..4usize), 1..8),
     ) {
         let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
-        adj_out.begin(FAMILIES);
+        adj_out.begin_session(FAMILIES);
         let mut all = BTreeSet::new();
         let mut last = Routes::new();
         for (numbers, reads) in steps {
@@ -135,13 +135,13 @@ fn a_change_and_its_reversal_send_nothing() {
 #[test]
 fn an_empty_table_has_an_end_of_rib_and_an_unset_one_does_not() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
-    adj_out.begin(FAMILIES);
+    adj_out.begin_session(FAMILIES);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
-    assert!(!adj_out.end_of_rib_sent(Family::Ipv4));
+    assert!(!adj_out.end_of_rib_sent(AddressFamily::Ipv4));
     set(&mut adj_out, &Routes::new());
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     assert_eq!(rib.ends, FAMILIES);
-    assert!(adj_out.end_of_rib_sent(Family::Ipv4));
+    assert!(adj_out.end_of_rib_sent(AddressFamily::Ipv4));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_thousand_prefixes_with_equal_attributes_are_packed_into_few_messages() {
     let table: Routes = (0..1000).map(|number| (prefix(2 * number), attributes(1))).collect();
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &table);
-    adj_out.begin([Family::Ipv4]);
+    adj_out.begin_session([AddressFamily::Ipv4]);
     let lengths = send(&mut adj_out, &mut rib, 4096, usize::MAX);
     // 5 octets each: 5000 and two headers fit into two messages; plus the End-of-RIB.
     assert_eq!(lengths.len(), 3, "{lengths:?}");
@@ -170,7 +170,7 @@ fn a_thousand_prefixes_with_equal_attributes_are_packed_into_few_messages() {
 fn a_family_that_was_not_negotiated_is_not_sent() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &routes(&[(1, 1), (2, 1), (3, 1)]));
-    adj_out.begin([Family::Ipv4]);
+    adj_out.begin_session([AddressFamily::Ipv4]);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     set(&mut adj_out, &routes(&[(1, 2), (2, 1), (5, 1)]));
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
@@ -181,7 +181,7 @@ fn a_family_that_was_not_negotiated_is_not_sent() {
 fn a_refresh_advertises_one_family_again() {
     let table = routes(&[(1, 1), (2, 1), (4, 2)]);
     let (mut adj_out, mut rib) = synchronized(&table);
-    adj_out.refresh(Family::Ipv4);
+    adj_out.refresh(AddressFamily::Ipv4);
     rib.routes.clear();
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     assert_eq!(rib.advertised(), routes(&[(2, 1), (4, 2)]));
@@ -192,7 +192,7 @@ fn a_refresh_advertises_one_family_again() {
 fn a_refresh_survives_a_change_and_its_reversal() {
     let table = routes(&[(2, 1), (4, 2)]);
     let (mut adj_out, mut rib) = synchronized(&table);
-    adj_out.refresh(Family::Ipv4);
+    adj_out.refresh(AddressFamily::Ipv4);
     set(&mut adj_out, &routes(&[(2, 9)]));
     set(&mut adj_out, &table);
     rib.routes.clear();
@@ -203,7 +203,7 @@ fn a_refresh_survives_a_change_and_its_reversal() {
 #[test]
 fn a_route_with_too_many_attributes_is_withdrawn_and_the_others_are_advertised() {
     let (mut adj_out, mut rib) = synchronized(&routes(&[(2, 1), (4, 1)]));
-    let communities = (0..2000).map(Community).collect();
+    let communities = (0..2000).map(StandardCommunity).collect();
     let mut table = routes(&[(2, 1), (4, 1), (6, 1)]);
     table.insert(prefix(4), Attributes { communities, ..Attributes::default() });
     set(&mut adj_out, &table);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_bgp::message::{Message, Notification, Open};
-use lb_bgp::session::{AdviceContext, ConnectionDirection, PeerConfig, RemoteAs};
+use lb_bgp::session::{AdviceContext, ConnectionDirection, PeerAs, PeerConfig};
 use lb_bgp::value::Asn;
 
 use crate::router::{Bench, config, open};
@@ -14,7 +14,7 @@ const SETUP: AdviceContext =
     AdviceContext { asn: Asn::new(65001).unwrap(), password: false, multihop: false };
 
 fn internal() -> PeerConfig {
-    PeerConfig { remote: RemoteAs::Internal, ..config() }
+    PeerConfig { remote: PeerAs::Internal, ..config() }
 }
 
 /// Runs the next attempt, on which the router sends this message.
@@ -130,7 +130,7 @@ fn advice_depends_on_the_configuration() {
     let signed = no_answer(AdviceContext { password: true, multihop: true, ..SETUP });
     assert!(signed.contains("the same TCP-MD5 password") && signed.contains("ttl-security"), "{signed}");
 
-    let mut bench = Bench::new(PeerConfig { remote: RemoteAs::External, ..config() });
+    let mut bench = Bench::new(PeerConfig { remote: PeerAs::External, ..config() });
     assert!(bench.connect(OUTGOING));
     bench.say(OUTGOING, Message::Open(Open { asn: SETUP.asn, ..open() }));
     assert!(advice(&bench).contains("dynamicASN to internal, or peerASN to 65001"), "{}", advice(&bench));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use lb_bgp::message::{Message, Notification, Update};
 use lb_bgp::session::ClosedBy;
 use lb_bgp::session::{
-    AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerConfig, RemoteAs, Shutdown,
+    AdviceContext, BgpState, ConnectionDirection, PeerAction, PeerAs, PeerConfig, Shutdown,
 };
-use lb_bgp::value::{Asn, Family, RouterId};
+use lb_bgp::value::{AddressFamily, Asn, RouterId};
 use proptest::prelude::*;
 
 use crate::rib::{attributes, prefix};
@@ -141,7 +141,10 @@ fn updates_restart_the_hold_timer() {
     let mut bench = Bench::established(config(), open());
     for _ in 0..10 {
         bench.wait(20 * SECOND);
-        bench.say(OUTGOING, Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }));
+        bench.say(
+            OUTGOING,
+            Message::Update(Update { end_of_rib: Some(AddressFamily::Ipv4), ..Update::default() }),
+        );
     }
     assert_eq!(bench.peer.state(), BgpState::Established);
 }
@@ -190,13 +193,13 @@ fn bfd_closes_the_session_only_when_it_goes_down_after_having_been_up() {
 #[test]
 fn an_unacceptable_open_is_rejected_with_the_reason() {
     let asn = |number| Asn::new(number).unwrap();
-    let exactly = |number| PeerConfig { remote: RemoteAs::Exactly(asn(number)), ..config() };
-    let inside = PeerConfig { remote: RemoteAs::Internal, router_id: open().router_id, ..config() };
+    let exactly = |number| PeerConfig { remote: PeerAs::Exactly(asn(number)), ..config() };
+    let inside = PeerConfig { remote: PeerAs::Internal, router_id: open().router_id, ..config() };
     let mut of_ours = open();
     of_ours.asn = asn(65001);
     let mut only_v4 = open();
-    only_v4.capabilities.families = vec![Family::Ipv4];
-    let v6 = PeerConfig { families: vec![Family::Ipv6], ..config() };
+    only_v4.capabilities.families = vec![AddressFamily::Ipv4];
+    let v6 = PeerConfig { families: vec![AddressFamily::Ipv6], ..config() };
     let cases = [
         (
             exactly(65010),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lb_bgp::message::{GracefulRestartCapability, Message, Update};
 use lb_bgp::session::{
-    BgpState, ConnectionDirection, MissingFamily, NextHops, PeerAction, PeerConfig, RemoteAs,
+    BgpState, ConnectionDirection, MissingFamily, NextHops, PeerAction, PeerAs, PeerConfig,
 };
-use lb_bgp::value::{Asn, Family, HoldTime, NextHop, RouterId};
+use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouteNextHop, RouterId};
 
 use crate::rib::{attributes, prefix};
 use crate::router::{Bench, config, graceful_open, open};
@@ -97,17 +97,20 @@ fn routes_are_advertised_followed_by_end_of_rib() {
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
     bench.establish(ConnectionDirection::Outgoing, open());
     let rib = bench.rib();
-    assert_eq!(rib.ends, [Family::Ipv4, Family::Ipv6]);
+    assert_eq!(rib.ends, [AddressFamily::Ipv4, AddressFamily::Ipv6]);
     let (next_hop, path, _) = &rib.routes[&prefix(2)];
     assert_eq!(
         (next_hop, path.as_slice()),
-        (&NextHop::V4([192, 0, 2, 1].into()), &[Asn::new(65001).unwrap()][..])
+        (&RouteNextHop::V4([192, 0, 2, 1].into()), &[Asn::new(65001).unwrap()][..])
     );
     let (next_hop, _, _) = &rib.routes[&prefix(3)];
-    assert_eq!(*next_hop, NextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None });
+    assert_eq!(*next_hop, RouteNextHop::V6 { address: "2001:db8::1".parse().unwrap(), link_local: None });
     let view = bench.peer.view(bench.now);
-    assert_eq!((view.families[&Family::Ipv4].advertised, view.families[&Family::Ipv4].pending), (1, 0));
-    assert!(view.families[&Family::Ipv6].end_of_rib);
+    assert_eq!(
+        (view.families[&AddressFamily::Ipv4].advertised, view.families[&AddressFamily::Ipv4].pending),
+        (1, 0)
+    );
+    assert!(view.families[&AddressFamily::Ipv6].end_of_rib);
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn a_route_refresh_is_answered_with_all_routes_of_the_family() {
     let mut bench = Bench::established(config(), open());
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
     bench.forget();
-    bench.say(ConnectionDirection::Outgoing, Message::RouteRefresh(Some(Family::Ipv6)));
+    bench.say(ConnectionDirection::Outgoing, Message::RouteRefresh(Some(AddressFamily::Ipv6)));
     assert_eq!(bench.rib().routes.keys().copied().collect::<Vec<_>>(), [prefix(3)]);
     bench.say(ConnectionDirection::Outgoing, Message::RouteRefresh(None));
     assert_eq!((bench.rib().updates, bench.peer.state()), (0, BgpState::Established));
@@ -164,34 +167,34 @@ fn the_presented_as_number_is_used_in_open_and_as_path() {
 #[test]
 fn the_remote_as_may_be_internal_or_external() {
     let cases = [
-        (RemoteAs::External, None, 65002, Some(false)),
-        (RemoteAs::External, None, 65001, None),
-        (RemoteAs::Internal, None, 65001, Some(true)),
-        (RemoteAs::Internal, None, 65002, None),
+        (PeerAs::External, None, 65002, Some(false)),
+        (PeerAs::External, None, 65001, None),
+        (PeerAs::Internal, None, 65001, Some(true)),
+        (PeerAs::Internal, None, 65002, None),
         // The number presented to the router decides what is internal.
-        (RemoteAs::Internal, Asn::new(65002), 65002, Some(true)),
-        (RemoteAs::External, Asn::new(65002), 65002, None),
+        (PeerAs::Internal, Asn::new(65002), 65002, Some(true)),
+        (PeerAs::External, Asn::new(65002), 65002, None),
     ];
-    for (remote, presented_asn, says, internal) in cases {
+    for (remote, presented_asn, actual, internal) in cases {
         let mut bench = Bench::new(PeerConfig { remote, presented_asn, ..config() });
         bench.connect(ConnectionDirection::Outgoing);
         let mut theirs = open();
-        theirs.asn = Asn::new(says).unwrap();
+        theirs.asn = Asn::new(actual).unwrap();
         bench.say(ConnectionDirection::Outgoing, Message::Open(theirs));
         bench.say(ConnectionDirection::Outgoing, Message::Keepalive);
-        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {says}");
+        assert_eq!(bench.peer.negotiated().map(|agreed| agreed.internal), internal, "{remote:?}, {actual}");
     }
 }
 
 #[test]
 fn a_family_that_is_not_offered_is_missing_without_affecting_the_other() {
     let mut theirs = open();
-    theirs.capabilities.families = vec![Family::Ipv4];
+    theirs.capabilities.families = vec![AddressFamily::Ipv4];
     let mut bench = Bench::established(config(), theirs);
     bench.set_routes([(prefix(2), attributes(7)), (prefix(3), attributes(7))].into());
     assert_eq!(bench.rib().routes.len(), 1);
     let view = bench.peer.view(bench.now);
-    assert_eq!(view.negotiated.unwrap().missing, [(Family::Ipv6, MissingFamily::NotOffered)].into());
+    assert_eq!(view.negotiated.unwrap().missing, [(AddressFamily::Ipv6, MissingFamily::NotOffered)].into());
     assert_eq!(view.unsendable, 1);
 }
 
@@ -200,10 +203,10 @@ fn a_family_without_next_hop_is_not_offered() {
     let mut bench = Bench::new(PeerConfig { next_hops: NextHops::default(), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
     let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
-    assert_eq!(sent.capabilities.families, [Family::Ipv4]);
+    assert_eq!(sent.capabilities.families, [AddressFamily::Ipv4]);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     let missing = bench.peer.view(bench.now).negotiated.unwrap().missing;
-    assert_eq!(missing, [(Family::Ipv6, MissingFamily::NoNextHop)].into());
+    assert_eq!(missing, [(AddressFamily::Ipv6, MissingFamily::NoNextHop)].into());
 }
 
 #[test]
@@ -217,13 +220,13 @@ fn ipv4_routes_use_an_ipv6_next_hop_if_the_router_supports_it() {
         bench.say(ConnectionDirection::Outgoing, Message::Open(theirs));
         let negotiated = bench.peer.view(bench.now).negotiated.unwrap();
         let address =
-            next_hop.map(|address| NextHop::V6 { address: address.parse().unwrap(), link_local: None });
+            next_hop.map(|address| RouteNextHop::V6 { address: address.parse().unwrap(), link_local: None });
         assert_eq!(
-            negotiated.next_hops.get(&Family::Ipv4).copied().ok_or(MissingFamily::NoExtendedNextHop),
+            negotiated.next_hops.get(&AddressFamily::Ipv4).copied().ok_or(MissingFamily::NoExtendedNextHop),
             address
         );
-        assert_eq!(negotiated.missing.get(&Family::Ipv4).copied(), address.err());
-        assert!(negotiated.next_hops.contains_key(&Family::Ipv6));
+        assert_eq!(negotiated.missing.get(&AddressFamily::Ipv4).copied(), address.err());
+        assert!(negotiated.next_hops.contains_key(&AddressFamily::Ipv6));
     }
 }
 
@@ -235,7 +238,7 @@ fn received_routes_are_only_counted() {
     bench.say(ConnectionDirection::Outgoing, Message::Update(update));
     bench.say(
         ConnectionDirection::Outgoing,
-        Message::Update(Update { end_of_rib: Some(Family::Ipv4), ..Update::default() }),
+        Message::Update(Update { end_of_rib: Some(AddressFamily::Ipv4), ..Update::default() }),
     );
     // A route with ORIGIN 7: treat-as-withdraw.
     let mut flawed = vec![0xff; 16];
@@ -258,7 +261,7 @@ fn graceful_restart_sets_restarted_once_and_forwarding_from_then_on() {
         let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
         sent.capabilities.graceful_restart.clone().unwrap()
     };
-    let families = vec![(Family::Ipv4, true), (Family::Ipv6, true)];
+    let families = vec![(AddressFamily::Ipv4, true), (AddressFamily::Ipv6, true)];
     let first = GracefulRestartCapability { restarted: true, notification: true, restart_time: 8, families };
     assert_eq!(offered(&mut bench), first);
     // Lost before it was up: the router does not know yet.
@@ -277,7 +280,7 @@ fn a_first_start_has_no_forwarding_state() {
     let mut bench = Bench::new(PeerConfig { graceful_restart: Some(8), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
     let [Message::Open(sent)] = &bench.heard()[..] else { panic!("not exactly one OPEN") };
-    let families = vec![(Family::Ipv4, false), (Family::Ipv6, false)];
+    let families = vec![(AddressFamily::Ipv4, false), (AddressFamily::Ipv6, false)];
     let first = GracefulRestartCapability { restarted: false, notification: true, restart_time: 8, families };
     assert_eq!(sent.capabilities.graceful_restart, Some(first));
 }
@@ -453,7 +456,7 @@ fn only_a_change_of_negotiated_parameters_resets_the_session() {
     bench.peer.set_config(PeerConfig { next_hops: moved, ..config() }, bench.now);
     bench.pump();
     assert_eq!(bench.peer.state(), BgpState::Established);
-    assert_eq!(bench.rib().routes[&prefix(2)].0, NextHop::V4([192, 0, 2, 77].into()));
+    assert_eq!(bench.rib().routes[&prefix(2)].0, RouteNextHop::V4([192, 0, 2, 77].into()));
     let hold_time = HoldTime::new(9).unwrap();
     bench.peer.set_config(PeerConfig { hold_time, ..config() }, bench.now);
     bench.pump();
@@ -464,8 +467,7 @@ fn only_a_change_of_negotiated_parameters_resets_the_session() {
 
 #[test]
 fn a_corrected_configuration_is_retried_at_once() {
-    let mut bench =
-        Bench::new(PeerConfig { remote: RemoteAs::Exactly(Asn::new(65010).unwrap()), ..config() });
+    let mut bench = Bench::new(PeerConfig { remote: PeerAs::Exactly(Asn::new(65010).unwrap()), ..config() });
     bench.connect(ConnectionDirection::Outgoing);
     bench.say(ConnectionDirection::Outgoing, Message::Open(open()));
     assert!(!bench.connect(ConnectionDirection::Outgoing), "the peer is held down");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lb_bgp::session::{BackOff, BgpState, NextHops, PeerConfig, RemoteAs, Routes, Shutdown};
-use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+use lb_bgp::session::{BackOff, BgpState, NextHops, PeerAs, PeerConfig, Routes, Shutdown};
+use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouterId};
 use proptest::prelude::*;
 
 use crate::network::Network;
@@ -13,11 +13,11 @@ pub(crate) fn config(local: u32, remote: u32, id: u8) -> PeerConfig {
     PeerConfig {
         local_asn: Asn::new(local).unwrap(),
         presented_asn: None,
-        remote: RemoteAs::Exactly(Asn::new(remote).unwrap()),
+        remote: PeerAs::Exactly(Asn::new(remote).unwrap()),
         router_id: RouterId::new([10, 0, 0, id].into()).unwrap(),
         hold_time: HoldTime::DEFAULT,
         keepalive: None,
-        families: vec![Family::Ipv4, Family::Ipv6],
+        families: vec![AddressFamily::Ipv4, AddressFamily::Ipv6],
         next_hops: NextHops { v6: Some("2001:db8::1".parse().unwrap()), ..NextHops::default() },
         graceful_restart: None,
         restarted: false,
@@ -110,7 +110,7 @@ proptest! {
         for host in 0..2 {
             let rib = &network.hosts[host].ribs[&connection.unwrap()];
             prop_assert_eq!(rib.advertised(), heard(&last[1 - host], internal));
-            prop_assert_eq!(&rib.ends, &[Family::Ipv4, Family::Ipv6]);
+            prop_assert_eq!(&rib.ends, &[AddressFamily::Ipv4, AddressFamily::Ipv6]);
         }
     }
 

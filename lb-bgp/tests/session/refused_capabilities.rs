@@ -7,7 +7,7 @@ use lb_bgp::session::{
     BgpState, CloseReason, ConnectionDirection, MissingFamily, PeerAction, PeerConfig, RefusedCapabilities,
     Shutdown,
 };
-use lb_bgp::value::{Asn, Family};
+use lb_bgp::value::{AddressFamily, Asn};
 use proptest::prelude::*;
 
 use crate::rib::{attributes, prefix};
@@ -73,7 +73,7 @@ fn after_unsupported_optional_parameter_open_has_none_and_ipv4_is_advertised() {
     assert_eq!(rib.routes[&prefix(2)].1, [wide.local_asn], "AS4_PATH has the four-octet number");
     let view = bench.peer.view(bench.now);
     let negotiated = view.negotiated.unwrap();
-    assert_eq!(negotiated.missing, [(Family::Ipv6, MissingFamily::Refused)].into());
+    assert_eq!(negotiated.missing, [(AddressFamily::Ipv6, MissingFamily::Refused)].into());
     assert!(!negotiated.four_octet_asn && !negotiated.extended_message);
     assert_eq!((view.unsendable, &view.refused), (1, &Some(RefusedCapabilities::All)));
     let words = view.refused.unwrap().consequences(wide.local_asn);
@@ -91,7 +91,7 @@ fn after_unsupported_capability_open_omits_those_listed() {
             left.route_refresh = false;
             left.host_name = None;
         }),
-        (&[&IPV6], |left| left.families = vec![Family::Ipv4]),
+        (&[&IPV6], |left| left.families = vec![AddressFamily::Ipv4]),
         (&[&[65, 4, 0, 0, 0, 1]], |left| left.four_octet_asn = false),
         (&[&[1, 0]], |left| left.families = vec![]),
         // An unsupported one and a truncated one, beside a supported one.
@@ -113,7 +113,10 @@ fn refusals_accumulate() {
     next_open(&mut bench);
     bench.say(OUTGOING, refusal(7, &IPV6));
     let left = next_open(&mut bench).capabilities;
-    assert!(!left.extended_message && left.families == [Family::Ipv4] && left.four_octet_asn, "{left:?}");
+    assert!(
+        !left.extended_message && left.families == [AddressFamily::Ipv4] && left.four_octet_asn,
+        "{left:?}"
+    );
     bench.say(OUTGOING, refusal(4, &[]));
     assert_eq!(next_open(&mut bench).capabilities, Capabilities::default());
 }
@@ -131,7 +134,7 @@ fn a_router_that_lists_an_omitted_capability_gets_an_open_without_any() {
 
 #[test]
 fn a_required_capability_is_offered_again_with_back_off() {
-    let only_v6 = || PeerConfig { families: vec![Family::Ipv6], ..config() };
+    let only_v6 = || PeerConfig { families: vec![AddressFamily::Ipv6], ..config() };
     for notification in [refusal(7, &IPV6), refusal(4, &[]), refusal(7, &[])] {
         let mut bench = Bench::new(only_v6());
         let whole = next_open(&mut bench);
@@ -235,8 +238,8 @@ struct OldRouter {
 /// Returns the offered but unsupported capabilities.
 fn not_taken(old: &OldRouter, offered: &Capabilities) -> Vec<Vec<u8>> {
     let found = [
-        (offered.families.contains(&Family::Ipv4), IPV4.to_vec()),
-        (offered.families.contains(&Family::Ipv6), IPV6.to_vec()),
+        (offered.families.contains(&AddressFamily::Ipv4), IPV4.to_vec()),
+        (offered.families.contains(&AddressFamily::Ipv6), IPV6.to_vec()),
         (offered.route_refresh, vec![2, 0]),
         (offered.extended_message, vec![6, 0]),
         (offered.four_octet_asn, vec![65, 4, 0, 0, 0xfd, 0xe9]),
@@ -278,9 +281,9 @@ proptest! {
             prop_assert!(view.refused.is_some());
             prop_assert!(matches!(view.last_close.unwrap().reason, CloseReason::NotificationReceived(_)));
         }
-        let families = [Family::Ipv4, Family::Ipv6].into_iter().zip(&old.takes);
+        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6].into_iter().zip(&old.takes);
         let families: Vec<_> = families.filter(|(_, takes)| **takes).map(|(family, _)| family).collect();
-        let is_v4 = families.is_empty() || families.contains(&Family::Ipv4);
+        let is_v4 = families.is_empty() || families.contains(&AddressFamily::Ipv4);
         let capabilities = Capabilities { families, four_octet_asn: old.takes[4], ..Capabilities::default() };
         establish(&mut bench, Open { capabilities, ..open() });
         // After 2/4 only IPv4 is left.

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use lb_bgp::codec::{self, Decoding};
 use lb_bgp::message::{Message, Update};
-use lb_bgp::value::{Asn, Attributes, Community, Family, NextHop};
+use lb_bgp::value::{AddressFamily, Asn, Attributes, RouteNextHop, StandardCommunity};
 
 /// Next hop, path and attributes of a prefix.
-pub(crate) type Route = (NextHop, Vec<Asn>, Attributes);
+pub(crate) type Route = (RouteNextHop, Vec<Asn>, Attributes);
 
 /// Routes, and the End-of-RIB markers received.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rib {
     pub(crate) routes: BTreeMap<IpNet, Route>,
-    pub(crate) ends: Vec<Family>,
+    pub(crate) ends: Vec<AddressFamily>,
     pub(crate) updates: usize,
 }
 
@@ -58,7 +58,7 @@ impl MessageStream {
                 internal,
                 four_octet_asn: !self.two_octet_asn,
                 extended_next_hop: true,
-                families: &[Family::Ipv4, Family::Ipv6],
+                families: &[AddressFamily::Ipv4, AddressFamily::Ipv6],
                 max_length: 65_535,
             };
             let message = codec::decode(&message, &context).unwrap();
@@ -73,7 +73,7 @@ impl MessageStream {
 
 /// Returns attributes that differ by number.
 pub(crate) fn attributes(number: u32) -> Attributes {
-    Attributes { communities: [Community(number)].into(), ..Attributes::default() }
+    Attributes { communities: [StandardCommunity(number)].into(), ..Attributes::default() }
 }
 
 /// Returns a prefix by number: odd ones are IPv6.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lb_bgp::codec::{self, Encoding};
 use lb_bgp::message::{Capabilities, GracefulRestartCapability, Message, Notification, Open};
 use lb_bgp::session::{BgpState, ConnectionDirection, Peer, PeerAction, PeerConfig, Routes, SessionClose};
-use lb_bgp::value::{Asn, Family, HoldTime, RouterId};
+use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouterId};
 
 use crate::pair;
 use crate::rib::{MessageStream, Rib};
@@ -33,7 +33,7 @@ pub(crate) fn open() -> Open {
         hold_time: HoldTime::new(30).unwrap(),
         router_id: RouterId::new([10, 0, 0, 2].into()).unwrap(),
         capabilities: Capabilities {
-            families: vec![Family::Ipv4, Family::Ipv6],
+            families: vec![AddressFamily::Ipv4, AddressFamily::Ipv6],
             route_refresh: true,
             four_octet_asn: true,
             ..Capabilities::default()

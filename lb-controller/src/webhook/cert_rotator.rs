@@ -1,4 +1,5 @@
-//! The certificate rotator: keeps the serving certificate in its Secret, and the CA bundles by which API servers trust it.
+//! The certificate rotator: keeps the serving certificate in its Secret, and the CA bundles by which API
+//! servers trust it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,14 +75,16 @@ struct Rotation {
 }
 
 impl CertRotator {
-    /// Keeps certificate and CA bundles up to date until the task is aborted; sends the TLS configuration to serve.
+    /// Keeps certificate and CA bundles up to date until the task is aborted; sends the TLS configuration to
+    /// serve.
     pub(super) async fn run(self, tls_config: watch::Sender<Option<Arc<ServerConfig>>>) {
         let mut served: Option<Certificate> = None;
         let mut log = ErrorLog::new("the last certificate stays in use");
         loop {
             let pause = match self.rotate(served.as_ref(), &mut log).await {
                 Ok(Rotation { certificate, is_trusted }) => {
-                    // An API server may not know the new CA yet: serve the old certificate as long as it is usable.
+                    // An API server may not know the new CA yet: serve the old certificate as long as it is
+                    // usable.
                     let is_due = is_trusted || !served.as_ref().is_some_and(|it| self.is_usable(it));
                     if is_due && served.as_ref() != Some(&certificate) {
                         match certificate.server_config() {
@@ -135,8 +138,9 @@ impl CertRotator {
         now().is_ok_and(|now| certificate.state(name, now) != CertificateState::Unusable)
     }
 
-    /// Returns the certificate of the Secret, renewed if it is time. One of several controllers writes it, and the others
-    /// read it in their next check. Until then they serve the last one, which stays trusted even if the Secret is deleted.
+    /// Returns the certificate of the Secret, renewed if it is time. One of several controllers writes it,
+    /// and the others read it in their next check. Until then they serve the last one, which stays trusted
+    /// even if the Secret is deleted.
     async fn certificate(
         &self,
         now: Duration,
@@ -186,7 +190,8 @@ impl CertRotator {
         }
     }
 
-    /// Writes the CA bundle into the webhook configuration, if there is one; returns whether that was necessary.
+    /// Writes the CA bundle into the webhook configuration, if there is one; returns whether that was
+    /// necessary.
     async fn update_configuration(&self, certificate: &Certificate) -> Result<bool, RotationError> {
         let resource = resource(
             "admissionregistration.k8s.io",
@@ -212,8 +217,8 @@ impl CertRotator {
         Ok(stale)
     }
 
-    /// Writes the CA bundle into the definition, unless that names another service, as MetalLB's does; returns whether that
-    /// was necessary.
+    /// Writes the CA bundle into the definition, unless that names another service, as MetalLB's does;
+    /// returns whether that was necessary.
     async fn update_definition(&self, certificate: &Certificate) -> Result<bool, RotationError> {
         let resource =
             resource("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions");

@@ -1,7 +1,7 @@
 //! The webhook's serving certificate.
 //!
-//! Each has a CA of its own, whose key is discarded at once and so signs nothing else: a reader of the Secret can
-//! impersonate this webhook, but no other server.
+//! Each has a CA of its own, whose key is discarded at once and so signs nothing else: a reader of the Secret
+//! can impersonate this webhook, but no other server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ const DAY: u64 = 24 * 3600;
 /// A certificate, its private key and its CA bundle, all as PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The CAs that API servers are to trust: its own first, then the previous one, whose certificate another controller
-    /// may still serve.
+    /// The CAs that API servers are to trust: its own first, then the previous one, whose certificate another
+    /// controller may still serve.
     pub ca_bundle: String,
     /// The certificate.
     pub certificate: String,
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Certificate {
 
 /// Whether a certificate can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateState {
+pub(crate) enum CertificateState {
     /// It is valid for long enough.
     Valid,
     /// It is valid, but has to be renewed.
@@ -81,7 +81,8 @@ pub fn dns_names(service: &str, namespace: &str) -> Vec<String> {
 }
 
 impl Certificate {
-    /// Issues a certificate for these names. `now` is the Unix time; `previous` is the certificate that it replaces.
+    /// Issues a certificate for these names. `now` is the Unix time; `previous` is the certificate that it
+    /// replaces.
     ///
     /// # Errors
     /// If keys or signatures cannot be created.
@@ -104,7 +105,7 @@ impl Certificate {
     }
 
     /// Returns the certificate's state for a DNS name at a Unix time.
-    pub fn state(&self, name: &str, now: Duration) -> CertificateState {
+    pub(crate) fn state(&self, name: &str, now: Duration) -> CertificateState {
         if self.server_config().is_err() || !self.is_valid(name, now) {
             CertificateState::Unusable
         } else if self.is_valid(name, now + RENEW_BEFORE) {
@@ -129,7 +130,8 @@ impl Certificate {
         Ok(CertificateDer::pem_slice_iter(self.certificate.as_bytes()).collect::<Result<_, _>>()?)
     }
 
-    /// Returns whether a client that trusts only its CA bundle accepts it: signature, names, purpose and validity.
+    /// Returns whether a client that trusts only its CA bundle accepts it: signature, names, purpose and
+    /// validity.
     fn is_valid(&self, name: &str, now: Duration) -> bool {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(

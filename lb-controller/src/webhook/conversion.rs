@@ -1,7 +1,7 @@
 //! ConversionReview: converts BGPPeers between versions.
 //!
-//! `v1beta1` has a subset of the fields of `v1beta2`, with the same names. An upgrade changes no field; a downgrade removes
-//! the fields that `v1beta1` lacks, and adds empty values for those that it requires.
+//! `v1beta1` has a subset of the fields of `v1beta2`, with the same names. An upgrade changes no field; a
+//! downgrade removes the fields that `v1beta1` lacks, and adds empty values for those that it requires.
 
 use serde_json::{Map, Value, json};
 

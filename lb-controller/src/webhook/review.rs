@@ -37,8 +37,8 @@ struct RequestKind {
 /// The status code of a rejection: the object is invalid.
 const UNPROCESSABLE: u16 = 422;
 
-/// Answers an AdmissionReview, given the existing objects of the load balancer's namespace; `None` if the value is not
-/// one.
+/// Answers an AdmissionReview, given the existing objects of the load balancer's namespace; `None` if the
+/// value is not one.
 pub(super) fn answer<O: Borrow<Sourced<Object>>>(
     review: &Value,
     existing: &[O],
@@ -65,8 +65,8 @@ fn lines(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// Admits an object in another namespace, with a warning that it has no effect: another load balancer may read that
-/// namespace.
+/// Admits an object in another namespace, with a warning that it has no effect: another load balancer may
+/// read that namespace.
 fn other_namespace(request: &AdmissionRequest, namespace: &str) -> Review {
     let mut verdict = Review::default();
     if matches!(request.operation.as_str(), "CREATE" | "UPDATE") {
@@ -91,8 +91,8 @@ fn review_write<O: Borrow<Sourced<Object>>>(object: &Value, existing: &[O]) -> R
         return Review::default();
     }
     let (read, problems) = objects::from_json(object.clone());
-    // The server has removed or rejected the fields that its definition of the kind lacks. Any other unknown field is of
-    // another version of the definition: rejecting it would block upgrades.
+    // The server has removed or rejected the fields that its definition of the kind lacks. Any other unknown
+    // field is of another version of the definition: rejecting it would block upgrades.
     let (warnings, refusals): (Vec<_>, _) =
         problems.into_iter().partition(|problem| problem.severity() < Severity::Error);
     let mut verdict = match read.first().filter(|_| refusals.is_empty()) {

@@ -55,8 +55,8 @@ pub(super) struct WebhookServer {
 struct Reviewer {
     cluster: Cluster,
     namespace: String,
-    /// Parsed JSON takes many times its size in memory, and time: at most one large body and two small ones are parsed at
-    /// the same time, and small ones do not wait for the large one.
+    /// Parsed JSON takes many times its size in memory, and time: at most one large body and two small ones
+    /// are parsed at the same time, and small ones do not wait for the large one.
     large: Arc<Semaphore>,
     small: Arc<Semaphore>,
 }

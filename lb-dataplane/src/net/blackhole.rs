@@ -29,9 +29,9 @@ use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use tokio::sync::watch;
 
 /// The routing table of the blackholes.
-pub const TABLE: u32 = 6080;
+const TABLE: u32 = 6080;
 /// The protocol number of our routes and rules; neither `rtnetlink.h` nor a routing daemon uses it.
-pub const PROTOCOL: u8 = 171;
+const PROTOCOL: u8 = 171;
 /// The priorities of the rules: after those of other software, before the main table's rule (32766).
 const FIRST_PRIORITY: u32 = 32_764;
 const SECOND_PRIORITY: u32 = 32_765;

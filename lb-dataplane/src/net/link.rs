@@ -50,7 +50,7 @@ pub struct DeviceProgram {
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn by_name(handle: &Handle, name: &str) -> Result<Option<Device>, rtnetlink::Error> {
+pub(crate) async fn by_name(handle: &Handle, name: &str) -> Result<Option<Device>, rtnetlink::Error> {
     one(handle.link().get().match_name(name.to_owned()).execute()).await
 }
 
@@ -58,7 +58,7 @@ pub async fn by_name(handle: &Handle, name: &str) -> Result<Option<Device>, rtne
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn by_index(handle: &Handle, index: u32) -> Result<Option<Device>, rtnetlink::Error> {
+pub(crate) async fn by_index(handle: &Handle, index: u32) -> Result<Option<Device>, rtnetlink::Error> {
     one(handle.link().get().match_index(index).execute()).await
 }
 
@@ -76,7 +76,7 @@ pub fn by_name_blocking(name: &str) -> Option<Device> {
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn all(handle: &Handle) -> Result<Vec<Device>, rtnetlink::Error> {
+pub(crate) async fn all(handle: &Handle) -> Result<Vec<Device>, rtnetlink::Error> {
     handle.link().get().execute().map_ok(|link| describe(&link)).try_collect().await
 }
 
@@ -84,7 +84,7 @@ pub async fn all(handle: &Handle) -> Result<Vec<Device>, rtnetlink::Error> {
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn members(handle: &Handle, bond: u32) -> Result<Vec<u32>, rtnetlink::Error> {
+pub(crate) async fn members(handle: &Handle, bond: u32) -> Result<Vec<u32>, rtnetlink::Error> {
     let mut request = handle.link().get();
     // Kernels without this filter return all interfaces.
     request.message_mut().attributes.push(LinkAttribute::Controller(bond));

@@ -13,24 +13,24 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 
 /// The route that the kernel would use for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KernelRoute {
+pub(crate) struct KernelRoute {
     /// The outgoing interface.
-    pub ifindex: u32,
+    pub(crate) ifindex: u32,
     /// The address to resolve: the gateway's, or the destination itself.
-    pub next_hop: IpAddr,
+    pub(crate) next_hop: IpAddr,
     /// Whether the destination is on-link, without a gateway.
-    pub on_link: bool,
+    pub(crate) on_link: bool,
     /// The source address that the kernel would select.
-    pub source: IpAddr,
+    pub(crate) source: IpAddr,
     /// The route's MTU, if it has one.
-    pub mtu: Option<u16>,
+    pub(crate) mtu: Option<u16>,
 }
 
 /// Looks up the route to an address; `None` if there is none.
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
+pub(crate) async fn route(handle: &Handle, address: IpAddr) -> Result<Option<KernelRoute>, rtnetlink::Error> {
     let request = match address {
         IpAddr::V4(a) => RouteMessageBuilder::<std::net::Ipv4Addr>::new().destination_prefix(a, 32).build(),
         IpAddr::V6(a) => RouteMessageBuilder::<std::net::Ipv6Addr>::new().destination_prefix(a, 128).build(),
@@ -77,20 +77,20 @@ pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 /// A resolved entry of the neighbor table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NeighborEntry {
+pub(crate) struct NeighborEntry {
     /// The interface.
-    pub ifindex: u32,
+    pub(crate) ifindex: u32,
     /// Its IP address.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Its MAC address.
-    pub mac: [u8; 6],
+    pub(crate) mac: [u8; 6],
 }
 
 /// Lists the resolved entries of the neighbor table, of both families.
 ///
 /// # Errors
 /// When the netlink request fails.
-pub async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
+pub(crate) async fn neighbors(handle: &Handle) -> Result<Vec<NeighborEntry>, rtnetlink::Error> {
     let mut found = Vec::new();
     let mut entries = handle.neighbours().get().execute();
     while let Some(entry) = entries.try_next().await? {
@@ -118,7 +118,7 @@ fn resolved(entry: &NeighbourMessage) -> Option<NeighborEntry> {
 }
 
 /// Makes the kernel resolve or confirm a neighbor, as if it had a packet to send there.
-pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
+pub(crate) async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
     let request = handle
         .neighbours()
         .add(ifindex, address)
@@ -131,7 +131,7 @@ pub async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
 }
 
 /// Deletes a neighbor entry, including a resolution in progress.
-pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
+pub(crate) async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     let mut neighbor = NeighbourMessage::default();
     neighbor.header.family = match address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -149,7 +149,7 @@ pub async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
 }
 
 /// Resolves the next hop of a route; `None` until its MAC address is known.
-pub fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
+pub(crate) fn resolve(route: &KernelRoute, neighbors: &[NeighborEntry], link_mtu: u16) -> Option<NextHop> {
     let neighbor = neighbors.iter().find(|n| n.ifindex == route.ifindex && n.address == route.next_hop)?;
     Some(NextHop {
         ifindex: route.ifindex,

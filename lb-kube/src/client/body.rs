@@ -11,8 +11,8 @@ use tower::BoxError;
 
 use crate::leadership::{InFlightWrite, Leadership, NotLeading};
 
-/// The body of a request. With a leadership, it fails if this process no longer leads: it is polled right before it is
-/// written to the socket, however long the process was stopped or connecting took.
+/// The body of a request. With a leadership, it fails if this process no longer leads: it is polled right
+/// before it is written to the socket, however long the process was stopped or connecting took.
 pub(super) struct RequestBody {
     pub(super) body: KubeBody,
     pub(super) leadership: Option<Leadership>,

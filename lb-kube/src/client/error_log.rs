@@ -32,7 +32,7 @@ impl ErrorLog {
     }
 
     /// Logs that a watch of a kind failed.
-    pub fn watch_failed(&mut self, kind: &str, error: &watcher::Error) {
+    pub(crate) fn watch_failed(&mut self, kind: &str, error: &watcher::Error) {
         match error {
             watcher::Error::InitialListFailed(error) => self.failed(&format!("list {kind}"), error),
             watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
@@ -76,7 +76,7 @@ pub fn describe(error: &kube::Error) -> String {
 }
 
 /// Returns whether there was no response, which is an error of the server or network, not of the request.
-pub fn is_transport(error: &kube::Error) -> bool {
+fn is_transport(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_))
 }
 

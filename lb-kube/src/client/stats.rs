@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hyper::StatusCode;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use lb_runtime::metrics::MetricSink;
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
 
 use super::error_log::{self, LOG_INTERVAL};
 
@@ -48,12 +49,12 @@ pub fn stats() -> &'static ClientStats {
 
 impl ClientStats {
     /// Counts a successful event of a watch.
-    pub fn watch_succeeded(&self, kind: &'static str) {
+    pub(crate) fn watch_succeeded(&self, kind: &'static str) {
         lock(&self.watches).entry(kind).or_default().is_failing = false;
     }
 
     /// Counts a failed watch.
-    pub fn watch_failed(&self, kind: &'static str) {
+    pub(crate) fn watch_failed(&self, kind: &'static str) {
         let mut watches = lock(&self.watches);
         let watch = watches.entry(kind).or_default();
         watch.failures += 1;
@@ -103,7 +104,7 @@ impl ClientStats {
     ///
     /// # Errors
     /// If a name is already registered.
-    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    pub fn register(&self, registry: &impl MetricSink) -> Result<(), prometheus::Error> {
         let counters = [
             (
                 "fairlead_k8s_request_errors_total",

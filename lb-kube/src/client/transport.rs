@@ -37,8 +37,8 @@ struct Shared {
     server: String,
     timeout: Duration,
     leadership: Option<Leadership>,
-    /// Whether the last request was answered. While it was not, requests are sent one at a time: many at once would
-    /// each open a connection before any of them finds that one suffices.
+    /// Whether the last request was answered. While it was not, requests are sent one at a time: many at once
+    /// would each open a connection before any of them finds that one suffices.
     is_reachable: AtomicBool,
     one_at_a_time: Mutex<()>,
 }

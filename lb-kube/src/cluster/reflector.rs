@@ -14,8 +14,8 @@ use crate::client::stats;
 use crate::raw_object::RawObject;
 use crate::watch::{TIMEOUT_SECONDS, WatchBackoff, is_undefined};
 
-/// Delay before a kind that is not defined is watched again: first if it has never been defined, then if it has. A
-/// server that has just started does not know all kinds yet.
+/// Delay before a kind that is not defined is watched again: first if it has never been defined, then if it
+/// has. A server that has just started does not know all kinds yet.
 const UNDEFINED_RETRY: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(2)];
 
 /// Watches one kind.
@@ -76,7 +76,8 @@ impl Reflector {
     }
 }
 
-/// Returns whether the server rejected a streaming list: it is older than Kubernetes 1.32, or has the feature disabled.
+/// Returns whether the server rejected a streaming list: it is older than Kubernetes 1.32, or has the feature
+/// disabled.
 fn cannot_stream(error: &watcher::Error) -> bool {
     let watcher::Error::WatchStartFailed(source) = error else { return false };
     matches!(source, kube::Error::Api(status) if matches!(status.code, 400 | 422))

@@ -1,8 +1,8 @@
 //! The Secrets that BGPPeers reference, each read by name.
 //!
-//! A role that may list or watch Secrets can read all of them. So none is listed: a compromised agent can read only the
-//! Secrets that its role names (`speaker.passwordSecrets` of the chart). The price is that a new password takes effect
-//! at the next poll, not at once.
+//! A role that may list or watch Secrets can read all of them. So none is listed: a compromised agent can
+//! read only the Secrets that its role names (`speaker.passwordSecrets` of the chart). The price is that a
+//! new password takes effect at the next poll, not at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -73,8 +73,8 @@ impl Store {
 }
 
 impl KindStore {
-    /// Handles that the kind is not defined, which counts as having no objects. Known objects stay: a definition that
-    /// is deleted for a moment must not delete everything. Returns true the first time.
+    /// Handles that the kind is not defined, which counts as having no objects. Known objects stay: a
+    /// definition that is deleted for a moment must not delete everything. Returns true the first time.
     pub(super) fn handle_undefined(&mut self) -> bool {
         !std::mem::replace(&mut self.synced, true)
     }

@@ -1,5 +1,5 @@
-//! The last-known-good content of each file, which stays in use while the file cannot be read, is being written or has
-//! just disappeared.
+//! The last-known-good content of each file, which stays in use while the file cannot be read, is being
+//! written or has just disappeared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{ObjectRef, Problem, Reason};
+use lb_api::problem::{ObjectRef, Problem, ReadReason};
 
 use super::read_file::{self, BEING_WRITTEN, Content, FileStamp, MAX_FILE, ReadHints, SizeLimits};
 use crate::snapshot::{self, Snapshot};
@@ -18,8 +18,8 @@ pub(super) const MAX_FILES: usize = 10_000;
 /// Maximum size of all files together, in bytes.
 const MAX_TOTAL: u64 = 128 << 20;
 
-/// Time for which a file must be missing, and the directory idle, before its objects are removed: editors, version
-/// control and copies replace files by deleting and recreating them.
+/// Time for which a file must be missing, and the directory idle, before its objects are removed: editors,
+/// version control and copies replace files by deleting and recreating them.
 pub(super) const DELETE_DELAY: Duration = Duration::from_millis(100);
 /// After this time a missing file is deleted even if the directory is not idle.
 const MAX_DELETE_DELAY: Duration = Duration::from_secs(5);
@@ -58,7 +58,8 @@ struct FileState {
 enum StaleReason {
     /// The file has been missing since then.
     Missing(Instant),
-    /// A process has had the file open for writing since `since`; its stamp has not changed since `unchanged`.
+    /// A process has had the file open for writing since `since`; its stamp has not changed since
+    /// `unchanged`.
     BeingWritten { since: Instant, stamp: FileStamp, unchanged: Instant, is_reported: bool },
     /// The file cannot be read.
     Unreadable(String),
@@ -129,8 +130,8 @@ impl Files {
         self.files.values().any(is_awaited)
     }
 
-    /// Reads a file again; `event` is set if it had an event, and true if that event says that it is complete. Returns
-    /// whether objects or problems have changed.
+    /// Reads a file again; `event` is set if it had an event, and true if that event says that it is
+    /// complete. Returns whether objects or problems have changed.
     pub(super) fn refresh(
         &mut self,
         directory: &Path,
@@ -178,7 +179,7 @@ impl Files {
             snapshot.objects.extend(objects);
         }
         if self.ignored > 0 {
-            let reason = Reason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
+            let reason = ReadReason::TooManyFiles { count: self.ignored, limit: MAX_FILES };
             snapshot.problems.push(Problem::general(reason));
         }
         snapshot
@@ -242,9 +243,9 @@ impl FileState {
             _ => (now, now, false),
         };
         let is_reported = now >= since + WRITER_REPORT_DELAY;
-        let was_unfit = matches!(self.stale, Some(StaleReason::Unreadable(_)));
+        let was_unreadable = matches!(self.stale, Some(StaleReason::Unreadable(_)));
         self.stale = Some(StaleReason::BeingWritten { since, stamp, unchanged, is_reported });
-        was_unfit || was_reported != is_reported
+        was_unreadable || was_reported != is_reported
     }
 
     fn read(&mut self, name: &str, text: &str, hash: u64, stamp: FileStamp) -> bool {
@@ -265,8 +266,8 @@ impl FileState {
         true
     }
 
-    /// Replaces the objects. One that has not changed stays the same `Arc`; one that is now invalid keeps its last valid
-    /// version.
+    /// Replaces the objects. One that has not changed stays the same `Arc`; one that is now invalid keeps its
+    /// last valid version.
     fn replace(&mut self, read: Vec<Sourced<Object>>, problems: &[Problem]) -> Replaced {
         let before = std::mem::take(&mut self.objects);
         let mut known: BTreeMap<ObjectRef, Arc<Sourced<Object>>> =
@@ -294,7 +295,7 @@ impl FileState {
             Some(StaleReason::BeingWritten { is_reported: true, .. }) => BEING_WRITTEN.to_owned(),
             _ => return Vec::new(),
         };
-        let reason = Reason::UnreadableFile { error };
+        let reason = ReadReason::UnreadableFile { error };
         let file = Problem { source: Some(name.to_owned()), ..Problem::general(reason) };
         let kept = objects.iter().filter_map(|object| snapshot::stale_problem(object));
         std::iter::once(file).chain(kept).collect()

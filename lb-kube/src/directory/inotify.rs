@@ -85,7 +85,8 @@ impl PathWatches {
         Ok(true)
     }
 
-    /// Watches the parent directory. Directories further up may change, too; periodic checks of the path find that.
+    /// Watches the parent directory. Directories further up may change, too; periodic checks of the path find
+    /// that.
     fn watch_parent(&mut self) {
         let parent = match self.path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),

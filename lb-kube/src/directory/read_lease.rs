@@ -11,8 +11,8 @@ use nix::sys::statfs::fstatfs;
 
 /// From asm-generic/fcntl.h; libc defines it for other systems only.
 const F_SETSIG: c_int = 10;
-/// Magic numbers of file systems that fail as if there were a writer if their server grants no lease: NFS, SMB and CIFS
-/// (linux/magic.h).
+/// Magic numbers of file systems that fail as if there were a writer if their server grants no lease: NFS,
+/// SMB and CIFS (linux/magic.h).
 const NETWORK_FILE_SYSTEMS: [u32; 3] = [0x6969, 0xfe53_4d42, 0xff53_4d42];
 
 /// The writers of a file, according to the kernel.
@@ -22,7 +22,8 @@ pub(super) enum Writers<'a> {
     None(ReadLease<'a>),
     /// At least one.
     Some,
-    /// Unknown: another user owns the file and CAP_LEASE is missing, or the file system does not support leases.
+    /// Unknown: another user owns the file and CAP_LEASE is missing, or the file system does not support
+    /// leases.
     Unknown,
 }
 
@@ -35,7 +36,8 @@ pub(super) fn request(file: &File) -> Writers<'_> {
     if fstatfs(file).is_ok_and(|it| NETWORK_FILE_SYSTEMS.contains(&(it.filesystem_type().0 as u32))) {
         return Writers::Unknown;
     }
-    // The kernel signals a waiting writer. The default, SIGIO, would terminate the process; SIGURG is ignored.
+    // The kernel signals a waiting writer. The default, SIGIO, would terminate the process; SIGURG is
+    // ignored.
     match fcntl(file, F_SETSIG, SIGURG).and_then(|()| fcntl(file, F_SETLEASE, F_RDLCK)) {
         Ok(()) => Writers::None(ReadLease(file)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Writers::Some,

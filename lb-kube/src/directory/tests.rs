@@ -384,7 +384,11 @@ async fn files_beyond_the_limit_are_ignored_and_known_ones_are_not() {
     }
     let full = fixture.until(|snapshot| !snapshot.problems.is_empty()).await;
     assert_eq!(names(&full), ["z"]);
-    assert!(problem_lines(&full).starts_with("6 more files than the 10000"), "{}", problem_lines(&full));
+    assert!(
+        problem_lines(&full).starts_with("6 files beyond the limit of 10000"),
+        "{}",
+        problem_lines(&full)
+    );
     fixture.put("z.yaml", &service("zz", "80"));
     fixture.until(|snapshot| names(snapshot) == ["zz"]).await;
 }

@@ -1,4 +1,5 @@
-//! The thread that watches a directory: it waits for events, reads the affected files and publishes snapshots.
+//! The thread that watches a directory: it waits for events, reads the affected files and publishes
+//! snapshots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, ReadReason};
 use tokio::sync::watch::Sender;
 
 use super::files::{CheckTime, Files, MAX_FILES, WRITER_REPORT_DELAY};
@@ -16,8 +17,8 @@ use crate::snapshot::Snapshot;
 
 /// Time over which events are coalesced.
 const COALESCE: Duration = Duration::from_millis(1);
-/// Interval at which the path is resolved again, and links and stale files are checked: their changes do not always
-/// cause events.
+/// Interval at which the path is resolved again, and links and stale files are checked: their changes do not
+/// always cause events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which all files are checked: not every file system reports changes by other machines.
 const LIST_INTERVAL: Duration = Duration::from_secs(10);
@@ -117,8 +118,8 @@ impl DirectoryWatcher {
         let time = CheckTime { now, last_event: self.last_event };
         is_changed |= self.error != before;
         for name in names {
-            let events = events.names.get(&name).copied();
-            is_changed |= self.files.refresh(&self.path, &name, events, time);
+            let event = events.names.get(&name).copied();
+            is_changed |= self.files.refresh(&self.path, &name, event, time);
         }
         is_changed
     }
@@ -144,7 +145,8 @@ impl DirectoryWatcher {
     /// Lists the files; returns whether the number of ignored files has changed.
     fn list(&mut self, now: Instant) -> bool {
         match names(&self.path) {
-            // An unmounted file system leaves an empty directory behind, and a recreated directory starts empty.
+            // An unmounted file system leaves an empty directory behind, and a recreated directory starts
+            // empty.
             Ok(names) if names.is_empty() && self.is_replaced && !self.files.names().is_empty() => {
                 self.error = Some(format!(
                     "{} has been replaced by a directory without any .yaml, .yml or .json file; add files to it, or \
@@ -180,7 +182,9 @@ impl DirectoryWatcher {
         }
         let mut snapshot = self.files.snapshot();
         let error = self.error.clone();
-        snapshot.problems.extend(error.map(|error| Problem::general(Reason::UnreadableDirectory { error })));
+        snapshot
+            .problems
+            .extend(error.map(|error| Problem::general(ReadReason::UnreadableDirectory { error })));
         self.publish.send_replace(Some(snapshot));
     }
 }

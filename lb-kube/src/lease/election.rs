@@ -2,10 +2,11 @@
 //!
 //! The driver passes in responses, with the times at which the request was sent and the response received.
 //!
-//! Safety: the holder leads until [`LeaseTimings::renew_deadline`] after it *sent* its last successful renewal, and
-//! another candidate acquires the Lease no sooner than [`LeaseTimings::lease_duration`] after it *received* the version
-//! that this renewal wrote. Receiving is later than sending, so the difference of the two durations is a margin for
-//! writes in flight and clocks of different speed. Lost responses, delayed requests and stopped processes only widen it.
+//! Safety: the holder leads until [`LeaseTimings::renew_deadline`] after it *sent* its last successful
+//! renewal, and another candidate acquires the Lease no sooner than [`LeaseTimings::lease_duration`] after it
+//! *received* the version that this renewal wrote. Receiving is later than sending, so the difference of the
+//! two durations is a margin for writes in flight and clocks of different speed. Lost responses, delayed
+//! requests and stopped processes only widen it.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 pub struct LeaseTimings {
     /// A Lease that has not been renewed for this long has expired.
     pub lease_duration: Duration,
-    /// The holder stops leading this long after it sent its last successful renewal. `lease_duration` is longer by more
-    /// than a write of the holder may be in flight.
+    /// The holder stops leading this long after it sent its last successful renewal. `lease_duration` is
+    /// longer by more than a write of the holder may be in flight.
     pub renew_deadline: Duration,
     /// Interval of renewals, and of a candidate's reads.
     pub retry_period: Duration,
@@ -35,25 +36,26 @@ impl LeaseTimings {
 
 /// The content of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeaseRecord {
+pub(super) struct LeaseRecord {
     /// Identity of the holder; `None` if the Lease was released.
-    pub holder: Option<String>,
+    pub(super) holder: Option<String>,
     /// Resource version.
-    pub version: String,
+    pub(super) version: String,
     /// Number of times that the holder has changed.
-    pub transitions: i32,
+    pub(super) transitions: i32,
     /// The duration that the holder has set.
-    pub duration: Option<Duration>,
+    pub(super) duration: Option<Duration>,
 }
 
 /// The next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElectionStep {
+pub(super) enum ElectionStep {
     /// No request before this time.
     WaitUntil(Duration),
     /// Read the Lease.
     Read,
-    /// Write the Lease with this candidate as the holder over the version read last; create it if there was none.
+    /// Write the Lease with this candidate as the holder over the version read last; create it if there was
+    /// none.
     AcquireOrRenew {
         /// Number of times that the holder has changed, including this one.
         transitions: i32,
@@ -62,7 +64,7 @@ pub enum ElectionStep {
 
 /// The election, as one candidate sees it. Times are relative to any fixed instant.
 #[derive(Clone, Debug)]
-pub struct Election {
+pub(super) struct Election {
     identity: String,
     timings: LeaseTimings,
     /// The Lease as last read or written.
@@ -81,7 +83,7 @@ pub struct Election {
 
 impl Election {
     /// Creates a candidate that has not read the Lease yet.
-    pub fn new(identity: String, timings: LeaseTimings) -> Self {
+    pub(super) fn new(identity: String, timings: LeaseTimings) -> Self {
         Self {
             identity,
             timings,
@@ -95,7 +97,7 @@ impl Election {
     }
 
     /// Returns the next request.
-    pub fn step(&self, now: Duration) -> ElectionStep {
+    pub(super) fn step(&self, now: Duration) -> ElectionStep {
         if now < self.next {
             return ElectionStep::WaitUntil(self.next);
         }
@@ -112,9 +114,9 @@ impl Election {
         }
     }
 
-    /// Handles that the Lease was read; `None` if it does not exist. `now` is when the response was received: the version
-    /// may be that recent.
-    pub fn handle_read(&mut self, record: Option<LeaseRecord>, now: Duration) {
+    /// Handles that the Lease was read; `None` if it does not exist. `now` is when the response was received:
+    /// the version may be that recent.
+    pub(super) fn handle_read(&mut self, record: Option<LeaseRecord>, now: Duration) {
         if record != self.record {
             self.observed_at = now;
         }
@@ -133,7 +135,7 @@ impl Election {
     }
 
     /// Handles that the Lease was written; `sent` is a time before the request was sent.
-    pub fn handle_written(&mut self, record: LeaseRecord, sent: Duration) {
+    pub(super) fn handle_written(&mut self, record: LeaseRecord, sent: Duration) {
         self.record = Some(record);
         self.has_existed = true;
         self.observed_at = sent;
@@ -143,24 +145,26 @@ impl Election {
     }
 
     /// Handles that a write was rejected because the Lease had changed.
-    pub fn handle_conflict(&mut self) {
+    pub(super) fn handle_conflict(&mut self) {
         self.is_fresh = false;
     }
 
-    /// Handles a failed request, or one without a response: a write may have been executed, or may be executed later.
-    pub fn handle_failure(&mut self, now: Duration) {
+    /// Handles a failed request, or one without a response: a write may have been executed, or may be
+    /// executed later.
+    pub(super) fn handle_failure(&mut self, now: Duration) {
         self.is_fresh = false;
         self.next = now + self.timings.failure_retry_period;
     }
 
-    /// Stops leading for good. Returns the version to release, if this candidate knows that it holds the Lease.
-    pub fn step_down(&mut self) -> Option<&LeaseRecord> {
+    /// Stops leading for good. Returns the version to release, if this candidate knows that it holds the
+    /// Lease.
+    pub(super) fn step_down(&mut self) -> Option<&LeaseRecord> {
         self.renewed_at = None;
         self.record.as_ref().filter(|_| self.is_fresh && self.is_mine())
     }
 
     /// Returns when this candidate's leadership ends; `None` if it does not lead.
-    pub fn leads_until(&self) -> Option<Duration> {
+    pub(super) fn leads_until(&self) -> Option<Duration> {
         self.renewed_at.map(|sent| sent + self.timings.renew_deadline)
     }
 

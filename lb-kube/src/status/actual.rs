@@ -17,8 +17,8 @@ use crate::client::error_log::ErrorLog;
 use crate::client::stats;
 use crate::watch::{TIMEOUT_SECONDS, WatchBackoff, is_undefined};
 
-/// Delay before a kind that is not defined is watched again: first if it has never been defined, then if it has. A
-/// server that has just started does not know all kinds yet.
+/// Delay before a kind that is not defined is watched again: first if it has never been defined, then if it
+/// has. A server that has just started does not know all kinds yet.
 const UNDEFINED_RETRY: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(2)];
 
 /// The status objects on the server, by kind.

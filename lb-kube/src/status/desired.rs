@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::kind::StatusKind;
 use super::name;
+use crate::event_reason::{CONFIG_VALID, Condition, INVALID, POOLS_VALID, VALID};
 
 /// All desired status objects, by kind and name; any other is deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,7 +64,8 @@ impl DesiredStatus {
         self.objects.insert((StatusKind::ServiceBgp, name), DesiredObject { labels, status });
     }
 
-    /// Adds the status of the configuration: the errors in address pools, and in all other kinds, a sentence each.
+    /// Adds the status of the configuration: the errors in address pools, and in all other kinds, a sentence
+    /// each.
     pub fn set_configuration(&mut self, component: StatusComponent<'_>, pools: &[String], others: &[String]) {
         let (name, component_type) = match component {
             StatusComponent::Agent(node) => (format!("speaker-{}", name::part(node)), "speaker"),
@@ -76,7 +78,7 @@ impl DesiredStatus {
         let status = json!({
             "result": if pools.is_empty() && others.is_empty() { "Valid" } else { "Invalid" },
             "errorSummary": summary(pools.iter().chain(others)),
-            "conditions": [condition("configReconcilerValid", others), condition("poolReconcilerValid", pools)],
+            "conditions": [condition(CONFIG_VALID, others), condition(POOLS_VALID, pools)],
         });
         self.objects.insert((StatusKind::Configuration, name), DesiredObject { labels, status });
     }
@@ -106,7 +108,8 @@ impl DesiredStatus {
     }
 }
 
-/// Formats an address as frr-k8s does: an IPv6 address in full, with dashes, because a label may not contain colons.
+/// Formats an address as frr-k8s does: an IPv6 address in full, with dashes, because a label may not contain
+/// colons.
 fn format_address(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
@@ -114,9 +117,8 @@ fn format_address(address: IpAddr) -> String {
     }
 }
 
-fn condition(name: &str, errors: &[String]) -> Value {
-    let (status, reason) =
-        if errors.is_empty() { ("True", "Reconciled") } else { ("False", "ConfigurationError") };
+fn condition(Condition { name, .. }: Condition, errors: &[String]) -> Value {
+    let (status, reason) = if errors.is_empty() { ("True", VALID) } else { ("False", INVALID) };
     json!({"type": name, "status": status, "reason": reason, "message": summary(errors.iter())})
 }
 

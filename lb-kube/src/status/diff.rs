@@ -38,7 +38,8 @@ pub(super) enum StatusOperation<'a> {
     Delete,
 }
 
-/// Returns the operations that lead to the desired state, in order. Kinds that have not been listed are left alone.
+/// Returns the operations that lead to the desired state, in order. Kinds that have not been listed are left
+/// alone.
 pub(super) fn operations<'a>(
     desired: &'a DesiredStatus,
     actual: &BTreeMap<StatusKind, Listing>,
@@ -80,7 +81,8 @@ fn has_metadata(
         && owner.is_none_or(|owner| actual.owners.iter().any(|uid| uid == owner))
 }
 
-/// Returns whether a value contains all that is desired, whatever else it contains. A desired empty field may be missing.
+/// Returns whether a value contains all that is desired, whatever else it contains. A desired empty field may
+/// be missing.
 fn contains(actual: &Value, desired: &Value) -> bool {
     match (actual, desired) {
         (Value::Object(actual), Value::Object(desired)) => desired
@@ -98,7 +100,8 @@ fn is_empty(value: &Value) -> bool {
     matches!(value, Value::Null) || *value == "" || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Adds `lastTransitionTime` to the conditions of a status: the previous time if the condition's status has not changed.
+/// Adds `lastTransitionTime` to the conditions of a status: the previous time if the condition's status has
+/// not changed.
 pub(super) fn with_transition_times(mut status: Value, before: Option<&Value>, now: &str) -> Value {
     let since = |condition: &Map<String, Value>| {
         let previous = before?.get("conditions")?.as_array()?;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::actual::ActualStatus;
-use super::announce_events::AnnounceEvents;
+use super::advertisement_events::AdvertisementEvents;
 use super::desired::{DesiredObject, DesiredStatus};
 use super::diff::{Listing, StatusOperation, operations, with_transition_times};
 use super::kind::StatusKind;
@@ -72,7 +72,7 @@ struct WriterState {
     owner: Owner,
     bucket: TokenBucket,
     backoff: ObjectBackoff<(StatusKind, String)>,
-    events: Option<AnnounceEvents>,
+    events: Option<AdvertisementEvents>,
     log: ErrorLog,
 }
 
@@ -84,7 +84,7 @@ impl StatusWriter {
         let watches = selectors.iter().map(|(kind, selector)| actual.watch(*kind, self.api(*kind), selector));
         let (events, emit) = match &self.scope {
             StatusScope::Node(node) => {
-                let (events, emit) = AnnounceEvents::new(self.client.clone(), node.clone());
+                let (events, emit) = AdvertisementEvents::new(self.client.clone(), node.clone());
                 (Some(events), Either::Left(emit))
             }
             StatusScope::Controller => (None, Either::Right(pending())),
@@ -100,7 +100,7 @@ impl StatusWriter {
         &self,
         actual: &ActualStatus,
         mut desired: watch::Receiver<Option<Arc<DesiredStatus>>>,
-        events: Option<AnnounceEvents>,
+        events: Option<AdvertisementEvents>,
     ) {
         let mut state = WriterState {
             start: Instant::now(),
@@ -299,8 +299,8 @@ impl StatusWriter {
         json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata})
     }
 
-    /// Returns the metadata of a write: the name, without which a server does not create the object; for a controller
-    /// also the version to replace, because another may lead when the write arrives.
+    /// Returns the metadata of a write: the name, without which a server does not create the object; for a
+    /// controller also the version to replace, because another may lead when the write arrives.
     fn metadata(&self, kind: StatusKind, name: &str, actual: &ActualStatus) -> Value {
         let mut metadata = json!({"name": name, "namespace": self.namespace});
         if self.scope == StatusScope::Controller

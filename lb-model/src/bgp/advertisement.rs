@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use crate::name::PoolName;
 use crate::node::Node;
@@ -28,7 +28,7 @@ pub struct BgpAdvertisement {
     /// LOCAL_PREF; `None`: the BGP implementation's default.
     pub local_pref: Option<u32>,
     /// Communities.
-    pub communities: BTreeSet<Community>,
+    pub communities: BTreeSet<StandardCommunity>,
     /// Large communities.
     pub large_communities: BTreeSet<LargeCommunity>,
     pools: BTreeSet<String>,
@@ -47,28 +47,28 @@ impl BgpAdvertisement {
         (&self.namespace, &self.name)
     }
 
-    /// Whether it announces a pool: by name or by label, or any pool if it has neither.
+    /// Returns whether it announces a pool: by name or by label, or any pool if it has neither.
     pub fn selects_pool(&self, name: &PoolName, pool: &Pool) -> bool {
         let all = self.pools.is_empty() && self.pool_selectors.is_empty();
         all || self.pools.contains(&name.name) || any(&self.pool_selectors, &pool.labels)
     }
 
-    /// Whether it selects a node to advertise.
+    /// Returns whether it selects a node to advertise.
     pub fn selects_node(&self, node: &Node) -> bool {
         self.node_selectors.is_empty() || any(&self.node_selectors, &node.labels)
     }
 
-    /// Whether it selects a Service with these labels.
+    /// Returns whether it selects a Service with these labels.
     pub fn selects_service(&self, labels: &Labels) -> bool {
         self.service_selectors.is_empty() || any(&self.service_selectors, labels)
     }
 
-    /// Whether it selects a peer.
+    /// Returns whether it selects a peer.
     pub fn selects_peer(&self, name: &str) -> bool {
         self.peers.is_empty() || self.peers.contains(name)
     }
 
-    /// Whether it has Service selectors.
+    /// Returns whether it has Service selectors.
     pub fn chooses_services(&self) -> bool {
         !self.service_selectors.is_empty()
     }
@@ -79,7 +79,7 @@ impl BgpAdvertisement {
         IpNet::new(address, length).map_or_else(|_| IpNet::from(address), |net| net.trunc())
     }
 
-    /// Whether both advertise a prefix of this family to one peer with different local preferences.
+    /// Returns whether both advertise a prefix of this family to one peer with different local preferences.
     pub fn contradicts(&self, other: &Self, is_ipv4: bool) -> bool {
         let length = |it: &Self| if is_ipv4 { it.aggregation_v4 } else { it.aggregation_v6 };
         let share_peers =

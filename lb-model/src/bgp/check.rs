@@ -10,7 +10,7 @@ use crate::lists;
 /// Objects of a kind by name, where other kinds refer to them by the name alone.
 pub(in crate::bgp) type Names<'a> = BTreeMap<&'a str, &'a Sourced<Object>>;
 
-/// Whether no earlier object has the name of this one.
+/// Returns whether no earlier object has the name of this one.
 pub(in crate::bgp) fn takes_name<'a>(
     object: &'a Sourced<Object>,
     names: &mut Names<'a>,
@@ -45,18 +45,18 @@ impl<'a> ObjectCheck<'a> {
         Some(former)
     }
 
-    pub(in crate::bgp) fn refuse(&mut self, field: impl Into<String>, reason: Reason) {
+    pub(in crate::bgp) fn refuse(&mut self, field: impl Into<String>, reason: impl Into<Reason>) {
         self.sound = false;
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
     /// Reports something without effect; the object stays valid.
-    pub(in crate::bgp) fn warn(&mut self, field: impl Into<String>, reason: Reason) {
+    pub(in crate::bgp) fn warn(&mut self, field: impl Into<String>, reason: impl Into<Reason>) {
         self.problems.push(Problem::at(self.object, field, reason));
     }
 
     /// Unwraps a value, or reports why it is invalid.
-    pub(in crate::bgp) fn value<T>(&mut self, field: &str, value: Result<T, Reason>) -> Option<T> {
+    pub(in crate::bgp) fn value<T>(&mut self, field: &str, value: Result<T, impl Into<Reason>>) -> Option<T> {
         value.map_err(|reason| self.refuse(field, reason)).ok()
     }
 

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use super::check::ObjectCheck;
 use lb_api::objects::{Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{BgpReason, Problem, Reason};
 
 /// A plain or a large community.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::bgp) enum AnyCommunity {
-    Plain(Community),
+    Plain(StandardCommunity),
     Large(LargeCommunity),
 }
 
@@ -43,8 +43,8 @@ pub(in crate::bgp) fn aliases<'a>(
 }
 
 /// Parses `65000:100` or `large:65000:100:1`.
-pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
-    let wrong = || Reason::NotACommunity { written: written.to_owned() };
+pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, BgpReason> {
+    let wrong = || BgpReason::NotACommunity { written: written.to_owned() };
     let parts: Vec<&str> = written.split(':').collect();
     match parts.as_slice() {
         ["large", a, b, c] => {
@@ -53,7 +53,7 @@ pub(in crate::bgp) fn parse(written: &str) -> Result<AnyCommunity, Reason> {
         }
         [high, low] => {
             let part = |text: &str| number::<u16>(text).ok_or_else(wrong);
-            Ok(AnyCommunity::Plain(Community::new(part(high)?, part(low)?)))
+            Ok(AnyCommunity::Plain(StandardCommunity::new(part(high)?, part(low)?)))
         }
         _ => Err(wrong()),
     }
@@ -77,7 +77,7 @@ const WELL_KNOWN: [(&str, &str); 7] = [
 ];
 
 /// Resolves a community or an alias.
-pub(in crate::bgp) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, Reason> {
+pub(in crate::bgp) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCommunity, BgpReason> {
     if written.contains(':') {
         return parse(written);
     }
@@ -86,8 +86,8 @@ pub(in crate::bgp) fn resolve(written: &str, aliases: &Aliases) -> Result<AnyCom
     }
     let written = written.to_owned();
     Err(match WELL_KNOWN.iter().find(|(name, _)| *name == written) {
-        Some((_, value)) => Reason::WellKnownCommunity { written, value },
-        None => Reason::UnknownCommunity { written },
+        Some((_, value)) => BgpReason::WellKnownCommunity { written, value },
+        None => BgpReason::UnknownCommunity { written },
     })
 }
 
@@ -102,7 +102,10 @@ mod tests {
             assert!(refused.contains(name) && refused.contains(value), "{refused}");
             assert!(parse(value).is_ok(), "{value}");
         }
-        assert_eq!(resolve("vpn", &Aliases::new()), Err(Reason::UnknownCommunity { written: "vpn".into() }));
+        assert_eq!(
+            resolve("vpn", &Aliases::new()),
+            Err(BgpReason::UnknownCommunity { written: "vpn".into() })
+        );
     }
 
     #[test]
@@ -113,7 +116,7 @@ mod tests {
         for written in
             ["+64600:7", "64600:-7", "64600: 7", "64600:", "65536:1", "large:+1:2:3", "1:2:3", "Large:1:2:3"]
         {
-            assert_eq!(parse(written), Err(Reason::NotACommunity { written: written.into() }));
+            assert_eq!(parse(written), Err(BgpReason::NotACommunity { written: written.into() }));
         }
     }
 

@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::precedence::Precedence;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, LabelSelector, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{BgpReason, Problem, Reason};
 use password::Secrets;
 
 /// The BGP port.
@@ -88,13 +88,14 @@ pub enum PeerEndpoint {
 }
 
 impl Peer {
-    /// Whether a node has a session with it.
+    /// Returns whether a node has a session with it.
     pub fn selects_node(&self, node: &Node) -> bool {
         let selectors = &self.node_selectors;
         selectors.is_empty() || selectors.iter().any(|selector| selector.matches(&node.labels))
     }
 
-    /// Whether it has an address of this node: a router that runs on a node is a peer of all other nodes.
+    /// Returns whether it has an address of this node: a router that runs on a node is a peer of all other
+    /// nodes.
     pub fn is_at(&self, node: &Node) -> bool {
         matches!(&self.endpoint, PeerEndpoint::Address(address) if node.addresses().contains(address))
     }
@@ -104,7 +105,7 @@ impl Peer {
         (&self.endpoint, self.vrf.as_deref())
     }
 
-    /// Whether routes of this family are advertised to it.
+    /// Returns whether routes of this family are advertised to it.
     pub fn takes(&self, is_ipv4: bool) -> bool {
         match &self.endpoint {
             PeerEndpoint::Interface(_) => true,
@@ -223,7 +224,7 @@ impl PeerReader<'_> {
             (Some(number), None) => {
                 let number = check.value("spec.peerASN", asn(number))?;
                 if self.spec.ebgp_multi_hop && Some(number) == my_asn {
-                    check.refuse("spec.ebgpMultiHop", Reason::MultihopInternal);
+                    check.refuse("spec.ebgpMultiHop", BgpReason::MultihopInternal);
                 }
                 Some(RemoteAs::Exactly(number))
             }
@@ -274,7 +275,7 @@ impl PeerReader<'_> {
         let source = check.value("spec.sourceAddress", machine(written))?;
         let router = self.spec.peer_address.as_deref().and_then(|router| router.parse::<IpAddr>().ok());
         if router.is_some_and(|router| router.is_ipv4() != source.is_ipv4()) {
-            check.refuse("spec.sourceAddress", Reason::SourceFamily { written: written.to_owned() });
+            check.refuse("spec.sourceAddress", BgpReason::SourceFamily { written: written.to_owned() });
         }
         Some(source)
     }
@@ -354,7 +355,7 @@ fn machine(written: &str) -> Result<IpAddr, Reason> {
 fn router(written: &str) -> Result<IpAddr, Reason> {
     match machine(written) {
         Err(Reason::SpecialAddress { address, what: LINK_LOCAL }) => {
-            Err(Reason::LinkLocalWithoutInterface { address })
+            Err(BgpReason::LinkLocalWithoutInterface { address }.into())
         }
         machine => machine,
     }

@@ -35,8 +35,8 @@ impl ServiceAllocation {
         }
     }
 
-    /// Whether a Service may get addresses of the pool that it asks for, by address or by the pool's name.
-    /// Selectors never match an unknown namespace.
+    /// Returns whether a Service may get addresses of the pool that it asks for, by address or by the pool's
+    /// name. Selectors never match an unknown namespace.
     ///
     /// As in MetalLB, namespace selectors that match no namespace restrict nothing here: Services that ask
     /// for the pool by name get its addresses, and others do not ([`Self::prefers`]).
@@ -46,7 +46,7 @@ impl ServiceAllocation {
         (!restricts || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)
     }
 
-    /// Whether a Service gets addresses of the pool without asking for it.
+    /// Returns whether a Service gets addresses of the pool without asking for it.
     pub fn prefers(&self, namespace: &str, namespaces: &Namespaces, labels: &Labels) -> bool {
         let any_namespace = self.namespaces.is_empty() && self.namespace_selectors.is_empty();
         (any_namespace || self.has_namespace(namespace, namespaces)) && self.selects_service(labels)

@@ -16,7 +16,7 @@ const ANNOTATIONS: [&str; 2] = ["metallb.io/loadBalancerIPs", "metallb.universe.
 type Written<'a> = (String, &'a str);
 
 impl<'a> Candidate<'a> {
-    /// Whether it asks for addresses and holds none.
+    /// Returns whether it asks for addresses and holds none.
     pub(super) fn only_asks(&self) -> bool {
         held(self.written).is_empty()
     }

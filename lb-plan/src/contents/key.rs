@@ -30,7 +30,7 @@ impl VipKey {
         Self { address, port: 0, protocol: 0 }
     }
 
-    /// Whether it is the key of an address itself.
+    /// Returns whether it is the key of an address itself.
     pub fn is_address(&self) -> bool {
         self.port == 0 && self.protocol == 0
     }

@@ -21,7 +21,7 @@ impl Slots {
         is_within
     }
 
-    /// Whether they share memory.
+    /// Returns whether they share memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -13,7 +13,7 @@ use super::nodes::NodeTable;
 use super::settings::{Facts, Uplink};
 use crate::contents::Contents;
 use crate::ring::{mix, seed};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem, Reason};
 use lb_model::{L2Advertisement, Model, NodeName, PoolName};
 
 /// Labels of an object.
@@ -73,10 +73,10 @@ pub(super) fn announce(
         if room.insert(address, Announcer::on(best.index, uplinks)) {
             announcers.insert(key.address, best.name.clone());
         } else {
-            problems.push(Problem::general(Reason::MapFull { map: name::ARP, capacity: capacity::ARP }));
+            problems.push(Problem::general(PlanReason::MapFull { map: name::ARP, capacity: capacity::ARP }));
         }
     }
-    let problem = |pool: &PoolName| Problem::about(pool.reference(), Reason::NoSuchUplink);
+    let problem = |pool: &PoolName| Problem::about(pool.reference(), PlanReason::NoSuchUplink);
     problems.extend(without_uplink.into_iter().map(problem));
     announcers
 }
@@ -162,7 +162,7 @@ impl<'a, 'r> Election<'a, 'r> {
         candidates
     }
 
-    /// Whether this machine may answer on an uplink: an advertisement that selects this node lists no
+    /// Returns whether this machine may answer on an uplink: an advertisement that selects this node lists no
     /// interfaces, or lists this one.
     fn may_use(&self, by: &By, uplink: &Uplink) -> bool {
         let own = self.model.nodes.get(self.table.own());

@@ -17,7 +17,7 @@ impl Clock {
         self.now
     }
 
-    /// Whether a period that began `since` is over.
+    /// Returns whether a period that began `since` is over.
     pub(super) fn is_over(&self, since: Duration, span: Duration) -> bool {
         since.saturating_add(span) <= self.now
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::nodes::NodeTable;
 use super::vips::{DesiredVips, RingId};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 
 pub(super) fn report(desired: &DesiredVips<'_>, table: &NodeTable<'_>, problems: &mut Vec<Problem>) {
     if table.are_all_excluded() {
         // This holds for every Service alike.
-        problems.push(Problem::general(Reason::AllNodesExcluded));
+        problems.push(Problem::general(PlanReason::AllNodesExcluded));
         return;
     }
     let is_excluded = |id: &RingId| {
@@ -20,6 +20,6 @@ pub(super) fn report(desired: &DesiredVips<'_>, table: &NodeTable<'_>, problems:
         return;
     }
     for service in desired.services_of(&rings) {
-        problems.push(Problem::about(service.reference(), Reason::EndpointsExcluded));
+        problems.push(Problem::about(service.reference(), PlanReason::EndpointsExcluded));
     }
 }

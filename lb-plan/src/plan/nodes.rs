@@ -20,7 +20,7 @@ use super::bounded_map::BoundedMap;
 use super::settings::{Facts, Settings};
 use super::status::{NodePath, NodeState, Share};
 use crate::contents::{Contents, address_key, mac_key};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Exclusion, Model, Node, NodeName, Tier, exclusion};
 use next_hop::Resolved;
 
@@ -50,7 +50,7 @@ impl<'a> NodeTable<'a> {
     ) -> Option<Self> {
         let own = &settings.node;
         if !model.nodes.contains_key(own) {
-            problems.push(Problem::general(Reason::OwnNodeUnknown { node: own.to_string() }));
+            problems.push(Problem::general(PlanReason::OwnNodeUnknown { node: own.to_string() }));
             return None;
         }
         let indices = numbering::number(&model.nodes, own, installed);
@@ -58,7 +58,7 @@ impl<'a> NodeTable<'a> {
         let mut by_name = BTreeMap::new();
         for (node_name, node) in &model.nodes {
             let Some(&index) = indices.get(node_name) else {
-                let reason = Reason::MapFull { map: name::NODES, capacity: capacity::NODES };
+                let reason = PlanReason::MapFull { map: name::NODES, capacity: capacity::NODES };
                 problems.push(Problem::about(node_name.reference(), reason));
                 continue;
             };
@@ -84,7 +84,7 @@ impl<'a> NodeTable<'a> {
         by_name.contains_key(own).then_some(Self { own, by_name })
     }
 
-    /// The index of a node.
+    /// Returns the index of a node.
     pub(super) fn index(&self, node: &NodeName) -> Option<NodeIndex> {
         self.by_name.get(node).map(|indexed| indexed.index)
     }
@@ -94,12 +94,12 @@ impl<'a> NodeTable<'a> {
         self.own
     }
 
-    /// Whether a node gets no new flows.
+    /// Returns whether a node gets no new flows.
     pub(super) fn is_draining(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_some_and(|indexed| indexed.draining)
     }
 
-    /// The rank of a ring member as a target of new flows.
+    /// Returns the rank of a ring member as a target of new flows.
     pub(super) fn tier(&self, member: &Share) -> Tier {
         let indexed = self.by_name.get(&member.node);
         Tier {
@@ -109,17 +109,17 @@ impl<'a> NodeTable<'a> {
         }
     }
 
-    /// Whether a node may announce.
+    /// Returns whether a node may announce.
     pub(super) fn may_announce(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_some_and(|indexed| indexed.excluded.is_none())
     }
 
-    /// Whether no node is a target.
+    /// Returns whether no node is a target.
     pub(super) fn are_all_excluded(&self) -> bool {
         self.by_name.values().all(|indexed| indexed.excluded.is_some())
     }
 
-    /// Whether a node takes no new flows now, or does not exist.
+    /// Returns whether a node takes no new flows now, or does not exist.
     pub(super) fn is_silent(&self, node: &NodeName) -> bool {
         self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
@@ -143,7 +143,7 @@ impl<'a> NodeTable<'a> {
             .collect()
     }
 
-    /// The nodes with their indices.
+    /// Returns the nodes with their indices.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&'a NodeName, &'a Node, NodeIndex)> {
         self.by_name.iter().map(|(name, indexed)| (*name, indexed.node, indexed.index))
     }
@@ -233,7 +233,7 @@ impl<'a> NodeTable<'a> {
             let mut keys = indexed.node.addresses().iter().map(|address| address_key(*address));
             if !keys.all(|key| room.insert(key, indexed.index)) {
                 let reason =
-                    Reason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
+                    PlanReason::MapFull { map: name::NODE_ADDRESSES, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }
@@ -249,7 +249,7 @@ impl<'a> NodeTable<'a> {
             if let Some(key) = mac.or(before)
                 && !room.insert(key, indexed.index)
             {
-                let reason = Reason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
+                let reason = PlanReason::MapFull { map: name::NODE_MACS, capacity: capacity::NODE_ADDRESSES };
                 problems.push(Problem::about(node_name.reference(), reason));
             }
         }

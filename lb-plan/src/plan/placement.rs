@@ -53,7 +53,7 @@ fn users(desired: &DesiredVips<'_>, versions: &RingVersions) -> BTreeMap<Region,
     users
 }
 
-/// The installed regions that a ring may stay in: within the array, and not overlapping.
+/// Returns the installed regions that a ring may stay in: within the array, and not overlapping.
 fn usable(regions: &BTreeSet<Region>, capacity: u32) -> BTreeSet<Region> {
     let mut usable = BTreeSet::new();
     let mut end_before = 0;

@@ -151,8 +151,8 @@ impl VersionBuilder<'_> {
         Outcome { version, came_to_lead: carried.came_to_lead }
     }
 
-    /// Whether UDP flows of a VIP may still live on other nodes. For TCP the flag would change nothing, and
-    /// cost a write for each VIP.
+    /// Returns whether UDP flows of a VIP may still live on other nodes. For TCP the flag would change
+    /// nothing, and cost a write for each VIP.
     fn is_young(
         &self,
         vip: &DesiredVip<'_>,

@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::settings::Facts;
 use super::vips::DesiredVips;
 use crate::contents::{Contents, VipKey};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::{ServiceName, SourceRange, SourceSet};
 
 /// How long to wait for removed entries before the entries that did not fit are tried again.
@@ -131,7 +131,7 @@ impl<'a> SourceCapacity<'a> {
             clock.await_end(clock.now(), RETRY);
         }
         for (service, lacking) in self.lacking {
-            let reason = Reason::SourcesFull { map: name::SOURCES, capacity: self.capacity, lacking };
+            let reason = PlanReason::SourcesFull { map: name::SOURCES, capacity: self.capacity, lacking };
             let object = service.map(ServiceName::reference);
             problems.push(Problem { object, ..Problem::general(reason) });
         }

@@ -9,7 +9,7 @@ use super::placement::Placement;
 use super::ring_versions::RingVersions;
 use super::vips::{DesiredVip, DesiredVips, Port};
 use crate::contents::{Contents, Slots};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::ServiceName;
 
 /// The inputs of the VIPs' entries.
@@ -102,7 +102,7 @@ impl VipEntries<'_> {
     fn no_space(&self, place: usize, port: &Port<'_>) -> Problem {
         let version = self.versions.of_vips.get(place).and_then(|version| self.versions.list.get(*version));
         let slots = version.map_or(0, |version| version.size);
-        let reason = Reason::NoRingSpace { map: name::RINGS, slots, capacity: self.ring_capacity };
+        let reason = PlanReason::NoRingSpace { map: name::RINGS, slots, capacity: self.ring_capacity };
         Problem::about(port.service.reference(), reason)
     }
 }
@@ -143,7 +143,7 @@ impl Numbers {
     ) -> Option<Vip> {
         let number = vip.installed.and_then(|vip| self.keep(vip.number)).or_else(|| self.lowest_free());
         if number.is_none() {
-            let reason = Reason::MapFull { map: name::VIP_STATS, capacity: capacity::VIP_STATS };
+            let reason = PlanReason::MapFull { map: name::VIP_STATS, capacity: capacity::VIP_STATS };
             let object = service.map(ServiceName::reference);
             problems.push(Problem { object, ..Problem::general(reason) });
         }

@@ -42,7 +42,7 @@ pub(super) struct Port<'a> {
 }
 
 impl<'a> DesiredVips<'a> {
-    /// All ports, ordered by key.
+    /// Returns all ports, ordered by key.
     pub(super) fn ports(&self) -> impl Iterator<Item = (VipKey, &Port<'a>)> {
         self.vips.iter().filter_map(|vip| Some((vip.key, vip.port.as_ref()?)))
     }

@@ -53,12 +53,12 @@ impl Preferences {
         Self { contenders, choices }
     }
 
-    /// The number of slots.
+    /// Returns the number of slots.
     pub fn slots(&self) -> usize {
         self.choices.len()
     }
 
-    /// The number of members that take part.
+    /// Returns the number of members that take part.
     pub fn members(&self) -> usize {
         self.contenders.len()
     }

@@ -10,7 +10,8 @@ pub fn seed(bytes: &[u8]) -> u64 {
     mix(fnv1a(bytes.iter().copied()))
 }
 
-/// The finalizer of splitmix64: a bijection in which every bit of the result depends on every bit of `word`.
+/// Mixes by the finalizer of splitmix64: a bijection in which every bit of the result depends on every bit of
+/// `word`.
 pub fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -51,7 +52,7 @@ impl Score {
         weight != self.weight || draw >= self.draw
     }
 
-    /// Whether this score is strictly greater: equal weights compare by the draws, others by cross
+    /// Returns whether this score is strictly greater: equal weights compare by the draws, others by cross
     /// multiplication; the draws decide again where the logarithms are equal.
     pub(super) fn beats(self, other: Self) -> bool {
         if other.weight == Self::LEAST.weight {

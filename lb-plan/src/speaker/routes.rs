@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use lb_bgp::value::{Attributes, Community};
+use lb_bgp::value::{Attributes, StandardCommunity};
 
 use super::context::{AdvertisedAddress, SpeakerContext};
 use super::withheld::WithheldReason;
@@ -69,6 +69,6 @@ fn table<'a>(
 }
 
 fn attributes(speaker: &SpeakerContext<'_>) -> Attributes {
-    let leaving = speaker.settings.draining.then_some(Community::GRACEFUL_SHUTDOWN);
+    let leaving = speaker.settings.draining.then_some(StandardCommunity::GRACEFUL_SHUTDOWN);
     Attributes { communities: leaving.into_iter().collect(), ..Attributes::default() }
 }

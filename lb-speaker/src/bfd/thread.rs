@@ -174,10 +174,10 @@ impl BfdThread {
         let mut removed = Vec::new();
         for (discriminator, session_io) in &mut self.sessions {
             match targets.remove(&session_io.name) {
-                Some(wanted) if session_io.has_same_path(&wanted) => session_io.set(wanted, now),
+                Some(desired) if session_io.has_same_path(&desired) => session_io.set(desired, now),
                 other => {
                     removed.push(*discriminator);
-                    targets.extend(other.map(|wanted| (session_io.name.clone(), wanted)));
+                    targets.extend(other.map(|desired| (session_io.name.clone(), desired)));
                 }
             }
         }
@@ -188,9 +188,9 @@ impl BfdThread {
             self.start_session(name, target, now);
         }
         self.addresses_due = Duration::ZERO;
-        let wanted: BTreeSet<RxKey> =
+        let desired: BTreeSet<RxKey> =
             self.sessions.values().map(|session_io| RxKey::of(&session_io.target)).collect();
-        self.rx_sockets.retain(|key, _| wanted.contains(key));
+        self.rx_sockets.retain(|key, _| desired.contains(key));
         // The BGP session may be newer than the BFD session.
         for session_io in
             self.sessions.values().filter(|session_io| session_io.session.state() == BfdState::Up)
@@ -265,7 +265,7 @@ impl BfdThread {
                     Ok(Some(datagram)) => datagram,
                     Ok(None) => break,
                     Err(error) => {
-                        tracing::debug!(%error, "cannot receive BFD");
+                        tracing::debug!(%error, "cannot receive BFD packets");
                         break;
                     }
                 };

@@ -1,6 +1,6 @@
-//! What requests would have to be allowed to do, where somebody looks.
+//! The permissions that requests need, recorded for tests of RBAC rules.
 
-use super::request::Target;
+use super::request::RequestTarget;
 
 /// A permission, as roles grant it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,19 +9,19 @@ pub struct Access {
     pub verb: &'static str,
     /// Group of the kind.
     pub group: String,
-    /// Plural of the kind, and behind a slash the subresource.
+    /// Plural of the kind, followed by a slash and the subresource, if any.
     pub resource: String,
-    /// Namespace; `None` for all of them, or for a kind that has none.
+    /// Namespace; `None` for all namespaces, or a cluster-scoped kind.
     pub namespace: Option<String>,
-    /// Name of the object; `None` where the request names none.
+    /// Name of the object; `None` if the request has none.
     pub name: Option<String>,
 }
 
 impl Access {
-    /// What a request takes. To apply an object that is not there also takes `create`.
+    /// Returns the permissions for a request. Applying an object that does not exist also needs `create`.
     pub(super) fn of(
         verb: &'static str,
-        target: &Target,
+        target: &RequestTarget,
         is_apply_of_new: bool,
     ) -> impl Iterator<Item = Self> {
         let resource = match &target.subresource {

@@ -1,26 +1,26 @@
-//! Webhooks that are asked before something is written. Those that would change objects are not known here.
+//! Validating admission webhooks. Mutating webhooks are not implemented.
 
-mod ask;
+mod webhook_call;
 
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::error;
-use super::kinds::{Kind, Version};
+use super::kinds::{ApiKind, KindVersion};
 use super::objects::{name, text, uid};
-use super::refusal::Refusal;
 use super::selectors::selects;
-use super::store::{Inner, key};
+use super::status_error::StatusError;
+use super::store::{StoreState, key};
 
-/// What is about to happen.
+/// The operation under review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum AdmissionOperation {
     Create,
     Update,
     Delete,
 }
 
-impl Operation {
+impl AdmissionOperation {
     fn name(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -38,27 +38,27 @@ impl Operation {
     }
 }
 
-/// A webhook that has to be asked.
-struct Due {
+/// A webhook whose rules match the request.
+struct MatchingWebhook {
     webhook: Value,
-    /// The version in which it wants to see objects.
-    version: Version,
+    /// The version in which it receives objects.
+    version: KindVersion,
 }
 
-/// Asks all webhooks that a write is of concern to.
+/// Calls all webhooks that match a write.
 pub(super) async fn ask(
     call: &Call,
-    operation: Operation,
+    operation: AdmissionOperation,
     object: Option<&Value>,
     old: Option<&Value>,
     is_dry: bool,
-) -> Result<(), Refusal> {
+) -> Result<(), StatusError> {
     let due = due(&call.store.lock(), call, operation, object, old);
-    for Due { webhook, version } in due {
+    for MatchingWebhook { webhook, version } in due {
         let name = text(&webhook, "/name").to_owned();
         let id = uid();
         let review = review(call, operation, (object, old), &version, &id, is_dry);
-        let answer = ask::ask(call, &webhook, &review).await.and_then(|answer| judge(&answer, &id));
+        let answer = webhook_call::call(call, &webhook, &review).await.and_then(|answer| judge(&answer, &id));
         match answer {
             Ok(response) => {
                 call.warn(warnings(&response));
@@ -76,12 +76,12 @@ pub(super) async fn ask(
 }
 
 fn due(
-    inner: &Inner,
+    inner: &StoreState,
     call: &Call,
-    operation: Operation,
+    operation: AdmissionOperation,
     object: Option<&Value>,
     old: Option<&Value>,
-) -> Vec<Due> {
+) -> Vec<MatchingWebhook> {
     let kind = &*call.kind;
     if kind.group == "admissionregistration.k8s.io" {
         return Vec::new();
@@ -99,13 +99,13 @@ fn due(
     });
     let due = selected.filter_map(|webhook| {
         let version = version_for(&webhook, kind, call, operation)?;
-        Some(Due { webhook, version })
+        Some(MatchingWebhook { webhook, version })
     });
     due.collect()
 }
 
-/// Labels of the namespace that something is in, or is.
-fn namespace_labels(inner: &Inner, call: &Call, object: Option<&Value>) -> Option<Value> {
+/// Returns the labels of an object's namespace, or of the object if it is a namespace.
+fn namespace_labels(inner: &StoreState, call: &Call, object: Option<&Value>) -> Option<Value> {
     if call.kind.kind == "Namespace" {
         return object.map(|object| object["metadata"]["labels"].clone());
     }
@@ -115,10 +115,15 @@ fn namespace_labels(inner: &Inner, call: &Call, object: Option<&Value>) -> Optio
     Some(found["metadata"]["labels"].clone())
 }
 
-/// The version that a rule names: that of the request, or another one that it stands for.
-fn version_for(webhook: &Value, kind: &Kind, call: &Call, operation: Operation) -> Option<Version> {
+/// Returns the version that a rule matches: that of the request, or an equivalent one.
+fn version_for(
+    webhook: &Value,
+    kind: &ApiKind,
+    call: &Call,
+    operation: AdmissionOperation,
+) -> Option<KindVersion> {
     let rules = webhook.get("rules").and_then(Value::as_array)?;
-    let matches = |version: &Version| {
+    let matches = |version: &KindVersion| {
         rules.iter().any(|rule| {
             let has = |key: &str, wanted: &str| {
                 let list = rule.get(key).and_then(Value::as_array).into_iter().flatten();
@@ -155,9 +160,9 @@ fn version_for(webhook: &Value, kind: &Kind, call: &Call, operation: Operation) 
 
 fn review(
     call: &Call,
-    operation: Operation,
+    operation: AdmissionOperation,
     (object, old): (Option<&Value>, Option<&Value>),
-    version: &Version,
+    version: &KindVersion,
     id: &str,
     is_dry: bool,
 ) -> Value {
@@ -175,7 +180,8 @@ fn review(
         None => Value::Null,
     };
     let mut options = json!({"kind": operation.options(), "apiVersion": "meta.k8s.io/v1"});
-    if let Some(manager) = call.query.get("fieldManager").filter(|_| operation != Operation::Delete) {
+    if let Some(manager) = call.query.get("fieldManager").filter(|_| operation != AdmissionOperation::Delete)
+    {
         options["fieldManager"] = json!(manager);
     }
     if is_dry {
@@ -202,7 +208,7 @@ fn review(
     json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
 }
 
-/// What a webhook has said, if it makes sense.
+/// Validates a webhook's response.
 fn judge(answer: &Value, id: &str) -> Result<Value, String> {
     if answer.is_string() {
         return Err(format!(
@@ -232,14 +238,14 @@ fn warnings(response: &Value) -> Vec<String> {
     warnings.filter_map(|warning| warning.as_str().map(str::to_owned)).collect()
 }
 
-fn denied(webhook: &str, response: &Value) -> Refusal {
+fn denied(webhook: &str, response: &Value) -> StatusError {
     let status = &response["status"];
     let why = match text(status, "/message") {
         "" => "without explanation".to_owned(),
         message => format!(": {message}"),
     };
     let space = if why.starts_with(':') { "" } else { " " };
-    Refusal {
+    StatusError {
         code: status["code"]
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())

@@ -1,4 +1,4 @@
-//! How answers are written.
+//! Responses and their encoding.
 
 use std::io::Write;
 
@@ -10,61 +10,61 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::negotiate::{Notation, Wanted};
-use super::refusal::Refusal;
+use super::negotiate::{AcceptedMedia, BodyEncoding};
 use super::respond::accept;
+use super::status_error::StatusError;
 use super::yaml;
 
-/// From which length on an answer is compressed.
+/// The length from which a response is compressed.
 const LONG: usize = 128 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// An answer.
-pub(super) enum Answer {
+/// A response.
+pub(super) enum ApiResponse {
     Object(u16, Value),
-    /// Text of a status.
+    /// Status and text.
     Text(u16, String),
-    /// Nothing but a status.
+    /// Status without a body.
     Bare(u16),
-    /// JSON of a media type that says more, and what it varies by.
+    /// JSON of a parametrized media type, with its `Vary` header.
     Typed {
         content_type: &'static str,
         vary: Option<&'static str>,
         body: Value,
     },
-    /// What goes on.
+    /// A stream.
     Stream(Response),
 }
 
-impl Answer {
-    /// Nobody knows the path.
+impl ApiResponse {
+    /// Returns the response for an unknown path.
     pub(super) fn no_page() -> Self {
         Self::Text(404, "404 page not found\n".to_owned())
     }
 }
 
 pub(super) fn encode(
-    answer: Result<Answer, Refusal>,
+    answer: Result<ApiResponse, StatusError>,
     warnings: &[String],
     headers: &HeaderMap,
     method: &Method,
 ) -> Response {
-    let notation = Wanted::notation_of_errors(accept(headers));
+    let encoding = AcceptedMedia::encoding_of_errors(accept(headers));
     let mut response = match answer {
-        Ok(Answer::Object(status, object)) => written(status, &object, notation, headers),
-        Ok(Answer::Text(status, text)) => with_type(status, TEXT, text.into_bytes()),
-        Ok(Answer::Bare(status)) => {
+        Ok(ApiResponse::Object(status, object)) => written(status, &object, encoding, headers),
+        Ok(ApiResponse::Text(status, text)) => with_type(status, TEXT, text.into_bytes()),
+        Ok(ApiResponse::Bare(status)) => {
             let mut response = Response::default();
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
             response
         }
-        Ok(Answer::Typed { content_type, vary, body }) => {
+        Ok(ApiResponse::Typed { content_type, vary, body }) => {
             let mut response = with_type(200, content_type, body.to_string().into_bytes());
             set(&mut response, VARY, vary);
             response
         }
-        Ok(Answer::Stream(response)) => response,
-        Err(refusal) => refused(&refusal, notation, headers),
+        Ok(ApiResponse::Stream(response)) => response,
+        Err(error_status) => refused(&error_status, encoding, headers),
     };
     for warning in warnings {
         let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
@@ -78,15 +78,15 @@ pub(super) fn encode(
     response
 }
 
-fn refused(refusal: &Refusal, notation: Notation, headers: &HeaderMap) -> Response {
-    let mut status = refusal.status();
-    // Where a list can go on stands where lists have it.
-    if let Some(token) = refusal.details.as_ref().and_then(|details| details.get("continue")) {
+fn refused(error_status: &StatusError, encoding: BodyEncoding, headers: &HeaderMap) -> Response {
+    let mut status = error_status.status();
+    // The continue token goes to the metadata, as in lists.
+    if let Some(token) = error_status.details.as_ref().and_then(|details| details.get("continue")) {
         status["metadata"]["continue"] = token.clone();
         status.as_object_mut().map(|fields| fields.remove("details"));
     }
-    let mut response = written(refusal.code, &status, notation, headers);
-    let retry = refusal.details.as_ref().and_then(|details| details.get("retryAfterSeconds"));
+    let mut response = written(error_status.code, &status, encoding, headers);
+    let retry = error_status.details.as_ref().and_then(|details| details.get("retryAfterSeconds"));
     set(&mut response, RETRY_AFTER, retry.map(Value::to_string).as_deref());
     response
 }
@@ -97,10 +97,10 @@ fn set(response: &mut Response, name: axum::http::HeaderName, value: Option<&str
     }
 }
 
-fn written(status: u16, object: &Value, notation: Notation, headers: &HeaderMap) -> Response {
-    let (content_type, body) = match notation {
-        Notation::Json => ("application/json", object.to_string()),
-        Notation::Yaml => ("application/yaml", yaml::write(object)),
+fn written(status: u16, object: &Value, encoding: BodyEncoding, headers: &HeaderMap) -> Response {
+    let (content_type, body) = match encoding {
+        BodyEncoding::Json => ("application/json", object.to_string()),
+        BodyEncoding::Yaml => ("application/yaml", yaml::write(object)),
     };
     let takes_gzip = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let takes_gzip = takes_gzip.is_some_and(|encodings| encodings.split(',').any(|e| e.trim() == "gzip"));
@@ -115,7 +115,7 @@ fn written(status: u16, object: &Value, notation: Notation, headers: &HeaderMap)
             set(&mut response, VARY, Some("Accept-Encoding"));
             response
         }
-        // Memory takes all that is written to it.
+        // Writing to memory cannot fail.
         Err(_) => with_type(status, content_type, body.into_bytes()),
     }
 }

@@ -1,5 +1,5 @@
-//! What a cluster does by itself: namespaces get what they have, and go with what is in them; definitions are
-//! established; objects go with their owners.
+//! The controllers of a cluster: namespaces get their default objects, and are deleted with their contents;
+//! definitions are established; objects are deleted with their owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,33 +8,34 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use super::conversion::KindVersions;
 use super::definition;
-use super::merge::{self, Writer};
+use super::merge::{self, FieldWriter};
 use super::objects::{has_finalizers, is_deleted, now, text, uid, uid_of};
-use super::shape::OfKind;
-use super::store::{Inner, Key, Store};
+use super::store::{ObjectKey, ObjectStore, StoreState};
 
-/// How long after a change it is looked at.
+/// Delay after a change before it is processed.
 const DELAY: Duration = Duration::from_millis(30);
-/// How long a namespace that is to go keeps what is in it, and a definition waits until its kind is served.
+/// How long a terminating namespace keeps its contents, and how long a definition waits until it is
+/// established.
 const NAMESPACE_GOES_AFTER: Duration = Duration::from_millis(3500);
 const ESTABLISHED_AFTER: Duration = Duration::from_millis(200);
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 const DEFINITIONS: &str = "customresourcedefinitions";
 
-/// When something is to be looked at that is not ready yet.
-type Agenda = BTreeMap<Key, Instant>;
+/// When pending objects are due.
+type DueTimes = BTreeMap<ObjectKey, Instant>;
 
-/// Works until it is aborted.
-pub(super) async fn run(store: Arc<Store>) {
+/// Runs until it is aborted.
+pub(super) async fn run(store: Arc<ObjectStore>) {
     let mut versions = store.versions();
-    let mut agenda = Agenda::new();
+    let mut due = DueTimes::new();
     loop {
         versions.borrow_and_update();
         tokio::time::sleep(DELAY).await;
         store.faults().resumed().await;
-        catch_up(&store, &mut agenda);
-        let next = agenda.values().min().copied();
+        process_all(&store, &mut due);
+        let next = due.values().min().copied();
         tokio::select! {
             changed = versions.changed() => if changed.is_err() {
                 return;
@@ -44,24 +45,24 @@ pub(super) async fn run(store: Arc<Store>) {
     }
 }
 
-fn catch_up(store: &Store, agenda: &mut Agenda) {
+fn process_all(store: &ObjectStore, due: &mut DueTimes) {
     let mut inner = store.lock();
     let now = Instant::now();
-    inner.touched.extend(agenda.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()));
-    // What is done may have to be looked at as well.
-    while work(&mut inner, agenda) {}
-    agenda.retain(|key, _| inner.objects.contains_key(key));
-    store.tell(inner);
+    inner.touched.extend(due.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()));
+    // The changes may need processing themselves.
+    while process_touched(&mut inner, due) {}
+    due.retain(|key, _| inner.objects.contains_key(key));
+    store.notify(inner);
 }
 
-/// Whether something is ready that has to wait.
-fn is_ready(agenda: &mut Agenda, key: &Key, wait: Duration) -> bool {
+/// Returns whether the waiting time of an object is over.
+fn is_ready(due: &mut DueTimes, key: &ObjectKey, wait: Duration) -> bool {
     let now = Instant::now();
-    *agenda.entry(key.clone()).or_insert(now + wait) <= now
+    *due.entry(key.clone()).or_insert(now + wait) <= now
 }
 
-/// Looks at what has been touched; true if there was anything.
-fn work(inner: &mut Inner, agenda: &mut Agenda) -> bool {
+/// Processes touched objects; returns whether there were any.
+fn process_touched(inner: &mut StoreState, due: &mut DueTimes) -> bool {
     let touched = std::mem::take(&mut inner.touched);
     let mut namespaces = BTreeSet::new();
     let mut owners_changed = false;
@@ -78,18 +79,18 @@ fn work(inner: &mut Inner, agenda: &mut Agenda) -> bool {
             }
             _ => {}
         }
-        // Objects of a definition may be what it waits for.
+        // A terminating definition may wait for these objects.
         definitions_changed |=
-            object.is_none() && inner.kinds.of(&key.0, &key.1).is_some_and(|k| k.habits.is_custom);
+            object.is_none() && inner.kinds.of(&key.0, &key.1).is_some_and(|k| k.traits.is_custom);
         owners_changed |= object.is_none_or(|object| {
             object.pointer("/metadata/ownerReferences").is_some() || is_deleted(&object)
         });
     }
     if definitions_changed {
-        definitions(inner, agenda);
+        definitions(inner, due);
     }
     for name in namespaces {
-        namespace(inner, agenda, &name);
+        namespace(inner, due, &name);
     }
     if owners_changed {
         collect(inner);
@@ -97,12 +98,12 @@ fn work(inner: &mut Inner, agenda: &mut Agenda) -> bool {
     !touched.is_empty()
 }
 
-fn key(group: &str, plural: &str, namespace: &str, name: &str) -> Key {
+fn key(group: &str, plural: &str, namespace: &str, name: &str) -> ObjectKey {
     (group.to_owned(), plural.to_owned(), namespace.to_owned(), name.to_owned())
 }
 
-/// What is to go, goes as if somebody had deleted it.
-fn delete(inner: &mut Inner, key: &Key) {
+/// Deletes an object as a client would.
+fn delete(inner: &mut StoreState, key: &ObjectKey) {
     let Some(object) = inner.objects.get(key).cloned() else { return };
     if !has_finalizers(&object) {
         inner.remove(key);
@@ -117,8 +118,8 @@ fn delete(inner: &mut Inner, key: &Key) {
     }
 }
 
-/// Stores an object without one of its finalizers, or takes it away with the last.
-fn release(inner: &mut Inner, key: &Key, finalizer: &str) {
+/// Removes a finalizer of an object, and the object with the last.
+fn release(inner: &mut StoreState, key: &ObjectKey, finalizer: &str) {
     let Some(object) = inner.objects.get(key) else { return };
     let mut object = (**object).clone();
     if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
@@ -130,18 +131,18 @@ fn release(inner: &mut Inner, key: &Key, finalizer: &str) {
     if has_finalizers(&object) {
         inner.put(key, object);
     } else {
-        inner.vanish(key, object);
+        inner.remove_with_last(key, object);
     }
 }
 
-fn namespace(inner: &mut Inner, agenda: &mut Agenda, name: &str) {
+fn namespace(inner: &mut StoreState, due: &mut DueTimes, name: &str) {
     let own = key("", "namespaces", "", name);
     let Some(namespace) = inner.objects.get(&own).cloned() else { return };
     if is_deleted(&namespace) {
-        if !is_ready(agenda, &own, NAMESPACE_GOES_AFTER) {
+        if !is_ready(due, &own, NAMESPACE_GOES_AFTER) {
             return;
         }
-        let within: Vec<Key> = inner.objects.keys().filter(|key| key.2 == name).cloned().collect();
+        let within: Vec<ObjectKey> = inner.objects.keys().filter(|key| key.2 == name).cloned().collect();
         within.iter().for_each(|key| delete(inner, key));
         if !inner.objects.keys().any(|key| key.2 == name) {
             inner.remove(&own);
@@ -165,18 +166,19 @@ fn namespace(inner: &mut Inner, agenda: &mut Agenda, name: &str) {
     }
 }
 
-fn definitions(inner: &mut Inner, agenda: &mut Agenda) {
+fn definitions(inner: &mut StoreState, due: &mut DueTimes) {
     let all = inner.of_kind("apiextensions.k8s.io", DEFINITIONS);
-    let all: Vec<(Key, Arc<Value>)> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
+    let all: Vec<(ObjectKey, Arc<Value>)> =
+        all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
     for (key, object) in all {
         if is_deleted(&object) {
             end_definition(inner, &key, &object);
             continue;
         }
-        if !definition::is_established(&object) && !is_ready(agenda, &key, ESTABLISHED_AFTER) {
+        if !definition::is_established(&object) && !is_ready(due, &key, ESTABLISHED_AFTER) {
             continue;
         }
-        agenda.remove(&key);
+        due.remove(&key);
         let judged = owned(inner, &object, definition::judge(inner, &object));
         let is_established = definition::is_established(&judged);
         if judged != *object {
@@ -188,41 +190,41 @@ fn definitions(inner: &mut Inner, agenda: &mut Agenda) {
     }
 }
 
-/// What the server itself says of a definition is its own.
-fn owned(inner: &Inner, before: &Value, after: Value) -> Value {
+/// Makes the server the manager of the fields of a definition that it has changed.
+fn owned(inner: &StoreState, before: &Value, after: Value) -> Value {
     let Some(kind) = inner.kinds.of("apiextensions.k8s.io", DEFINITIONS) else { return after };
     if after == *before {
         return after;
     }
-    let writer = Writer {
+    let writer = FieldWriter {
         manager: "kube-apiserver",
         subresource: Some("status"),
         api_version: "apiextensions.k8s.io/v1",
         now: &now(),
     };
-    merge::track(Some(before), after, &writer, &OfKind(kind))
+    merge::track(Some(before), after, &writer, &KindVersions(kind))
 }
 
-/// A definition goes when its objects have gone.
-fn end_definition(inner: &mut Inner, key: &Key, definition: &Value) {
+/// Removes a definition once its objects are gone.
+fn end_definition(inner: &mut StoreState, key: &ObjectKey, definition: &Value) {
     let (group, plural) = (text(definition, "/spec/group"), text(definition, "/spec/names/plural"));
     if inner.kinds.defined(&key.3).is_some() {
         inner.keys_of(group, plural).iter().for_each(|key| delete(inner, key));
     }
     if inner.of_kind(group, plural).next().is_none() {
-        inner.kinds.forget(&key.3);
+        inner.kinds.remove(&key.3);
         release(inner, key, CLEANUP);
     }
 }
 
-/// Objects whose owners are gone go, too; owners that wait for them are released.
-fn collect(inner: &mut Inner) {
+/// Deletes objects whose owners are gone, and releases owners that wait for them.
+fn collect(inner: &mut StoreState) {
     let owned = inner.objects.iter().filter_map(|(key, object)| {
         let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
         let owners = owners.iter().map(|owner| uid_of(&json!({"metadata": owner})).to_owned());
         Some((key.clone(), owners.collect::<Vec<_>>()))
     });
-    let owned: Vec<(Key, Vec<String>)> = owned.collect();
+    let owned: Vec<(ObjectKey, Vec<String>)> = owned.collect();
     for (key, owners) in &owned {
         if !owners.is_empty() && !owners.iter().any(|owner| inner.uids.contains_key(owner)) {
             delete(inner, key);
@@ -234,14 +236,14 @@ fn collect(inner: &mut Inner) {
     };
     let waiting =
         inner.objects.iter().filter(|(_, object)| has(object, "foregroundDeletion") || has(object, "orphan"));
-    let waiting: Vec<(Key, Arc<Value>)> =
+    let waiting: Vec<(ObjectKey, Arc<Value>)> =
         waiting.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
     for (key, object) in waiting {
         let dependents =
             owned.iter().filter(|(_, owners)| owners.iter().any(|owner| owner == uid_of(&object)));
-        let dependents: Vec<Key> = dependents.map(|(key, _)| key.clone()).collect();
+        let dependents: Vec<ObjectKey> = dependents.map(|(key, _)| key.clone()).collect();
         if has(&object, "orphan") {
-            dependents.iter().for_each(|dependent| disown(inner, dependent, uid_of(&object)));
+            dependents.iter().for_each(|dependent| remove_owner(inner, dependent, uid_of(&object)));
             release(inner, &key, "orphan");
         } else {
             dependents.iter().for_each(|dependent| delete(inner, dependent));
@@ -252,7 +254,7 @@ fn collect(inner: &mut Inner) {
     }
 }
 
-fn disown(inner: &mut Inner, key: &Key, owner: &str) {
+fn remove_owner(inner: &mut StoreState, key: &ObjectKey, owner: &str) {
     let Some(object) = inner.objects.get(key) else { return };
     let mut object = (**object).clone();
     if let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {

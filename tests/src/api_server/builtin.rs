@@ -1,4 +1,4 @@
-//! The built-in kinds: their types, what they default to, and what they refuse.
+//! The built-in kinds: their types, defaults and validation.
 
 mod address;
 mod decode;
@@ -22,11 +22,11 @@ pub(super) use types::{named, root};
 
 use serde_json::{Value, json};
 
-use super::form::set;
 use super::merge::FieldSet;
-use super::refusal::Cause;
+use super::objects::set;
+use super::status_error::StatusCause;
 
-/// Kinds with a status of its own path.
+/// Kinds with a status subresource.
 const WITH_STATUS: [&str; 12] = [
     "Service",
     "Node",
@@ -42,7 +42,7 @@ const WITH_STATUS: [&str; 12] = [
     "PersistentVolumeClaim",
 ];
 
-/// Fields that a path of a kind leaves as they are.
+/// Returns the fields of a kind that writes to a subresource do not change.
 pub(super) fn reset(kind: &str, subresource: Option<&str>) -> FieldSet {
     match (kind, subresource) {
         ("CustomResourceDefinition", Some("status")) => FieldSet::of(&[&["metadata"], &["spec"]]),
@@ -52,7 +52,7 @@ pub(super) fn reset(kind: &str, subresource: Option<&str>) -> FieldSet {
     }
 }
 
-/// Puts in what is not there and has a default.
+/// Sets defaults.
 pub(super) fn default(kind: &str, object: &mut Value) {
     match kind {
         "Service" => service::default(object),
@@ -66,7 +66,7 @@ pub(super) fn default(kind: &str, object: &mut Value) {
     }
 }
 
-/// Does what a kind does with each write before it is looked at.
+/// Prepares an object for a write, before validation.
 pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
     if WITH_STATUS.contains(&kind) {
         keep_apart(kind, new, old, subresource);
@@ -74,7 +74,7 @@ pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresou
     keep_generation(new, old);
     match (kind, subresource) {
         ("Service", None) => service::prepare(new, old),
-        // What its addresses default to depends on the type that it has, and not on one that was sent.
+        // Defaults of its addresses depend on the stored type, not on one that was sent.
         ("Service", _) => service::default(new),
         ("Lease", _) => simple::prepare_lease(new),
         ("Namespace", _) => simple::prepare_namespace(new, old, subresource),
@@ -94,7 +94,7 @@ pub(super) fn prepare(kind: &str, new: &mut Value, old: Option<&Value>, subresou
     }
 }
 
-/// No update sets the generation.
+/// Keeps the generation, which no update sets.
 fn keep_generation(new: &mut Value, old: Option<&Value>) {
     let Some(old) = old else { return };
     let generation = old["metadata"].get("generation").cloned();
@@ -103,7 +103,7 @@ fn keep_generation(new: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// Status is written on a path of its own, and nothing else is there.
+/// Restricts a write to the status, or to everything else, by the subresource.
 fn keep_apart(kind: &str, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
     let Some(fields) = new.as_object_mut() else { return };
     match (subresource, old) {
@@ -121,17 +121,17 @@ fn keep_apart(kind: &str, new: &mut Value, old: Option<&Value>, subresource: Opt
     }
 }
 
-/// What is wrong with an object.
+/// Validates an object.
 pub(super) fn check(
     group: &str,
     kind: &str,
     new: &Value,
     old: Option<&Value>,
     subresource: Option<&str>,
-) -> Vec<Cause> {
+) -> Vec<StatusCause> {
     match (kind, subresource) {
         ("Service", Some("status")) if old.is_some() => service::check_status(new, old),
-        // The path of the status makes one, too, if all is there.
+        // A write of the status can create a Service, too, if it is complete.
         ("Service", _) => service::check(new, old),
         ("Lease", _) => simple::check_lease(new),
         ("Event", _) => event::check(group, new, old),
@@ -145,7 +145,7 @@ pub(super) fn check(
     }
 }
 
-/// What the client is warned of.
+/// Returns warnings for the client.
 pub(super) fn warnings(kind: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
     match kind {
         "Service" => service::warnings(new, old),

@@ -1,4 +1,4 @@
-//! A request that is about objects of a kind.
+//! A request for objects of a kind.
 
 mod create;
 mod delete;
@@ -14,24 +14,24 @@ use serde_json::Value;
 
 pub(super) use list::{check_list, number};
 
+use super::conversion;
 use super::error;
-use super::kinds::{Kind, Version};
-use super::negotiate::{View, Wanted};
-use super::refusal::Refusal;
-use super::request::{Query, Target};
-use super::respond::Shown;
-use super::shape;
-use super::store::{Key, Store, key_of};
+use super::kinds::{ApiKind, KindVersion};
+use super::negotiate::{AcceptedMedia, ObjectView};
+use super::request::{Query, RequestTarget};
+use super::respond::StatusAndBody;
+use super::status_error::StatusError;
+use super::store::{ObjectKey, ObjectStore, key_of};
 use super::table;
 use super::users::User;
 
-/// A request, and what it is about.
+/// A request with its target.
 pub(super) struct Call {
-    pub(super) store: Arc<Store>,
+    pub(super) store: Arc<ObjectStore>,
     pub(super) user: User,
-    pub(super) kind: Arc<Kind>,
-    pub(super) version: Version,
-    pub(super) target: Target,
+    pub(super) kind: Arc<ApiKind>,
+    pub(super) version: KindVersion,
+    pub(super) target: RequestTarget,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
     /// The version of the request, with its group.
@@ -41,11 +41,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(
-        store: Arc<Store>,
+        store: Arc<ObjectStore>,
         user: User,
-        kind: Arc<Kind>,
-        version: Version,
-        target: Target,
+        kind: Arc<ApiKind>,
+        version: KindVersion,
+        target: RequestTarget,
         query: Query,
         headers: HeaderMap,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Call {
         Self { store, user, kind, version, target, query, headers, api_version, warnings: Mutex::default() }
     }
 
-    pub(super) async fn run(&self, method: &Method, body: Bytes) -> Result<Shown, Refusal> {
+    pub(super) async fn run(&self, method: &Method, body: Bytes) -> Result<StatusAndBody, StatusError> {
         match (method.as_str(), self.target.name.is_some()) {
             ("GET" | "HEAD", true) => Ok((200, self.get()?)),
             ("GET" | "HEAD", false) => Ok((200, self.list()?)),
@@ -66,9 +66,9 @@ impl Call {
         }
     }
 
-    fn get(&self) -> Result<Value, Refusal> {
+    fn get(&self) -> Result<Value, StatusError> {
         if let Some(version) = self.query.get("resourceVersion") {
-            let wanted = parse_version(version).map_err(Refusal::internal)?;
+            let wanted = parse_version(version).map_err(StatusError::internal)?;
             let current = self.store.lock().version;
             if wanted > current {
                 return Err(error::too_new(wanted, current));
@@ -79,7 +79,7 @@ impl Call {
         Ok(self.shown(&found))
     }
 
-    fn key(&self) -> Key {
+    fn key(&self) -> ObjectKey {
         key_of(&self.kind, &self.target)
     }
 
@@ -87,9 +87,9 @@ impl Call {
         self.target.name.as_deref().unwrap_or_default()
     }
 
-    /// What is stored, in the version of the request.
+    /// Converts a stored object to the version of the request.
     fn shown(&self, stored: &Value) -> Value {
-        shape::to_version(&self.kind, stored.clone(), &self.version.name)
+        conversion::to_version(&self.kind, stored.clone(), &self.version.name)
     }
 
     pub(super) fn warn(&self, warnings: Vec<String>) {
@@ -100,26 +100,30 @@ impl Call {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An answer as it is wanted.
-    pub(super) fn view(&self, wanted: Wanted, object: Value) -> Result<Value, Refusal> {
+    /// Converts a response to the accepted view.
+    pub(super) fn view(&self, wanted: AcceptedMedia, object: Value) -> Result<Value, StatusError> {
         if object["kind"] == "Status" && object["apiVersion"] == "v1" {
             return Ok(object);
         }
         let is_list =
             object.get("items").is_some_and(Value::is_array) && self.kind.list_kind == object["kind"];
         match wanted.view {
-            View::Object | View::Groups => Ok(object),
-            View::Table => table::of(&self.kind, &self.version, &self.query, &object, is_list, true),
-            View::Metadata if is_list => {
+            ObjectView::Object | ObjectView::Groups => Ok(object),
+            ObjectView::Table => table::of(&self.kind, &self.version, &self.query, &object, is_list, true),
+            ObjectView::Metadata if is_list => {
                 let message = "you requested PartialObjectMetadata, but the requested object is a list \
                                (*unstructured.UnstructuredList)";
                 Err(error::not_acceptable(message, None))
             }
-            View::Metadata => Ok(shape::partial(&object)),
-            View::MetadataList if !is_list => Err(Refusal::internal("content is not a list")),
-            View::MetadataList => {
-                let items =
-                    object["items"].as_array().into_iter().flatten().map(shape::partial).collect::<Vec<_>>();
+            ObjectView::Metadata => Ok(conversion::partial(&object)),
+            ObjectView::MetadataList if !is_list => Err(StatusError::internal("content is not a list")),
+            ObjectView::MetadataList => {
+                let items = object["items"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(conversion::partial)
+                    .collect::<Vec<_>>();
                 let mut metadata = object["metadata"].clone();
                 if let Some(fields) = metadata.as_object_mut() {
                     fields.retain(|key, value| key != "continue" || value != "");
@@ -133,7 +137,7 @@ impl Call {
     }
 }
 
-/// A version, as requests name it.
+/// Parses a resource version.
 pub(super) fn parse_version(version: &str) -> Result<u64, String> {
     version.parse().map_err(|_| {
         format!(

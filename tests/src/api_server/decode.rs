@@ -1,10 +1,10 @@
-//! What a body is at first sight: JSON or not, and of which kind; in the words of the real server.
+//! A first pass over request bodies: syntax and type metadata, with the real server's error messages.
 
 use serde_json::Value;
 
-use super::form::Notation;
+use super::negotiate::BodyEncoding;
 use super::objects::text;
-use super::refusal::Refusal;
+use super::status_error::StatusError;
 
 /// How deep JSON may be nested, and how much of a body an error shows.
 const DEEPEST: usize = 10_000;
@@ -12,35 +12,35 @@ const SHOWN: usize = 30;
 pub(super) const TYPE_META: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
     \"json:\\\"kind,omitempty\\\"\" }";
 
-/// What a body says that it is.
+/// A body's version and kind.
 #[derive(Debug, Default)]
-pub(super) struct Identity {
+pub(super) struct TypeMeta {
     pub(super) api_version: String,
     pub(super) kind: String,
 }
 
-/// Reads kind and version of a body; kinds of definitions must name theirs.
+/// Reads kind and version of a body; custom resources must have them.
 pub(super) fn identify(
     body: &[u8],
-    notation: Notation,
+    encoding: BodyEncoding,
     kind: &str,
     is_custom: bool,
-) -> Result<(String, Identity), Refusal> {
+) -> Result<(String, TypeMeta), StatusError> {
     let refuse = |why: &str| {
         let message = format!(
             "the object provided is unrecognized (must be of type {kind}): {why} ({})",
             summary(body)
         );
-        Refusal::bad_request(message)
+        StatusError::bad_request(message)
     };
     let text = paired(&String::from_utf8_lossy(body));
-    if notation == Notation::Json {
+    if encoding == BodyEncoding::Json {
         check(&text)
             .map_err(|error| refuse(&format!("couldn't get version/kind; json parse error: {error}")))?;
     }
-    let read = match notation {
-        Notation::Json => super::text::json(&text).map(|read| read.value).unwrap_or_default(),
-        Notation::Yaml => super::text::yaml(&text).map(|read| read.value).unwrap_or_default(),
+    let read = match encoding {
+        BodyEncoding::Json => super::text::json(&text).map(|read| read.value).unwrap_or_default(),
+        BodyEncoding::Yaml => super::text::yaml(&text).map(|read| read.value).unwrap_or_default(),
     };
     if let Some(found) = not_an_object(&read) {
         let error = format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}");
@@ -54,10 +54,10 @@ pub(super) fn identify(
     if is_custom && api_version.is_empty() {
         return Err(refuse(&format!("Object 'apiVersion' is missing in '{text}'")));
     }
-    Ok((text, Identity { api_version, kind }))
+    Ok((text, TypeMeta { api_version, kind }))
 }
 
-/// Halves of pairs of surrogates become what stands for no character.
+/// Replaces lone surrogates by the replacement character.
 fn paired(text: &str) -> String {
     let unit = |text: &str| {
         let digits = text.strip_prefix("\\u").and_then(|rest| rest.get(..4));
@@ -94,15 +94,15 @@ fn not_an_object(value: &Value) -> Option<&'static str> {
     }
 }
 
-/// A body of another kind than that of the path.
-pub(super) fn mismatch(found: &Identity, group: &str, version: &str, kind: &str) -> Refusal {
+/// Returns the error for a body of another kind than that of the path.
+pub(super) fn mismatch(found: &TypeMeta, group: &str, version: &str, kind: &str) -> StatusError {
     let short = found.api_version.rsplit('/').next().unwrap_or_default();
     let internal = match group.split('.').next().unwrap_or_default() {
         "" => "core",
         name => name,
     };
     let wanted = if version == short { found.api_version.clone() } else { version.to_owned() };
-    Refusal::bad_request(format!(
+    StatusError::bad_request(format!(
         "{} in version \"{}\" cannot be handled as a {kind}: converting ({short}.{}) to ({internal}.{kind}): unknown \
          conversion",
         found.kind,
@@ -111,25 +111,29 @@ pub(super) fn mismatch(found: &Identity, group: &str, version: &str, kind: &str)
     ))
 }
 
-/// A body of a kind whose fields are not known.
-pub(super) fn plain(text: &str, notation: Notation) -> Result<Value, Refusal> {
-    let read = match notation {
-        Notation::Json => super::text::json(text).map(|read| read.value).map_err(|error| error.to_string()),
-        Notation::Yaml => super::text::yaml(text).map(|read| read.value).map_err(|error| error.to_string()),
+/// Reads a body of a kind whose fields are not known.
+pub(super) fn plain(text: &str, encoding: BodyEncoding) -> Result<Value, StatusError> {
+    let read = match encoding {
+        BodyEncoding::Json => {
+            super::text::json(text).map(|read| read.value).map_err(|error| error.to_string())
+        }
+        BodyEncoding::Yaml => {
+            super::text::yaml(text).map(|read| read.value).map_err(|error| error.to_string())
+        }
     };
-    read.map_err(Refusal::bad_request)
+    read.map_err(StatusError::bad_request)
 }
 
-/// The body of a deletion.
-pub(super) fn delete_options(body: &[u8]) -> Result<Value, Refusal> {
+/// Reads the body of a deletion.
+pub(super) fn delete_options(body: &[u8]) -> Result<Value, StatusError> {
     let text = String::from_utf8_lossy(body);
     check(&text).map_err(|error| {
-        Refusal::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+        StatusError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
     })?;
     let value: Value = serde_json::from_str(&text).unwrap_or_default();
     let (kind, api_version) = (self::text(&value, "/kind"), self::text(&value, "/apiVersion"));
     if !kind.is_empty() && kind != "DeleteOptions" {
-        return Err(Refusal::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "no kind {kind:?} is registered for version {api_version:?} in scheme \
              \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
         )));
@@ -137,7 +141,7 @@ pub(super) fn delete_options(body: &[u8]) -> Result<Value, Refusal> {
     Ok(value)
 }
 
-/// The beginning of a body, as errors show it.
+/// Returns the beginning of a body as errors show it.
 fn summary(body: &[u8]) -> String {
     let more = if body.len() > SHOWN { " ..." } else { "" };
     let start = &body[..body.len().min(SHOWN)];
@@ -148,7 +152,7 @@ fn summary(body: &[u8]) -> String {
     }
 }
 
-/// What is wrong with a text that is to be JSON.
+/// Checks the syntax of JSON.
 fn check(text: &str) -> Result<(), String> {
     check_depth(text)?;
     let mut scan = Scan { rest: text };
@@ -160,7 +164,7 @@ fn check(text: &str) -> Result<(), String> {
     }
 }
 
-/// Before anything goes down with the nesting.
+/// Checks the nesting depth, before anything recurses.
 fn check_depth(text: &str) -> Result<(), String> {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for byte in text.bytes() {

@@ -1,14 +1,14 @@
-//! What becomes of CustomResourceDefinitions, and what a cluster has from the beginning.
+//! The lifecycle of CustomResourceDefinitions, and the initial objects of a cluster.
 
 use serde_json::{Value, json};
 
 use super::objects::{name, now, text};
-use super::store::Inner;
+use super::store::StoreState;
 
 /// Namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
-/// A namespace as the server makes it.
+/// Returns a namespace as the server creates it.
 pub(super) fn namespace(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -17,7 +17,7 @@ pub(super) fn namespace(name: &str) -> Value {
     })
 }
 
-/// What is there before anybody has made anything.
+/// Returns the initial objects.
 pub(super) fn system_objects() -> Vec<Value> {
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
@@ -41,7 +41,7 @@ fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
     })
 }
 
-/// Says of a definition that its kind is served.
+/// Marks a definition as established.
 pub(super) fn establish(definition: &mut Value) {
     let mut names = definition["spec"]["names"].clone();
     let kind = text(definition, "/spec/names/kind").to_owned();
@@ -67,7 +67,7 @@ pub(super) fn establish(definition: &mut Value) {
     ]);
 }
 
-/// Says of a definition that it is about to go.
+/// Marks a definition as terminating.
 pub(super) fn terminate(definition: &mut Value) {
     let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
     let about = condition("Terminating", "True", "InstanceDeletionPending", message);
@@ -77,8 +77,8 @@ pub(super) fn terminate(definition: &mut Value) {
     }
 }
 
-/// A definition after its names have been looked at: it is served, or says why not.
-pub(super) fn judge(inner: &Inner, definition: &Value) -> Value {
+/// Returns a definition with the result of its name check: established, or the conflict.
+pub(super) fn judge(inner: &StoreState, definition: &Value) -> Value {
     let mut judged = definition.clone();
     match conflict(inner, definition) {
         None if is_established(definition) => {}
@@ -112,8 +112,8 @@ pub(super) fn is_established(definition: &Value) -> bool {
     conditions.into_iter().flatten().any(|c| c["type"] == "Established" && c["status"] == "True")
 }
 
-/// Why names cannot be taken, and which one.
-fn conflict(inner: &Inner, definition: &Value) -> Option<(&'static str, String)> {
+/// Returns why a name is not available, and the name.
+fn conflict(inner: &StoreState, definition: &Value) -> Option<(&'static str, String)> {
     let (own, group) = (name(definition), text(definition, "/spec/group"));
     let others = inner.kinds.all().filter(|kind| {
         kind.group == group && inner.kinds.defined(own).is_none_or(|mine| mine.plural != kind.plural)

@@ -1,15 +1,15 @@
-//! Definitions of the kinds that configure the load balancer, and of those that tell of it, as they are installed.
+//! The installed CustomResourceDefinitions: configuration kinds and status kinds of the load balancer.
 
 use serde_json::Value;
 
-/// The file of a definition.
+/// Includes the file of a definition.
 macro_rules! file {
     ($name:literal) => {
         include_str!(concat!("../../../deploy/crds/", $name, ".yaml"))
     };
 }
 
-/// Kinds that configure.
+/// Configuration kinds.
 const CONFIGURATION: [&str; 6] = [
     file!("metallb.io_ipaddresspools"),
     file!("metallb.io_l2advertisements"),
@@ -19,7 +19,7 @@ const CONFIGURATION: [&str; 6] = [
     file!("metallb.io_communities"),
 ];
 
-/// Kinds that tell.
+/// Status kinds.
 const STATUSES: [&str; 4] = [
     file!("metallb.io_configurationstates"),
     file!("metallb.io_servicebgpstatuses"),
@@ -27,19 +27,19 @@ const STATUSES: [&str; 4] = [
     file!("frrk8s.metallb.io_bgpsessionstates"),
 ];
 
-/// CustomResourceDefinitions of the kinds that configure.
+/// Returns the CustomResourceDefinitions of the configuration kinds.
 #[must_use]
 pub fn definitions() -> Vec<Value> {
     read(&CONFIGURATION)
 }
 
-/// CustomResourceDefinitions of the kinds that a cluster is told by.
+/// Returns the CustomResourceDefinitions of the status kinds.
 #[must_use]
 pub fn status_definitions() -> Vec<Value> {
     read(&STATUSES)
 }
 
-/// They are files of this tree, which are read by its own tests: one that is no YAML is left out, and missed at once.
+/// Parses files of this tree; one that is not YAML is left out, which tests notice at once.
 fn read(files: &[&str]) -> Vec<Value> {
     files.iter().filter_map(|file| serde_saphyr::from_str(file).ok()).collect()
 }

@@ -1,4 +1,4 @@
-//! What a server tells of itself: its version and health, its kinds, and their schemas.
+//! Discovery: the server's version, health, kinds and schemas.
 
 mod openapi;
 
@@ -9,24 +9,24 @@ use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::error;
-use super::kinds::{Kind, Kinds, Version};
-use super::negotiate::{View, Wanted, refuse_type};
-use super::refusal::Refusal;
+use super::kinds::{ApiKind, KindRegistry, KindVersion};
+use super::negotiate::{AcceptedMedia, ObjectView, refuse_type};
 use super::request::Query;
 use super::respond::accept;
-use super::store::Store;
+use super::status_error::StatusError;
+use super::store::ObjectStore;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-/// Order of verbs, of kinds that are always there and of those of definitions.
+/// Order of verbs, of built-in kinds and of custom kinds.
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const CUSTOM_VERBS: [&str; 8] =
     ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const STATUS_VERBS: [&str; 3] = ["get", "patch", "update"];
 
-/// Answers what is about no object.
-pub(super) fn answer(store: &Store, parts: &Parts, _query: &Query) -> Result<Answer, Refusal> {
+/// Answers a request that is not for objects.
+pub(super) fn answer(store: &ObjectStore, parts: &Parts, _query: &Query) -> Result<ApiResponse, StatusError> {
     let path = parts.uri.path().trim_end_matches('/');
     let accepted = accept(&parts.headers);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -41,31 +41,30 @@ pub(super) fn answer(store: &Store, parts: &Parts, _query: &Query) -> Result<Ans
             if accepted.is_some_and(|accepted| !takes_json(accepted)) {
                 return Err(refuse_type("application/json"));
             }
-            Ok(Answer::Object(200, version()))
+            Ok(ApiResponse::Object(200, version()))
         }
         ["healthz" | "readyz" | "livez"] | ["healthz" | "readyz" | "livez", "ping" | "etcd"] => {
-            Ok(Answer::Text(200, "ok".to_owned()))
+            Ok(ApiResponse::Text(200, "ok".to_owned()))
         }
-        [] | [""] => {
-            Ok(Answer::Object(200, json!({"paths": ["/api", "/apis", "/healthz", "/openapi", "/version"]})))
-        }
+        [] | [""] => Ok(ApiResponse::Object(
+            200,
+            json!({"paths": ["/api", "/apis", "/healthz", "/openapi", "/version"]}),
+        )),
         ["api"] => groups(kinds, accepted, true),
         ["apis"] => groups(kinds, accepted, false),
         ["api", version] => match resources(kinds, "", version) {
-            Some(list) => Ok(Answer::Object(200, list)),
+            Some(list) => Ok(ApiResponse::Object(200, list)),
             None => Err(error::no_route()),
         },
         ["apis", group] => Ok(match group_of(kinds, group) {
-            Some(found) => Answer::Object(200, with_type(found)),
-            None => Answer::no_page(),
+            Some(found) => ApiResponse::Object(200, with_type(found)),
+            None => ApiResponse::no_page(),
         }),
-        ["apis", group, version] => {
-            Ok(resources(kinds, group, version)
-                .map_or_else(Answer::no_page, |list| Answer::Object(200, list)))
-        }
+        ["apis", group, version] => Ok(resources(kinds, group, version)
+            .map_or_else(ApiResponse::no_page, |list| ApiResponse::Object(200, list))),
         ["api", ..] => Err(error::no_route()),
         ["openapi", rest @ ..] => openapi::answer(kinds, rest, accepted),
-        _ => Ok(Answer::no_page()),
+        _ => Ok(ApiResponse::no_page()),
     }
 }
 
@@ -78,10 +77,10 @@ fn version() -> Value {
     })
 }
 
-fn groups(kinds: &Kinds, accepted: Option<&str>, is_core: bool) -> Result<Answer, Refusal> {
-    if Wanted::for_discovery(accepted)?.view == View::Groups {
+fn groups(kinds: &KindRegistry, accepted: Option<&str>, is_core: bool) -> Result<ApiResponse, StatusError> {
+    if AcceptedMedia::for_discovery(accepted)?.view == ObjectView::Groups {
         let body = aggregated(kinds, is_core);
-        return Ok(Answer::Typed { content_type: AGGREGATED, vary: Some("Accept"), body });
+        return Ok(ApiResponse::Typed { content_type: AGGREGATED, vary: Some("Accept"), body });
     }
     let body = if is_core {
         json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
@@ -90,13 +89,13 @@ fn groups(kinds: &Kinds, accepted: Option<&str>, is_core: bool) -> Result<Answer
         let groups: Vec<Value> = groups.filter_map(|group| group_of(kinds, &group)).collect();
         json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
     };
-    Ok(Answer::Object(200, body))
+    Ok(ApiResponse::Object(200, body))
 }
 
-/// Kinds and the versions that they are served in.
-type Served = (Arc<Kind>, Version);
+/// A kind and a version that it is served in.
+type Served = (Arc<ApiKind>, KindVersion);
 
-fn by_group(kinds: &Kinds) -> BTreeMap<String, BTreeMap<String, Vec<Served>>> {
+fn by_group(kinds: &KindRegistry) -> BTreeMap<String, BTreeMap<String, Vec<Served>>> {
     let mut groups: BTreeMap<String, BTreeMap<String, Vec<Served>>> = BTreeMap::new();
     for kind in kinds.all() {
         for version in kind.versions.iter().filter(|version| version.served) {
@@ -110,8 +109,8 @@ fn by_group(kinds: &Kinds) -> BTreeMap<String, BTreeMap<String, Vec<Served>>> {
     groups
 }
 
-/// Versions of a group, the best first: what is released before what is not, and later ones before earlier ones.
-fn versions(kinds: &Kinds, group: &str) -> Vec<String> {
+/// Returns the versions of a group by priority: stable before beta and alpha, later before earlier.
+fn versions(kinds: &KindRegistry, group: &str) -> Vec<String> {
     let mut versions: Vec<String> = by_group(kinds).remove(group).unwrap_or_default().into_keys().collect();
     let rank = |version: &String| {
         let stage = if version.contains("alpha") { 0 } else { 1 + u8::from(!version.contains("beta")) };
@@ -123,7 +122,7 @@ fn versions(kinds: &Kinds, group: &str) -> Vec<String> {
     versions
 }
 
-fn group_of(kinds: &Kinds, group: &str) -> Option<Value> {
+fn group_of(kinds: &KindRegistry, group: &str) -> Option<Value> {
     let named = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     let versions: Vec<Value> = versions(kinds, group).iter().map(named).collect();
     let preferred = versions.first()?.clone();
@@ -136,17 +135,17 @@ fn with_type(mut group: Value) -> Value {
     group
 }
 
-fn verbs(kind: &Kind) -> Vec<&'static str> {
-    let all = if kind.habits.is_custom { CUSTOM_VERBS } else { VERBS };
-    all.into_iter().filter(|verb| *verb != "deletecollection" || !kind.habits.has_no_collection).collect()
+fn verbs(kind: &ApiKind) -> Vec<&'static str> {
+    let all = if kind.traits.is_custom { CUSTOM_VERBS } else { VERBS };
+    all.into_iter().filter(|verb| *verb != "deletecollection" || !kind.traits.has_no_collection).collect()
 }
 
 fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The kinds of a version.
-fn resources(kinds: &Kinds, group: &str, version: &str) -> Option<Value> {
+/// Returns the kinds of a version.
+fn resources(kinds: &KindRegistry, group: &str, version: &str) -> Option<Value> {
     let served = by_group(kinds).remove(group)?.remove(version)?;
     let mut resources = Vec::new();
     for (kind, version) in &served {
@@ -184,8 +183,8 @@ fn set_list(object: &mut Value, field: &str, list: &[String]) {
     }
 }
 
-/// All groups with all their kinds at once.
-fn aggregated(kinds: &Kinds, is_core: bool) -> Value {
+/// Returns all groups with all their kinds at once.
+fn aggregated(kinds: &KindRegistry, is_core: bool) -> Value {
     let mut by_group = by_group(kinds);
     by_group.retain(|group, _| group.is_empty() == is_core);
     let mut items = Vec::new();
@@ -204,10 +203,10 @@ fn aggregated(kinds: &Kinds, is_core: bool) -> Value {
     })
 }
 
-fn entry(kind: &Kind, version: &Version) -> Value {
-    // Kinds that are always there are of the group and version that they stand under.
+fn entry(kind: &ApiKind, version: &KindVersion) -> Value {
+    // Built-in kinds inherit the enclosing group and version.
     let (group, named) =
-        if kind.habits.is_custom { (kind.group.as_str(), version.name.as_str()) } else { ("", "") };
+        if kind.traits.is_custom { (kind.group.as_str(), version.name.as_str()) } else { ("", "") };
     let response = json!({"group": group, "version": named, "kind": kind.kind});
     let mut entry = json!({
         "resource": kind.plural, "responseKind": response, "verbs": verbs(kind),

@@ -1,4 +1,4 @@
-//! What can be wrong with a server or with the way to it, for tests of those that must live with it.
+//! Fault injection into the server and its connections, for tests of its clients.
 
 use std::io;
 use std::pin::Pin;
@@ -10,11 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Faults of a server. They are part of the [`super::Store`], so that they outlive a server that is started anew.
+/// Faults of a server. They are part of the [`super::ObjectStore`], so that they survive a restart of the
+/// server.
 #[derive(Debug)]
-pub struct Faults {
+pub struct ApiFaults {
     plan: Mutex<Plan>,
-    /// How often all connections have been broken, and how often they have gone silent.
+    /// How often all connections were broken, and how often they were silenced.
     connections: watch::Sender<Times>,
     /// Whether requests are left unanswered.
     paused: watch::Sender<bool>,
@@ -29,13 +30,13 @@ struct Times {
 #[derive(Debug, Default)]
 struct Plan {
     delay: Duration,
-    /// One request in so many is refused; zero: none.
+    /// One request in so many fails; zero: none.
     one_in: u64,
     statuses: Vec<u16>,
     random: u64,
 }
 
-impl Default for Faults {
+impl Default for ApiFaults {
     fn default() -> Self {
         Self {
             plan: Mutex::default(),
@@ -45,48 +46,48 @@ impl Default for Faults {
     }
 }
 
-impl Faults {
-    /// Lets each request wait before it is looked at; zero: no longer.
+impl ApiFaults {
+    /// Delays each request; zero: no delay.
     pub fn delay(&self, each: Duration) {
         self.lock().delay = each;
     }
 
-    /// Refuses one request in so many, at random by a seed, with one of these statuses: 429 (with `Retry-After`), 410,
-    /// 500, 503 or any other. Zero: none.
+    /// Fails one request in so many, at random by a seed, with one of these statuses: 429 (with
+    /// `Retry-After`), 410, 500, 503 or any other. Zero: none.
     pub fn refuse(&self, one_in: u64, statuses: &[u16], seed: u64) {
         let mut plan = self.lock();
         (plan.one_in, plan.statuses, plan.random) = (one_in, statuses.to_vec(), seed | 1);
     }
 
-    /// Leaves requests unanswered and watches untold until [`Self::resume`]; connections stay open.
+    /// Holds back all responses and watch events until [`Self::resume`]; connections stay open.
     pub fn pause(&self) {
         self.paused.send_replace(true);
     }
 
-    /// Answers what was asked meanwhile, and goes on.
+    /// Answers pending requests, and continues.
     pub fn resume(&self) {
         self.paused.send_replace(false);
     }
 
-    /// Breaks all connections; new ones are taken.
+    /// Breaks all connections; new ones are accepted.
     pub fn drop_connections(&self) {
         self.connections.send_modify(|times| times.broken += 1);
     }
 
-    /// Leaves all connections half open, as a firewall does that has forgotten them: what comes is taken, and never
-    /// answered. New ones are served.
+    /// Leaves all connections half open, as a firewall that has lost their state does: requests are received
+    /// but never answered. New connections are served.
     pub fn half_open(&self) {
         self.connections.send_modify(|times| times.silent += 1);
     }
 
-    /// Ends all faults; connections that are broken or half open stay so.
+    /// Ends all faults; broken or half-open connections stay so.
     pub fn clear(&self) {
         *self.lock() = Plan::default();
         self.resume();
     }
 
-    /// Waits as long as a request is to wait; then the status that it is to be refused with.
-    pub(super) async fn meet(&self) -> Option<u16> {
+    /// Delays a request; returns the status that it fails with, if any.
+    pub(super) async fn apply_fault(&self) -> Option<u16> {
         let (delay, refused) = self.lock().draw();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -102,10 +103,10 @@ impl Faults {
             self.paused.subscribe().wait_for(|paused| !paused).await.map(|_| ());
     }
 
-    /// A connection under these faults.
-    pub(super) fn connection(&self, stream: TcpStream) -> Connection {
+    /// Wraps a connection under these faults.
+    pub(super) fn connection(&self, stream: TcpStream) -> FaultyConnection {
         let times = *self.connections.borrow();
-        Connection { stream, times, now: self.connections.subscribe() }
+        FaultyConnection { stream, times, now: self.connections.subscribe() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Plan> {
@@ -123,7 +124,7 @@ impl Plan {
         (self.delay, hit.then(|| self.statuses[which]))
     }
 
-    /// Xorshift, of which the low bits are left out.
+    /// Draws a number: Xorshift without the low bits.
     fn next(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -132,21 +133,21 @@ impl Plan {
     }
 }
 
-/// A connection, which may go silent.
+/// A connection that can be silenced.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct FaultyConnection {
     stream: TcpStream,
-    /// As they were when it was opened.
+    /// The counters when it was opened.
     times: Times,
     now: watch::Receiver<Times>,
 }
 
-impl Connection {
-    /// Waits until it is to break.
+impl FaultyConnection {
+    /// Completes when the connection is to be broken.
     pub(super) fn broken(&self) -> impl Future<Output = ()> + use<> {
         let (mut now, then) = (self.now.clone(), self.times.broken);
         async move {
-            // The server has ended, and takes its connections with it, where this fails.
+            // An error means that the server has ended, which breaks its connections.
             let _: Result<_, watch::error::RecvError> =
                 now.wait_for(|times| times.broken != then).await.map(|_| ());
         }
@@ -157,7 +158,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for FaultyConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -166,7 +167,7 @@ impl AsyncRead for Connection {
         let filled = buffer.filled().len();
         loop {
             let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-            // What a silent connection is told, and that the client leaves, comes to nobody.
+            // A silent connection ignores input and the client's disconnect.
             if !self.is_silent() {
                 return read;
             }
@@ -179,7 +180,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for FaultyConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

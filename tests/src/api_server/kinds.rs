@@ -1,20 +1,20 @@
-//! Which kinds there are.
+//! The registry of kinds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::form::Form;
+use super::strategy::Strategy;
 
 mod built_in;
 
 /// A kind.
 #[derive(Clone, Debug)]
-pub(super) struct Kind {
+pub(super) struct ApiKind {
     /// API group; empty for the core.
     pub(super) group: String,
-    /// Its plural, which paths name it by.
+    /// Its plural, as in paths.
     pub(super) plural: String,
     pub(super) singular: String,
     /// Its name.
@@ -22,112 +22,112 @@ pub(super) struct Kind {
     pub(super) list_kind: String,
     pub(super) short_names: Vec<String>,
     pub(super) categories: Vec<String>,
-    /// Whether objects are in namespaces.
+    /// Whether it is namespaced.
     pub(super) namespaced: bool,
-    pub(super) versions: Vec<Version>,
-    pub(super) habits: Habits,
+    pub(super) versions: Vec<KindVersion>,
+    pub(super) traits: KindTraits,
 }
 
 /// A version of a kind.
 #[derive(Clone, Debug)]
-pub(super) struct Version {
+pub(super) struct KindVersion {
     pub(super) name: String,
     pub(super) served: bool,
     pub(super) storage: bool,
-    /// What every answer warns of.
+    /// The deprecation warning of every response.
     pub(super) deprecated: Option<String>,
-    /// Whether status is written apart.
+    /// Whether it has a status subresource.
     pub(super) has_status: bool,
     /// `openAPIV3Schema`.
     pub(super) schema: Option<Value>,
     /// `additionalPrinterColumns`.
     pub(super) columns: Vec<Value>,
-    /// What is known of the fields; `None`: nothing, and all is taken.
-    pub(super) form: Option<Form>,
+    /// How objects are read and validated; `None`: everything is accepted.
+    pub(super) strategy: Option<Strategy>,
 }
 
-/// In what kinds differ.
+/// Behavior that differs between kinds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Habits {
-    /// Whether a definition has made it.
+pub(super) struct KindTraits {
+    /// Whether it comes from a definition.
     pub(super) is_custom: bool,
-    /// Whether a PUT makes what is not there.
+    /// Whether a PUT creates a missing object.
     pub(super) creates_on_update: bool,
-    /// Whether a PUT needs no version.
+    /// Whether a PUT needs no resource version.
     pub(super) updates_unconditionally: bool,
-    /// Whether a deletion is answered with the object.
+    /// Whether a deletion returns the object.
     pub(super) returns_deleted: bool,
-    /// Whether there is no deletion of a collection.
+    /// Whether collections cannot be deleted.
     pub(super) has_no_collection: bool,
 }
 
-impl Kind {
-    /// As errors name it.
+impl ApiKind {
+    /// Returns its name in errors.
     pub(super) fn resource(&self) -> String {
         qualified(&self.plural, &self.group)
     }
 
-    pub(super) fn version(&self, name: &str) -> Option<&Version> {
+    pub(super) fn version(&self, name: &str) -> Option<&KindVersion> {
         self.versions.iter().find(|version| version.name == name && version.served)
     }
 
-    /// The version that objects are stored in.
-    pub(super) fn stored(&self) -> Option<&Version> {
+    /// Returns the storage version.
+    pub(super) fn stored(&self) -> Option<&KindVersion> {
         self.versions.iter().find(|version| version.storage).or(self.versions.first())
     }
 
-    /// A version, as it stands in an object.
+    /// Returns a version as in an object's `apiVersion`.
     pub(super) fn api_version(&self, version: &str) -> String {
         if self.group.is_empty() { version.to_owned() } else { format!("{}/{version}", self.group) }
     }
 
-    /// Group, plural as keys of the storage have them: the two kinds of events are one.
+    /// Returns group and plural as in storage keys: the two kinds of events are one.
     pub(super) fn key(&self) -> (&str, &str) {
         storage_key(&self.group, &self.plural)
     }
 }
 
-/// Where a kind is stored.
+/// Returns the storage key of a kind.
 pub(super) fn storage_key<'a>(group: &'a str, plural: &'a str) -> (&'a str, &'a str) {
     if (group, plural) == ("events.k8s.io", "events") { ("", plural) } else { (group, plural) }
 }
 
-/// A name with its group behind.
+/// Returns a name with its group appended.
 pub(super) fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 /// All kinds.
 #[derive(Debug)]
-pub(super) struct Kinds {
-    built_in: Vec<Arc<Kind>>,
+pub(super) struct KindRegistry {
+    built_in: Vec<Arc<ApiKind>>,
     /// By the name of the definition.
-    custom: BTreeMap<String, Arc<Kind>>,
+    custom: BTreeMap<String, Arc<ApiKind>>,
 }
 
-impl Default for Kinds {
+impl Default for KindRegistry {
     fn default() -> Self {
         Self { built_in: built_in::all(), custom: BTreeMap::new() }
     }
 }
 
-impl Kinds {
-    /// Those that are always there, then those of definitions.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Kind>> {
+impl KindRegistry {
+    /// Iterates over the built-in kinds, then the custom kinds.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<ApiKind>> {
         self.built_in.iter().chain(self.custom.values())
     }
 
-    /// The kind of a path.
-    pub(super) fn of(&self, group: &str, plural: &str) -> Option<&Arc<Kind>> {
+    /// Returns the kind of a path.
+    pub(super) fn of(&self, group: &str, plural: &str) -> Option<&Arc<ApiKind>> {
         self.all().find(|kind| kind.group == group && kind.plural == plural)
     }
 
-    /// The kind of a name.
-    pub(super) fn named(&self, group: &str, name: &str) -> Option<&Arc<Kind>> {
+    /// Returns the kind of a name.
+    pub(super) fn named(&self, group: &str, name: &str) -> Option<&Arc<ApiKind>> {
         self.all().find(|kind| kind.group == group && kind.kind == name)
     }
 
-    /// Serves what a definition defines, from now on.
+    /// Adds the kind of a definition.
     pub(super) fn define(&mut self, definition: &Value) {
         if let (Some(name), Some(kind)) =
             (definition.pointer("/metadata/name").and_then(Value::as_str), defined_by(definition))
@@ -136,18 +136,18 @@ impl Kinds {
         }
     }
 
-    /// Ceases to serve it.
-    pub(super) fn forget(&mut self, definition: &str) -> Option<Arc<Kind>> {
+    /// Removes the kind of a definition.
+    pub(super) fn remove(&mut self, definition: &str) -> Option<Arc<ApiKind>> {
         self.custom.remove(definition)
     }
 
-    pub(super) fn defined(&self, definition: &str) -> Option<&Arc<Kind>> {
+    pub(super) fn defined(&self, definition: &str) -> Option<&Arc<ApiKind>> {
         self.custom.get(definition)
     }
 }
 
-/// The kind that a CustomResourceDefinition defines.
-fn defined_by(definition: &Value) -> Option<Kind> {
+/// Returns the kind of a CustomResourceDefinition.
+fn defined_by(definition: &Value) -> Option<ApiKind> {
     let spec = definition.get("spec")?;
     let text = |pointer: &str| spec.pointer(pointer)?.as_str().map(str::to_owned);
     let texts = |pointer: &str| {
@@ -162,25 +162,25 @@ fn defined_by(definition: &Value) -> Option<Kind> {
         let warning = version.get("deprecationWarning").and_then(Value::as_str).map(str::to_owned);
         let warning = warning.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"));
         let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
-        Some(Version {
+        Some(KindVersion {
             served: is("served"),
             storage: is("storage"),
             deprecated: is("deprecated").then_some(warning),
             has_status: version.pointer("/subresources/status").is_some(),
             schema: version.pointer("/schema/openAPIV3Schema").cloned(),
             columns: columns.cloned().unwrap_or_default(),
-            form: Form::custom(definition, &name),
+            strategy: Strategy::custom(definition, &name),
             name,
         })
     };
-    Some(Kind {
+    Some(ApiKind {
         singular: text("/names/singular").unwrap_or_else(|| kind.to_lowercase()),
         list_kind: text("/names/listKind").unwrap_or_else(|| format!("{kind}List")),
         short_names: texts("/names/shortNames"),
         categories: texts("/names/categories"),
         namespaced: text("/scope")? == "Namespaced",
         versions: spec.get("versions")?.as_array()?.iter().filter_map(version).collect(),
-        habits: Habits { is_custom: true, ..Habits::default() },
+        traits: KindTraits { is_custom: true, ..KindTraits::default() },
         group,
         plural,
         kind,

@@ -1,8 +1,8 @@
-//! Server-side apply, and who owns which field.
+//! Server-side apply and field managers.
 //!
-//! Each manager owns the fields that it states (apply) or has changed (every other write). What an apply does not
-//! state any more goes when nobody else owns it; what it changes of others' is a conflict, unless it is forced.
-//! Lists and maps are one value or go by items, as the type of the object says.
+//! Each manager owns the fields that it applies, or has changed by any other write. A field that an apply
+//! omits is removed if no other manager owns it; changing other managers' fields is a conflict, unless it is
+//! forced. Lists and maps are atomic or merged by item, depending on the object's type.
 
 mod change;
 mod encode;
@@ -18,35 +18,35 @@ pub(super) use set::FieldSet;
 
 use serde_json::{Value, json};
 
-use super::form::Form;
-use super::refusal::Refusal;
-use super::types::Type;
-use change::{Change, type_of};
-use managers::{Manager, Managers, Owned, forget_managers, managers_of, write_managers};
+use super::status_error::StatusError;
+use super::strategy::Strategy;
+use super::types::ValueType;
+use change::{MergeWrite, type_of};
+use managers::{Manager, Managers, OwnedFields, forget_managers, managers_of, write_managers};
 use set::Element;
-use typed::mistakes;
+use typed::violations;
 
-/// Who owns what was there before anybody applied.
+/// The manager of fields that existed before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
-/// How many managers that update are told apart.
+/// Maximum number of managers with updates.
 const MOST_UPDATERS: usize = 10;
-/// Who owns what the others have owned.
+/// The manager that inherits the fields of the oldest ones.
 const ANCIENT: &str = "ancient-changes";
 
-/// Who writes, and how.
+/// The writer of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Writer<'a> {
+pub(super) struct FieldWriter<'a> {
     /// Name of the manager.
     pub(super) manager: &'a str,
-    /// The subresource that is written.
+    /// The subresource, if any.
     pub(super) subresource: Option<&'a str>,
     /// Version of the request, with its group.
     pub(super) api_version: &'a str,
-    /// The time, in seconds, as managedFields have it.
+    /// The time in seconds, as in managedFields.
     pub(super) now: &'a str,
 }
 
-impl Writer<'_> {
+impl FieldWriter<'_> {
     fn identity(&self, applies: bool) -> Manager {
         Manager {
             name: self.manager.to_owned(),
@@ -57,56 +57,58 @@ impl Writer<'_> {
     }
 }
 
-/// The versions of the kind that is written.
-pub(super) trait Versions {
-    /// What the kind is in a version, with its group; `None` where that is not there.
-    fn form(&self, api_version: &str) -> Option<Form>;
+/// Access to the versions of the written kind.
+pub(super) trait VersionConverter {
+    /// Returns the strategy of a version; `None` if there is no such version.
+    fn strategy(&self, api_version: &str) -> Option<Strategy>;
 
-    /// An object in another version; `None` where that is not there.
+    /// Converts an object to another version; `None` if there is no such version.
     ///
     /// # Errors
     /// When the object cannot be converted.
     fn convert(&self, object: &Value, api_version: &str) -> Result<Option<Value>, String>;
 }
 
-/// The object after a manager has applied its fields, not yet defaulted. What is there is in the version of the
-/// request, or nothing where the apply makes it.
+/// Returns the object with a manager's fields applied, not yet defaulted. The live object is in the version
+/// of the request, or `None` if the apply creates it.
 ///
 /// # Errors
-/// When what is applied is not of its kind, or others own fields that it changes.
+/// When the applied object is not of its kind, or changes fields of other managers.
 pub(super) fn apply(
     live: Option<&Value>,
     applied: &Value,
-    writer: &Writer,
-    versions: &dyn Versions,
+    writer: &FieldWriter,
+    versions: &dyn VersionConverter,
     force: bool,
-) -> Result<Value, Refusal> {
+) -> Result<Value, StatusError> {
     let of = type_of(versions, writer.api_version)?;
     if applied.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
-        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
+        return Err(StatusError::bad_request("metadata.managedFields must be nil"));
     }
-    if let Some(words) = in_one(mistakes(&of, applied, false)) {
+    if let Some(words) = in_one(violations(&of, applied, false)) {
         let subject = subject(applied);
-        return Err(Refusal::internal(format!("failed to create typed patch object ({subject}): {words}")));
+        return Err(StatusError::internal(format!(
+            "failed to create typed patch object ({subject}): {words}"
+        )));
     }
     let blank = || json!({"apiVersion": applied["apiVersion"], "kind": applied["kind"]});
     let mut there = live.cloned().unwrap_or_else(blank);
     let mut managers = managers_of(&there)
-        .ok_or_else(|| Refusal::internal("failed to decode managed fields: they make no sense"))?;
+        .ok_or_else(|| StatusError::internal("failed to decode managed fields: they make no sense"))?;
     forget_managers(&mut there);
     if managers.is_empty() && live.is_some() {
-        let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
-        let form = versions.form(writer.api_version);
-        let blank = form.map_or_else(blank, |form| form.blank());
+        let before = FieldWriter { manager: BEFORE_FIRST_APPLY, ..*writer };
+        let strategy = versions.strategy(writer.api_version);
+        let blank = strategy.map_or_else(blank, |strategy| strategy.blank());
         take(&of, &blank, &there, &mut managers, &before, versions);
     }
-    let change = Change { of: &of, there: &there, versions, writer };
+    let change = MergeWrite { of: &of, there: &there, versions, writer };
     let before = managers.clone();
     let forced = force || (writer.manager == "kubectl" && change.was_applied_by_client(applied, &managers));
     let (object, same) = change.apply(applied, &mut managers, forced)?;
     let me = writer.identity(true);
     if let Some(mine) = managers.get_mut(&me) {
-        // The time of an entry is that of the last change of the object by it.
+        // The time of an entry is that of its manager's last change of the object.
         let last = before.get(&me).and_then(|owned| owned.time.clone());
         mine.time = if same { last } else { Some(writer.now.to_owned()) };
     }
@@ -116,9 +118,15 @@ pub(super) fn apply(
     Ok(object)
 }
 
-/// The object of a create, a replacement or another patch, with the fields that it has changed owned by its writer.
-pub(super) fn track(live: Option<&Value>, mut new: Value, writer: &Writer, versions: &dyn Versions) -> Value {
-    let Some(form) = versions.form(writer.api_version) else { return new };
+/// Returns the object of a create, a replacement or another patch, with the changed fields owned by its
+/// writer.
+pub(super) fn track(
+    live: Option<&Value>,
+    mut new: Value,
+    writer: &FieldWriter,
+    versions: &dyn VersionConverter,
+) -> Value {
+    let Some(strategy) = versions.strategy(writer.api_version) else { return new };
     let written = new.pointer("/metadata/managedFields").cloned().unwrap_or_default();
     let reset = written == json!([{}]);
     let of_live = || live.and_then(managers_of).unwrap_or_default();
@@ -128,46 +136,46 @@ pub(super) fn track(live: Option<&Value>, mut new: Value, writer: &Writer, versi
         _ => of_live(),
     };
     forget_managers(&mut new);
-    // Where nobody is known to own anything, nobody can be told to own the rest.
+    // Without any known manager, the remaining fields cannot be assigned to one.
     if managers.is_empty() && live.is_some() {
         return new;
     }
-    let mut there = live.cloned().unwrap_or_else(|| form.blank());
+    let mut there = live.cloned().unwrap_or_else(|| strategy.blank());
     forget_managers(&mut there);
-    take(form.types(), &there, &new, &mut managers, writer, versions);
+    take(strategy.types(), &there, &new, &mut managers, writer, versions);
     cap(&mut managers, writer);
     write_managers(&mut new, &managers);
     new
 }
 
-/// Lets a writer own what it has changed.
+/// Makes a writer the owner of the fields it has changed.
 fn take(
-    of: &Type,
+    of: &ValueType,
     there: &Value,
     new: &Value,
     managers: &mut Managers,
-    writer: &Writer,
-    versions: &dyn Versions,
+    writer: &FieldWriter,
+    versions: &dyn VersionConverter,
 ) {
-    if !mistakes(of, there, true).is_empty() || !mistakes(of, new, true).is_empty() {
+    if !violations(of, there, true).is_empty() || !violations(of, new, true).is_empty() {
         return;
     }
-    let change = Change { of, there, versions, writer };
+    let change = MergeWrite { of, there, versions, writer };
     let me = writer.identity(false);
-    // A change by an update is forced on all others.
+    // An update is forced on all other managers.
     let Ok(difference) = change.spread(new, managers, &me, true) else { return };
     let mine = managers.get(&me).map(|owned| owned.fields.clone()).unwrap_or_default();
     let taken = difference.modified.union(&difference.added);
     let fields = mine.difference(&difference.removed).union(&taken);
     let last = managers.get(&me).and_then(|owned| owned.time.clone());
     let time = if taken.is_empty() { last } else { Some(writer.now.to_owned()) };
-    let owned = Owned { fields, version: writer.api_version.to_owned(), time };
+    let owned = OwnedFields { fields, version: writer.api_version.to_owned(), time };
     managers.insert(me.clone(), owned);
     strip(managers, &me);
 }
 
-/// Forgets those that updated longest ago where there are too many.
-fn cap(managers: &mut Managers, writer: &Writer) {
+/// Merges the managers with the oldest updates if there are too many.
+fn cap(managers: &mut Managers, writer: &FieldWriter) {
     let mut updaters: Vec<(String, Manager)> = managers
         .iter()
         .filter(|(manager, _)| !manager.applies && manager.subresource.is_empty())
@@ -177,19 +185,19 @@ fn cap(managers: &mut Managers, writer: &Writer) {
         return;
     }
     updaters.sort();
-    let mut old: Option<Owned> = None;
+    let mut old: Option<OwnedFields> = None;
     for (_, manager) in updaters.iter().take(updaters.len() - MOST_UPDATERS + 1) {
         let Some(owned) = managers.remove(manager) else { continue };
         let fields = old.map_or_else(|| owned.fields.clone(), |old| old.fields.union(&owned.fields));
-        old = Some(Owned { fields, ..owned });
+        old = Some(OwnedFields { fields, ..owned });
     }
     if let Some(old) = old {
-        let ancient = Writer { manager: ANCIENT, api_version: &old.version.clone(), ..*writer };
+        let ancient = FieldWriter { manager: ANCIENT, api_version: &old.version.clone(), ..*writer };
         managers.insert(ancient.identity(false), old);
     }
 }
 
-/// An object as errors name it.
+/// Returns an object's name in errors.
 fn subject(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let version = text("/apiVersion");
@@ -209,7 +217,7 @@ fn in_one(found: Vec<String>) -> Option<String> {
     }
 }
 
-/// Nobody owns what names an object and what the server writes.
+/// Removes fields without owners: those that identify an object, and those of the server.
 fn strip(managers: &mut Managers, me: &Manager) {
     const NAMES: [&str; 9] = [
         "name",

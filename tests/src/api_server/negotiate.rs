@@ -1,21 +1,21 @@
-//! In which form an answer is wanted.
+//! Content negotiation of responses.
 
 use super::error;
-use super::refusal::Refusal;
+use super::status_error::StatusError;
 
-/// What is offered, in words.
+/// The offered media types, as in errors.
 const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
-/// How an answer is written.
+/// The encoding of a body or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notation {
+pub(super) enum BodyEncoding {
     Json,
     Yaml,
 }
 
-/// What of objects an answer shows.
+/// The view of objects in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum ObjectView {
     Object,
     Table,
     Metadata,
@@ -24,34 +24,34 @@ pub(super) enum View {
     Groups,
 }
 
-/// The form of an answer.
+/// The accepted media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) notation: Notation,
-    pub(super) view: View,
+pub(super) struct AcceptedMedia {
+    pub(super) encoding: BodyEncoding,
+    pub(super) view: ObjectView,
 }
 
-impl Wanted {
-    const PLAIN: Self = Self { notation: Notation::Json, view: View::Object };
+impl AcceptedMedia {
+    const PLAIN: Self = Self { encoding: BodyEncoding::Json, view: ObjectView::Object };
 
-    /// How an error is written to who wants this.
-    pub(super) fn notation_of_errors(accept: Option<&str>) -> Notation {
-        Self::of(accept, |_| true).map_or(Notation::Json, |wanted| wanted.notation)
+    /// Returns the encoding of errors for a client.
+    pub(super) fn encoding_of_errors(accept: Option<&str>) -> BodyEncoding {
+        Self::of(accept, |_| true).map_or(BodyEncoding::Json, |wanted| wanted.encoding)
     }
 
-    /// What a client accepts of what is offered for objects.
-    pub(super) fn for_objects(accept: Option<&str>, is_custom: bool) -> Result<Self, Refusal> {
-        let views = |view| !matches!(view, View::Groups);
+    /// Negotiates the media type for objects.
+    pub(super) fn for_objects(accept: Option<&str>, is_custom: bool) -> Result<Self, StatusError> {
+        let views = |view| !matches!(view, ObjectView::Groups);
         Self::of(accept, views).ok_or_else(|| refuse(accept, is_custom))
     }
 
-    /// What a client accepts of what is offered for lists of kinds.
-    pub(super) fn for_discovery(accept: Option<&str>) -> Result<Self, Refusal> {
-        let views = |view| matches!(view, View::Groups | View::Object);
+    /// Negotiates the media type for discovery.
+    pub(super) fn for_discovery(accept: Option<&str>) -> Result<Self, StatusError> {
+        let views = |view| matches!(view, ObjectView::Groups | ObjectView::Object);
         Self::of(accept, views).ok_or_else(|| refuse(accept, false))
     }
 
-    fn of(accept: Option<&str>, offers: impl Fn(View) -> bool) -> Option<Self> {
+    fn of(accept: Option<&str>, offers: impl Fn(ObjectView) -> bool) -> Option<Self> {
         let accept = accept.map(str::trim).filter(|accept| !accept.is_empty());
         let Some(accept) = accept else { return Some(Self::PLAIN) };
         let mut clauses: Vec<(f32, Vec<&str>)> = accept
@@ -76,38 +76,40 @@ impl Wanted {
     }
 
     fn of_clause(parts: &[&str]) -> Option<Self> {
-        let notation = match *parts.first()? {
-            "application/json" | "application/*" | "*/*" => Notation::Json,
-            "application/yaml" => Notation::Yaml,
+        let encoding = match *parts.first()? {
+            "application/json" | "application/*" | "*/*" => BodyEncoding::Json,
+            "application/yaml" => BodyEncoding::Yaml,
             _ => return None,
         };
         let parameter = |name: &str| parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
         let view = match (parameter("as"), parameter("g"), parameter("v")) {
-            (None, ..) => View::Object,
-            (Some("Table"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => View::Table,
-            (Some("PartialObjectMetadata"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => View::Metadata,
-            (Some("PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => {
-                View::MetadataList
+            (None, ..) => ObjectView::Object,
+            (Some("Table"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => ObjectView::Table,
+            (Some("PartialObjectMetadata"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => {
+                ObjectView::Metadata
             }
-            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => View::Groups,
+            (Some("PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1" | "v1beta1")) => {
+                ObjectView::MetadataList
+            }
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => ObjectView::Groups,
             _ => return None,
         };
-        Some(Self { notation, view })
+        Some(Self { encoding, view })
     }
 }
 
-fn refuse(accept: Option<&str>, is_custom: bool) -> Refusal {
+fn refuse(accept: Option<&str>, is_custom: bool) -> StatusError {
     let types = accept.unwrap_or_default().split(',').filter_map(|clause| clause.split(';').next());
     let is_known = |kind: &str| OFFERED.split(", ").any(|offered| offered == kind);
-    // The routes of built-in kinds look at types before anybody looks at parameters.
+    // The routes of built-in kinds check media types before their parameters.
     if !is_custom && !types.into_iter().any(|kind| is_known(kind.trim())) {
         return refuse_type(OFFERED);
     }
     error::not_acceptable(format!("only the following media types are accepted: {OFFERED}"), None)
 }
 
-/// A route offers these types only.
-pub(super) fn refuse_type(offered: &str) -> Refusal {
+/// Returns the error for a route that offers only these types.
+pub(super) fn refuse_type(offered: &str) -> StatusError {
     let message = format!("406: Not Acceptable\n\nAvailable representations: {offered}");
     error::not_acceptable(message, Some(serde_json::json!({})))
 }

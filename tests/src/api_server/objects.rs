@@ -1,28 +1,28 @@
-//! What a server gives to objects: times, uids and names.
+//! Server-set metadata of objects: times, UIDs and names.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// Letters of generated names: no vowels, so that they make no words.
+/// Letters of generated names: no vowels, so that they form no words.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Letters that are put behind `generateName`, and how much of it may stand before them.
+/// Number of letters appended to `generateName`, and the longest prefix before them.
 const SUFFIX: usize = 5;
 const LONGEST_BASE: usize = 63 - SUFFIX;
 
-/// The time, in seconds.
+/// Returns the present time, in seconds.
 pub(super) fn now() -> String {
     at(Timestamp::now())
 }
 
-/// A time, as objects hold it.
+/// Formats a time as in objects.
 pub(super) fn at(time: Timestamp) -> String {
     time.strftime("%FT%TZ").to_string()
 }
 
-/// A number that nobody can guess.
+/// Draws an unpredictable number.
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -34,7 +34,7 @@ pub(super) fn uid() -> String {
     format!("{first:08x}-{second:04x}-4{:03x}-{variant:04x}-{:012x}", high & 0xfff, low & 0xffff_ffff_ffff)
 }
 
-/// A name that begins so.
+/// Generates a name with this prefix.
 pub(super) fn generated_name(base: &str) -> String {
     let base: String = base.chars().take(LONGEST_BASE).collect();
     let mut random = random();
@@ -46,7 +46,7 @@ pub(super) fn generated_name(base: &str) -> String {
     format!("{base}{}", letters.collect::<String>())
 }
 
-/// A text within an object; empty where there is none.
+/// Returns a string field of an object; empty if missing.
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
@@ -59,12 +59,24 @@ pub(super) fn uid_of(object: &Value) -> &str {
     text(object, "/metadata/uid")
 }
 
-/// The version of an object.
+/// Returns the resource version of an object.
 pub(super) fn version(object: &Value) -> &str {
     text(object, "/metadata/resourceVersion")
 }
 
-/// Takes a field of `metadata` away.
+/// Sets or removes a field.
+pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => {
+            fields.insert(name.to_owned(), value);
+        }
+        None => {
+            fields.remove(name);
+        }
+    }
+}
+
+/// Removes a field of `metadata`.
 pub(super) fn unset(object: &mut Value, field: &str) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove(field);

@@ -1,4 +1,4 @@
-//! Patches other than apply: merge, JSON, strategic merge.
+//! Patches other than apply: merge patches, JSON patches, strategic merge patches.
 
 mod strategic;
 #[cfg(test)]
@@ -6,14 +6,14 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::status_error::StatusError;
 
 pub(super) use strategic::strategic;
 
-/// How many operations a JSON patch may have.
+/// Maximum number of operations of a JSON patch.
 const MOST_OPERATIONS: usize = 10_000;
 
-/// Merges a patch into an object: null takes away.
+/// Merges a patch into an object: null removes a field.
 pub(super) fn merge(object: &mut Value, patch: &Value) {
     json_patch::merge(object, patch);
 }
@@ -21,8 +21,8 @@ pub(super) fn merge(object: &mut Value, patch: &Value) {
 /// Reads the body of a merge patch.
 ///
 /// # Errors
-/// When it is no JSON, or no object.
-pub(super) fn read_merge(body: &str) -> Result<Value, Refusal> {
+/// When it is not JSON, or not an object.
+pub(super) fn read_merge(body: &str) -> Result<Value, StatusError> {
     match serde_json::from_str(body) {
         Ok(patch @ Value::Object(_)) => Ok(patch),
         Ok(other) => Err(undecoded(&format!(
@@ -33,11 +33,11 @@ pub(super) fn read_merge(body: &str) -> Result<Value, Refusal> {
     }
 }
 
-/// Does the operations of a JSON patch on an object.
+/// Applies a JSON patch to an object.
 ///
 /// # Errors
-/// When they are none, or one of them cannot be done.
-pub(super) fn json(object: &mut Value, body: &str) -> Result<(), Refusal> {
+/// When it is not a JSON patch, or an operation fails.
+pub(super) fn json(object: &mut Value, body: &str) -> Result<(), StatusError> {
     let operations = match serde_json::from_str::<Value>(body) {
         Ok(Value::Array(operations)) => operations,
         Ok(other) => {
@@ -53,7 +53,12 @@ pub(super) fn json(object: &mut Value, body: &str) -> Result<(), Refusal> {
             "Request entity too large: The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {}",
             operations.len()
         );
-        return Err(Refusal { code: 413, reason: "RequestEntityTooLarge".into(), message, details: None });
+        return Err(StatusError {
+            code: 413,
+            reason: "RequestEntityTooLarge".into(),
+            message,
+            details: None,
+        });
     }
     let mut patched = object.clone();
     for operation in operations {
@@ -65,7 +70,7 @@ pub(super) fn json(object: &mut Value, body: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The real server puts in what is to be replaced and is not there.
+/// Turns a replace of a missing field into an add, as the real server does.
 fn lenient(object: &Value, mut operation: Value) -> Value {
     let path = operation["path"].as_str().unwrap_or_default();
     let holder = path.rsplit_once('/').map_or("", |(holder, _)| holder);
@@ -76,16 +81,16 @@ fn lenient(object: &Value, mut operation: Value) -> Value {
     operation
 }
 
-fn undone() -> Refusal {
+fn undone() -> StatusError {
     let message = "the server rejected our request due to an error in our request";
-    Refusal { details: Some(Value::Object(Map::new())), ..Refusal::unprocessable(message) }
+    StatusError { details: Some(Value::Object(Map::new())), ..StatusError::unprocessable(message) }
 }
 
-fn undecoded(words: &str) -> Refusal {
-    Refusal::bad_request(format!("error decoding patch: {words}"))
+fn undecoded(words: &str) -> StatusError {
+    StatusError::bad_request(format!("error decoding patch: {words}"))
 }
 
-/// A mistake in JSON, in the words of Go where they are known.
+/// Returns a JSON error in Go's words, if known.
 fn json_words(body: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         return "unexpected end of JSON input".to_owned();

@@ -1,5 +1,5 @@
-//! Bodies in protobuf, which Helm keeps its releases by: Secrets and how they are deleted. All other kinds come as JSON
-//! from the clients that are tested with.
+//! Protobuf bodies, in which Helm writes its releases: Secrets and their deletion. The tested clients send
+//! all other kinds as JSON.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -9,10 +9,10 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
 const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
-/// Begins each body.
+/// The prefix of each body.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// The body as JSON, and headers that say so; both as they are where it is not of a kind that is known here.
+/// Converts body and headers to JSON; unchanged if the kind is not supported here.
 pub(super) fn as_json(headers: &HeaderMap, body: Bytes) -> (HeaderMap, Bytes) {
     let mut headers = headers.clone();
     let is_protobuf =
@@ -22,7 +22,7 @@ pub(super) fn as_json(headers: &HeaderMap, body: Bytes) -> (HeaderMap, Bytes) {
     (headers, Bytes::from(object.to_string()))
 }
 
-/// `Unknown` of Kubernetes' runtime: kind and version, and the object as bytes.
+/// Reads `Unknown` of Kubernetes' runtime: kind and version, and the object as bytes.
 fn object(body: &[u8]) -> Option<Value> {
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), Vec::new());
     for (number, field) in fields(body.strip_prefix(MAGIC)?)? {
@@ -82,7 +82,7 @@ fn metadata(bytes: &[u8]) -> Option<Value> {
             6 => "resourceVersion",
             11 => "labels",
             12 => "annotations",
-            // What the server writes, in the words in which it was read.
+            // Server-set fields are not needed in a request.
             _ => continue,
         };
         if number < 11 {
@@ -92,7 +92,7 @@ fn metadata(bytes: &[u8]) -> Option<Value> {
             metadata[name][key] = value.text()?.into();
         }
     }
-    // Text that is empty says nothing.
+    // Empty strings are the default.
     if let Some(fields) = metadata.as_object_mut() {
         fields.retain(|_, value| value != "");
     }
@@ -112,12 +112,12 @@ fn delete_options(bytes: &[u8]) -> Option<Value> {
 }
 
 /// A field's value.
-enum Field<'a> {
+enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
-impl<'a> Field<'a> {
+impl<'a> WireValue<'a> {
     fn bytes(&self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
@@ -137,9 +137,9 @@ impl<'a> Field<'a> {
     }
 }
 
-/// An entry of a map.
-fn entry(bytes: &[u8]) -> Option<(String, Field<'_>)> {
-    let (mut key, mut value) = (String::new(), Field::Bytes(&[]));
+/// Returns an entry of a map.
+fn entry(bytes: &[u8]) -> Option<(String, WireValue<'_>)> {
+    let (mut key, mut value) = (String::new(), WireValue::Bytes(&[]));
     for (number, field) in fields(bytes)? {
         match number {
             1 => key = field.text()?,
@@ -150,18 +150,18 @@ fn entry(bytes: &[u8]) -> Option<(String, Field<'_>)> {
     Some((key, value))
 }
 
-/// The fields of a message, in their order.
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
+/// Returns the fields of a message, in their order.
+fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, WireValue<'_>)>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
         let field = match tag & 7 {
-            0 => Field::Number(varint(&mut bytes)?),
+            0 => WireValue::Number(varint(&mut bytes)?),
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).ok()?;
                 let (value, rest) = bytes.split_at_checked(length)?;
                 bytes = rest;
-                Field::Bytes(value)
+                WireValue::Bytes(value)
             }
             _ => return None,
         };
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_the_same_in_json() {
+    fn a_protobuf_secret_equals_its_json() {
         let mut body = MAGIC.to_vec();
         body.extend(b"\x0a\x0c\x0a\x02v1\x12\x06Secret\x12\x1d");
         body.extend(b"\x0a\x0d\x0a\x01s\x12\x00\x5a\x06\x0a\x01a\x12\x01b\x12\x08\x0a\x01k\x12\x03\x00\x01\xff\x1a\x02ty");

@@ -1,4 +1,4 @@
-//! What a request is about.
+//! Paths and queries of requests.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use axum::http::Uri;
 
 use super::kinds::qualified;
 
-/// What a path names.
+/// The target of a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) group: String,
     pub(super) version: String,
     pub(super) plural: String,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
-    /// Whether the path is the old one of a watch.
+    /// Whether the path is the deprecated form of a watch.
     pub(super) is_watch: bool,
-    /// Whether the path is as routes know it: nothing empty within, and nothing behind the subresource.
+    /// Whether the path matches a route: no empty segments, and nothing after the subresource.
     pub(super) is_regular: bool,
 }
 
-impl Target {
-    /// `/api/v1/…` or `/apis/GROUP/VERSION/…`; `None` for a path of another kind, discovery included.
+impl RequestTarget {
+    /// Parses `/api/v1/…` or `/apis/GROUP/VERSION/…`; `None` for any other path, including discovery.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let path = percent_decoded(path.trim_matches('/'));
         let parts: Vec<&str> = path.split('/').collect();
@@ -36,7 +36,7 @@ impl Target {
             _ => (false, rest),
         };
         let (namespace, rest) = match rest {
-            // A namespace is an object itself, and its own subresources are not kinds.
+            // A namespace is an object itself, and its subresources are not kinds.
             ["namespaces"] | ["namespaces", _] | ["namespaces", _, "status" | "finalize", ..] => (None, rest),
             ["namespaces", namespace, rest @ ..] => {
                 (Some(*namespace).filter(|namespace| !namespace.is_empty()), rest)
@@ -57,19 +57,19 @@ impl Target {
         })
     }
 
-    /// As an error names it.
+    /// Returns its name in errors.
     pub(super) fn resource(&self) -> String {
         qualified(&self.plural, &self.group)
     }
 }
 
 fn percent_decoded(path: &str) -> String {
-    // A plus sign stands for itself in a path.
+    // A plus sign is literal in a path.
     let pairs = form_urlencoded::parse(path.replace('+', "%2B").as_bytes()).into_owned().next();
     if path.contains('%') { pairs.map(|(path, _)| path).unwrap_or_default() } else { path.to_owned() }
 }
 
-/// What stands behind the question mark.
+/// The query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query(BTreeMap<String, String>);
 
@@ -83,7 +83,7 @@ impl Query {
         Self(values)
     }
 
-    /// A value that is there and not empty.
+    /// Returns a value that is not empty.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -92,7 +92,7 @@ impl Query {
         self.0.contains_key(key)
     }
 
-    /// Whatever is not plainly false is true.
+    /// Returns a flag: any value except false and 0 is true.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn parse(path: &str) -> String {
-        let target = Target::parse(path).unwrap();
+        let target = RequestTarget::parse(path).unwrap();
         let part = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
         format!(
             "{} {} {} {} {}",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_name_what_they_are_about() {
+    fn paths_are_parsed_into_targets() {
         assert_eq!(parse("/api/v1/nodes"), "v1 nodes - - -");
         assert_eq!(parse("/api/v1/namespaces"), "v1 namespaces - - -");
         assert_eq!(parse("/api/v1/namespaces/a"), "v1 namespaces - a -");
@@ -127,7 +127,7 @@ mod tests {
             parse("/apis/metallb.io/v1beta2/namespaces/a/bgppeers"),
             "v1beta2.metallb.io bgppeers a - -"
         );
-        assert_eq!(Target::parse("/version"), None);
-        assert_eq!(Target::parse("/apis/g/v1"), None);
+        assert_eq!(RequestTarget::parse("/version"), None);
+        assert_eq!(RequestTarget::parse("/apis/g/v1"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A request and its answer: who asks, what for, and in which form.
+//! The request handler: authentication, routing and content negotiation.
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::access::Access;
-use super::answer::{Answer, encode};
+use super::answer::{ApiResponse, encode};
 use super::call::Call;
 use super::discovery;
 use super::error;
-use super::kinds::Kind;
-use super::negotiate::Wanted;
-use super::refusal::Refusal;
-use super::request::{Query, Target};
-use super::store::Store;
-use super::users::{Deed, User};
-use super::watch::Watch;
+use super::kinds::ApiKind;
+use super::negotiate::AcceptedMedia;
+use super::request::{Query, RequestTarget};
+use super::status_error::StatusError;
+use super::store::ObjectStore;
+use super::users::{AccessRequest, User};
+use super::watch::ServerWatch;
 
 /// Longest body.
 const LONGEST: usize = 3 << 20;
 
-pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
+pub(super) async fn respond(store: Arc<ObjectStore>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut warnings = Vec::new();
-    let answer = match store.faults().meet().await {
+    let answer = match store.faults().apply_fault().await {
         Some(status) => Err(error::injected(status)),
         None => answer(&store, &parts, body, &mut warnings).await,
     };
@@ -36,15 +36,15 @@ pub(super) async fn respond(store: Arc<Store>, request: Request) -> Response {
 }
 
 async fn answer(
-    store: &Arc<Store>,
+    store: &Arc<ObjectStore>,
     parts: &Parts,
     body: Body,
     warnings: &mut Vec<String>,
-) -> Result<Answer, Refusal> {
+) -> Result<ApiResponse, StatusError> {
     let path = parts.uri.path();
     let user = store.users().authenticate(&parts.headers).ok_or_else(error::unauthorized)?;
     let query = Query::parse(&parts.uri);
-    let Some(target) = Target::parse(path) else {
+    let Some(target) = RequestTarget::parse(path) else {
         return other(store, &user, parts, &query);
     };
     let verb = verb(&parts.method, &target, &query);
@@ -56,16 +56,16 @@ async fn answer(
         return no_kind(store, &target);
     };
     let Some(version) = kind.version(&target.version).cloned() else {
-        return if kind.habits.is_custom { Ok(Answer::no_page()) } else { Err(error::no_route()) };
+        return if kind.traits.is_custom { Ok(ApiResponse::no_page()) } else { Err(error::no_route()) };
     };
     warnings.extend(version.deprecated.clone());
     if let Some(answer) = route(&kind, &version, parts, &target, verb) {
         return answer;
     }
-    let wanted = Wanted::for_objects(accept(&parts.headers), kind.habits.is_custom)?;
+    let wanted = AcceptedMedia::for_objects(accept(&parts.headers), kind.traits.is_custom)?;
     note(store, verb, &target, parts);
     if verb == "watch" {
-        return Watch::begin(store, kind, target, &query, &parts.headers).map(Answer::Stream);
+        return ServerWatch::begin(store, kind, target, &query, &parts.headers).map(ApiResponse::Stream);
     }
     if parts.method != Method::GET && store.fails_now() {
         return Err(error::injected(500));
@@ -76,14 +76,14 @@ async fn answer(
     let result = call.run(&parts.method, body).await;
     warnings.extend(call.take_warnings());
     let (status, object) = result?;
-    call.view(wanted, object).map(|object| Answer::Object(status, object))
+    call.view(wanted, object).map(|object| ApiResponse::Object(status, object))
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, StatusError> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LONGEST) {
-        // Read all the same, or the client does not get to the answer.
+        // Read the whole body, or the client does not receive the response.
         let _: Result<Bytes, axum::Error> = to_bytes(body, LONGEST << 2).await;
         return Err(error::too_large(LONGEST));
     }
@@ -94,8 +94,8 @@ pub(super) fn accept(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())
 }
 
-/// What a request does, as roles say it.
-fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
+/// Returns the verb of a request.
+fn verb(method: &Method, target: &RequestTarget, query: &Query) -> &'static str {
     match (method.as_str(), target.name.is_some()) {
         ("GET" | "HEAD", _) if target.is_watch || query.is_set("watch") && target.subresource.is_none() => {
             "watch"
@@ -111,27 +111,33 @@ fn verb(method: &Method, target: &Target, query: &Query) -> &'static str {
     }
 }
 
-fn authorize(store: &Store, user: &User, verb: &str, target: &Target, query: &Query) -> Result<(), Refusal> {
+fn authorize(
+    store: &ObjectStore,
+    user: &User,
+    verb: &str,
+    target: &RequestTarget,
+    query: &Query,
+) -> Result<(), StatusError> {
     let selected = query.get("fieldSelector").and_then(|fields| fields.strip_prefix("metadata.name="));
     let name = target.name.as_deref().or(selected.filter(|_| matches!(verb, "list" | "watch")));
     let resource = match &target.subresource {
         Some(subresource) => format!("{}/{subresource}", target.plural),
         None => target.plural.clone(),
     };
-    // A namespace is in itself.
+    // A namespace object counts as in its own namespace.
     let namespace = match (&target.namespace, &target.name) {
         (Some(namespace), _) => namespace,
         (None, Some(name)) if target.plural == "namespaces" && target.group.is_empty() => name,
         _ => "",
     };
     let name = name.unwrap_or_default();
-    let deed = Deed { verb, group: &target.group, resource: &resource, namespace, name };
-    let is_allowed = user.may(&store.lock(), &deed).is_some();
+    let access = AccessRequest { verb, group: &target.group, resource: &resource, namespace, name };
+    let is_allowed = user.may(&store.lock(), &access).is_some();
     if is_allowed { Ok(()) } else { Err(error::forbidden(target, verb, name, &user.name)) }
 }
 
-/// Keeps what a request would have to be allowed.
-fn note(store: &Store, verb: &'static str, target: &Target, parts: &Parts) {
+/// Records the permissions that a request needs.
+fn note(store: &ObjectStore, verb: &'static str, target: &RequestTarget, parts: &Parts) {
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_apply = content_type.is_some_and(|kind| kind.starts_with("application/apply-patch"));
     let is_new = || {
@@ -141,35 +147,37 @@ fn note(store: &Store, verb: &'static str, target: &Target, parts: &Parts) {
     store.note(Access::of(verb, target, is_apply && target.name.is_some() && is_new()));
 }
 
-/// There is no such kind.
-fn no_kind(store: &Store, target: &Target) -> Result<Answer, Refusal> {
+/// Returns the error for an unknown kind.
+fn no_kind(store: &ObjectStore, target: &RequestTarget) -> Result<ApiResponse, StatusError> {
     let inner = store.lock();
-    let mut built_in = inner.kinds.all().filter(|kind| !kind.habits.is_custom);
+    let mut built_in = inner.kinds.all().filter(|kind| !kind.traits.is_custom);
     if target.group.is_empty() || built_in.any(|kind| kind.group == target.group) {
         return Err(error::no_route());
     }
-    Ok(Answer::no_page())
+    Ok(ApiResponse::no_page())
 }
 
-/// What a path and a method are not for.
+/// Checks that the path supports the method.
 fn route(
-    kind: &Kind,
-    version: &super::kinds::Version,
+    kind: &ApiKind,
+    version: &super::kinds::KindVersion,
     parts: &Parts,
-    target: &Target,
+    target: &RequestTarget,
     verb: &str,
-) -> Option<Result<Answer, Refusal>> {
+) -> Option<Result<ApiResponse, StatusError>> {
     let has_scope = target.namespace.is_some() == kind.namespaced;
     let reads_all = !kind.namespaced || target.name.is_none() && matches!(verb, "list" | "watch");
     let subresource = target.subresource.as_deref();
     let is_status = subresource == Some("status") && version.has_status;
-    if kind.habits.is_custom {
+    if kind.traits.is_custom {
         let refused = match (target.name.as_deref(), subresource) {
-            _ if !(has_scope || reads_all && kind.namespaced) => return Some(Ok(Answer::no_page())),
+            _ if !(has_scope || reads_all && kind.namespaced) => return Some(Ok(ApiResponse::no_page())),
             _ if verb.is_empty() => error::not_supported(kind, ""),
             (Some(name), Some(_)) if !is_status => error::not_found(kind, name),
             (_, Some(_)) if !matches!(verb, "get" | "update" | "patch") => error::not_supported(kind, verb),
-            (None, _) if matches!(verb, "update" | "patch") => Refusal::bad_request("name must be provided"),
+            (None, _) if matches!(verb, "update" | "patch") => {
+                StatusError::bad_request("name must be provided")
+            }
             _ => return None,
         };
         return Some(Err(refused));
@@ -190,14 +198,14 @@ fn route(
         ("PUT" | "PATCH", true, _) => true,
         ("DELETE", true, false) => true,
         ("POST", false, false) => has_scope,
-        ("DELETE", false, false) => has_scope && !kind.habits.has_no_collection,
+        ("DELETE", false, false) => has_scope && !kind.traits.has_no_collection,
         _ => false,
     };
     (!is_allowed).then(|| Err(error::no_method()))
 }
 
-/// What is about no object.
-fn other(store: &Store, user: &User, parts: &Parts, query: &Query) -> Result<Answer, Refusal> {
+/// Answers a request that is not for objects.
+fn other(store: &ObjectStore, user: &User, parts: &Parts, query: &Query) -> Result<ApiResponse, StatusError> {
     let path = parts.uri.path();
     let verb = match parts.method.as_str() {
         "GET" => "get",
@@ -214,5 +222,5 @@ fn other(store: &Store, user: &User, parts: &Parts, query: &Query) -> Result<Ans
     discovery::answer(store, parts, query)
 }
 
-/// What an object is shown by.
-pub(super) type Shown = (u16, Value);
+/// Status and body of a response.
+pub(super) type StatusAndBody = (u16, Value);

@@ -1,4 +1,4 @@
-//! What is asked and not stored: who one is, what one may do, and tokens of service accounts.
+//! Reviews, which are answered but not stored: identity, permissions, and service account tokens.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,34 +7,34 @@ use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::ApiResponse;
 use super::error;
 use super::objects::{at, now, text, uid_of};
-use super::refusal::{Cause, Refusal};
-use super::request::Target;
-use super::store::Store;
-use super::users::{AUDIENCE, Deed, User};
+use super::request::RequestTarget;
+use super::status_error::{StatusCause, StatusError};
+use super::store::ObjectStore;
+use super::users::{AUDIENCE, AccessRequest, User};
 
-/// How long a token lasts, and how short it may.
+/// Default and shortest lifetime of a token, in seconds.
 const LASTS: i64 = 3600;
 const SHORTEST: i64 = 600;
 /// Longest body.
 const LONGEST: usize = 1 << 20;
 
-type Answering = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<ApiResponse, StatusError>> + Send>>;
 
-/// How such a request is answered; `None`: it is of another kind.
+/// Returns the handler of a review; `None` for other requests.
 pub(super) fn answer(
-    store: &Arc<Store>,
+    store: &Arc<ObjectStore>,
     user: &User,
     parts: &Parts,
-    target: &Target,
+    target: &RequestTarget,
 ) -> Option<Box<dyn FnOnce(Body) -> Answering + Send>> {
-    let review: fn(&Store, &User, &Target, Value) -> Result<Value, Refusal> =
+    let review: fn(&ObjectStore, &User, &RequestTarget, Value) -> Result<Value, StatusError> =
         match (target.group.as_str(), target.plural.as_str(), target.subresource.as_deref()) {
-            ("authorization.k8s.io", "selfsubjectaccessreviews", None) => may_i,
-            ("authorization.k8s.io", "selfsubjectrulesreviews", None) => all_that_i_may,
-            ("authentication.k8s.io", "selfsubjectreviews", None) => who_am_i,
+            ("authorization.k8s.io", "selfsubjectaccessreviews", None) => self_subject_access_review,
+            ("authorization.k8s.io", "selfsubjectrulesreviews", None) => self_subject_rules_review,
+            ("authentication.k8s.io", "selfsubjectreviews", None) => self_subject_review,
             ("", "serviceaccounts", Some("token")) => token,
             _ => return None,
         };
@@ -47,33 +47,38 @@ pub(super) fn answer(
             }
             let body = to_bytes(body, LONGEST).await.map_err(|_| error::too_large(LONGEST))?;
             let asked: Value =
-                serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(error.to_string()))?;
-            review(&store, &user, &target, asked).map(|answer| Answer::Object(201, answer))
+                serde_json::from_slice(&body).map_err(|error| StatusError::bad_request(error.to_string()))?;
+            review(&store, &user, &target, asked).map(|answer| ApiResponse::Object(201, answer))
         })
     }))
 }
 
-fn may_i(store: &Store, user: &User, _: &Target, asked: Value) -> Result<Value, Refusal> {
+fn self_subject_access_review(
+    store: &ObjectStore,
+    user: &User,
+    _: &RequestTarget,
+    asked: Value,
+) -> Result<Value, StatusError> {
     let resource = asked.pointer("/spec/resourceAttributes");
     let path = asked.pointer("/spec/nonResourceAttributes");
     let reason = match (resource, path) {
         (Some(attributes), None) => {
             let subresource = text(attributes, "/subresource");
             let slash = if subresource.is_empty() { "" } else { "/" };
-            let deed = Deed {
+            let access = AccessRequest {
                 verb: text(attributes, "/verb"),
                 group: text(attributes, "/group"),
                 resource: &format!("{}{slash}{subresource}", text(attributes, "/resource")),
                 namespace: text(attributes, "/namespace"),
                 name: text(attributes, "/name"),
             };
-            user.may(&store.lock(), &deed)
+            user.may(&store.lock(), &access)
         }
         (None, Some(attributes)) => user.may_see(text(attributes, "/path")).then(String::new),
         _ => {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-            let cause = Cause::invalid("spec.resourceAttributes", &Value::Null, why);
-            return Err(Refusal::invalid("authorization.k8s.io", "", "", &[cause]));
+            let cause = StatusCause::invalid("spec.resourceAttributes", &Value::Null, why);
+            return Err(StatusError::invalid("authorization.k8s.io", "", "", &[cause]));
         }
     };
     let mut status = json!({"allowed": reason.is_some()});
@@ -86,7 +91,12 @@ fn may_i(store: &Store, user: &User, _: &Target, asked: Value) -> Result<Value, 
     }))
 }
 
-fn all_that_i_may(store: &Store, user: &User, _: &Target, asked: Value) -> Result<Value, Refusal> {
+fn self_subject_rules_review(
+    store: &ObjectStore,
+    user: &User,
+    _: &RequestTarget,
+    asked: Value,
+) -> Result<Value, StatusError> {
     let rules = user.rules(&store.lock(), text(&asked, "/spec/namespace"));
     Ok(json!({
         "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {},
@@ -94,14 +104,19 @@ fn all_that_i_may(store: &Store, user: &User, _: &Target, asked: Value) -> Resul
     }))
 }
 
-fn who_am_i(_: &Store, user: &User, _: &Target, _: Value) -> Result<Value, Refusal> {
+fn self_subject_review(
+    _: &ObjectStore,
+    user: &User,
+    _: &RequestTarget,
+    _: Value,
+) -> Result<Value, StatusError> {
     Ok(json!({
         "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"creationTimestamp": now()}, "status": {"userInfo": user.info()},
     }))
 }
 
-fn token(store: &Store, _: &User, target: &Target, asked: Value) -> Result<Value, Refusal> {
+fn token(store: &ObjectStore, _: &User, target: &RequestTarget, asked: Value) -> Result<Value, StatusError> {
     let (namespace, name) = (target.namespace.as_deref().unwrap_or_default(), target.name.as_deref());
     let name = name.unwrap_or_default();
     let find = |plural: &str, name: &str| {
@@ -114,8 +129,8 @@ fn token(store: &Store, _: &User, target: &Target, asked: Value) -> Result<Value
     let seconds = asked.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(LASTS);
     if seconds < SHORTEST {
         let why = "may not specify a duration less than 10 minutes";
-        let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
-        return Err(Refusal::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
+        let cause = StatusCause::invalid("spec.expirationSeconds", &json!(seconds), why);
+        return Err(StatusError::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]));
     }
     let bound = asked.pointer("/spec/boundObjectRef").filter(|bound| !bound.is_null());
     if let Some(bound) = bound {

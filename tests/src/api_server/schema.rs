@@ -1,9 +1,9 @@
-//! Structural schemas of CustomResourceDefinitions: what they prune, default and refuse.
+//! Structural schemas of CustomResourceDefinitions: pruning, defaulting and validation.
 
 mod format;
 mod lists;
+mod pruning;
 mod rules;
-mod shape;
 mod typing;
 mod validate;
 
@@ -12,8 +12,8 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-use super::refusal::Cause;
-use super::types::Type;
+use super::status_error::StatusCause;
+use super::types::ValueType;
 use rules::Rules;
 
 /// The schema of one version of a kind.
@@ -24,39 +24,44 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// The schema of a version of a definition; everything is let through where it has none.
+    /// Creates the schema of a version of a definition; without one, everything is accepted.
     pub(super) fn new(version: &Value) -> Self {
         let schema = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or(Value::Null);
         let rules = Rules::of(&schema);
         Self { schema, rules }
     }
 
-    /// What apply is to know of the kind.
-    pub(super) fn types(&self) -> Type {
+    /// Returns the types for apply.
+    pub(super) fn types(&self) -> ValueType {
         typing::object(&self.schema)
     }
 
-    /// Takes away what the schema does not have; the paths, in order.
+    /// Removes unknown fields; returns their paths, in order.
     pub(super) fn prune(&self, object: &mut Value) -> Vec<String> {
         let mut gone = Vec::new();
         if self.schema.is_object() {
-            shape::prune(&self.schema, object, "", true, &mut gone);
+            pruning::prune(&self.schema, object, "", true, &mut gone);
         }
         gone
     }
 
-    /// Takes away nulls that the schema does not allow, unless a default replaces them.
+    /// Removes nulls that the schema does not allow, unless a default replaces them.
     pub(super) fn drop_nulls(&self, object: &mut Value) {
-        shape::drop_nulls(&self.schema, object);
+        pruning::drop_nulls(&self.schema, object);
     }
 
-    /// Puts in defaults.
+    /// Sets defaults.
     pub(super) fn default(&self, object: &mut Value) {
-        shape::default(&self.schema, object);
+        pruning::default(&self.schema, object);
     }
 
-    /// What is wrong with an object. What an update leaves as it was is not held against it.
-    pub(super) fn mistakes(&self, object: &Value, old: Option<&Value>, status_only: bool) -> Vec<Cause> {
+    /// Validates an object. Values that an update leaves unchanged are not validated.
+    pub(super) fn violations(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        status_only: bool,
+    ) -> Vec<StatusCause> {
         let (schema, part, old_part, root) = if status_only {
             let Some(status) = object.get("status") else { return Vec::new() };
             let old = old.and_then(|old| old.get("status")).unwrap_or(&Value::Null);
@@ -81,8 +86,8 @@ impl Schema {
     }
 }
 
-/// Whether rules cannot be asked any more.
-fn blocks(cause: &Cause) -> bool {
+/// Returns whether a cause prevents the evaluation of rules.
+fn blocks(cause: &StatusCause) -> bool {
     matches!(
         cause.reason,
         "FieldValueNotSupported"
@@ -93,8 +98,8 @@ fn blocks(cause: &Cause) -> bool {
     )
 }
 
-fn unchecked() -> Cause {
-    Cause::invalid(
+fn unchecked() -> StatusCause {
+    StatusCause::invalid(
         "<nil>",
         &Value::Null,
         "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
@@ -109,12 +114,12 @@ fn properties(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties")?.as_object()
 }
 
-/// A path one field further.
+/// Returns the path of a field.
 fn child(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// The item of an old list that a new item takes the place of.
+/// Returns the item of an old list that corresponds to a new item.
 fn old_item<'a>(schema: &Value, old: Option<&'a Value>, item: &Value) -> Option<&'a Value> {
     let items = old?.as_array()?;
     if schema["x-kubernetes-list-type"] != "map" {
@@ -126,4 +131,4 @@ fn old_item<'a>(schema: &Value, old: Option<&'a Value>, item: &Value) -> Option<
     items.iter().find(same)
 }
 
-pub(in crate::api_server) use shape::unknown_metadata;
+pub(in crate::api_server) use pruning::unknown_metadata;

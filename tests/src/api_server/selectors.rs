@@ -1,10 +1,10 @@
-//! What lists and watches select: by labels and by fields.
+//! Label and field selectors of lists and watches.
 
 use serde_json::Value;
 
-use super::kinds::Kind;
+use super::kinds::ApiKind;
 
-/// What is selected.
+/// Parsed selectors.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selectors {
     labels: Vec<Requirement>,
@@ -29,7 +29,7 @@ enum Operator {
 }
 
 impl Selectors {
-    pub(super) fn parse(labels: &str, fields: &str, kind: &Kind) -> Result<Self, String> {
+    pub(super) fn parse(labels: &str, fields: &str, kind: &ApiKind) -> Result<Self, String> {
         Ok(Self { labels: parse_labels(labels)?, fields: parse_fields(fields, kind)? })
     }
 
@@ -69,7 +69,7 @@ impl Requirement {
     }
 }
 
-/// Whether labels are what a `LabelSelector` of an object selects.
+/// Returns whether a `LabelSelector` of an object selects labels.
 pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let wanted = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
@@ -90,7 +90,7 @@ pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
     wanted.into_iter().all(|(key, value)| label(key) == value.as_str()) && expressions.all(is_met)
 }
 
-/// The words of a selector: what has a meaning, and what has not.
+/// The tokens of a selector: operators and words.
 struct Words {
     words: Vec<String>,
     next: usize,
@@ -113,7 +113,7 @@ impl Words {
         Self { words, next: 0 }
     }
 
-    /// The next word; empty at the end.
+    /// Returns the next token; empty at the end.
     fn peek(&self) -> &str {
         self.words.get(self.next).map_or("", String::as_str)
     }
@@ -192,7 +192,7 @@ fn requirement(words: &mut Words) -> Result<Requirement, String> {
     with(operator, values)
 }
 
-/// Values in parentheses.
+/// Parses values in parentheses.
 fn list(words: &mut Words) -> Result<Vec<String>, String> {
     if words.peek() != "(" {
         return Err(format!("found '{}' expected: '('", words.peek()));
@@ -217,7 +217,7 @@ fn list(words: &mut Words) -> Result<Vec<String>, String> {
     }
 }
 
-/// Alphanumeric at both ends, and `-`, `_` and `.` between.
+/// Checks for alphanumeric characters at both ends, and also `-`, `_` and `.` between.
 fn is_name(text: &str) -> bool {
     let mut ends = text.chars().next().into_iter().chain(text.chars().last());
     ends.all(|c| c.is_ascii_alphanumeric())
@@ -247,7 +247,7 @@ fn check_value(path: &str, value: &str) -> Result<(), String> {
     ))
 }
 
-fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, bool, String)>, String> {
+fn parse_fields(text: &str, kind: &ApiKind) -> Result<Vec<(String, bool, String)>, String> {
     let terms = text.split(',').filter(|term| !term.is_empty());
     let read = |term: &str| {
         let operators = [("!=", false), ("==", true), ("=", true)];
@@ -256,7 +256,7 @@ fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, bool, String)>, 
         });
         let split = split.ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{term}'"))?;
         if kind.group == "events.k8s.io" && is_selectable(kind, &split.0) {
-            // Events are stored as those of the core.
+            // Events are stored in the core group.
             let path = split.0.replace("regarding.", "involvedObject.");
             return Ok((path.replace("reportingController", "reportingComponent"), split.1, split.2));
         }
@@ -265,8 +265,8 @@ fn parse_fields(text: &str, kind: &Kind) -> Result<Vec<(String, bool, String)>, 
     terms.map(read).collect()
 }
 
-/// The fields of a kind, besides name and namespace.
-fn fields_of(kind: &Kind) -> &'static [&'static str] {
+/// Returns the selectable fields of a kind, besides name and namespace.
+fn fields_of(kind: &ApiKind) -> &'static [&'static str] {
     match (kind.group.as_str(), kind.plural.as_str()) {
         ("", "services") => &["spec.clusterIP", "spec.type"],
         ("", "secrets") => &["type"],
@@ -295,14 +295,14 @@ fn fields_of(kind: &Kind) -> &'static [&'static str] {
     }
 }
 
-fn is_selectable(kind: &Kind, path: &str) -> bool {
+fn is_selectable(kind: &ApiKind, path: &str) -> bool {
     path == "metadata.name"
         || (path == "metadata.namespace" && kind.namespaced)
         || fields_of(kind).contains(&path)
 }
 
-fn unsupported(kind: &Kind, path: &str) -> String {
-    if kind.habits.is_custom || !fields_of(kind).is_empty() {
+fn unsupported(kind: &ApiKind, path: &str) -> String {
+    if kind.traits.is_custom || !fields_of(kind).is_empty() {
         format!("field label not supported: {path}")
     } else {
         format!("\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")

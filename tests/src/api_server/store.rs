@@ -1,4 +1,4 @@
-//! Objects, and what happened to them.
+//! The object store, with a log of changes.
 
 mod public;
 
@@ -11,79 +11,79 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::access::Access;
-use super::faults::Faults;
-use super::kinds::{Kind, Kinds};
-use super::request::Target;
+use super::faults::ApiFaults;
+use super::kinds::{ApiKind, KindRegistry};
+use super::request::RequestTarget;
 use super::users::Users;
 
 /// Group, plural, namespace and name of an object.
-pub(super) type Key = (String, String, String, String);
+pub(super) type ObjectKey = (String, String, String, String);
 
-/// What happened to an object.
+/// A change of an object.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
+pub(super) struct StoreChange {
     pub(super) version: u64,
-    pub(super) key: Key,
-    /// As it was, where it was there.
+    pub(super) key: ObjectKey,
+    /// The object before, if it existed.
     pub(super) before: Option<Arc<Value>>,
-    /// As it is, or as it was when it was taken away.
+    /// The object afterwards, or at its removal.
     pub(super) object: Arc<Value>,
     pub(super) is_removal: bool,
 }
 
-/// Objects, and what happened to them since the log was last cut.
+/// Objects, and their changes since the last compaction.
 #[derive(Debug)]
-pub struct Store {
-    inner: Mutex<Inner>,
+pub struct ObjectStore {
+    inner: Mutex<StoreState>,
     version: watch::Sender<u64>,
-    /// Every so many-th write fails; zero: none.
+    /// Every n-th write fails; zero: none.
     failing: AtomicU64,
-    /// Writes that were asked for.
+    /// Number of write requests.
     writes: AtomicU64,
-    /// What requests would have had to be allowed.
+    /// Permissions that requests needed.
     accesses: Mutex<BTreeSet<Access>>,
-    /// Whether lists can be had as a stream.
+    /// Whether streaming lists are supported.
     streams: AtomicBool,
-    faults: Faults,
+    faults: ApiFaults,
     users: Users,
-    /// Namespace and name of a Service → where connections to it end.
+    /// Namespace and name of a Service → backend address.
     routes: Mutex<BTreeMap<(String, String), SocketAddr>>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Inner {
+pub(super) struct StoreState {
     pub(super) version: u64,
-    pub(super) objects: BTreeMap<Key, Arc<Value>>,
-    pub(super) kinds: Kinds,
-    /// Which object has a uid.
-    pub(super) uids: BTreeMap<String, Key>,
-    /// What the background has to look at.
-    pub(super) touched: BTreeSet<Key>,
-    log: Vec<Change>,
-    /// The version from which on watches can be told what has happened.
-    forgotten: u64,
-    /// The version up to which the log has been forgotten.
+    pub(super) objects: BTreeMap<ObjectKey, Arc<Value>>,
+    pub(super) kinds: KindRegistry,
+    /// Objects by UID.
+    pub(super) uids: BTreeMap<String, ObjectKey>,
+    /// Objects for the background controllers to process.
+    pub(super) touched: BTreeSet<ObjectKey>,
+    log: Vec<StoreChange>,
+    /// The oldest version from which a watch can start.
+    oldest_kept: u64,
+    /// The version up to which the log has been compacted.
     compacted: u64,
 }
 
-/// The log does not go back so far.
-pub(super) struct Forgotten {
+/// The requested version has been compacted.
+pub(super) struct Compacted {
     pub(super) oldest: u64,
 }
 
-impl Store {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+impl ObjectStore {
+    pub(super) fn lock(&self) -> MutexGuard<'_, StoreState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets everybody know what was done under the lock.
-    pub(super) fn tell(&self, inner: MutexGuard<'_, Inner>) {
+    /// Notifies watchers of the changes made under the lock.
+    pub(super) fn notify(&self, inner: MutexGuard<'_, StoreState>) {
         let version = inner.version;
         drop(inner);
-        self.version.send_if_modified(|told| std::mem::replace(told, version) != version);
+        self.version.send_if_modified(|notified| std::mem::replace(notified, version) != version);
     }
 
-    /// Wakes at every change.
+    /// Returns a receiver that wakes at every change.
     pub(super) fn versions(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -96,54 +96,58 @@ impl Store {
         self.accesses.lock().unwrap_or_else(PoisonError::into_inner).extend(accesses);
     }
 
-    /// Counts a write; true if it is to fail.
+    /// Counts a write; returns true if it is to fail.
     pub(super) fn fails_now(&self) -> bool {
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let many = self.failing.load(Ordering::Relaxed);
         many != 0 && number.is_multiple_of(many)
     }
 
-    /// Whether lists can be had as a stream.
+    /// Returns whether streaming lists are supported.
     pub(super) fn streams(&self) -> bool {
         self.streams.load(Ordering::Relaxed)
     }
 
-    pub(super) fn kind(&self, group: &str, plural: &str) -> Option<Arc<Kind>> {
+    pub(super) fn kind(&self, group: &str, plural: &str) -> Option<Arc<ApiKind>> {
         self.lock().kinds.of(group, plural).cloned()
     }
 
-    pub(super) fn object(&self, key: &Key) -> Option<Arc<Value>> {
+    pub(super) fn object(&self, key: &ObjectKey) -> Option<Arc<Value>> {
         self.lock().objects.get(key).cloned()
     }
 }
 
-impl Inner {
-    /// All of a kind, which stand together.
-    pub(super) fn of_kind(&self, group: &str, plural: &str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-        let first: Key = (group.to_owned(), plural.to_owned(), String::new(), String::new());
+impl StoreState {
+    /// Iterates over all objects of a kind, which are adjacent.
+    pub(super) fn of_kind(
+        &self,
+        group: &str,
+        plural: &str,
+    ) -> impl Iterator<Item = (&ObjectKey, &Arc<Value>)> {
+        let first: ObjectKey = (group.to_owned(), plural.to_owned(), String::new(), String::new());
         let (group, plural) = (group.to_owned(), plural.to_owned());
         self.objects.range(first..).take_while(move |(key, _)| key.0 == group && key.1 == plural)
     }
 
-    pub(super) fn keys_of(&self, group: &str, plural: &str) -> Vec<Key> {
+    pub(super) fn keys_of(&self, group: &str, plural: &str) -> Vec<ObjectKey> {
         self.of_kind(group, plural).map(|(key, _)| key.clone()).collect()
     }
 
-    /// All of a kind in a namespace, or in all of them.
-    pub(super) fn list(&self, kind: &Kind, namespace: Option<&str>) -> Vec<Arc<Value>> {
+    /// Lists a kind in a namespace, or in all namespaces.
+    pub(super) fn list(&self, kind: &ApiKind, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let (group, plural) = kind.key();
         let found = self.of_kind(group, plural).filter(|(key, _)| is_of(key, kind, namespace));
         found.map(|(_, object)| Arc::clone(object)).collect()
     }
 
-    /// The same, as it was at a version.
+    /// Lists a kind as of a version.
     pub(super) fn list_at(
         &self,
-        kind: &Kind,
+        kind: &ApiKind,
         namespace: Option<&str>,
         version: u64,
-    ) -> Result<Vec<Arc<Value>>, Forgotten> {
-        let mut objects: BTreeMap<&Key, Arc<Value>> = BTreeMap::new();
+    ) -> Result<Vec<Arc<Value>>, Compacted> {
+        let mut objects: BTreeMap<&ObjectKey, Arc<Value>> = BTreeMap::new();
         let (group, plural) = kind.key();
         let found = self.of_kind(group, plural).filter(|(key, _)| is_of(key, kind, namespace));
         objects.extend(found.map(|(key, object)| (key, Arc::clone(object))));
@@ -157,23 +161,23 @@ impl Inner {
         Ok(objects.into_values().collect())
     }
 
-    /// What has happened since a version.
-    pub(super) fn since(&self, version: u64) -> Result<&[Change], Forgotten> {
-        if version < self.forgotten {
-            return Err(Forgotten { oldest: self.forgotten });
+    /// Returns the changes since a version.
+    pub(super) fn since(&self, version: u64) -> Result<&[StoreChange], Compacted> {
+        if version < self.oldest_kept {
+            return Err(Compacted { oldest: self.oldest_kept });
         }
         self.logged(version)
     }
 
-    fn logged(&self, version: u64) -> Result<&[Change], Forgotten> {
+    fn logged(&self, version: u64) -> Result<&[StoreChange], Compacted> {
         if version < self.compacted {
-            return Err(Forgotten { oldest: self.compacted });
+            return Err(Compacted { oldest: self.compacted });
         }
         Ok(&self.log[self.log.partition_point(|change| change.version <= version)..])
     }
 
-    /// Stores what an object has become, with the version that this is.
-    pub(super) fn put(&mut self, key: &Key, mut object: Value) -> Arc<Value> {
+    /// Stores an object with a new version.
+    pub(super) fn put(&mut self, key: &ObjectKey, mut object: Value) -> Arc<Value> {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let object = Arc::new(object);
@@ -185,8 +189,8 @@ impl Inner {
         object
     }
 
-    /// Takes an object away: what watches are told, with the version of this.
-    pub(super) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
+    /// Removes an object; returns it with the version of its removal, as watches send it.
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
         self.version += 1;
         let mut object = (*before).clone();
@@ -199,34 +203,34 @@ impl Inner {
         Some(object)
     }
 
-    /// Takes an object away with its last change, which watches are not told of.
-    pub(super) fn vanish(&mut self, key: &Key, mut last: Value) -> Arc<Value> {
+    /// Removes an object together with its last change, which watches do not send.
+    pub(super) fn remove_with_last(&mut self, key: &ObjectKey, mut last: Value) -> Arc<Value> {
         self.remove(key);
         last["metadata"]["resourceVersion"] = json!(self.version.to_string());
         Arc::new(last)
     }
 
-    fn changed(&mut self, key: &Key, before: Option<Arc<Value>>, object: Arc<Value>, is_removal: bool) {
+    fn changed(&mut self, key: &ObjectKey, before: Option<Arc<Value>>, object: Arc<Value>, is_removal: bool) {
         self.touched.insert(key.clone());
-        self.log.push(Change { version: self.version, key: key.clone(), before, object, is_removal });
+        self.log.push(StoreChange { version: self.version, key: key.clone(), before, object, is_removal });
     }
 
-    pub(super) fn forget(&mut self) {
-        (self.forgotten, self.compacted) = (self.version, self.version);
+    pub(super) fn compact(&mut self) {
+        (self.oldest_kept, self.compacted) = (self.version, self.version);
         self.log.clear();
     }
 }
 
-pub(super) fn key(kind: &Kind, namespace: Option<&str>, name: &str) -> Key {
+pub(super) fn key(kind: &ApiKind, namespace: Option<&str>, name: &str) -> ObjectKey {
     let (group, plural) = kind.key();
     (group.to_owned(), plural.to_owned(), namespace.unwrap_or_default().to_owned(), name.to_owned())
 }
 
-/// The key of what a request names.
-pub(super) fn key_of(kind: &Kind, target: &Target) -> Key {
+/// Returns the key of a request's target.
+pub(super) fn key_of(kind: &ApiKind, target: &RequestTarget) -> ObjectKey {
     key(kind, target.namespace.as_deref(), target.name.as_deref().unwrap_or_default())
 }
 
-pub(super) fn is_of((group, plural, within, _): &Key, kind: &Kind, namespace: Option<&str>) -> bool {
+pub(super) fn is_of((group, plural, within, _): &ObjectKey, kind: &ApiKind, namespace: Option<&str>) -> bool {
     (group.as_str(), plural.as_str()) == kind.key() && namespace.is_none_or(|wanted| wanted == within)
 }

@@ -1,13 +1,13 @@
-//! Tables: what clients show of objects.
+//! The `Table` view of objects.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, Version};
+use super::conversion;
+use super::kinds::{ApiKind, KindVersion};
 use super::objects::text;
-use super::refusal::Refusal;
 use super::request::Query;
-use super::shape;
+use super::status_error::StatusError;
 
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some \
     resources may allow a client to request the generation of an appropriate name automatically. Name is primarily \
@@ -18,24 +18,24 @@ const CREATED: &str = "CreationTimestamp is a timestamp representing the server 
     It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More \
     info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
-/// A column, and what is in it.
+/// A column and its cells.
 struct Column {
     definition: Value,
     cell: Box<dyn Fn(&Value) -> Value>,
 }
 
-/// The table of an object or of a list of them.
+/// Returns the table of an object or a list.
 pub(super) fn of(
-    kind: &Kind,
-    version: &Version,
+    kind: &ApiKind,
+    version: &KindVersion,
     query: &Query,
     object: &Value,
     is_list: bool,
     has_columns: bool,
-) -> Result<Value, Refusal> {
+) -> Result<Value, StatusError> {
     let included = query.get("includeObject").unwrap_or("Metadata");
     if !["None", "Metadata", "Object"].contains(&included) {
-        return Err(Refusal::bad_request(format!(
+        return Err(StatusError::bad_request(format!(
             "Unable to convert to Table as requested: includeObject: Invalid value: {included:?}: must be 'Metadata', \
              'Object', 'None', or empty"
         )));
@@ -51,7 +51,7 @@ pub(super) fn of(
         let shown = match included {
             "None" => Value::Null,
             "Object" => object.clone(),
-            _ => shape::partial(object),
+            _ => conversion::partial(object),
         };
         json!({"cells": columns.iter().map(|column| (column.cell)(object)).collect::<Vec<_>>(), "object": shown})
     };
@@ -75,15 +75,15 @@ fn column(name: &str, kind: &str, cell: impl Fn(&Value) -> Value + 'static) -> C
     Column { definition, cell: Box::new(cell) }
 }
 
-fn columns(kind: &Kind, version: &Version) -> Vec<Column> {
+fn columns(kind: &ApiKind, version: &KindVersion) -> Vec<Column> {
     let mut columns = vec![column("Name", "string", |object| object["metadata"]["name"].clone())];
     columns[0].definition["format"] = json!("name");
     columns[0].definition["description"] = json!(NAME);
-    if !kind.habits.is_custom {
+    if !kind.traits.is_custom {
         columns.extend(built_in(kind));
     }
     columns.extend(version.columns.iter().map(custom));
-    if columns.len() == 1 && kind.habits.is_custom {
+    if columns.len() == 1 && kind.traits.is_custom {
         columns
             .push(custom(&json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"})));
         columns[1].definition["description"] = json!(CREATED);
@@ -99,7 +99,7 @@ fn created() -> Column {
     created
 }
 
-/// A column of a definition.
+/// Returns a column of a definition.
 fn custom(given: &Value) -> Column {
     let (kind, path) = (text(given, "/type").to_owned(), text(given, "/jsonPath").to_owned());
     let description = match text(given, "/description") {
@@ -120,7 +120,7 @@ fn custom(given: &Value) -> Column {
     Column { definition, cell: Box::new(cell) }
 }
 
-/// What a path of a column leads to: fields, numbers of items, and the item that has a field of a value.
+/// Resolves a column's path: fields, indices of items, and items selected by a field's value.
 fn find(object: &Value, path: &str) -> Option<Value> {
     let mut found = object.clone();
     let mut rest = path.trim_start_matches('.');
@@ -145,7 +145,7 @@ fn find(object: &Value, path: &str) -> Option<Value> {
     Some(found)
 }
 
-/// How long ago a time is, in short.
+/// Formats the age of a time.
 fn age(time: &Value) -> String {
     let then = time.as_str().and_then(|time| time.parse::<Timestamp>().ok());
     let seconds = then.map_or(0, |then| Timestamp::now().as_second() - then.as_second()).max(0);
@@ -165,8 +165,8 @@ fn of_field(name: &str, pointer: &'static str) -> Column {
     column(name, "string", move |object| json!(text(object, pointer)))
 }
 
-/// Columns behind the name, of kinds that are always there.
-fn built_in(kind: &Kind) -> Vec<Column> {
+/// Returns the columns after the name of built-in kinds.
+fn built_in(kind: &ApiKind) -> Vec<Column> {
     let age = || column("Age", "string", own_age);
     match (kind.group.as_str(), kind.plural.as_str()) {
         ("", "services") => services(),

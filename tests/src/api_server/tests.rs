@@ -1,4 +1,4 @@
-//! The server as the client of the agent sees it.
+//! Tests of the server with the agent's client library.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::*;
 
-async fn start() -> (Arc<Store>, ApiServer, Client) {
-    let store = Arc::new(Store::default());
-    let server = ApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
+async fn start() -> (Arc<ObjectStore>, TestApiServer, Client) {
+    let store = Arc::new(ObjectStore::default());
+    let server = TestApiServer::start(store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap();
     let config = Config::new(format!("http://{}", server.address()).parse().unwrap());
     let client = Client::try_from(config).unwrap();
     (store, server, client)
@@ -29,7 +29,7 @@ fn service(name: &str) -> Service {
 }
 
 #[tokio::test]
-async fn objects_are_made_read_changed_and_taken_away() {
+async fn objects_are_created_read_updated_and_deleted() {
     let (_store, _server, client) = start().await;
     let services: Api<Service> = Api::namespaced(client.clone(), "default");
     let made = services.create(&PostParams::default(), &service("web")).await.unwrap();
@@ -42,7 +42,7 @@ async fn objects_are_made_read_changed_and_taken_away() {
     assert_eq!(patched.metadata.annotations, Some(BTreeMap::from([("a".into(), "b".into())])));
     assert_ne!(patched.metadata.resource_version, made.metadata.resource_version);
 
-    // Who has read an old version must not write over a new one.
+    // A write based on an old version must not overwrite a new one.
     let stale = services.replace("web", &PostParams::default(), &made).await.unwrap_err();
     assert!(matches!(stale, kube::Error::Api(status) if status.reason == "Conflict"));
 
@@ -54,7 +54,7 @@ async fn objects_are_made_read_changed_and_taken_away() {
 }
 
 #[tokio::test]
-async fn status_is_written_apart_and_an_apply_that_says_nothing_new_is_no_change() {
+async fn status_is_written_separately_and_a_repeated_apply_changes_nothing() {
     let (_store, _server, client) = start().await;
     let services: Api<Service> = Api::namespaced(client, "default");
     services.create(&PostParams::default(), &service("web")).await.unwrap();
@@ -75,7 +75,7 @@ async fn status_is_written_apart_and_an_apply_that_says_nothing_new_is_no_change
 }
 
 #[tokio::test]
-async fn a_watcher_sees_what_is_there_and_what_comes_by_either_way_of_listing() {
+async fn a_watcher_sees_existing_and_new_objects_with_either_list_strategy() {
     for strategy in [InitialListStrategy::ListWatch, InitialListStrategy::StreamingList] {
         let (store, _server, client) = start().await;
         let node = |name: &str| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
@@ -105,11 +105,11 @@ async fn a_watcher_sees_what_is_there_and_what_comes_by_either_way_of_listing() 
 }
 
 #[tokio::test]
-async fn a_watch_from_a_forgotten_version_is_told_to_list_again() {
+async fn a_watch_from_a_compacted_version_expires() {
     let (store, server, client) = start().await;
     store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();
     store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}})).unwrap();
-    store.forget_log();
+    store.compact();
     let nodes: Api<Node> = Api::all(client);
     let mut events = nodes.watch(&Default::default(), "1").await.unwrap().boxed();
     let first = events.try_next().await.unwrap().unwrap();
@@ -118,7 +118,7 @@ async fn a_watch_from_a_forgotten_version_is_told_to_list_again() {
 }
 
 #[tokio::test]
-async fn kinds_come_with_their_definitions() {
+async fn kinds_are_served_once_their_definitions_exist() {
     let (store, _server, client) = start().await;
     let resource = kube::core::ApiResource {
         group: "metallb.io".into(),
@@ -156,7 +156,7 @@ async fn a_watch_ends_with_the_server() {
 }
 
 #[tokio::test]
-async fn a_server_fails_in_the_ways_that_it_is_told_to() {
+async fn injected_faults_take_effect() {
     let (store, server, client) = start().await;
     let nodes: Api<Node> = Api::all(client.clone());
     let plain = WatchParams::default().disable_bookmarks();
@@ -173,7 +173,7 @@ async fn a_server_fails_in_the_ways_that_it_is_told_to() {
     store.faults().resume();
     nodes.list(&params).await.unwrap();
 
-    // The watch is told nothing, and its connection stays; new ones work.
+    // The watch gets no events, and its connection stays open; new ones work.
     let mut events = nodes.watch(&plain, "0").await.unwrap().boxed();
     store.faults().half_open();
     store.put(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}})).unwrap();

@@ -1,4 +1,4 @@
-//! Bodies as texts, where a key that comes twice is seen.
+//! A parser of JSON and YAML bodies that detects duplicate keys.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,17 +8,17 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A value, and the paths of keys that were there twice: the last one counts.
+/// A value, and the paths of duplicate keys, of which the last one counts.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct ParsedText {
     pub(super) value: Value,
     pub(super) duplicates: Vec<String>,
 }
 
-/// How deep lists and maps may be in each other; the real server takes 10 000, for which our stack is too small.
+/// Maximum nesting depth; the real server accepts 10 000, for which our stack is too small.
 const MOST_DEPTH: usize = 500;
 
-/// How deep lists and maps are in each other.
+/// Returns the nesting depth.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -35,7 +35,7 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// A text in which halves of pairs in UTF-16 are what Go makes of them.
+/// Replaces lone UTF-16 surrogates as Go does.
 fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Cow::Borrowed(text);
@@ -64,8 +64,8 @@ fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
 /// Reads JSON.
 ///
 /// # Errors
-/// When it is none.
-pub(super) fn json(text: &str) -> Result<Text, serde_json::Error> {
+/// When it is invalid.
+pub(super) fn json(text: &str) -> Result<ParsedText, serde_json::Error> {
     if depth(text) > MOST_DEPTH {
         return Err(serde::de::Error::custom("exceeded max depth"));
     }
@@ -75,14 +75,14 @@ pub(super) fn json(text: &str) -> Result<Text, serde_json::Error> {
     reader.disable_recursion_limit();
     let value = Seed { path: String::new(), duplicates: &duplicates }.deserialize(&mut reader)?;
     reader.end()?;
-    Ok(Text { value, duplicates: duplicates.into_inner() })
+    Ok(ParsedText { value, duplicates: duplicates.into_inner() })
 }
 
-/// Reads the first document of a text in YAML.
+/// Parses the first document of a YAML text.
 ///
 /// # Errors
-/// When it is none.
-pub(super) fn yaml(text: &str) -> Result<Text, serde_saphyr::Error> {
+/// When it is invalid.
+pub(super) fn yaml(text: &str) -> Result<ParsedText, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
         with_snippet: false,
@@ -95,16 +95,16 @@ pub(super) fn yaml(text: &str) -> Result<Text, serde_saphyr::Error> {
     } else {
         serde_saphyr::with_deserializer_from_str_with_options(first, options, |it| seed.deserialize(it))?
     };
-    Ok(Text { value, duplicates: duplicates.into_inner() })
+    Ok(ParsedText { value, duplicates: duplicates.into_inner() })
 }
 
-/// A text up to the mark that begins its second document.
+/// Returns a text up to its second document.
 fn first_document(text: &str) -> &str {
     let begun = text.strip_prefix("---").map_or(0, |rest| text.len() - rest.len());
     text[begun..].find("\n---").map_or(text, |end| &text[..begun + end])
 }
 
-/// A key that a text in YAML has twice, in the words of the real server.
+/// Returns the real server's message for a duplicate key in YAML.
 pub(super) fn yaml_duplicate(text: &str, path: &str) -> String {
     let key = path.rsplit('.').next().unwrap_or(path);
     let name = format!("{key}:");
@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        // More than a signed number holds is a fraction to the real server.
+        // The real server reads numbers beyond a signed integer as floats.
         Ok(i64::try_from(value).map_or_else(|_| Value::from(value as f64), Value::from))
     }
 
@@ -192,7 +192,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut found = Map::new();
-        while let Some(Key(name)) = fields.next_key()? {
+        while let Some(MapKey(name)) = fields.next_key()? {
             let path = if self.path.is_empty() { name.clone() } else { format!("{}.{name}", self.path) };
             let value = fields.next_value_seed(Seed { path: path.clone(), duplicates: self.duplicates })?;
             if found.insert(name, value).is_some() {
@@ -203,10 +203,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// A key, which YAML may write as a number.
-struct Key(String);
+/// A key, which may be a number in YAML.
+struct MapKey(String);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de> Deserialize<'de> for MapKey {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let duplicates = RefCell::default();
         let key = Seed { path: String::new(), duplicates: &duplicates }.deserialize(reader)?;
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_comes_twice_is_seen_and_the_last_one_counts() {
+    fn a_duplicate_key_is_detected_and_the_last_one_counts() {
         let text = json(r#"{"a": [{"b": 1, "b": 2.0}], "c": null}"#).unwrap();
         assert_eq!(
             (text.value, text.duplicates),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_read_as_go_reads_them() {
+    fn strings_and_depth_are_handled_as_in_go() {
         let text = json(r#"["\ud83d", "\ud83d\ude00", "\\ud83d", "\ude00x"]"#).unwrap();
         assert_eq!(text.value, serde_json::json!(["\u{fffd}", "😀", "\\ud83d", "\u{fffd}x"]));
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

@@ -1,4 +1,4 @@
-//! What the fields of a kind are: by what apply merges, strategic patches find items, and bodies are read.
+//! The types of a kind's fields, for apply, strategic patches, and reading bodies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use super::builtin::named;
 
-/// What a value is.
+/// The type of a value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Type {
-    /// One value.
-    Scalar(Scalar),
-    /// Values in order.
-    List(Arc<List>),
-    /// Values by name.
-    Record(Arc<Record>),
-    /// A type of the built-in kinds, which may hold itself.
+pub(super) enum ValueType {
+    /// A scalar.
+    Scalar(ScalarType),
+    /// A list.
+    List(Arc<ListType>),
+    /// A map, or an object with fields.
+    Record(Arc<RecordType>),
+    /// A named type of the built-in kinds, which may be recursive.
     Named(&'static str),
-    /// Whatever the value shows itself to be.
+    /// Any type, deduced from the value.
     Any,
 }
 
-/// What a single value is.
+/// The type of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scalar {
+pub(super) enum ScalarType {
     String,
     Boolean,
     Int32,
@@ -40,92 +40,92 @@ pub(super) enum Scalar {
     Bytes,
 }
 
-/// What a list is.
+/// The type of a list.
 #[derive(Debug, PartialEq)]
-pub(super) struct List {
-    /// What its items are.
-    pub(super) element: Type,
-    /// How items are told apart.
-    pub(super) items: Items,
+pub(super) struct ListType {
+    /// The type of its items.
+    pub(super) element: ValueType,
+    /// How items are identified.
+    pub(super) items: ListItems,
 }
 
-/// How items of a list are told apart.
+/// How items of a list are identified.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Items {
-    /// They are not: the list is one value.
+pub(super) enum ListItems {
+    /// They are not: the list is atomic.
     Atomic,
     /// By their value.
     Set,
-    /// By these fields, some of which have a default.
+    /// By these fields, which may have defaults.
     Map(Vec<(String, Option<Value>)>),
 }
 
-/// What a map or an object with fields is.
+/// The type of a map or an object with fields.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Record {
-    /// Its name in Go, which errors tell; empty for those of a CustomResourceDefinition.
+pub(super) struct RecordType {
+    /// Its name in Go, as in errors; empty for a CustomResourceDefinition.
     pub(super) name: String,
-    /// Fields that it is known to have.
-    pub(super) fields: BTreeMap<String, Field>,
-    /// What other fields are, if there may be any.
-    pub(super) rest: Option<Type>,
-    /// Whether it is one value.
+    /// Known fields.
+    pub(super) fields: BTreeMap<String, FieldType>,
+    /// The type of other fields, if they are allowed.
+    pub(super) rest: Option<ValueType>,
+    /// Whether it is atomic.
     pub(super) atomic: bool,
 }
 
 /// A field.
 #[derive(Debug, PartialEq)]
-pub(super) struct Field {
-    /// What it is.
-    pub(super) of: Type,
-    /// Whether it is shown when empty, too.
+pub(super) struct FieldType {
+    /// Its type.
+    pub(super) of: ValueType,
+    /// Whether it is written even if empty.
     pub(super) required: bool,
-    /// Whether it is a part that is always there.
+    /// Whether it is an embedded struct, which always exists.
     pub(super) embedded: bool,
 }
 
-impl Field {
-    /// A field that may be absent.
-    pub(super) fn optional(of: Type) -> Self {
+impl FieldType {
+    /// Creates an optional field.
+    pub(super) fn optional(of: ValueType) -> Self {
         Self { of, required: false, embedded: false }
     }
 }
 
-impl Record {
-    /// What the field of a name is.
-    pub(super) fn field(&self, name: &str) -> Option<&Type> {
+impl RecordType {
+    /// Returns the type of a field.
+    pub(super) fn field(&self, name: &str) -> Option<&ValueType> {
         self.fields.get(name).map(|field| &field.of).or(self.rest.as_ref())
     }
 }
 
-/// What a type is in the end, for a value.
+/// The resolved type of a value.
 #[derive(Clone, Debug)]
-pub(super) enum Shape {
-    Scalar(Option<Scalar>),
-    List(Arc<List>),
-    Record(Arc<Record>),
+pub(super) enum ResolvedType {
+    Scalar(Option<ScalarType>),
+    List(Arc<ListType>),
+    Record(Arc<RecordType>),
 }
 
-impl Type {
-    /// What it is, by its name, or by a value.
-    pub(super) fn shape(&self, value: &Value) -> Shape {
+impl ValueType {
+    /// Resolves the type by its name, or by a value.
+    pub(super) fn shape(&self, value: &Value) -> ResolvedType {
         match self {
-            Self::Scalar(scalar) => Shape::Scalar(Some(*scalar)),
-            Self::List(list) => Shape::List(Arc::clone(list)),
-            Self::Record(record) => Shape::Record(Arc::clone(record)),
-            Self::Named(name) => named(name).map_or(Shape::Scalar(None), |of| of.shape(value)),
+            Self::Scalar(scalar) => ResolvedType::Scalar(Some(*scalar)),
+            Self::List(list) => ResolvedType::List(Arc::clone(list)),
+            Self::Record(record) => ResolvedType::Record(Arc::clone(record)),
+            Self::Named(name) => named(name).map_or(ResolvedType::Scalar(None), |of| of.shape(value)),
             Self::Any if value.is_array() => {
-                Shape::List(Arc::new(List { element: Self::Any, items: Items::Atomic }))
+                ResolvedType::List(Arc::new(ListType { element: Self::Any, items: ListItems::Atomic }))
             }
             Self::Any if value.is_object() => {
-                Shape::Record(Arc::new(Record { rest: Some(Self::Any), ..Record::default() }))
+                ResolvedType::Record(Arc::new(RecordType { rest: Some(Self::Any), ..RecordType::default() }))
             }
-            Self::Any => Shape::Scalar(None),
+            Self::Any => ResolvedType::Scalar(None),
         }
     }
 
-    /// The record that it is, where it is one.
-    pub(super) fn record(&self) -> Option<Arc<Record>> {
+    /// Returns the record type, if it is one.
+    pub(super) fn record(&self) -> Option<Arc<RecordType>> {
         match self {
             Self::Record(record) => Some(Arc::clone(record)),
             Self::Named(name) => named(name)?.record(),

@@ -1,4 +1,4 @@
-//! Who clients are, and what they may do.
+//! Authentication and authorization (RBAC) of clients.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,22 +9,22 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::objects::{random, text};
-use super::store::Inner;
+use super::store::StoreState;
 
-/// What a token is for that names nobody.
+/// The default audience of tokens.
 pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc";
 const MASTERS: &str = "system:masters";
-/// Paths that anybody may see, and those that one must be known for.
+/// Paths readable without authentication, and paths for all authenticated users.
 const OPEN_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
 const KNOWN_PATHS: [&str; 3] = ["/api", "/apis", "/openapi"];
 
-/// Who may use a server.
+/// The users of a server.
 #[derive(Debug, Default)]
-pub(super) struct Users(Mutex<Known>);
+pub(super) struct Users(Mutex<UserTable>);
 
 #[derive(Debug, Default)]
-struct Known {
-    /// Token of the administrator; `None`: nobody is asked.
+struct UserTable {
+    /// The administrator's token; `None`: no authentication.
     administrator: Option<String>,
     takes_anonymous: bool,
     tokens: BTreeMap<String, Token>,
@@ -37,7 +37,7 @@ struct Token {
     expires: Timestamp,
 }
 
-/// A client.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) name: String,
@@ -45,11 +45,11 @@ pub(super) struct User {
     pub(super) groups: Vec<String>,
 }
 
-/// What somebody wants to do.
-pub(super) struct Deed<'a> {
+/// A request to authorize.
+pub(super) struct AccessRequest<'a> {
     pub(super) verb: &'a str,
     pub(super) group: &'a str,
-    /// Plural, and behind a slash the subresource.
+    /// Plural, followed by a slash and the subresource, if any.
     pub(super) resource: &'a str,
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
@@ -79,7 +79,7 @@ impl User {
         }
     }
 
-    /// As reviews tell of it.
+    /// Returns the user info as in reviews.
     pub(super) fn info(&self) -> Value {
         let mut info = json!({"username": self.name, "groups": self.groups});
         if !self.uid.is_empty() {
@@ -92,7 +92,7 @@ impl User {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// Whether it may see a path that is no object's.
+    /// Returns whether it may read a non-resource path.
     pub(super) fn may_see(&self, path: &str) -> bool {
         let is_below =
             |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -101,16 +101,16 @@ impl User {
             || (self.is_in("system:authenticated") && KNOWN_PATHS.iter().any(|base| is_below(base)))
     }
 
-    /// Why it may do something; `None`: it may not.
-    pub(super) fn may(&self, inner: &Inner, deed: &Deed<'_>) -> Option<String> {
-        let is_self_review = deed.verb == "create" && deed.resource.starts_with("selfsubject");
+    /// Returns why it may do something; `None` if it may not.
+    pub(super) fn may(&self, inner: &StoreState, access: &AccessRequest<'_>) -> Option<String> {
+        let is_self_review = access.verb == "create" && access.resource.starts_with("selfsubject");
         if self.is_in(MASTERS) || (is_self_review && self.is_in("system:authenticated")) {
             return Some(String::new());
         }
         let bindings = inner.objects.iter().filter(|((group, plural, namespace, _), _)| {
             group == "rbac.authorization.k8s.io"
                 && (plural == "clusterrolebindings"
-                    || (plural == "rolebindings" && namespace == deed.namespace))
+                    || (plural == "rolebindings" && namespace == access.namespace))
         });
         bindings.into_iter().find_map(|((_, plural, namespace, name), binding)| {
             let subject = self.subject_of(binding, namespace)?;
@@ -119,7 +119,7 @@ impl User {
                 if role_kind == "Role" { ("roles", namespace.as_str()) } else { ("clusterroles", "") };
             let key = ("rbac.authorization.k8s.io".into(), roles.into(), within.into(), role_name.into());
             let rules = inner.objects.get(&key)?.get("rules")?.as_array()?;
-            if !rules.iter().any(|rule| allows(rule, deed)) {
+            if !rules.iter().any(|rule| allows(rule, access)) {
                 return None;
             }
             let (kind, place) = match plural.as_str() {
@@ -130,8 +130,8 @@ impl User {
         })
     }
 
-    /// All rules of roles that it has in a namespace.
-    pub(super) fn rules(&self, inner: &Inner, namespace: &str) -> Vec<Value> {
+    /// Returns all rules of its roles in a namespace.
+    pub(super) fn rules(&self, inner: &StoreState, namespace: &str) -> Vec<Value> {
         if self.is_in(MASTERS) {
             return vec![json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})];
         }
@@ -151,7 +151,7 @@ impl User {
         roles.flatten().collect()
     }
 
-    /// As whom a binding names it.
+    /// Returns the subject by which a binding names it.
     fn subject_of(&self, binding: &Value, within: &str) -> Option<String> {
         let subjects = binding.get("subjects")?.as_array()?;
         subjects.iter().find_map(|subject| {
@@ -169,16 +169,16 @@ impl User {
     }
 }
 
-fn allows(rule: &Value, deed: &Deed<'_>) -> bool {
+fn allows(rule: &Value, access: &AccessRequest<'_>) -> bool {
     let list =
         |key: &str| rule.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let has = |key: &str, wanted: &str| list(key).any(|item| item == "*" || item == wanted);
-    let any_of = deed.resource.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
-    has("verbs", deed.verb)
-        && has("apiGroups", deed.group)
-        && (has("resources", deed.resource)
+    let any_of = access.resource.split_once('/').map(|(_, subresource)| format!("*/{subresource}"));
+    has("verbs", access.verb)
+        && has("apiGroups", access.group)
+        && (has("resources", access.resource)
             || any_of.is_some_and(|any| list("resources").any(|item| item == any)))
-        && (list("resourceNames").next().is_none() || list("resourceNames").any(|name| name == deed.name))
+        && (list("resourceNames").next().is_none() || list("resourceNames").any(|name| name == access.name))
 }
 
 impl Users {
@@ -187,7 +187,7 @@ impl Users {
         (known.administrator, known.takes_anonymous) = (Some(administrator.to_owned()), takes_anonymous);
     }
 
-    /// Who has sent a request; `None`: nobody who is known.
+    /// Authenticates a request; `None` for an unknown user.
     pub(super) fn authenticate(&self, headers: &HeaderMap) -> Option<User> {
         let known = self.lock();
         let Some(administrator) = &known.administrator else { return Some(User::administrator()) };
@@ -203,7 +203,7 @@ impl Users {
         }
     }
 
-    /// A new token of a service account, and when it expires.
+    /// Creates a token of a service account; returns it with its expiry.
     pub(super) fn grant(
         &self,
         (namespace, name, uid): (&str, &str, &str),
@@ -217,7 +217,7 @@ impl Users {
         (token, expires)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, UserTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

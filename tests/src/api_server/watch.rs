@@ -1,4 +1,4 @@
-//! A watch: changes as they come, a line each.
+//! Watches, which stream changes, one line each.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,65 +12,65 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::call::{check_list, number, parse_version};
+use super::conversion;
 use super::error;
-use super::form::Form;
-use super::kinds::{Kind, Version};
-use super::negotiate::{Notation, View, Wanted};
-use super::refusal::{Cause, Refusal};
-use super::request::{Query, Target};
+use super::kinds::{ApiKind, KindVersion};
+use super::negotiate::{AcceptedMedia, BodyEncoding, ObjectView};
+use super::request::{Query, RequestTarget};
 use super::respond::accept;
 use super::selectors::Selectors;
-use super::shape;
-use super::store::{Change, Store, is_of};
+use super::status_error::{StatusCause, StatusError};
+use super::store::{ObjectStore, StoreChange, is_of};
+use super::strategy::Strategy;
 use super::table;
 
-/// How often a watch is told that nothing has changed for it.
+/// Interval of bookmarks.
 const BOOKMARKS_EVERY: Duration = Duration::from_secs(1);
-/// How long a stream of what is there waits for a version that is not yet.
+/// How long a streaming list waits for a future version.
 const WAITS_FOR_VERSION: Duration = Duration::from_secs(3);
-/// Longest watch, where the client has not said.
+/// Default timeout of a watch.
 const LONGEST: Duration = Duration::from_secs(3000);
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
 
-/// A watch, and how far it has told.
-pub(super) struct Watch {
-    store: Arc<Store>,
-    kind: Arc<Kind>,
-    version: Version,
+/// A watch request.
+pub(super) struct ServerWatch {
+    store: Arc<ObjectStore>,
+    kind: Arc<ApiKind>,
+    version: KindVersion,
     namespace: Option<String>,
     query: Query,
     selectors: Selectors,
-    view: View,
+    view: ObjectView,
     start: Start,
     has_bookmarks: bool,
     ends: Instant,
 }
 
-/// Where a watch begins.
+/// The start of a watch.
 #[derive(Clone, Copy)]
 enum Start {
-    /// With what is there; `bookmark`: and the word that this was all.
+    /// The present objects; with `bookmark`, followed by the bookmark that ends the list.
     There { bookmark: bool, not_before: u64 },
-    /// Behind a version.
+    /// After a version.
     Behind(u64),
-    /// With what comes from now on.
+    /// From now on.
     Now,
 }
 
-/// The client is gone, or has been told all.
-struct Left;
+/// The client has disconnected, or the watch is over.
+struct ClientGone;
 
-impl Watch {
-    /// An answer that goes on until the client leaves, its time is over, or the server ends.
+impl ServerWatch {
+    /// Begins a response that lasts until the client disconnects, the timeout expires, or the server ends.
     pub(super) fn begin(
-        store: &Arc<Store>,
-        kind: Arc<Kind>,
-        target: Target,
+        store: &Arc<ObjectStore>,
+        kind: Arc<ApiKind>,
+        target: RequestTarget,
         query: &Query,
         headers: &HeaderMap,
-    ) -> Result<Response, Refusal> {
-        let wanted = Wanted::for_objects(accept(headers), kind.habits.is_custom)?;
-        if wanted.notation == Notation::Yaml {
+    ) -> Result<Response, StatusError> {
+        let wanted = AcceptedMedia::for_objects(accept(headers), kind.traits.is_custom)?;
+        if wanted.encoding == BodyEncoding::Yaml {
             let offered = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
             let message =
                 format!("only the following media types are accepted: {}", offered.replace(", ", ","));
@@ -78,7 +78,8 @@ impl Watch {
         }
         check_list(query, true)?;
         if query.has("sendInitialEvents") && !store.streams() {
-            let cause = Cause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for watch");
+            let cause =
+                StatusCause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for watch");
             return Err(error::invalid_options("ListOptions", &[cause]));
         }
         let fields = match &target.name {
@@ -86,7 +87,7 @@ impl Watch {
             None => query.get("fieldSelector").unwrap_or_default().to_owned(),
         };
         let selectors = Selectors::parse(query.get("labelSelector").unwrap_or_default(), &fields, &kind)
-            .map_err(Refusal::bad_request)?;
+            .map_err(StatusError::bad_request)?;
         let seconds = number(query, "timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
         let lasts = seconds.filter(|seconds| *seconds > 0).map_or(LONGEST, Duration::from_secs);
         let version = kind.version(&target.version).cloned().ok_or_else(error::no_route)?;
@@ -108,8 +109,8 @@ impl Watch {
     fn respond(self) -> Response {
         let (sender, receiver) = mpsc::channel(16);
         tokio::spawn(async move {
-            // That the client has left is how a watch ends.
-            let _: Result<(), Left> = self.run(&sender).await;
+            // A disconnect is a normal end of a watch.
+            let _: Result<(), ClientGone> = self.run(&sender).await;
         });
         let lines = futures::stream::unfold(receiver, |mut receiver| async {
             let line = receiver.recv().await?;
@@ -118,54 +119,59 @@ impl Watch {
         ([("content-type", "application/json")], Body::from_stream(lines)).into_response()
     }
 
-    async fn run(self, sender: &mpsc::Sender<Bytes>) -> Result<(), Left> {
+    async fn run(self, sender: &mpsc::Sender<Bytes>) -> Result<(), ClientGone> {
         let mut versions = self.store.versions();
         let mut is_first = true;
-        let mut told = self.first(sender, &mut is_first).await?;
+        let mut sent = self.first(sender, &mut is_first).await?;
         let mut bookmark = Instant::now() + BOOKMARKS_EVERY;
         loop {
             self.store.faults().resumed().await;
             versions.borrow_and_update();
-            told = self.tell(sender, told, &mut is_first).await?;
+            sent = self.send_since(sender, sent, &mut is_first).await?;
             if self.is_over() {
                 return Ok(());
             }
             tokio::select! {
-                changed = versions.changed() => changed.map_err(|_| Left)?,
-                () = sender.closed() => return Err(Left),
+                changed = versions.changed() => changed.map_err(|_| ClientGone)?,
+                () = sender.closed() => return Err(ClientGone),
                 () = sleep_until(self.ends) => return Ok(()),
                 () = sleep_until(bookmark), if self.has_bookmarks => {
                     let (version, now) = (self.store.lock().version, Instant::now());
                     bookmark = now + BOOKMARKS_EVERY;
-                    told = self.tell(sender, told, &mut is_first).await?;
-                    if told >= version {
-                        self.send(sender, "BOOKMARK", &self.bookmark(told, false), &mut is_first).await?;
+                    sent = self.send_since(sender, sent, &mut is_first).await?;
+                    if sent >= version {
+                        self.send(sender, "BOOKMARK", &self.bookmark(sent, false), &mut is_first).await?;
                     }
                 }
             }
         }
     }
 
-    /// Whether what is watched is there no more.
+    /// Returns whether the watched kind no longer exists.
     fn is_over(&self) -> bool {
         self.store
             .kind(&self.kind.group, &self.kind.plural)
             .is_none_or(|kind| kind.version(&self.version.name).is_none())
     }
 
-    /// What has happened since a version; then how far this goes.
-    async fn tell(&self, sender: &mpsc::Sender<Bytes>, told: u64, is_first: &mut bool) -> Result<u64, Left> {
-        let news = {
+    /// Sends the changes since a version; returns the new version.
+    async fn send_since(
+        &self,
+        sender: &mpsc::Sender<Bytes>,
+        sent: u64,
+        is_first: &mut bool,
+    ) -> Result<u64, ClientGone> {
+        let changes = {
             let inner = self.store.lock();
-            let news = inner.since(told).map(|changes| {
+            let changes = inner.since(sent).map(|changes| {
                 let own = changes.iter().filter(|c| is_of(&c.key, &self.kind, self.namespace.as_deref()));
-                own.cloned().collect::<Vec<Change>>()
+                own.cloned().collect::<Vec<StoreChange>>()
             });
-            news.map(|news| (news, inner.version.max(told))).map_err(|forgotten| forgotten.oldest)
+            changes.map(|changes| (changes, inner.version.max(sent))).map_err(|compacted| compacted.oldest)
         };
-        match news {
-            Ok((news, version)) => {
-                for change in &news {
+        match changes {
+            Ok((changes, version)) => {
+                for change in &changes {
                     if let Some((what, object)) = self.seen(change) {
                         self.send(sender, what, &object, is_first).await?;
                     }
@@ -173,23 +179,23 @@ impl Watch {
                 Ok(version)
             }
             Err(oldest) => {
-                let words = format!("too old resource version: {told} ({oldest})");
+                let words = format!("too old resource version: {sent} ({oldest})");
                 send(sender, "ERROR", &error::expired(words).status()).await?;
-                Err(Left)
+                Err(ClientGone)
             }
         }
     }
 
-    /// What a change is to who selects: an object may come to be selected, or cease to be.
-    fn seen(&self, change: &Change) -> Option<(&'static str, Value)> {
+    /// Returns the event of a change for the selectors: an object may become selected, or cease to be.
+    fn seen(&self, change: &StoreChange) -> Option<(&'static str, Value)> {
         let was = change.before.as_ref().is_some_and(|before| self.selectors.select(before));
         let is = !change.is_removal && self.selectors.select(&change.object);
-        let shown = |object: &Value| shape::to_version(&self.kind, object.clone(), &self.version.name);
+        let shown = |object: &Value| conversion::to_version(&self.kind, object.clone(), &self.version.name);
         match (was, is) {
             (true, true) => Some(("MODIFIED", shown(&change.object))),
             (false, true) => Some(("ADDED", shown(&change.object))),
             (true, false) => {
-                // As it was when it was last seen, with the version of this change.
+                // The last selected state, with the version of this change.
                 let last = if change.is_removal { Some(&change.object) } else { change.before.as_ref() };
                 let mut object = shown(last?);
                 object["metadata"]["resourceVersion"] = json!(change.version.to_string());
@@ -199,8 +205,8 @@ impl Watch {
         }
     }
 
-    /// All that is there, as if it had just come, if it is asked for.
-    async fn first(&self, sender: &mpsc::Sender<Bytes>, is_first: &mut bool) -> Result<u64, Left> {
+    /// Sends the present objects as added, if requested.
+    async fn first(&self, sender: &mpsc::Sender<Bytes>, is_first: &mut bool) -> Result<u64, ClientGone> {
         let (bookmark, not_before) = match self.start {
             Start::Behind(version) => return Ok(version),
             Start::Now => return Ok(self.store.lock().version),
@@ -212,7 +218,7 @@ impl Watch {
             (inner.list(&self.kind, self.namespace.as_deref()), inner.version)
         };
         for object in objects.iter().filter(|object| self.selectors.select(object)) {
-            let shown = shape::to_version(&self.kind, (**object).clone(), &self.version.name);
+            let shown = conversion::to_version(&self.kind, (**object).clone(), &self.version.name);
             self.send(sender, "ADDED", &shown, is_first).await?;
         }
         if bookmark {
@@ -221,8 +227,8 @@ impl Watch {
         Ok(version)
     }
 
-    /// Waits for a version that is not yet, but not for long.
-    async fn wait_for(&self, sender: &mpsc::Sender<Bytes>, version: u64) -> Result<(), Left> {
+    /// Waits briefly for a future version.
+    async fn wait_for(&self, sender: &mpsc::Sender<Bytes>, version: u64) -> Result<(), ClientGone> {
         let current = self.store.lock().version;
         if version <= current {
             return Ok(());
@@ -231,13 +237,14 @@ impl Watch {
         let wait = versions.wait_for(|current| *current >= version);
         if tokio::time::timeout(WAITS_FOR_VERSION, wait).await.is_err() {
             send(sender, "ERROR", &error::too_new(version, current).status()).await?;
-            return Err(Left);
+            return Err(ClientGone);
         }
         Ok(())
     }
 
     fn bookmark(&self, version: u64, is_end_of_list: bool) -> Value {
-        let blank = self.version.form.as_ref().filter(|_| !self.kind.habits.is_custom).map(Form::blank);
+        let blank =
+            self.version.strategy.as_ref().filter(|_| !self.kind.traits.is_custom).map(Strategy::blank);
         let mut bookmark = blank.unwrap_or_else(|| json!({}));
         bookmark["apiVersion"] = json!(self.kind.api_version(&self.version.name));
         bookmark["kind"] = json!(self.kind.kind);
@@ -254,21 +261,21 @@ impl Watch {
         what: &str,
         object: &Value,
         is_first: &mut bool,
-    ) -> Result<(), Left> {
+    ) -> Result<(), ClientGone> {
         let shown = match self.view {
-            View::Table => table::of(&self.kind, &self.version, &self.query, object, false, *is_first)
-                .map_err(|_| Left)?,
-            View::Metadata | View::MetadataList => shape::partial(object),
-            View::Object | View::Groups => object.clone(),
+            ObjectView::Table => table::of(&self.kind, &self.version, &self.query, object, false, *is_first)
+                .map_err(|_| ClientGone)?,
+            ObjectView::Metadata | ObjectView::MetadataList => conversion::partial(object),
+            ObjectView::Object | ObjectView::Groups => object.clone(),
         };
         *is_first = false;
         send(sender, what, &shown).await
     }
 }
 
-fn start(query: &Query) -> Result<Start, Refusal> {
+fn start(query: &Query) -> Result<Start, StatusError> {
     let version = match query.get("resourceVersion") {
-        Some(version) => Some(parse_version(version).map_err(Refusal::internal)?),
+        Some(version) => Some(parse_version(version).map_err(StatusError::internal)?),
         None => None,
     };
     let has_bookmarks = query.is_set("allowWatchBookmarks");
@@ -283,7 +290,7 @@ fn start(query: &Query) -> Result<Start, Refusal> {
     })
 }
 
-async fn send(sender: &mpsc::Sender<Bytes>, what: &str, object: &Value) -> Result<(), Left> {
+async fn send(sender: &mpsc::Sender<Bytes>, what: &str, object: &Value) -> Result<(), ClientGone> {
     let line = format!("{}\n", json!({"type": what, "object": object}));
-    sender.send(line.into()).await.map_err(|_| Left)
+    sender.send(line.into()).await.map_err(|_| ClientGone)
 }

@@ -1,8 +1,8 @@
-//! YAML as the real server writes it: keys in order, lists not indented, long words folded.
+//! A YAML writer in the real server's style: sorted keys, unindented lists, folded long strings.
 
 use serde_json::Value;
 
-/// Where a line is folded.
+/// The column at which lines are folded.
 const WIDTH: usize = 80;
 
 pub(super) fn write(value: &Value) -> String {
@@ -22,7 +22,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
     match value {
         Value::Object(fields) => {
             for (number, (key, value)) in fields.iter().enumerate() {
-                // The first field of an item stands behind its dash.
+                // The first field of an item follows its dash.
                 if number > 0 || !text.ends_with("- ") {
                     text.push_str(&" ".repeat(indent));
                 }
@@ -51,7 +51,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
     }
 }
 
-/// What stands behind a key.
+/// Writes the value of a key.
 fn below(text: &mut String, value: &Value, indent: usize, used: usize) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -96,7 +96,7 @@ fn word(text: &str, indent: usize, used: usize) -> String {
     folded(&text, indent, used)
 }
 
-/// Breaks at the first space behind the width.
+/// Breaks at the first space after the width.
 fn folded(text: &str, indent: usize, used: usize) -> String {
     let mut column = indent + used;
     let mut lines = String::new();

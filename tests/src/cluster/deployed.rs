@@ -1,4 +1,4 @@
-//! A cluster to which everything comes by kubectl and Helm: it starts empty, and what a Deployment says runs.
+//! A cluster that is installed by kubectl and Helm: it starts empty, and runs the controller of a Deployment.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,27 +10,27 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Controller, TestCluster};
-use crate::api_server::{ApiServer, Store};
+use crate::api_server::{ObjectStore, TestApiServer};
 use crate::lab::node::find_binary;
 
-/// The Service of the webhook, in each release's namespace.
+/// The webhook's Service in each release's namespace.
 const WEBHOOK_SERVICE: &str = "fairlead-webhook-service";
 
 impl TestCluster {
-    /// Starts a server that knows Kubernetes' own kinds and no others.
+    /// Starts a server with Kubernetes' built-in kinds only.
     ///
     /// # Errors
     /// When it cannot listen, or its files cannot be written.
     pub fn empty() -> Result<Self> {
-        let store = Arc::new(Store::default());
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let store = Arc::new(ObjectStore::default());
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         let directory = TempDir::with_prefix("fairlead-cluster-")?;
         std::fs::write(directory.path().join("kubeconfig"), server.kubeconfig())?;
         Ok(Self { store, address: server.address(), server: Some(server), directory })
     }
 
-    /// Runs the controller of a Deployment as a kubelet would, one replica of it, with the arguments that its container has;
-    /// connections to the webhook's Service end at it. Which ports are free is this machine's affair.
+    /// Runs one replica of the controller of a Deployment as a kubelet would, with its container's arguments,
+    /// except for ports; connections to the webhook's Service end there.
     ///
     /// # Errors
     /// When there is no such Deployment, or the product's binary is missing.
@@ -59,7 +59,7 @@ impl TestCluster {
             .stderr(output)
             .spawn()
             .context("cannot start the controller")?;
-        self.store.lead(namespace, WEBHOOK_SERVICE, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        self.store.set_route(namespace, WEBHOOK_SERVICE, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
         Ok(Controller { child, log })
     }
 }

@@ -1,4 +1,4 @@
-//! A real API server: `etcd` and `kube-apiserver` out of a directory, as `envtest` lays it out.
+//! A real API server: `etcd` and `kube-apiserver` from a directory with the layout of `envtest`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,24 +12,24 @@ use nix::sys::signal::Signal;
 use crate::lab::{LabHost, Process};
 
 const ETCD: &str = "http://127.0.0.1:2379";
-/// Whoever says this may do everything.
+/// The administrator's token.
 const TOKEN: &str = "lab";
-/// The lab's cluster addresses are of these.
+/// The lab's cluster IP ranges.
 const CLUSTER_IPS: &str = "10.96.0.0/16,fd00:96::/112";
 
-/// Both programs, as long as this lives.
+/// Both programs, killed on drop.
 #[derive(Debug)]
 pub(super) struct Binaries {
     host: LabHost,
     assets: PathBuf,
     address: SocketAddr,
     server: Option<Process>,
-    /// Dropped last: the server wants to write until its end.
+    /// Dropped last: the server writes until its end.
     _etcd: Process,
 }
 
 impl Binaries {
-    /// Starts both; the server may take some seconds until it answers.
+    /// Starts both; it may take some seconds until the server answers.
     pub(super) fn start(host: &LabHost, assets: &Path, address: SocketAddr) -> Result<Self> {
         let (own, outside) = (host.directory(), host.directory_outside());
         fs::write(outside.join("tokens.csv"), format!("{TOKEN},lab,lab,system:masters\n"))?;
@@ -56,7 +56,7 @@ impl Binaries {
         crate::api_server::kubeconfig(&format!("https://{address}")).replace("user: {}", &user)
     }
 
-    /// Ends the server and starts it again.
+    /// Kills the server and starts it again.
     pub(super) fn restart(&mut self, away: Duration) -> Result<()> {
         if let Some(mut server) = self.server.take() {
             server.signal(Signal::SIGKILL)?;

@@ -1,4 +1,4 @@
-//! What events cost with Fairlead and without, side by side.
+//! The cost of events with Fairlead and without, side by side.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Carrier, ClusterEvent, EventLoadReport};
 
-/// The tolls of events.
+/// The costs of events.
 #[derive(Debug, Default)]
 pub struct CostTable {
     rows: Vec<Row>,
@@ -29,18 +29,18 @@ struct Entry {
 }
 
 impl CostTable {
-    /// Notes what an event cost.
-    pub fn note(&mut self, event: &ClusterEvent, carrier: Carrier, toll: &EventLoadReport) {
+    /// Records the cost of an event.
+    pub fn note(&mut self, event: &ClusterEvent, carrier: Carrier, report: &EventLoadReport) {
         let entry = Some(Entry {
-            flows: toll.flows(),
-            broken: toll.broken(),
-            datagrams_lost: toll.udp.lost(),
-            flows_moved: toll.udp.moved(),
+            flows: report.flows(),
+            broken: report.broken(),
+            datagrams_lost: report.udp.lost(),
+            flows_moved: report.udp.moved(),
         });
         let row = self.row(event);
         match carrier {
             Carrier::Fairlead => row.with = entry,
-            Carrier::Nothing => row.without = entry,
+            Carrier::Ecmp => row.without = entry,
         }
     }
 
@@ -53,7 +53,7 @@ impl CostTable {
     }
 }
 
-/// As a table.
+/// Formats the costs as a table.
 impl fmt::Display for CostTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
@@ -71,7 +71,7 @@ impl fmt::Display for CostTable {
         ]);
         for row in &self.rows {
             let mut cells = vec![match row.kills {
-                Some(node) => format!("{} ({node}'s own break)", row.event),
+                Some(node) => format!("{} ({node}'s own connections break)", row.event),
                 None => row.event.to_owned(),
             }];
             for entry in [row.with, row.without] {

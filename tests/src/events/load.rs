@@ -1,4 +1,4 @@
-//! Who is there when something happens, and what it costs them.
+//! The client load during an event, and its report.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,22 +15,22 @@ use crate::traffic::{FailureCause, RunningLoad, TcpLoad, TcpReport, UdpLoad, Udp
 /// TCP connections over IPv4 and over IPv6.
 const CONNECTIONS: [usize; 2] = [1200, 800];
 const DATAGRAM_FLOWS: usize = 40;
-/// Each connection says something this often.
+/// How long each connection rests between exchanges.
 const REST: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(5);
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Two thousand connections and some UDP flows, all of them talking.
+/// Two thousand connections and some UDP flows, all of them active.
 #[derive(Debug)]
 pub struct EventLoad {
     tcp: Vec<RunningLoad<TcpReport>>,
     udp: RunningLoad<UdpReport>,
 }
 
-/// What became of a crowd.
+/// The result of an event's load.
 #[derive(Debug)]
 pub struct EventLoadReport {
-    /// The connections of each family, and what their times are counted from.
+    /// The connections of each family, and the start of their times.
     pub tcp: Vec<(Instant, TcpReport)>,
     /// The UDP flows.
     pub udp: UdpReport,
@@ -41,13 +41,13 @@ impl EventLoad {
     ///
     /// # Errors
     /// When not all of them open.
-    pub fn gather(lab: &Lab) -> Result<Self> {
-        let crowd = Self::begin(lab)?;
-        for (running, connections) in crowd.tcp.iter().zip(CONNECTIONS) {
+    pub fn start(lab: &Lab) -> Result<Self> {
+        let load = Self::begin(lab)?;
+        for (running, connections) in load.tcp.iter().zip(CONNECTIONS) {
             running.wait_open(connections as u64, OPEN_WITHIN)?;
         }
-        crowd.udp.wait_open(DATAGRAM_FLOWS as u64, OPEN_WITHIN)?;
-        Ok(crowd)
+        load.udp.wait_open(DATAGRAM_FLOWS as u64, OPEN_WITHIN)?;
+        Ok(load)
     }
 
     fn begin(lab: &Lab) -> Result<Self> {
@@ -62,29 +62,29 @@ impl EventLoad {
         Ok(Self { tcp, udp })
     }
 
-    /// How many connections are open or were.
+    /// Returns how many connections have opened.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.tcp.iter().map(RunningLoad::open).sum()
     }
 
-    /// How many connections have broken so far.
+    /// Returns how many connections have broken so far.
     #[must_use]
     pub fn broken(&self) -> u64 {
         self.tcp.iter().map(RunningLoad::failed).sum()
     }
 
-    /// How many bytes have come back right.
+    /// Returns how many bytes have been echoed correctly.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.tcp.iter().map(RunningLoad::bytes).sum()
     }
 
-    /// Closes what is left, in good order.
+    /// Closes the remaining connections cleanly.
     ///
     /// # Errors
-    /// When a load could not run at all.
-    pub fn disperse(self) -> Result<EventLoadReport> {
+    /// When a load could not run.
+    pub fn finish(self) -> Result<EventLoadReport> {
         let finish = |running: RunningLoad<TcpReport>| Ok((running.started(), running.finish()?));
         let tcp = self.tcp.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
         Ok(EventLoadReport { tcp, udp: self.udp.finish()? })
@@ -92,24 +92,24 @@ impl EventLoad {
 }
 
 impl EventLoadReport {
-    /// Every connection.
+    /// Iterates over all connections.
     pub fn connections(&self) -> impl Iterator<Item = &TcpConnectionReport> {
         self.tcp.iter().flat_map(|(_, report)| &report.connections)
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections.
     #[must_use]
     pub fn flows(&self) -> usize {
         self.connections().count()
     }
 
-    /// How many of them broke.
+    /// Returns how many connections broke.
     #[must_use]
     pub fn broken(&self) -> usize {
         self.connections().filter(|it| it.failure.is_some()).count()
     }
 
-    /// How many broke of each cause.
+    /// Returns how many connections broke, by cause.
     #[must_use]
     pub fn causes(&self) -> BTreeMap<FailureCause, usize> {
         let mut causes = BTreeMap::new();
@@ -119,7 +119,7 @@ impl EventLoadReport {
         causes
     }
 
-    /// How many connections a node served, and how many of those broke.
+    /// Returns how many connections a node served, and how many of those broke.
     #[must_use]
     pub fn of_node(&self, lab: &Lab, node: &str) -> (usize, usize) {
         let served = |it: &&TcpConnectionReport| {
@@ -129,7 +129,7 @@ impl EventLoadReport {
         all.fold((0, 0), |(all, broken), it| (all + 1, broken + usize::from(it.failure.is_some())))
     }
 
-    /// When connections broke, in order, counted from `event`.
+    /// Returns when connections broke, in order, relative to `event`.
     #[must_use]
     pub fn delays(&self, event: Instant) -> Vec<Duration> {
         let of = |(started, report): &(Instant, TcpReport)| {
@@ -143,14 +143,14 @@ impl EventLoadReport {
     }
 }
 
-/// In one line.
+/// Formats the report as one line.
 impl fmt::Display for EventLoadReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} connections, {} broken {:?}", self.flows(), self.broken(), self.causes())?;
         for it in self.connections().filter(|it| it.failure.is_some()).take(3) {
             let TcpConnectionReport { pod, opened, bytes, .. } = it;
-            let (pod, failure) = (pod.as_deref().unwrap_or("nobody"), it.failure.as_ref());
-            write!(formatter, "; one of {pod}, opened at {opened:.3?}, after {bytes} bytes: ")?;
+            let (pod, failure) = (pod.as_deref().unwrap_or("no pod"), it.failure.as_ref());
+            write!(formatter, "; one served by {pod}, opened at {opened:.3?}, after {bytes} bytes: ")?;
             failure.map_or(Ok(()), |failure| write!(formatter, "{failure}"))?;
         }
         write!(formatter, "; UDP: {}", self.udp)

@@ -1,4 +1,4 @@
-//! A stage below a router that learns by itself whom to send to.
+//! A scenario below a router that learns its next hops by BGP.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use crate::frr_router::FrrRouter;
 use crate::lab::{Lab, WEB_V4, WEB_V6};
 
 const ROUTED_WITHIN: Duration = Duration::from_secs(20);
-/// What BFD at 50 ms × 3 takes, and a router's table.
+/// The time that BFD at 50 ms × 3 and the router's table take.
 const NOTICED_AFTER: Duration = Duration::from_millis(220);
 
-/// A stage, and the router above it.
+/// A scenario, and the router above it.
 #[derive(Debug)]
 pub struct RoutedScenario<'lab> {
-    /// The stage.
-    pub stage: EventScenario<'lab>,
-    /// The router that learns by BGP; `None` where its routes are set by hand, since nobody announces.
-    upstream: Option<FrrRouter>,
+    /// The scenario.
+    pub scenario: EventScenario<'lab>,
+    /// The router that learns by BGP; `None` where its routes are set by hand, since no agent advertises.
+    frr_router: Option<FrrRouter>,
 }
 
 impl<'lab> RoutedScenario<'lab> {
-    /// Starts the residents' agents below FRR with BGP, and BFD of this interval; without agents, the router
-    /// is told by hand.
+    /// Starts the initial nodes' agents below FRR with BGP, and BFD of this interval; without agents, sets
+    /// the router's routes by hand.
     ///
     /// # Errors
-    /// When an agent or FRR does not start, or their routes do not come to be.
-    pub fn set(lab: &'lab Lab, carrier: Carrier, interval: Duration) -> Result<Self> {
-        if carrier == Carrier::Nothing {
-            return Ok(Self { stage: EventScenario::set(lab, carrier)?, upstream: None });
+    /// When an agent or FRR does not start, or the routes do not appear.
+    pub fn start(lab: &'lab Lab, carrier: Carrier, interval: Duration) -> Result<Self> {
+        if carrier == Carrier::Ecmp {
+            return Ok(Self { scenario: EventScenario::start(lab, carrier)?, frr_router: None });
         }
-        let upstream = FrrRouter::start(lab, &['a', 'b'], interval)?;
-        let stage = EventScenario::set_unrouted(lab, carrier, NO_DOUBLING)?;
-        let scene = Self { stage, upstream: Some(upstream) };
-        scene.settle(&INITIAL_NODES)?;
-        Ok(scene)
+        let frr_router = FrrRouter::start(lab, &['a', 'b'], interval)?;
+        let scenario = EventScenario::start_unrouted(lab, carrier, NO_DOUBLING)?;
+        let routed = Self { scenario, frr_router: Some(frr_router) };
+        routed.wait_routed(&INITIAL_NODES)?;
+        Ok(routed)
     }
 
-    /// Waits until the router spreads over exactly these nodes, or has it do so where nobody announces.
+    /// Waits until the router has exactly these next hops, or sets them where no agent advertises.
     ///
     /// # Errors
     /// When it does not in time.
-    pub fn settle(&self, nodes: &[&str]) -> Result<()> {
-        match &self.upstream {
-            Some(upstream) => upstream.wait_next_hops(&[WEB_V4, WEB_V6], nodes, ROUTED_WITHIN),
-            None => self.stage.route(nodes),
+    pub fn wait_routed(&self, nodes: &[&str]) -> Result<()> {
+        match &self.frr_router {
+            Some(frr_router) => frr_router.wait_next_hops(&[WEB_V4, WEB_V6], nodes, ROUTED_WITHIN),
+            None => self.scenario.route(nodes),
         }
     }
 
@@ -53,26 +53,26 @@ impl<'lab> RoutedScenario<'lab> {
     ///
     /// # Errors
     /// When it is not in time.
-    pub fn wait_watched(&self, nodes: &[&str]) -> Result<()> {
-        self.upstream.as_ref().map_or(Ok(()), |upstream| upstream.wait_watched(nodes, ROUTED_WITHIN))
+    pub fn wait_bfd_up(&self, nodes: &[&str]) -> Result<()> {
+        self.frr_router.as_ref().map_or(Ok(()), |frr_router| frr_router.wait_bfd_up(nodes, ROUTED_WITHIN))
     }
 
-    /// Has the operator of the router shut its sessions with a node, or open them again.
+    /// Shuts the router's sessions with a node administratively, or enables them again.
     ///
     /// # Errors
-    /// When the router does not take it.
-    pub fn set_open(&self, node: &str, open: bool) -> Result<()> {
-        self.upstream.as_ref().map_or(Ok(()), |upstream| upstream.set_open(node, open))
+    /// When the router rejects it.
+    pub fn set_enabled(&self, node: &str, open: bool) -> Result<()> {
+        self.frr_router.as_ref().map_or(Ok(()), |frr_router| frr_router.set_enabled(node, open))
     }
 
-    /// Pulls the cable of a node. Where nobody watches, the router would not notice: it is given the time that
-    /// it would take if somebody did.
+    /// Cuts the link of a node. Without BFD the router would not notice: its route is removed after the time
+    /// that BFD would take.
     ///
     /// # Errors
     /// When there is no such node.
     pub fn cut(&self, node: &str) -> Result<()> {
-        self.stage.lab.node(node)?.cut_link()?;
-        if self.upstream.is_none() {
+        self.scenario.lab.node(node)?.cut_link()?;
+        if self.frr_router.is_none() {
             std::thread::sleep(NOTICED_AFTER);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What stands on the nodes.
+//! The load balancers under test.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lab::{AgentOptions, Lab, WEB_V4};
+use crate::lab::{Lab, LabAgentOptions, WEB_V4};
 use crate::objects::{bfd_profile, metallb, yaml};
 use crate::routers::{BfdTimers, Bird, OriginatedRoute, RouterConfig, RouterPeer};
 
@@ -15,22 +15,22 @@ pub(super) const ROUTER_AS: u32 = 64_500;
 /// That of all load balancers.
 pub(super) const BALANCER_AS: u32 = 64_501;
 
-/// A load balancer on one node: it announces the VIP to the lab's router, with BFD.
+/// A load balancer on one node: it advertises the VIP to the lab's router, with BFD.
 pub trait Balancer {
-    /// Starts it on a node, in place of the one that ran there before. It need not wait for its session.
+    /// Starts it on a node, replacing the previous one. It need not wait for its session.
     ///
     /// # Errors
     /// When it cannot be started.
     fn start(&mut self, lab: &Lab, node: &str) -> Result<()>;
 
-    /// Sends all its processes a signal.
+    /// Sends a signal to all its processes.
     ///
     /// # Errors
     /// When it does not run.
     fn signal(&mut self, lab: &Lab, signal: Signal) -> Result<()>;
 }
 
-/// BIRD as a load balancer: the yardstick.
+/// BIRD as a load balancer: the reference.
 #[derive(Debug)]
 pub struct BirdBalancer {
     bfd: BfdTimers,
@@ -38,7 +38,7 @@ pub struct BirdBalancer {
 }
 
 impl BirdBalancer {
-    /// One that is not running yet.
+    /// Creates one that is not running yet.
     #[must_use]
     pub fn new(bfd: BfdTimers) -> Self {
         Self { bfd, running: None }
@@ -54,7 +54,7 @@ impl Balancer for BirdBalancer {
         };
         let peer = RouterPeer::at(gateway, ROUTER_AS).source(own).bfd(self.bfd);
         let config =
-            RouterConfig::new(BALANCER_AS, own).peer(peer).announce(OriginatedRoute::of(WEB_V4.into()));
+            RouterConfig::new(BALANCER_AS, own).peer(peer).originate(OriginatedRoute::of(WEB_V4.into()));
         self.running = Some(Bird::start(lab.host(node)?, &config)?);
         Ok(())
     }
@@ -72,7 +72,7 @@ pub struct AgentBalancer {
 }
 
 impl AgentBalancer {
-    /// One that is not running yet.
+    /// Creates one that is not running yet.
     #[must_use]
     pub fn new(bfd: BfdTimers) -> Self {
         Self { bfd, node: None }
@@ -83,13 +83,13 @@ impl Balancer for AgentBalancer {
     fn start(&mut self, lab: &Lab, node: &str) -> Result<()> {
         let handle = lab.node(node)?;
         if self.node.take().is_some() {
-            // It may be dead already; the lab still has it.
+            // It may have exited already; the lab still has it.
             handle.kill_agent()?;
         }
         let gateway = handle.spec().segment().gateway().v4.to_string();
         let text = yaml(&objects(&gateway, self.bfd));
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
-        handle.launch_agent(&AgentOptions::default())?;
+        handle.launch_agent(&LabAgentOptions::default())?;
         self.node = Some(node.to_owned());
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Balancer for AgentBalancer {
     }
 }
 
-/// What makes agents neighbours of the lab's router.
+/// Returns the objects that make agents peers of the lab's router.
 fn objects(gateway: &str, bfd: BfdTimers) -> [Value; 3] {
     let peer = json!({
         "myASN": BALANCER_AS,

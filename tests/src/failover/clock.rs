@@ -1,11 +1,11 @@
-//! Times of day, which is what logs have in common.
+//! Times of day, the common time format of all logs.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Two times that are further apart than this are not of one trial: the other lies before.
+/// Times further apart than this are not of one trial: the second one was earlier.
 const HORIZON: Duration = Duration::from_secs(60 * 60);
 
 /// A time of day (UTC), to the microsecond.
@@ -13,14 +13,14 @@ const HORIZON: Duration = Duration::from_secs(60 * 60);
 pub(super) struct TimeOfDay(Duration);
 
 impl TimeOfDay {
-    /// Now.
+    /// Returns the present time.
     pub(super) fn now() -> Result<Self> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let days = since.as_secs() / DAY.as_secs();
         Ok(Self(since.saturating_sub(Duration::from_secs(days * DAY.as_secs()))))
     }
 
-    /// The time at the beginning of a line of a log: the first word that looks like 05:10:22.773545.
+    /// Parses the time of a log line: the first word like 05:10:22.773545.
     pub(super) fn of(line: &str) -> Option<Self> {
         let words = line.split([' ', 'T', ']', '[']).take(4);
         words.into_iter().find_map(|word| {
@@ -36,7 +36,7 @@ impl TimeOfDay {
         })
     }
 
-    /// How long after `start` this is; nothing when it is before.
+    /// Returns how long after `start` this is; `None` if it is before.
     pub(super) fn since(self, start: Self) -> Option<Duration> {
         let after = self.0.checked_sub(start.0).unwrap_or_else(|| (self.0 + DAY).saturating_sub(start.0));
         (after < HORIZON).then_some(after)
@@ -46,7 +46,7 @@ impl TimeOfDay {
         self.since(other).is_some()
     }
 
-    /// How long ago it was; a day for a time that is not of today's last hour.
+    /// Returns how long ago it was; a day for a time outside the last hour.
     pub(super) fn elapsed(self) -> Duration {
         Self::now().ok().and_then(|now| now.since(self)).unwrap_or(DAY)
     }
@@ -59,7 +59,7 @@ mod tests {
     use super::TimeOfDay;
 
     #[test]
-    fn all_logs_tell_the_same_time() {
+    fn times_of_all_log_formats_are_parsed() {
         let expected = Some(TimeOfDay(Duration::from_micros(18_622_773_545)));
         for line in [
             "2026/11/21 05:10:22.773545 BFD: [J1C6V-VMRW5] state-change",
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn midnight_is_no_border() {
+    fn differences_across_midnight_are_right() {
         let [before, after] =
             ["x 23:59:59.900000", "x 00:00:00.100000"].map(|line| TimeOfDay::of(line).unwrap());
         assert_eq!(after.since(before), Some(Duration::from_millis(200)));

@@ -1,4 +1,4 @@
-//! The router that is to notice, and what it writes when it does.
+//! The observing router, and the log lines in which it reports a failure.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::read;
 use crate::lab::Lab;
 use crate::routers::{BfdTimers, Bird, Frr, RouterConfig, RouterDaemon, RouterPeer};
 
-/// Which router observes.
+/// The observing router's implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ObserverKind {
     /// FRR.
@@ -21,14 +21,14 @@ pub enum ObserverKind {
     Bird,
 }
 
-/// The lab's router. The first of its neighbours is the one that will fail.
+/// The lab's router. The first of its peers is the one that will fail.
 pub(super) enum ObserverRouter {
     Frr(Frr),
     Bird(Bird),
 }
 
 impl ObserverKind {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl ObserverRouter {
         }
     }
 
-    /// Refuses while BGP or BFD with the neighbour is not up.
+    /// Fails while BGP or BFD with the peer is not up.
     pub(super) fn is_up(&self, peer: IpAddr) -> Result<()> {
         let router = self.router();
         let session = router.session(&peer.to_string())?;
@@ -66,12 +66,12 @@ impl ObserverRouter {
         }
     }
 
-    /// All times at which the BFD or the BGP session with the neighbour ended.
+    /// Returns all times at which the BFD or BGP session with the peer ended.
     pub(super) fn ends(&self, peer: IpAddr) -> Result<Vec<TimeOfDay>> {
         Ok([self.bfd_ends(peer)?, self.bgp_ends(peer)?].concat())
     }
 
-    /// All times at which the BFD session with the neighbour went down.
+    /// Returns all times at which the BFD session with the peer went down.
     pub(super) fn bfd_ends(&self, peer: IpAddr) -> Result<Vec<TimeOfDay>> {
         match self {
             Self::Frr(frr) => times(&frr.log("bfdd"), &[&format!("peer:{peer} "), "up -> down"]),
@@ -81,11 +81,11 @@ impl ObserverRouter {
         }
     }
 
-    /// All times at which the BGP session with the neighbour ended.
+    /// Returns all times at which the BGP session with the peer ended.
     pub(super) fn bgp_ends(&self, peer: IpAddr) -> Result<Vec<TimeOfDay>> {
         match self {
             Self::Frr(frr) => times(&frr.log("bgpd"), &[&format!(" {peer} went from Established to ")]),
-            // BIRD names its protocols, here by their place.
+            // BIRD names its protocols, here by their index.
             Self::Bird(bird) => times(&bird.log(), &[" b0: BGP session closed"]),
         }
     }
@@ -98,7 +98,7 @@ impl ObserverRouter {
     }
 }
 
-/// The times of all lines that hold all words.
+/// Returns the times of all lines with all of these words.
 fn times(log: &PathBuf, words: &[&str]) -> Result<Vec<TimeOfDay>> {
     let log = read(log)?;
     let lines = log.lines().filter(|line| words.iter().all(|word| line.contains(word)));

@@ -1,4 +1,4 @@
-//! A connection that passes nothing while it is cut off.
+//! A connection that carries nothing while it is cut off.
 
 use std::io;
 use std::pin::Pin;
@@ -14,19 +14,19 @@ use tokio::time::timeout;
 
 use super::ProxyFault;
 
-/// A side that has had no acknowledgment for so long gives the connection up: what it has sent is lost.
+/// How long a side waits for an acknowledgment before it gives the connection up: what it has sent is lost.
 const GIVEN_UP: Duration = Duration::from_secs(4);
 
 /// A connection under faults.
 pub(super) struct GatedStream {
     stream: TcpStream,
     fault: watch::Receiver<ProxyFault>,
-    /// Done when the way is open again.
+    /// Completes when the connection is open again.
     opened: Option<BoxFuture<'static, ()>>,
 }
 
 impl GatedStream {
-    /// A connection, and what ends when the connection is to be broken.
+    /// Wraps a connection; the future completes when the connection is to be broken.
     pub(super) fn new(
         stream: TcpStream,
         fault: watch::Receiver<ProxyFault>,
@@ -35,7 +35,7 @@ impl GatedStream {
         (Self { stream, fault, opened: None }, broken)
     }
 
-    /// Ready while packets pass.
+    /// Is ready while packets pass.
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.opened.is_none() {
             if *self.fault.borrow() != ProxyFault::Cut {
@@ -54,7 +54,7 @@ impl GatedStream {
     }
 }
 
-/// Ends when the server is away, or packets pass again after both sides have given up.
+/// Completes when the server is away, or packets pass again after both sides have given up.
 async fn break_off(mut fault: watch::Receiver<ProxyFault>) {
     loop {
         let is_cut = match fault.wait_for(|it| matches!(it, ProxyFault::Away | ProxyFault::Cut)).await {
@@ -65,7 +65,7 @@ async fn break_off(mut fault: watch::Receiver<ProxyFault>) {
             return;
         }
         if timeout(GIVEN_UP, fault.wait_for(|it| *it != ProxyFault::Cut)).await.is_err() {
-            // That it is broken is not heard either before packets pass again.
+            // The reset does not arrive either before packets pass again.
             let _ = fault.wait_for(|it| *it != ProxyFault::Cut).await;
             return;
         }

@@ -1,4 +1,4 @@
-//! The writes that clients made, in the order of the versions that came of them.
+//! A log of clients' writes, in the order of the resulting resource versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,20 +7,20 @@ use anyhow::{Result, ensure};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
-/// A write.
+/// A recorded write.
 #[derive(Clone, Debug)]
 pub struct RecordedWrite {
-    /// Client that asked for it.
+    /// The client.
     pub client: String,
-    /// Method.
+    /// HTTP method.
     pub method: String,
     /// Path without the query.
     pub path: String,
-    /// Status of the answer.
+    /// Status of the response.
     pub status: u16,
-    /// Version that came of it.
+    /// Resulting resource version.
     pub version: Option<u64>,
-    /// The object after it, or the server's refusal.
+    /// The resulting object, or the server's error.
     pub answer: Value,
 }
 
@@ -58,25 +58,25 @@ impl WriteLog {
         self.lock().writes.push(written);
     }
 
-    pub(super) fn see_agent(&self, client: &str, agent: Option<&str>) {
+    pub(super) fn note_user_agent(&self, client: &str, agent: Option<&str>) {
         let agent = agent.unwrap_or_default().to_owned();
         self.lock().agents.entry(client.to_owned()).or_default().insert(agent);
     }
 
-    /// All writes so far, in the order in which they were answered.
+    /// Returns all writes so far, in the order of their responses.
     #[must_use]
     pub fn writes(&self) -> Vec<RecordedWrite> {
         self.lock().writes.clone()
     }
 
-    /// The `User-Agent`s of a client.
+    /// Returns the `User-Agent`s of a client.
     #[must_use]
     pub fn agents(&self, client: &str) -> BTreeSet<String> {
         self.lock().agents.get(client).cloned().unwrap_or_default()
     }
 
-    /// Checks that no client changed an object of the leader while another held the Lease, by the order of versions.
-    /// Returns how many writes of leaders there were, and how many changes of the holder.
+    /// Checks, by the order of versions, that no client changed an object of the leader while another held
+    /// the Lease. Returns the numbers of leaders' writes and of changes of the holder.
     ///
     /// # Errors
     /// When one did.
@@ -93,7 +93,7 @@ impl WriteLog {
                     changes += usize::from(!new.is_empty());
                     holder = Some(new.to_owned());
                 }
-            // What changes nothing keeps its version.
+            // A write that changes nothing keeps the version.
             } else if of_leader(&write.path) && before != write.version {
                 led += 1;
                 ensure!(
@@ -114,7 +114,7 @@ impl WriteLog {
     }
 }
 
-/// Whether only the leader writes it.
+/// Returns whether only the leader writes this path.
 fn of_leader(path: &str) -> bool {
     let is_status = path.ends_with("/status");
     is_status && (path.contains("/services/") || path.contains("/ipaddresspools/"))

@@ -1,4 +1,4 @@
-//! The kernel's maps, filled from the model's and read back.
+//! The kernel's maps, filled from the model's tables and read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -14,10 +14,10 @@ use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
 
 use crate::model::{FlowWords, HostTables, State, Totals};
 
-/// Writes what `tables` holds into the maps of a loaded object.
+/// Writes `tables` into the maps of a loaded object.
 ///
 /// # Errors
-/// When a map is not there, too small or refuses an entry.
+/// When a map is missing, too small, or rejects an entry.
 pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     put_vips(ebpf, name::VIPS4, &tables.vips4)?;
     put_vips(ebpf, name::VIPS6, &tables.vips6)?;
@@ -44,9 +44,9 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     Ok(())
 }
 
-/// Empties these sets of flows and the table of fragments, and writes the liveness of the nodes and the BFD sessions as
-/// `tables` has them.
-pub(super) fn begin_anew(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
+/// Empties these sets of flows and the fragment table, and writes the liveness cells and the BFD sessions of
+/// `tables`.
+pub(super) fn reset(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
@@ -84,7 +84,7 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
     Ok(state)
 }
 
-/// What stands in `lb_leaders`.
+/// Returns the contents of `lb_leaders`.
 fn leaders(tables: &HostTables) -> Vec<u64> {
     let mut words = vec![0; tables.slots.len().div_ceil(LEADERS_A_WORD)];
     for (number, slot) in (0..).zip(&tables.slots) {
@@ -94,7 +94,7 @@ fn leaders(tables: &HostTables) -> Vec<u64> {
     words
 }
 
-/// Puts VIPs into the buckets of a map that is empty, and those that find theirs full into the map beside it.
+/// Inserts VIPs into the buckets of an empty map, and into the overflow map if their bucket is full.
 fn put_vips<K: BucketKey>(
     ebpf: &mut Ebpf,
     name: &str,
@@ -135,7 +135,7 @@ fn write<V: Pod>(ebpf: &mut Ebpf, name: &str, values: &[V]) -> Result<()> {
     Ok(())
 }
 
-/// All counters of `lb_verdicts`, summed over the CPUs.
+/// Returns all counters of `lb_verdicts`, summed over the CPUs.
 pub(super) fn refusals(ebpf: &Ebpf) -> Result<Vec<u64>> {
     sums(ebpf, name::VERDICTS)
 }

@@ -1,4 +1,4 @@
-//! Faults of the API server, and what they must not change.
+//! Faults of the API server that must not change routes, maps or connections.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use super::{A_WHILE, KubernetesLab, NODES, ServiceLoad, words};
 use crate::routers::wait;
 use crate::traffic::UdpReport;
 
-/// Longer than a Lease lasts.
+/// Longer than a Lease.
 const LONG: Duration = Duration::from_secs(18);
 const SHORT: Duration = Duration::from_secs(5);
-/// Statuses are right this long after the server is well.
+/// How soon statuses must converge after the server has recovered.
 const CONVERGED_WITHIN: Duration = Duration::from_secs(10);
 
-/// What can be wrong with a server, and for how long.
+/// A fault of the server: name and injection.
 type ServerFault = (&'static str, fn(&mut KubernetesLab<'_>) -> Result<()>);
 
 const SERVER_FAULTS: [ServerFault; 6] = [
@@ -36,7 +36,7 @@ const SERVER_FAULTS: [ServerFault; 6] = [
         cluster.faults()?.clear();
         Ok(())
     }),
-    ("moody", |cluster| {
+    ("flaky", |cluster| {
         cluster.faults()?.refuse(3, &[429, 500, 410], 5);
         cluster.faults()?.drop_connections();
         sleep(SHORT);
@@ -54,33 +54,37 @@ const SERVER_FAULTS: [ServerFault; 6] = [
 ];
 
 impl KubernetesLab<'_> {
-    /// Lets the server fail in every way, for at least so long: routes, maps and connections stay, and a Service that comes
-    /// after it all is served and told soon.
+    /// Injects every fault into the server, for at least this long: routes, maps and connections must stay,
+    /// and a Service created afterwards must soon be served and reported.
     ///
     /// # Errors
     /// When it is not so, or the lab fails.
-    pub fn bear_with_the_server(&mut self, at_least: Duration) -> Result<()> {
+    pub fn endure_server_faults(&mut self, at_least: Duration) -> Result<()> {
         if self.plane.faults().is_none() {
-            println!("skipped: {} does not fail when it is told to", self.plane);
+            println!("skipped: faults cannot be injected into {}", self.plane);
             return Ok(());
         }
         let _second = self.plane.controller("controller-b")?;
         let load = ServiceLoad::start(self, |_| true)?;
-        // What ends the first table of a session may still be on its way.
+        // The End-of-RIB of a session may still be on its way.
         sleep(A_WHILE);
-        let (told, routes, written) = (self.told()?, self.routes(|_| true)?, self.writes());
+        let (counters, routes, written) = (self.bgp_counters()?, self.routes(|_| true)?, self.writes());
         let begun = Instant::now();
         loop {
-            for (name, mood) in &SERVER_FAULTS {
-                mood(self).with_context(|| format!("a server that is {name}"))?;
-                load.stands(&format!("a server that is {name}"))?;
+            for (name, inject) in &SERVER_FAULTS {
+                inject(self).with_context(|| format!("with the server {name}"))?;
+                load.check_alive(&format!("with the server {name}"))?;
             }
             if begun.elapsed() >= at_least {
                 break;
             }
         }
         let well = Instant::now();
-        ensure!(self.told()? == told, "the router was told something: {told:?}, then {:?}", self.told()?);
+        ensure!(
+            self.bgp_counters()? == counters,
+            "the router received updates: {counters:?}, then {:?}",
+            self.bgp_counters()?
+        );
         ensure!(self.routes(|_| true)? == routes, "routes changed");
         ensure!(self.writes() == written, "maps were written");
         self.converges(well)?;
@@ -92,20 +96,20 @@ impl KubernetesLab<'_> {
     }
 
     fn converges(&self, well: Instant) -> Result<()> {
-        let late = self.late_service("late")?;
+        let late = self.create_service("late")?;
         wait(CONVERGED_WITHIN, || {
-            let told = self.plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
-            let of_late = told.iter().filter(|it| it["status"]["serviceName"] == "late").count();
-            ensure!(of_late == NODES.len(), "{of_late} nodes say that they announce it");
+            let statuses = self.plane.list("metallb.io/v1beta1", "ServiceBGPStatus")?;
+            let of_late = statuses.iter().filter(|it| it["status"]["serviceName"] == "late").count();
+            ensure!(of_late == NODES.len(), "{of_late} nodes report that they advertise it");
             Ok(())
         })?;
         let took = well.elapsed();
-        ensure!(took < CONVERGED_WITHIN, "{late} was announced and told after {took:?}");
-        println!("a Service made then was announced and told {took:.1?} after the server was well");
+        ensure!(took < CONVERGED_WITHIN, "{late} was advertised and reported after {took:?}");
+        println!("a new Service was advertised and reported {took:.1?} after the server recovered");
         Ok(())
     }
 
-    fn faults(&self) -> Result<&crate::api_server::Faults> {
-        self.plane.faults().context("a real server")
+    fn faults(&self) -> Result<&crate::api_server::ApiFaults> {
+        self.plane.faults().context("a real server has no fault injection")
     }
 }

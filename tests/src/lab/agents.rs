@@ -1,27 +1,27 @@
-//! The agents of several nodes.
+//! Functions for the agents of several nodes.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::node::{AgentOptions, LabNode};
+use super::node::{LabAgentOptions, LabNode};
 
-/// Starts the agents of these nodes side by side, and waits until each is ready and hears of all others. Before that,
-/// a node that was slow to start is dead to one that was quick, and gets no new flows.
+/// Starts the agents of these nodes in parallel, and waits until each is ready and sees all others alive.
+/// Before that, a node that starts slowly is dead to one that starts quickly, and gets no new flows.
 ///
 /// # Errors
-/// When one ends or does not come so far in time.
-pub fn start(nodes: &[LabNode<'_>], options: &AgentOptions) -> Result<()> {
+/// When one exits, or is not ready in time.
+pub fn start(nodes: &[LabNode<'_>], options: &LabAgentOptions) -> Result<()> {
     nodes.iter().try_for_each(|node| node.launch_agent(options))?;
     nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
     wait_alive(nodes, options.ready_within)
 }
 
-/// Waits until each of these nodes knows each other of them to be alive.
+/// Waits until each of these nodes sees all the others alive.
 ///
 /// # Errors
-/// When that is not so in time.
+/// When it does not in time.
 pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
     let wanted = |status: &Value| {
         let (named, liveness) = (list(status, "nodes")?, list(status, "liveness")?);
@@ -34,10 +34,10 @@ pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
             .filter(|it| it["is_self"] == false && nodes.iter().any(|node| it["name"] == *node.spec().name));
         Ok(others.filter(alive).count() + 1 == nodes.len())
     };
-    nodes.iter().try_for_each(|node| node.wait_status("hears of all others", within, wanted))
+    nodes.iter().try_for_each(|node| node.wait_status("sees all others alive", within, wanted))
 }
 
-/// A list of an agent's status.
+/// Returns a list of an agent's status.
 ///
 /// # Errors
 /// When there is no such list.

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::host::LabHost;
 
-/// A program, its arguments and its input, to be started inside a host.
+/// A builder for a program that runs inside a host.
 #[derive(Debug)]
 pub struct HostCommand {
     host: LabHost,
@@ -41,21 +41,21 @@ impl HostCommand {
         self
     }
 
-    /// Sets a variable of the program's environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Gives the program this text as its standard input.
+    /// Sets the program's standard input.
     #[must_use]
     pub fn feed(mut self, input: String) -> Self {
         self.input = Some(input);
         self
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to completion.
     ///
     /// # Errors
     /// When it cannot be started; not when it fails.
@@ -64,16 +64,16 @@ impl HostCommand {
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.start()?;
         if let (Some(input), Some(mut pipe)) = (self.input, child.stdin.take()) {
-            // A program that ends before it has read everything says why on its own.
+            // A program that exits before it has read everything reports why.
             let _ = pipe.write_all(input.as_bytes());
         }
         Ok(child.wait_with_output()?)
     }
 
-    /// Runs the program to its end and returns what it printed.
+    /// Runs the program to completion and returns its output.
     ///
     /// # Errors
-    /// When it fails, with what it said.
+    /// When it fails; the error has its standard error.
     pub fn text(self) -> Result<String> {
         let what = format!("{}: {:?}", self.host.name(), self.command);
         let output = self.output()?;
@@ -83,8 +83,7 @@ impl HostCommand {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Starts the program and leaves it running; `log`, a path as the test process sees it, gets what it
-    /// prints.
+    /// Starts the program in the background; its output goes to `log`, a path as the test process sees it.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -100,12 +99,12 @@ impl HostCommand {
     }
 }
 
-/// A program that runs inside a host until it is dropped.
+/// A program that runs inside a host, killed on drop.
 #[derive(Debug)]
 pub struct Process(Child);
 
 impl Process {
-    /// Its number as the test process sees it.
+    /// Returns its process ID as the test process sees it.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.0.id()
@@ -114,16 +113,16 @@ impl Process {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When it has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.0.id().cast_signed()), signal).with_context(|| format!("{signal}"))
     }
 
-    /// Gives it precedence over all that is not real-time, as if it had a machine of its own.
+    /// Gives it real-time priority, as if it had a machine of its own.
     ///
     /// # Errors
-    /// When the kernel does not let it.
-    pub fn prioritise(&self) -> Result<()> {
+    /// When the kernel does not permit it.
+    pub fn prioritize(&self) -> Result<()> {
         let set = Command::new("chrt").args(["-a", "-r", "-p", "1", &self.id().to_string()]).status()?;
         if !set.success() {
             bail!("chrt: {set}");
@@ -131,18 +130,18 @@ impl Process {
         Ok(())
     }
 
-    /// How it ended, if it has.
+    /// Returns its exit status, if it has exited.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// When the kernel does not report it.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.0.try_wait()?)
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     ///
     /// # Errors
-    /// When it has not ended by then.
+    /// When it has not exited by then.
     pub fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
         let until = Instant::now() + within;
         loop {
@@ -159,7 +158,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Reaped here and now: the lab's init cannot go while a member of its namespace is a zombie.
+        // Reap it now: the lab's init cannot exit while a member of its namespace is a zombie.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

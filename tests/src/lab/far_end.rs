@@ -1,7 +1,7 @@
-//! The far ends of the nodes' uplinks.
+//! An XDP program for the far ends of the nodes' uplinks.
 //!
-//! A frame that XDP transmits into a veth is lost unless the peer has an XDP program too. Real switches
-//! have no such whim, so every switch port with a node behind it gets the program that passes everything.
+//! A frame that XDP transmits into a veth is lost unless the peer device has an XDP program too. Real
+//! switches have no such limitation, so every switch port of a node gets a program that passes everything.
 
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
@@ -10,7 +10,7 @@ use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 use super::host::LabHost;
 
-/// The pass-all program on all far ends of a lab; dropped, it is gone from all of them.
+/// The pass-all program on all far ends of a lab; detached on drop.
 #[derive(Debug)]
 pub(crate) struct FarEnds(Ebpf);
 
@@ -21,7 +21,7 @@ impl FarEnds {
             bail!("this binary was built without the XDP object: run `cargo xtask build-ebpf` first");
         }
         let mut object = Ebpf::load(OBJECT).context("load the XDP object")?;
-        // The object brings the data plane's maps, of which this program uses none.
+        // The object contains the data plane's maps, which this program does not use.
         let maps: Vec<String> = object.maps().map(|(name, _)| name.to_owned()).collect();
         for name in maps {
             drop(object.take_map(&name));
@@ -31,7 +31,7 @@ impl FarEnds {
         Ok(ends)
     }
 
-    /// Puts it on a link of a host.
+    /// Attaches it to a link of a host.
     pub(crate) fn attach(&mut self, host: &LabHost, link: &str) -> Result<()> {
         let program = self.program()?;
         host.run(|| {

@@ -1,4 +1,4 @@
-//! One host of a lab: a network namespace in which closures and programs run.
+//! A host of a lab: a network namespace in which closures and programs run.
 
 use std::fs;
 use std::future::Future;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::command::HostCommand;
 use super::namespaces::LabNamespaces;
 
-/// A handle to one host; clones are the same host.
+/// A handle to a host; clones refer to the same host.
 #[derive(Clone, Debug)]
 pub struct LabHost {
     name: Arc<str>,
@@ -27,31 +27,31 @@ impl LabHost {
         Ok(Self { name: name.into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
     }
 
-    /// The init's own network: no host, but the place from which the lab is wired.
-    pub(super) fn wiring_place(namespaces: &Arc<LabNamespaces>) -> Result<Self> {
+    /// Opens the init's own network namespace: not a host, but where the lab is wired from.
+    pub(super) fn open_wiring(namespaces: &Arc<LabNamespaces>) -> Result<Self> {
         let network = namespaces.first_network()?;
         Ok(Self { name: "lab".into(), namespaces: Arc::clone(namespaces), network: Arc::new(network) })
     }
 
-    /// Name of the host and of its network namespace.
+    /// Returns the name of the host and of its network namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The host's own directory as its programs see it.
+    /// Returns the host's directory as its programs see it.
     #[must_use]
     pub fn directory(&self) -> PathBuf {
         PathBuf::from("/run/lab").join(&*self.name)
     }
 
-    /// The same directory as the test process sees it.
+    /// Returns the host's directory as the test process sees it.
     #[must_use]
     pub fn directory_outside(&self) -> PathBuf {
         self.namespaces.outside(&self.directory())
     }
 
-    /// The logs in its directory as the test process sees them, in the order of their names.
+    /// Returns the logs in its directory as the test process sees them, sorted by name.
     #[must_use]
     pub fn logs(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.directory_outside()).into_iter().flatten().flatten();
@@ -65,7 +65,7 @@ impl LabHost {
     /// start threads (see [`LabHost::thread`]).
     ///
     /// # Errors
-    /// The job's own, or that the host could not be entered.
+    /// The job's own error, or why the host cannot be entered.
     pub fn run<T: Send>(&self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let result = thread::scope(|scope| {
             scope
@@ -78,10 +78,10 @@ impl LabHost {
         result.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 
-    /// Runs a future to its end on a single-threaded tokio runtime inside the host.
+    /// Runs a future to completion on a single-threaded tokio runtime inside the host.
     ///
     /// # Errors
-    /// The future's own, or that the host could not be entered.
+    /// The future's own error, or why the host cannot be entered.
     pub fn run_async<T, F>(&self, client: impl FnOnce() -> F + Send) -> Result<T>
     where
         T: Send,
@@ -93,7 +93,7 @@ impl LabHost {
     /// Starts `job` on a thread inside the host and does not wait for it.
     ///
     /// # Errors
-    /// When no thread can be had.
+    /// When the thread cannot be spawned.
     pub fn thread<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
@@ -102,22 +102,22 @@ impl LabHost {
         let thread = thread::Builder::new().name(format!("lab-{}", self.name));
         Ok(thread.spawn(move || {
             host.enter()?;
-            // What keeps the lab alive is the Lab, not the threads that work in it.
+            // The Lab keeps the lab alive, not the threads that run in it.
             drop(host);
             job()
         })?)
     }
 
-    /// A program to be run inside the host.
+    /// Returns a builder for a program to run inside the host.
     #[must_use]
     pub fn command(&self, program: &str) -> HostCommand {
         HostCommand::new(self.clone(), program)
     }
 
-    /// Writes `value` to a key below `/proc/sys`.
+    /// Writes values to keys below `/proc/sys`.
     ///
     /// # Errors
-    /// When the kernel refuses it.
+    /// When the kernel rejects one.
     pub fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
         self.run(|| {
             for (key, value) in settings {
@@ -144,7 +144,7 @@ impl LabHost {
     }
 }
 
-/// A runtime that needs no threads: inside a host there can be none.
+/// Creates a runtime without threads: inside a host none can be spawned.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -1,26 +1,26 @@
-//! kube-proxy's rules, as its nftables mode writes them for Services of type `LoadBalancer`.
+//! kube-proxy's rules in nftables mode, for Services of type `LoadBalancer`.
 //!
-//! Chains and maps carry kube-proxy's names without its hashes, so that a dump of a lab node and one of a
-//! real node can be laid side by side. Left out is what a lab has no use for: node ports, session affinity,
-//! source ranges.
+//! Chains and maps have kube-proxy's names without its hashes, so that dumps of a lab node and of a real node
+//! can be compared. Not implemented, because a lab does not need them: node ports, session affinity, source
+//! ranges.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::Result;
 
-use super::addresses::{self, IpFamily};
+use super::addresses::{self, IpVersion};
 use super::topology::{
-    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+    ExternalPolicy, LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology,
 };
 
 /// The mark on packets to be masqueraded.
 const MASQUERADE: &str = "0x4000";
 
-/// Input for `nft -f`: it replaces the node's rules of both families as a whole.
+/// Returns input for `nft -f` that replaces the node's rules of both families as a whole.
 pub(crate) fn ruleset(topology: &Topology, node: &LabNodeSpec) -> Result<String> {
     let mut rules = String::new();
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         let mut table = Table::new(family);
         for (place, service) in topology.services.iter().enumerate() {
             for port in &service.ports {
@@ -32,16 +32,16 @@ pub(crate) fn ruleset(topology: &Topology, node: &LabNodeSpec) -> Result<String>
     Ok(rules)
 }
 
-/// One family's table in the making.
+/// A builder for one family's table.
 struct Table {
-    family: IpFamily,
+    family: IpVersion,
     services: Vec<String>,
     without_endpoints: Vec<String>,
     chains: String,
 }
 
 impl Table {
-    fn new(family: IpFamily) -> Self {
+    fn new(family: IpVersion) -> Self {
         Self { family, services: Vec::new(), without_endpoints: Vec::new(), chains: String::new() }
     }
 
@@ -70,7 +70,7 @@ impl Table {
         Ok(())
     }
 
-    /// The chain that sends a connection to one pod; a pod that calls itself is masqueraded.
+    /// Adds the chain that sends a connection to one pod; a pod that connects to itself is masqueraded.
     fn endpoint(&mut self, service: &str, address: IpAddr, port: &PortSpec) -> String {
         let (ip, protocol, target) = (self.ip(), port.protocol.word(), port.target);
         let chain = format!("endpoint-default/{service}__{}/{target}", address.to_string().replace(':', "."));
@@ -88,7 +88,7 @@ impl Table {
         chain
     }
 
-    /// The chain behind the cluster IP.
+    /// Adds the chain of the cluster IP.
     fn service(&mut self, name: &str, cluster_ip: IpAddr, port: &PortSpec, endpoints: &[String]) {
         let key = format!("{cluster_ip} . {} . {}", port.protocol.word(), port.port);
         if endpoints.is_empty() {
@@ -106,7 +106,7 @@ impl Table {
         self.services.push(format!("{key} : goto {chain}"));
     }
 
-    /// The chain behind the load-balancer addresses.
+    /// Adds the chain of the load-balancer addresses.
     fn external(
         &mut self,
         name: &str,
@@ -118,7 +118,7 @@ impl Table {
         let keys: Vec<String> = service
             .vips
             .iter()
-            .filter(|vip| IpFamily::of(**vip) == self.family)
+            .filter(|vip| IpVersion::of(**vip) == self.family)
             .map(|vip| format!("{vip} . {} . {}", port.protocol.word(), port.port))
             .collect();
         if keys.is_empty() {
@@ -130,10 +130,10 @@ impl Table {
             return;
         }
         match service.policy {
-            TrafficPolicy::Cluster => {
+            ExternalPolicy::Cluster => {
                 self.chain(&chain, &["jump mark-for-masquerade".into(), format!("goto {cluster}")]);
             }
-            TrafficPolicy::Local => {
+            ExternalPolicy::Local => {
                 let mut rules = self.short_circuits(&cluster);
                 if local.is_empty() {
                     self.without_endpoints.extend(keys.iter().map(|key| format!("{key} : drop")));
@@ -146,7 +146,7 @@ impl Table {
         self.services.extend(keys.iter().map(|key| format!("{key} : goto {chain}")));
     }
 
-    /// With policy Local, traffic that starts inside the cluster may still go to any pod.
+    /// Returns rules for policy Local: traffic from inside the cluster may still go to any pod.
     fn short_circuits(&self, cluster: &str) -> Vec<String> {
         vec![
             format!("{} saddr {} goto {cluster}", self.ip(), self.pods()),
@@ -166,7 +166,7 @@ impl Table {
 
     fn render(&self) -> String {
         let ip = self.ip();
-        let key = if self.family == IpFamily::V4 { "ipv4_addr" } else { "ipv6_addr" };
+        let key = if self.family == IpVersion::V4 { "ipv4_addr" } else { "ipv6_addr" };
         let map = |name: &str, elements: &[String]| {
             let filled = if elements.is_empty() {
                 String::new()
@@ -186,21 +186,21 @@ impl Table {
 
     fn ip(&self) -> &'static str {
         match self.family {
-            IpFamily::V4 => "ip",
-            IpFamily::V6 => "ip6",
+            IpVersion::V4 => "ip",
+            IpVersion::V6 => "ip6",
         }
     }
 
     fn pods(&self) -> &'static str {
         match self.family {
-            IpFamily::V4 => addresses::PODS_V4,
-            IpFamily::V6 => addresses::PODS_V6,
+            IpVersion::V4 => addresses::PODS_V4,
+            IpVersion::V6 => addresses::PODS_V6,
         }
     }
 }
 
 impl PortProtocol {
-    /// The protocol as nft and kube-proxy's names write it.
+    /// Returns the protocol's name in nft and in kube-proxy's names.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -210,14 +210,14 @@ impl PortProtocol {
     }
 }
 
-/// One of the chains at random.
+/// Returns a rule that picks one of the chains at random.
 fn spread(chains: &[String]) -> String {
     let arms: Vec<String> =
         chains.iter().enumerate().map(|(place, chain)| format!("{place} : goto {chain}")).collect();
     format!("numgen random mod {} vmap {{ {} }}", chains.len(), arms.join(", "))
 }
 
-/// The hooks and the chains that do not depend on Services.
+/// Returns the hooks and the chains that do not depend on Services.
 fn base_chains(ip: &str) -> String {
     format!(
         "  chain filter-input {{

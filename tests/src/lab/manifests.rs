@@ -1,4 +1,4 @@
-//! The cluster's objects as YAML, from the same description that kube-proxy's rules come from.
+//! The cluster's objects as YAML, from the same topology as kube-proxy's rules.
 
 use std::fs;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::addresses::{self, IpFamily};
+use super::addresses::{self, IpVersion};
 use super::topology::{
-    LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology, TrafficPolicy,
+    ExternalPolicy, LabNodeSpec, LabServiceSpec, PodSpec, PortProtocol, PortSpec, Topology,
 };
 
 impl Topology {
-    /// Writes the cluster's objects into `directory`, one file a kind, each replaced as a whole. A lab does
-    /// so on its own, at its start and on every change.
+    /// Writes the cluster's objects into `directory`, one file per kind, each replaced atomically. A lab does
+    /// this itself, at its start and on every change.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -26,7 +26,8 @@ impl Topology {
         write_file(directory, "services", services)
     }
 
-    /// What a cluster says of itself: its Nodes, and the EndpointSlices of Services with addresses.
+    /// Returns the observed objects of a cluster: its Nodes, and the EndpointSlices of Services with
+    /// addresses.
     ///
     /// # Errors
     /// When a pod's node does not exist.
@@ -34,11 +35,11 @@ impl Topology {
         Ok(nodes(self).into_iter().chain(slices(self)?).collect())
     }
 
-    /// A Service as somebody writes it who asks for addresses of these families.
+    /// Returns a Service as a user writes it to request addresses of these families.
     ///
     /// # Errors
     /// When there is no such Service.
-    pub fn wish(&self, name: &str, families: &[IpFamily], family_policy: &str) -> Result<Value> {
+    pub fn service_request(&self, name: &str, families: &[IpVersion], family_policy: &str) -> Result<Value> {
         let mut places = self.services.iter().enumerate();
         let found = places.find(|(_, service)| service.name == name);
         let (place, service) = found.ok_or_else(|| anyhow!("no Service {name}"))?;
@@ -61,14 +62,14 @@ fn write_file(directory: &Path, kind: &str, objects: Vec<Value>) -> Result<()> {
         text += "---\n";
         text += &serde_saphyr::to_string(&object)?;
     }
-    // A reader never sees half a file: it is renamed into place, and its draft does not look like one.
+    // A reader never sees half a file: the draft, whose name readers ignore, is renamed into place.
     let draft = directory.join(format!(".{kind}.draft"));
     fs::write(&draft, text)?;
     Ok(fs::rename(draft, directory.join(format!("{kind}.yaml")))?)
 }
 
 fn node(node: &LabNodeSpec) -> Value {
-    let addresses = IpFamily::BOTH
+    let addresses = IpVersion::BOTH
         .map(|family| json!({ "type": "InternalIP", "address": node.addresses().of(family).to_string() }));
     let taints: Vec<Value> =
         node.taints.iter().map(|key| json!({ "key": key, "effect": "NoSchedule" })).collect();
@@ -116,12 +117,12 @@ fn service(place: usize, service: &LabServiceSpec) -> Value {
     })
 }
 
-fn spec(place: usize, service: &LabServiceSpec, families: &[IpFamily], family_policy: &str) -> Value {
+fn spec(place: usize, service: &LabServiceSpec, families: &[IpVersion], family_policy: &str) -> Value {
     let cluster_ips: Vec<String> =
         families.iter().map(|family| addresses::cluster_ip(place).of(*family).to_string()).collect();
     let policy = match service.policy {
-        TrafficPolicy::Cluster => "Cluster",
-        TrafficPolicy::Local => "Local",
+        ExternalPolicy::Cluster => "Cluster",
+        ExternalPolicy::Local => "Local",
     };
     json!({
         "type": "LoadBalancer",
@@ -157,7 +158,7 @@ fn slices(topology: &Topology) -> Result<Vec<Value>> {
     Ok(slices)
 }
 
-fn slice(topology: &Topology, service: &LabServiceSpec, family: IpFamily) -> Result<Value> {
+fn slice(topology: &Topology, service: &LabServiceSpec, family: IpVersion) -> Result<Value> {
     let endpoints = topology
         .selected(service)
         .map(|pod| Ok(endpoint(pod, &topology.pod_addresses(pod)?.of(family).to_string())))
@@ -194,11 +195,11 @@ fn endpoint(pod: &PodSpec, address: &str) -> Value {
     })
 }
 
-/// A pool of just the addresses in use.
+/// Returns a pool of exactly the addresses in use.
 fn pool(topology: &Topology) -> Value {
     let vips = topology.services.iter().flat_map(|service| &service.vips);
     let mut prefixes: Vec<String> =
-        vips.map(|vip| format!("{vip}/{}", IpFamily::of(*vip).host_length())).collect();
+        vips.map(|vip| format!("{vip}/{}", IpVersion::of(*vip).host_length())).collect();
     prefixes.sort();
     prefixes.dedup();
     json!({
@@ -218,16 +219,16 @@ fn advertisement() -> Value {
     })
 }
 
-/// The families of a Service: those of its addresses.
-fn families(service: &LabServiceSpec) -> Vec<IpFamily> {
-    let has = |family: &IpFamily| service.vips.iter().any(|vip| IpFamily::of(*vip) == *family);
-    IpFamily::BOTH.into_iter().filter(has).collect()
+/// Returns the families of a Service's addresses.
+fn families(service: &LabServiceSpec) -> Vec<IpVersion> {
+    let has = |family: &IpVersion| service.vips.iter().any(|vip| IpVersion::of(*vip) == *family);
+    IpVersion::BOTH.into_iter().filter(has).collect()
 }
 
-fn family_word(family: IpFamily) -> &'static str {
+fn family_word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "IPv4",
-        IpFamily::V6 => "IPv6",
+        IpVersion::V4 => "IPv4",
+        IpVersion::V6 => "IPv6",
     }
 }
 

@@ -1,15 +1,15 @@
-//! The namespaces a lab lives in, and the guarantee that they vanish with it.
+//! The namespaces of a lab, and the guarantee that they vanish with it.
 //!
 //! ```text
 //! test process ── keeper thread ── init of a new PID namespace (SIGKILLed when the keeper ends)
-//!                                   ├─ own mount namespace: /proc, a tmpfs on /run and a few more
-//!                                   ├─ /run/netns/NAME: one network namespace a host
+//!                                   ├─ its own mount namespace: /proc, a tmpfs on /run and a few more
+//!                                   ├─ /run/netns/NAME: one network namespace per host
 //!                                   └─ every process of the lab
 //! ```
 //!
-//! Nothing has to be cleaned up by code that might not run: the kernel kills the init when the keeper
-//! thread ends, however it ends; with the init go all processes of its PID namespace; with the last of
-//! them the mounts; with the mounts the network namespaces, their links and what is attached to them.
+//! Cleanup does not depend on code that might not run: the kernel kills the init when the keeper thread ends,
+//! however it ends. With the init die all processes of its PID namespace; with the last of them go the
+//! mounts; with the mounts go the network namespaces, their links and attached programs.
 #![allow(unsafe_code, reason = "a hook between fork and exec is unsafe by nature")]
 
 use std::fs::{self, File};
@@ -28,12 +28,12 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
-/// What the init process runs: only a member of the new PID namespace can mount its /proc.
+/// The init's script: only a member of the new PID namespace can mount its /proc.
 const INIT: &str = "mount -t proc proc /proc && echo ready && exec sleep infinity";
-/// Where programs keep files under fixed names: every lab has its own. The routing daemons of FRR leave a
-/// directory named after their process number in `/var/tmp`, and want `/etc/frr/NAME` for each of their set.
+/// Directories in which programs keep files under fixed names: every lab has its own. FRR's daemons leave a
+/// directory named after their process ID in `/var/tmp`, and need `/etc/frr/NAME` for each instance.
 const PRIVATE: [&str; 3] = ["/run", "/var/tmp", "/etc/frr"];
-/// How long an ended lab may take to be gone before the keeper stops waiting for it.
+/// How long the keeper waits for the end of a lab's init.
 const REAPED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps a lab's namespaces alive until it is dropped.
@@ -65,35 +65,35 @@ pub(crate) fn create() -> Result<(NamespaceKeeper, LabNamespaces)> {
 }
 
 impl LabNamespaces {
-    /// The lab's first process, as the test process sees it.
+    /// Returns the init's process ID as the test process sees it.
     pub(crate) fn init(&self) -> u32 {
         self.init
     }
 
-    /// Where the test process finds the lab's `path`.
+    /// Returns a path of the lab as the test process sees it.
     pub(crate) fn outside(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.init));
         root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The network namespace that `ip netns add` made under this name.
+    /// Opens the network namespace that `ip netns add` created under this name.
     pub(crate) fn network(&self, name: &str) -> Result<OwnedFd> {
         let path = self.outside(&Path::new("/run/netns").join(name));
         Ok(File::open(&path).with_context(|| path.display().to_string())?.into())
     }
 
-    /// The network namespace of the init itself, in which no host lives.
+    /// Opens the network namespace of the init itself, which is no host's.
     pub(crate) fn first_network(&self) -> Result<OwnedFd> {
         open_namespace(self.init, "net")
     }
 
-    /// Moves the calling thread into the lab's mounts and into `network`; processes that it starts from
-    /// now on belong to the lab's PID namespace.
+    /// Moves the calling thread into the lab's mounts and into `network`; processes that it starts afterwards
+    /// belong to the lab's PID namespace.
     ///
-    /// The thread cannot start threads afterwards (the kernel keeps a process in one PID namespace), and
-    /// cannot come back, so this is for threads that were made for it.
+    /// The thread cannot spawn threads afterwards (the kernel keeps a process in one PID namespace), and
+    /// cannot return, so this is only for dedicated threads.
     pub(crate) fn enter(&self, network: &OwnedFd) -> Result<()> {
-        // A thread that shares its working directory with others may not change its mounts.
+        // A thread that shares its working directory with others may not change its mount namespace.
         unshare(CloneFlags::CLONE_FS).context("unshare the working directory")?;
         setns(self.mounts.as_fd(), CloneFlags::CLONE_NEWNS).context("enter the lab's mounts")?;
         setns(network.as_fd(), CloneFlags::CLONE_NEWNET).context("enter the host's network")?;
@@ -105,7 +105,7 @@ impl Drop for NamespaceKeeper {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A keeper that panicked has ended, and that is all that is asked of it.
+            // A keeper that panicked has ended, too.
             let _ = thread.join();
         }
     }
@@ -116,14 +116,14 @@ fn open_namespace(process: u32, kind: &str) -> Result<OwnedFd> {
     Ok(File::open(&path).with_context(|| path.clone())?.into())
 }
 
-/// The keeper's life. The init dies with this thread and not with the process: that is what
-/// `PR_SET_PDEATHSIG` counts as the parent.
+/// Runs the keeper. The init dies with this thread and not with the process: `PR_SET_PDEATHSIG` regards the
+/// thread as the parent.
 fn keep(started: &Sender<Result<u32>>, stopped: &Receiver<()>) {
     match start_init() {
         Ok(mut init) => {
-            let told = started.send(Ok(init.id()));
-            if told.is_ok() {
-                // Ends by an error when the lab is dropped: nothing is ever sent.
+            let sent = started.send(Ok(init.id()));
+            if sent.is_ok() {
+                // Returns an error when the lab is dropped: nothing is ever sent.
                 let _ = stopped.recv();
             }
             end(&mut init);
@@ -148,7 +148,7 @@ fn start_init() -> Result<Child> {
 
     let mut command = Command::new("sh");
     command.args(["-c", INIT]).stdin(Stdio::null()).stdout(Stdio::piped());
-    die_with_this_thread(&mut command);
+    kill_with_thread(&mut command);
     let mut init = command.spawn().context("start the lab's init")?;
     let answers = init.stdout.take().ok_or_else(|| anyhow!("no pipe from the lab's init"))?;
     let mut line = String::new();
@@ -160,14 +160,14 @@ fn start_init() -> Result<Child> {
     Ok(init)
 }
 
-fn die_with_this_thread(command: &mut Command) {
+fn kill_with_thread(command: &mut Command) {
     let hook = || set_pdeathsig(Signal::SIGKILL).map_err(Into::into);
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is a bare system call.
     unsafe { command.pre_exec(hook) };
 }
 
-/// Kills the init and waits for it, but not for ever: the kernel lets the init of a PID namespace go only
-/// when all its members are reaped, and a member started by a test is reaped by that test.
+/// Kills the init and waits for it, but not forever: the init of a PID namespace ends only when all members
+/// are reaped, and a member started by a test is reaped by that test.
 fn end(init: &mut Child) {
     let _ = init.kill();
     let until = Instant::now() + REAPED_WITHIN;

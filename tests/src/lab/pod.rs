@@ -1,4 +1,4 @@
-//! What runs in a pod: nginx on port 80, the byte-checked echo servers on 7000 and 7001.
+//! The servers of a pod: nginx on port 80, byte-checked echo servers on 7000 and 7001.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use crate::traffic::server::EchoServer;
 
 const NGINX_STARTS_WITHIN: Duration = Duration::from_secs(10);
 
-/// The servers of one pod; dropped, they are gone, and their connections with them.
+/// The servers of one pod; on drop they are killed, which breaks their connections.
 #[derive(Debug)]
 pub(crate) struct Pod {
     nginx: Process,
@@ -56,7 +56,7 @@ impl Pod {
     }
 }
 
-/// One process that serves one line: which pod it is and which client it sees.
+/// Returns the configuration of one process that serves one line: its pod and the client's address.
 fn nginx_configuration(host: &LabHost) -> String {
     let (name, directory) = (host.name(), host.directory());
     let directory = directory.display();

@@ -6,11 +6,11 @@ use std::ops::Deref;
 use anyhow::Result;
 
 use super::Lab;
-use super::addresses::IpFamily;
+use super::addresses::IpVersion;
 use super::host::LabHost;
 use super::wiring::ROUTER;
 
-/// The router. It spreads by the hash of addresses and ports over the next hops of a route (ECMP).
+/// The router. It spreads flows over a route's next hops by a hash of addresses and ports (ECMP).
 #[derive(Debug)]
 pub struct LabRouter<'lab> {
     lab: &'lab Lab,
@@ -22,12 +22,12 @@ impl<'lab> LabRouter<'lab> {
         Ok(Self { lab, host: lab.host(ROUTER)? })
     }
 
-    /// Spreads `vip` over these nodes from now on, over none when there are none.
+    /// Routes `vip` to these nodes; without any, the route is a blackhole.
     ///
     /// # Errors
     /// When a node does not exist.
     pub fn set_next_hops(&self, vip: IpAddr, nodes: &[&str]) -> Result<()> {
-        let family = IpFamily::of(vip);
+        let family = IpVersion::of(vip);
         let target = format!("{vip}/{}", family.host_length());
         if nodes.is_empty() {
             return self.host.ip(&[format!("route replace blackhole {target}")]);

@@ -1,4 +1,4 @@
-//! What a lab looks like, as a value: who is there, who serves what, and under which address.
+//! The topology of a lab as a value: hosts, pods, Services and their addresses.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use super::addresses::{HostAddresses, Segment};
 use super::{Lab, addresses};
 
-/// A whole lab: clients, a router, racks of nodes, pods and Services.
+/// A lab: clients, a router, racks of nodes, pods and Services.
 ///
 /// ```text
 /// client-1 ─┐            ┌─ rack a (bridge) ─ n1 n2 n3 ─ pods
@@ -16,12 +16,12 @@ use super::{Lab, addresses};
 /// client-2 ─┘            └─ rack b (bridge) ─ n4 n5    ─ pods
 /// ```
 ///
-/// Further routers `r1`, `r2`, … may stand beside the nodes in a rack.
+/// Additional routers `r1`, `r2`, … may be in a rack beside the nodes.
 #[derive(Clone, Debug)]
 pub struct Topology {
-    /// How many clients there are: `client-1`, `client-2`, …
+    /// Number of clients: `client-1`, `client-2`, …
     pub clients: u8,
-    /// Routers beside the lab's own, each in a rack.
+    /// Additional routers, each in a rack.
     pub routers: Vec<RouterSpec>,
     /// The nodes, each in a rack.
     pub nodes: Vec<LabNodeSpec>,
@@ -31,12 +31,12 @@ pub struct Topology {
     pub services: Vec<LabServiceSpec>,
 }
 
-/// One router beside the lab's own: a member of a rack that forwards, and no way to anywhere.
+/// An additional router: a member of a rack that forwards, but is not on any path.
 #[derive(Clone, Debug)]
 pub struct RouterSpec {
-    /// Its name as a host.
+    /// Its host name.
     pub name: String,
-    /// Its number, from 1; its addresses follow from it.
+    /// Its number, from 1, which determines its addresses.
     pub number: u8,
     /// The letter of its rack, from `a`.
     pub rack: char,
@@ -47,11 +47,11 @@ pub struct RouterSpec {
 pub struct LabNodeSpec {
     /// Its name in the cluster and as a host.
     pub name: String,
-    /// Its number in the cluster, from 1; its addresses follow from it.
+    /// Its number in the cluster, from 1, which determines its addresses.
     pub number: u8,
     /// The letter of its rack, from `a`.
     pub rack: char,
-    /// Labels on the Node object, beside its name and zone.
+    /// Labels on the Node object, in addition to its name and zone.
     pub labels: BTreeMap<String, String>,
     /// Annotations on the Node object.
     pub annotations: BTreeMap<String, String>,
@@ -59,7 +59,7 @@ pub struct LabNodeSpec {
     pub taints: Vec<String>,
     /// Whether the Node's condition `Ready` is true.
     pub ready: bool,
-    /// Whether there is a Node object for it: a machine that stands there need not have joined.
+    /// Whether there is a Node object for it: a machine need not have joined the cluster.
     pub member: bool,
 }
 
@@ -72,11 +72,11 @@ pub struct PodSpec {
     pub node: String,
     /// Its number on the node, from 2 (1 is the node's own end).
     pub number: u8,
-    /// What Services select it by.
+    /// The label that Services select it by.
     pub app: String,
     /// Whether its endpoint is ready.
     pub ready: bool,
-    /// Whether it has been told to end, and serves until then.
+    /// Whether it is terminating, and serves until it ends.
     pub terminating: bool,
 }
 
@@ -85,12 +85,12 @@ pub struct PodSpec {
 pub struct LabServiceSpec {
     /// Its name in the namespace `default`.
     pub name: String,
-    /// Which pods it selects.
+    /// The app label that it selects.
     pub app: String,
     /// Its load-balancer addresses.
     pub vips: Vec<IpAddr>,
     /// `externalTrafficPolicy`.
-    pub policy: TrafficPolicy,
+    pub policy: ExternalPolicy,
     /// `loadBalancerSourceRanges`.
     pub source_ranges: Vec<String>,
     /// Its ports.
@@ -99,7 +99,7 @@ pub struct LabServiceSpec {
 
 /// `externalTrafficPolicy` of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrafficPolicy {
+pub enum ExternalPolicy {
     /// Any pod of the cluster; the client's address is lost.
     Cluster,
     /// Pods of the receiving node; the client's address is kept.
@@ -151,8 +151,8 @@ pub const DATAGRAM_PORT: u16 = 7001;
 pub const SCTP_PORT: u16 = 3868;
 
 impl Topology {
-    /// A client, the router, n1 to n3 in rack a, n4 and n5 in rack b, two pods a node; the Services `web`,
-    /// `far` and `shared`.
+    /// Returns a client, the router, n1 to n3 in rack a, n4 and n5 in rack b, two pods per node, and the
+    /// Services `web`, `far` and `shared`.
     #[must_use]
     pub fn standard() -> Self {
         let mut topology = Self::empty();
@@ -166,12 +166,12 @@ impl Topology {
             topology = topology.pods(node, "far", 2);
         }
         topology
-            .service("web", "web", &[WEB_V4, WEB_V6], TrafficPolicy::Local)
-            .service("far", "far", &[FAR_V4], TrafficPolicy::Local)
-            .service("shared", "web", &[SHARED_V4, SHARED_V6], TrafficPolicy::Cluster)
+            .service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
+            .service("far", "far", &[FAR_V4], ExternalPolicy::Local)
+            .service("shared", "web", &[SHARED_V4, SHARED_V6], ExternalPolicy::Cluster)
     }
 
-    /// One client and the router, and no cluster yet.
+    /// Returns one client and the router, without a cluster.
     #[must_use]
     pub fn empty() -> Self {
         Self { clients: 1, routers: Vec::new(), nodes: Vec::new(), pods: Vec::new(), services: Vec::new() }
@@ -221,7 +221,7 @@ impl Topology {
 
     /// Adds a Service with the ports that every pod serves: HTTP, echo and datagrams.
     #[must_use]
-    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: TrafficPolicy) -> Self {
+    pub fn service(mut self, name: &str, app: &str, vips: &[IpAddr], policy: ExternalPolicy) -> Self {
         let port = |name, protocol, port| PortSpec { name, protocol, port, target: port };
         self.services.push(LabServiceSpec {
             name: name.into(),
@@ -238,7 +238,7 @@ impl Topology {
         self
     }
 
-    /// Gives every Service a port for SCTP.
+    /// Adds an SCTP port to every Service.
     #[must_use]
     pub fn with_sctp(mut self) -> Self {
         for service in &mut self.services {
@@ -256,15 +256,15 @@ impl Topology {
         self
     }
 
-    /// Builds it.
+    /// Builds the lab.
     ///
     /// # Errors
-    /// When the kernel or a program refuses; the reason names the step.
+    /// When the kernel or a program fails; the error names the step.
     pub fn start(self) -> Result<Lab> {
         Lab::start(self)
     }
 
-    /// The node of that name.
+    /// Returns the node of that name.
     ///
     /// # Errors
     /// When there is none.
@@ -272,7 +272,7 @@ impl Topology {
         self.nodes.iter().find(|node| node.name == name).ok_or_else(|| anyhow!("no node {name}"))
     }
 
-    /// The router of that name among those beside the lab's own.
+    /// Returns the additional router of that name.
     ///
     /// # Errors
     /// When there is none.
@@ -280,7 +280,7 @@ impl Topology {
         self.routers.iter().find(|it| it.name == name).ok_or_else(|| anyhow!("no router {name}"))
     }
 
-    /// The node of that name, to be changed by [`Lab::update`].
+    /// Returns the node of that name, to be changed by [`Lab::update`].
     ///
     /// # Errors
     /// When there is none.
@@ -288,7 +288,7 @@ impl Topology {
         self.nodes.iter_mut().find(|node| node.name == name).ok_or_else(|| anyhow!("no node {name}"))
     }
 
-    /// The pod of that name, to be changed by [`Lab::update`].
+    /// Returns the pod of that name, to be changed by [`Lab::update`].
     ///
     /// # Errors
     /// When there is none.
@@ -296,7 +296,7 @@ impl Topology {
         self.pods.iter_mut().find(|pod| pod.name == name).ok_or_else(|| anyhow!("no pod {name}"))
     }
 
-    /// The Service of that name, to be changed by [`Lab::update`].
+    /// Returns the Service of that name, to be changed by [`Lab::update`].
     ///
     /// # Errors
     /// When there is none.
@@ -304,12 +304,12 @@ impl Topology {
         self.services.iter_mut().find(|it| it.name == name).ok_or_else(|| anyhow!("no Service {name}"))
     }
 
-    /// The pods that a Service selects, ready or not.
+    /// Returns the pods that a Service selects, ready or not.
     pub fn selected<'a>(&'a self, service: &'a LabServiceSpec) -> impl Iterator<Item = &'a PodSpec> {
         self.pods.iter().filter(|pod| pod.app == service.app)
     }
 
-    /// The addresses of a pod.
+    /// Returns the addresses of a pod.
     ///
     /// # Errors
     /// When its node does not exist.
@@ -317,7 +317,7 @@ impl Topology {
         Ok(addresses::pod(self.find_node(&pod.node)?.number, pod.number))
     }
 
-    /// The letters of the racks, in order.
+    /// Returns the letters of the racks, in order.
     #[must_use]
     pub fn racks(&self) -> Vec<char> {
         let routers = self.routers.iter().map(|router| router.rack);
@@ -327,7 +327,7 @@ impl Topology {
         racks
     }
 
-    /// The clients' network and the racks' networks.
+    /// Returns the clients' network and the racks' networks.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment> {
         let racks = self.racks().into_iter().map(Segment::rack);
@@ -336,13 +336,13 @@ impl Topology {
 }
 
 impl RouterSpec {
-    /// The network that it is in.
+    /// Returns the network that it is in.
     #[must_use]
     pub fn segment(&self) -> Segment {
         Segment::rack(self.rack)
     }
 
-    /// Its addresses.
+    /// Returns its addresses.
     #[must_use]
     pub fn addresses(&self) -> HostAddresses {
         self.segment().router(self.number)
@@ -350,19 +350,19 @@ impl RouterSpec {
 }
 
 impl LabNodeSpec {
-    /// The network that its uplink is in.
+    /// Returns the network that its uplink is in.
     #[must_use]
     pub fn segment(&self) -> Segment {
         Segment::rack(self.rack)
     }
 
-    /// Its `InternalIP` addresses.
+    /// Returns its `InternalIP` addresses.
     #[must_use]
     pub fn addresses(&self) -> HostAddresses {
         self.segment().member(self.number.saturating_add(addresses::FIRST_MEMBER))
     }
-    /// Whether `address` is this node's: one of its own, or its end of its pods' network, with which
-    /// kube-proxy masquerades what goes to a pod of this node.
+    /// Returns whether `address` is this node's: one of its own, or its address in its pods' network, which
+    /// kube-proxy masquerades connections to this node's pods with.
     #[must_use]
     pub fn owns(&self, address: IpAddr) -> bool {
         self.addresses().contains(address) || addresses::pod_gateway(self.number).contains(address)

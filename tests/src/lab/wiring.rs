@@ -1,8 +1,8 @@
-//! From a topology to links, addresses and routes.
+//! The links, addresses and routes of a topology.
 
 use anyhow::Result;
 
-use super::addresses::{self, HostAddresses, IpFamily, Segment};
+use super::addresses::{self, HostAddresses, IpVersion, Segment};
 use super::topology::{LabNodeSpec, PodSpec, RouterSpec, Topology};
 
 /// The router's name as a host.
@@ -10,21 +10,21 @@ pub(crate) const ROUTER: &str = "router";
 /// The uplink of a node, a client or a pod.
 pub(crate) const UPLINK: &str = "eth0";
 
-/// One host as the wiring sees it.
+/// The configuration of a host.
 #[derive(Debug)]
 pub(crate) struct WiredHost {
     pub(crate) name: String,
     pub(crate) sysctls: &'static [(&'static str, &'static str)],
-    /// Its links, whose checksum offload is switched off.
+    /// Its links, whose checksum offload is disabled.
     pub(crate) links: Vec<String>,
-    /// Lines of `ip` that configure it.
+    /// Lines of an `ip` batch that configure it.
     pub(crate) setup: Vec<String>,
-    /// Whom it must reach before the lab is usable.
+    /// The gateway it must reach before the lab is usable.
     pub(crate) gateway: Option<HostAddresses>,
 }
 
-/// No duplicate-address detection: a lab's addresses are usable at once. No redirects: a node that sends a
-/// packet back out of its uplink is what a load balancer does.
+/// No duplicate-address detection: a lab's addresses are usable at once. No redirects: a load balancer sends
+/// packets back out of its uplink.
 const HOST: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/accept_dad", "0"),
     ("net/ipv6/conf/default/accept_ra", "0"),
@@ -44,7 +44,7 @@ const FORWARDER: &[(&str, &str)] = &[
     ("net/ipv6/fib_multipath_hash_policy", "1"),
     ("net/ipv6/conf/default/accept_dad", "0"),
 ];
-/// A switch has no addresses, and does not show bridged packets to netfilter.
+/// A switch has no addresses, and does not pass bridged packets to netfilter.
 const SWITCH: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/disable_ipv6", "1"),
     ("net/bridge/bridge-nf-call-iptables", "0"),
@@ -52,7 +52,7 @@ const SWITCH: &[(&str, &str)] = &[
     ("net/bridge/bridge-nf-call-arptables", "0"),
 ];
 
-/// All hosts of a topology.
+/// Returns the configuration of all hosts of a topology.
 pub(crate) fn hosts(topology: &Topology) -> Result<Vec<WiredHost>> {
     let mut hosts = vec![router(topology)];
     hosts.extend(topology.segments().iter().map(|segment| switch(topology, segment)));
@@ -65,7 +65,7 @@ pub(crate) fn hosts(topology: &Topology) -> Result<Vec<WiredHost>> {
     Ok(hosts)
 }
 
-/// Lines of `ip` that make the links between them.
+/// Returns lines of an `ip` batch that create the links between them.
 pub(crate) fn links(topology: &Topology) -> Vec<String> {
     let mut lines = Vec::new();
     for segment in topology.segments() {
@@ -77,7 +77,7 @@ pub(crate) fn links(topology: &Topology) -> Vec<String> {
     lines
 }
 
-/// The hosts on a segment, without the router.
+/// Returns the hosts on a segment, without the router.
 fn members(topology: &Topology, segment: &Segment) -> Vec<String> {
     if segment.name == Segment::clients().name {
         return (1..=topology.clients).map(client_name).collect();
@@ -87,7 +87,7 @@ fn members(topology: &Topology, segment: &Segment) -> Vec<String> {
     nodes.map(|node| node.name.clone()).chain(routers.map(|router| router.name.clone())).collect()
 }
 
-/// Name of a client as a host.
+/// Returns the host name of a client.
 pub(crate) fn client_name(number: u8) -> String {
     format!("client-{number}")
 }
@@ -130,7 +130,7 @@ fn client(number: u8) -> WiredHost {
     WiredHost { name: client_name(number), sysctls: HOST, links, setup, gateway: Some(gateway) }
 }
 
-/// A router that stands beside the lab's own.
+/// Returns an additional router.
 fn side_router(router: &RouterSpec) -> WiredHost {
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, router.addresses(), Width::Segment));
@@ -138,14 +138,14 @@ fn side_router(router: &RouterSpec) -> WiredHost {
     WiredHost { name: router.name.clone(), sysctls: FORWARDER, links: vec![UPLINK.into()], setup, gateway }
 }
 
-/// Lines that give an uplink of a node its addresses and routes.
+/// Returns lines that give an uplink of a node its addresses and routes.
 pub(crate) fn node_uplink(topology: &Topology, node: &LabNodeSpec, link: &str) -> Vec<String> {
     let mut setup = up(link, node.addresses(), Width::Segment);
     setup.extend(default_routes(node.segment().gateway()));
-    // The other rack's pods are behind the router, who knows where.
-    let neighbours = topology.nodes.iter().filter(|it| it.rack == node.rack && it.name != node.name);
-    for neighbour in neighbours {
-        setup.extend(pods_route(neighbour, neighbour.addresses()));
+    // The other racks' pods are behind the router, which has routes to them.
+    let rack_nodes = topology.nodes.iter().filter(|it| it.rack == node.rack && it.name != node.name);
+    for other in rack_nodes {
+        setup.extend(pods_route(other, other.addresses()));
     }
     setup
 }
@@ -160,20 +160,20 @@ fn node(topology: &Topology, node: &LabNodeSpec) -> WiredHost {
         let pod = addresses::pod(node.number, pod.number);
         setup.extend(up(&link, addresses::pod_gateway(node.number), Width::Host));
         setup.extend(
-            IpFamily::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
+            IpVersion::BOTH.map(|it| format!("route add {}/{} dev {link}", pod.of(it), it.host_length())),
         );
         links.push(link);
     }
     WiredHost { name: node.name.clone(), sysctls: FORWARDER, links, setup, gateway: Some(gateway) }
 }
 
-/// A pod as the `ptp` CNI plugin wires it: nothing is on-link but the node's end.
+/// Returns a pod as the `ptp` CNI plugin wires it: only the node's address is on-link.
 fn pod(node: &LabNodeSpec, pod: &PodSpec) -> WiredHost {
     let gateway = addresses::pod_gateway(node.number);
     let mut setup = vec!["link set lo up".into()];
     setup.extend(up(UPLINK, addresses::pod(node.number, pod.number), Width::Host));
     setup.extend(
-        IpFamily::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
+        IpVersion::BOTH.map(|it| format!("route add {}/{} dev {UPLINK}", gateway.of(it), it.host_length())),
     );
     setup.extend(default_routes(gateway));
     let links = vec![UPLINK.into()];
@@ -196,8 +196,8 @@ fn up(link: &str, addresses: HostAddresses, width: Width) -> Vec<String> {
 }
 
 fn default_routes(gateway: HostAddresses) -> [String; 2] {
-    IpFamily::BOTH.map(|family| {
-        let any = if family == IpFamily::V4 { "0.0.0.0/0" } else { "::/0" };
+    IpVersion::BOTH.map(|family| {
+        let any = if family == IpVersion::V4 { "0.0.0.0/0" } else { "::/0" };
         format!("route add {any} via {}", gateway.of(family))
     })
 }

@@ -368,12 +368,12 @@ impl Fixture {
         if self == Self::Sources {
             sources::add(&mut tables);
         }
-        self.begin_anew(&tables);
+        self.reset(&tables);
         tables
     }
 
     /// Makes the nodes as long silent as they are at first.
-    pub fn begin_anew(self, tables: &HostTables) {
+    pub fn reset(self, tables: &HostTables) {
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
                 node::DEAD => (LIVENESS_LIMIT + HOLD_TICKS, LIVENESS_UP),

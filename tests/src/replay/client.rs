@@ -1,4 +1,4 @@
-//! Sends recorded requests, each on a connection of its own, and reads answers whole or event by event.
+//! A client that sends each request on its own connection, and reads answers as a whole or event by event.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,19 +16,19 @@ use tokio::time::{sleep, timeout};
 
 /// Longest wait for an answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
-/// Headers that are compared.
+/// Compared headers.
 const HEADERS: [&str; 7] =
     ["Content-Type", "Warning", "WWW-Authenticate", "Retry-After", "Content-Encoding", "Allow", "Vary"];
 
-/// Where requests go.
+/// The server, and an administrator's credentials.
 #[derive(Clone)]
 pub(super) struct ReplayClient {
     pub(super) address: SocketAddr,
-    /// Of an administrator.
+    /// An administrator's token.
     pub(super) token: String,
 }
 
-/// What is sent.
+/// A request as it is sent.
 pub(super) struct SentRequest {
     pub(super) method: String,
     pub(super) path: String,
@@ -36,15 +36,15 @@ pub(super) struct SentRequest {
     pub(super) body: String,
 }
 
-/// What came back.
+/// An answer as it was received.
 pub(super) struct ReceivedAnswer {
     pub(super) status: u16,
-    /// Those that are compared.
+    /// The compared headers.
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
 }
 
-/// A watch that goes on.
+/// An open watch.
 pub(super) struct ClientWatch {
     seen: Arc<Mutex<Seen>>,
     reader: JoinHandle<()>,
@@ -57,7 +57,7 @@ struct Seen {
 }
 
 impl ReplayClient {
-    /// An administrator's request with a JSON body.
+    /// Sends an administrator's request with a JSON body.
     pub(super) async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let headers = [
             ("Accept", "application/json".to_owned()),
@@ -87,7 +87,7 @@ impl ReplayClient {
         .context("no answer")?
     }
 
-    /// Begins a watch; what refuses it is answered like any request.
+    /// Begins a watch; a rejection is answered like any request.
     pub(super) async fn watch(&self, sent: SentRequest) -> Result<(ReceivedAnswer, Option<ClientWatch>)> {
         let response = timeout(ANSWERS_WITHIN, self.send(sent)).await.context("no answer")??;
         let (status, headers) = (response.status().as_u16(), headers(&response));
@@ -145,7 +145,7 @@ async fn read(mut body: Incoming, seen: Arc<Mutex<Seen>>) {
 }
 
 impl ClientWatch {
-    /// Takes the events that have come, once there are so many of those that count, or it has ended.
+    /// Takes the events received, once `many` of those that count have come, or the watch has ended.
     pub(super) async fn events(
         &self,
         many: usize,
@@ -161,10 +161,10 @@ impl ClientWatch {
             while !enough() {
                 sleep(Duration::from_millis(5)).await;
             }
-            // More than there should be would come about now.
+            // Surplus events would come about now.
             sleep(Duration::from_millis(30)).await;
         };
-        // What has come by then is what there is.
+        // Events that have not come by then do not count.
         let _: Result<(), tokio::time::error::Elapsed> = timeout(within, wait).await;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut seen.events).into_iter().filter(|event| counts(event)).collect(), seen.ended)

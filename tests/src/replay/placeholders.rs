@@ -1,10 +1,10 @@
-//! What stands in a recorded answer for a value that differs from run to run.
+//! Placeholders in recorded answers for values that differ from run to run.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Values that were seen, by the name that the recording gives them.
+/// Saved values, by their name in the recording.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SavedValues(BTreeMap<String, String>);
 
@@ -13,12 +13,12 @@ impl SavedValues {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// A text with the saved values in their places.
+    /// Fills the saved values into a text.
     pub(super) fn fill(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
     }
 
-    /// Whether a text is what the pattern stands for.
+    /// Returns whether a text matches the pattern.
     pub(super) fn matches(&self, pattern: &str, text: &str) -> bool {
         self.matches_part(pattern, text, pattern == "<rv>")
     }
@@ -37,7 +37,7 @@ impl SavedValues {
         }
     }
 
-    /// Tries the longest value that has the form first.
+    /// Tries the longest value of this format first.
     fn matches_form(&self, name: &str, rest: &str, text: &str, is_whole: bool) -> bool {
         let ends = text.char_indices().map(|(index, character)| index + character.len_utf8());
         let ends: Vec<usize> =
@@ -48,7 +48,7 @@ impl SavedValues {
 
     fn has_form(&self, name: &str, value: &str, is_whole: bool) -> bool {
         match name {
-            // Any version but those that are saved, which have names of their own, but for those within words.
+            // Any version that is not saved under a name of its own; within words, any version.
             "rv" => {
                 let is_saved =
                     || self.0.iter().any(|(name, saved)| name.starts_with("rv-") && saved == value);
@@ -71,7 +71,7 @@ fn is_form(name: &str) -> bool {
     FORMS.contains(&name)
 }
 
-/// Whether a character can be part of such a value.
+/// Returns whether a character can be part of such a value.
 fn belongs(name: &str, character: char) -> bool {
     match name {
         "rv" | "port" => character.is_ascii_digit(),
@@ -83,7 +83,7 @@ fn belongs(name: &str, character: char) -> bool {
     }
 }
 
-/// Where an answer differs from the recorded one.
+/// A difference between an answer and the recorded one.
 #[derive(Debug)]
 pub(super) struct AnswerDifference {
     pub(super) at: String,
@@ -97,15 +97,15 @@ impl AnswerDifference {
     }
 }
 
-/// How much of an answer was recorded.
+/// Whether an answer was recorded completely.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum MatchMode {
     All,
-    /// There may be more fields and items than these.
+    /// The answer may have further fields and items.
     Part,
 }
 
-/// The first difference between what was recorded and what is.
+/// Returns the first difference between the recorded and the actual value.
 pub(super) fn compare(
     saved: &SavedValues,
     extent: MatchMode,
@@ -159,7 +159,7 @@ pub(super) fn compare(
     }
 }
 
-/// The field whose name holds what differs from run to run.
+/// Finds the field whose name matches a pattern.
 fn find<'a>(
     saved: &SavedValues,
     pattern: &str,
@@ -191,18 +191,21 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_stands_for_values_of_its_form_only() {
+    fn a_placeholder_matches_only_values_of_its_format() {
         let fits = |pattern: &str, text: &str| saved().matches(pattern, text);
         assert!(fits("too old: 2 (<rv>)", "too old: 2 (12)"));
         assert!(!fits("<rv>", "7"), "a saved version has a name of its own");
         assert!(fits("<rv-a>", "7") && !fits("<rv-a>", "8"));
         assert!(fits("<time>", "2026-01-01T00:00:00Z") && !fits("<time>", "2026-01-01T00:00:00.5Z"));
-        assert!(fits("<nil> and <none>", "<nil> and <none>"), "what is no placeholder is itself");
+        assert!(
+            fits("<nil> and <none>", "<nil> and <none>"),
+            "other words in angle brackets match themselves"
+        );
         assert!(fits("<ip>", "10.96.0.1") && !fits("<ip>", "fd00::1"));
     }
 
     #[test]
-    fn what_was_recorded_whole_has_neither_more_nor_less() {
+    fn a_complete_recording_allows_no_further_fields() {
         let differs = |extent, recorded, seen: Value| {
             compare(&saved(), extent, "", &recorded, &seen).map(|difference| difference.at)
         };

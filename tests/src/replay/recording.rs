@@ -1,4 +1,4 @@
-//! Requests and the answers of a real API server, as `tests/data/api_server` holds them.
+//! The format of recorded requests and answers in `tests/data/api_server`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,24 +8,24 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// One sequence of requests.
+/// A sequence of requests.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Recording {
     #[serde(skip)]
     pub(super) name: String,
-    /// There before the first step, and empty.
+    /// A namespace that exists, empty, before the first step.
     pub(super) namespace: Option<String>,
-    /// What was different about the server.
+    /// A special configuration of the server.
     pub(super) server: Option<String>,
     pub(super) before: Option<ServiceAccount>,
-    /// What the webhook says to the paths of its address.
+    /// The webhook's answers by path.
     #[serde(default)]
     webhook_answers: Map<String, Value>,
     pub(super) steps: Vec<RecordedStep>,
 }
 
-/// A service account, and what it may do.
+/// A service account and its role.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ServiceAccount {
@@ -41,25 +41,25 @@ pub(super) struct RecordedStep {
     /// Seconds since the step before.
     #[serde(default)]
     pub(super) pause: f64,
-    /// Path of what an earlier step has made and this one makes again.
+    /// Path of an object of an earlier step to delete, because this step creates it again.
     pub(super) clear: Option<String>,
     pub(super) request: Option<RecordedRequest>,
     pub(super) response: Option<RecordedResponse>,
-    /// The name of the watch that this step begins.
+    /// Name of the watch that this step begins.
     pub(super) watch: Option<String>,
-    /// The name of the watch that this step looks at.
+    /// Name of the watch whose events this step checks.
     pub(super) events_of: Option<String>,
     #[serde(default)]
     pub(super) events: Vec<Value>,
     pub(super) end: Option<WatchEnd>,
-    /// What later steps refer to: name, and where it is in the body.
+    /// Values that later steps refer to: name, and path in the body.
     #[serde(default)]
     pub(super) save: BTreeMap<String, String>,
-    /// What the webhook was sent meanwhile.
+    /// The reviews that the webhook received meanwhile.
     pub(super) reviews: Option<Vec<Value>>,
 }
 
-/// Who has ended a watch.
+/// Which side ended a watch.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WatchEnd {
@@ -73,7 +73,7 @@ pub(super) enum WatchEnd {
 pub(super) struct RecordedRequest {
     pub(super) method: String,
     pub(super) path: String,
-    /// The media type of JSON, where there are none.
+    /// The headers; a JSON content type if absent.
     headers: Option<BTreeMap<String, Option<String>>>,
     body: Option<Value>,
     body_text: Option<String>,
@@ -85,15 +85,16 @@ pub(super) struct RecordedRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RecordedResponse {
     pub(super) status: u16,
-    /// JSON, and nothing else of note, where there are none.
+    /// The compared headers; only a JSON content type if absent.
     pub(super) headers: Option<BTreeMap<String, String>>,
     pub(super) body: Option<Value>,
     pub(super) body_text: Option<String>,
-    /// What the body shows of the answer: a pointer, or several; `""`: all of it, but some fields only.
+    /// Which part of the answer the body shows: one pointer or several; `""`: all of it, but only some
+    /// fields.
     pub(super) shown: Option<Value>,
 }
 
-/// All recordings, by name.
+/// Reads all recordings, sorted by name.
 pub(super) fn all() -> Result<Vec<Recording>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/api_server");
     let mut all = Vec::new();
@@ -110,14 +111,14 @@ pub(super) fn all() -> Result<Vec<Recording>> {
 }
 
 impl Recording {
-    /// What the webhook says, written out.
+    /// Returns the webhook's answers, expanded.
     pub(super) fn webhook_answers(&self) -> Map<String, Value> {
         self.webhook_answers.iter().map(|(path, answer)| (path.clone(), expand(answer))).collect()
     }
 }
 
 impl RecordedRequest {
-    /// The body as it is sent, before saved values are filled in.
+    /// Returns the body before saved values are filled in.
     pub(super) fn body(&self) -> String {
         match (&self.body, &self.body_text) {
             (Some(body), _) => nest(expand(body).to_string()),
@@ -126,7 +127,7 @@ impl RecordedRequest {
         }
     }
 
-    /// Headers with those that every request has.
+    /// Returns the headers, with those that every request has.
     pub(super) fn headers(&self) -> BTreeMap<String, String> {
         let is_plain = self.headers.is_none() && self.body.is_some();
         let defaults = [
@@ -141,8 +142,8 @@ impl RecordedRequest {
     }
 }
 
-/// Writes out what is written short, as it is too long for a file: `<x*9>` and `<[*9>` are a text and arrays of
-/// that length and depth, `{"<repeat>": [9, …]}` a list of that many.
+/// Expands abbreviations of values that are too long for a file: `<x*9>` and `<[*9>` are a text and nested
+/// arrays of that length and depth, `{"<repeat>": [9, …]}` is a list of that many items.
 fn expand(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) {
@@ -158,7 +159,7 @@ fn expand(value: &Value) -> Value {
     }
 }
 
-/// Writes out arrays within arrays, which are too deep for a value.
+/// Expands nested arrays, which are too deep for a value.
 fn nest(text: String) -> String {
     let Some((before, rest)) = text.split_once("\"<[*") else { return text };
     let Some((depth, after)) = rest.split_once(">\"") else { return text };
@@ -170,7 +171,7 @@ fn number(text: &str) -> usize {
     text.parse().unwrap_or_default()
 }
 
-/// What a pointer leads to: `*` stands for all items of a list, `#` for how many there are, or for the keys of a map.
+/// Resolves a pointer: `*` is all items of a list, `#` is their number, or the keys of a map.
 pub(super) fn at(value: &Value, pointer: &str) -> Value {
     if let Some((list, rest)) = pointer.split_once("/*") {
         let items = value.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();

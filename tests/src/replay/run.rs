@@ -1,4 +1,4 @@
-//! Sends what was recorded, step by step, and says where the answers differ.
+//! The replay of a recording, step by step, with the differences of the answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::recording::{
 };
 use super::webhook::ReplayWebhook;
 
-/// Where recorded configurations say that the webhook is.
+/// The webhook's address in recorded configurations.
 const RECORDED_WEBHOOK: &str = "127.0.0.1:9443";
-/// Longest wait for events that are to come.
+/// Longest wait for events.
 const EVENTS_WITHIN: Duration = Duration::from_secs(6);
-/// Longest wait for the end of a watch, whose time-out is part of its request.
+/// Longest wait for the end of a watch, whose timeout is part of its request.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 /// A recording that is being replayed.
@@ -28,12 +28,12 @@ pub(super) struct Replay<'a> {
     client: ReplayClient,
     webhook: ReplayWebhook,
     saved: SavedValues,
-    /// Of the service account.
+    /// The service account's token.
     token: Option<String>,
     watches: BTreeMap<String, ClientWatch>,
 }
 
-/// Replays a recording; the answer names each step that differs, and how.
+/// Replays a recording; returns each step that differs, and the difference.
 pub(super) async fn replay(recording: &Recording, server: &ReplayServer) -> Result<Vec<String>> {
     let webhook = ReplayWebhook::start(recording.webhook_answers()).await?;
     let (client, saved, watches) = (server.client(), SavedValues::default(), BTreeMap::new());
@@ -142,7 +142,7 @@ impl Replay<'_> {
         }
     }
 
-    /// The first difference between an answer and the recorded one.
+    /// Returns the first difference between an answer and the recorded one.
     fn judge(
         &mut self,
         step: &RecordedStep,
@@ -195,7 +195,7 @@ impl Replay<'_> {
     fn judge_reviews(&self, step: &RecordedStep) -> Option<AnswerDifference> {
         let seen = self.webhook.reviews();
         let recorded = step.reviews.as_ref()?;
-        // Some were recorded without what is around the request.
+        // Some reviews were recorded without the HTTP request around them.
         let seen: Vec<Value> = seen
             .into_iter()
             .map(|review| {
@@ -216,7 +216,7 @@ impl Replay<'_> {
         recorded: &[Value],
     ) -> Result<Option<AnswerDifference>> {
         let watch = self.watches.get(name).with_context(|| format!("there is no watch {name}"))?;
-        // How many bookmarks there are is a matter of time: any number is one, or none.
+        // The number of bookmarks depends on timing: any number counts as one, or none.
         let keeps_bookmarks = recorded.iter().any(is_plain_bookmark);
         let counts = |event: &Value| keeps_bookmarks || !is_plain_bookmark(event);
         let ends = end == WatchEnd::Server;
@@ -241,7 +241,7 @@ impl Replay<'_> {
     }
 }
 
-/// An error with its causes in order: the real server has that of a map, which is another with each run.
+/// Sorts an error's causes: the real server's order is that of a map, which differs from run to run.
 fn sorted(mut body: Value) -> Value {
     sort_managers(&mut body);
     if let Some((words, fields)) =
@@ -269,7 +269,7 @@ fn sorted(mut body: Value) -> Value {
     body
 }
 
-/// Headers with warnings in order: unknown fields come as they stand in the body, or as a map has them.
+/// Sorts warnings in headers: unknown fields come in the order of the body, or of a map.
 fn with_sorted_warnings(headers: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut headers = headers.clone();
     if let Some(warnings) = headers.get_mut("Warning") {
@@ -281,7 +281,7 @@ fn with_sorted_warnings(headers: &BTreeMap<String, String>) -> BTreeMap<String, 
     headers
 }
 
-/// Sorts owners of fields, whose order is one of time, and that is told in seconds.
+/// Sorts field managers, whose order is by time, which has a resolution of seconds.
 fn sort_managers(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -300,7 +300,7 @@ fn sort_managers(value: &mut Value) {
     }
 }
 
-/// A short form of events, to see which are too many or too few.
+/// Formats events briefly, to show which are surplus or missing.
 fn kinds(events: &Value) -> String {
     let events = events.as_array().into_iter().flatten();
     let name = |event: &Value| at(&event["object"], "/metadata/name").to_string();

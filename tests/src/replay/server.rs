@@ -9,34 +9,34 @@ use tokio::time::sleep;
 
 use super::client::ReplayClient;
 use super::recording::Recording;
-use crate::api_server::{ApiServer, Store, definitions, status_definitions};
+use crate::api_server::{ObjectStore, TestApiServer, definitions, status_definitions};
 
-/// Of an administrator.
+/// The administrator's token.
 const TOKEN: &str = "administrator";
-/// Longest pause that is for times to differ, and not for something to happen.
+/// Longest pause that only serves to make timestamps differ.
 const SHORT: f64 = 1.2;
-/// Within which what takes a real server seconds has happened.
+/// Time for what takes a real server seconds.
 const SETTLES_WITHIN: Duration = Duration::from_millis(500);
-/// The server forgets what was long ago, where a recording waits longer than this for it.
+/// A recording that pauses longer than this waits for the server to compact its log.
 const FORGETS_AFTER: f64 = 10.0;
 
 /// A server with the definitions of `deploy/crds`.
 pub(super) struct ReplayServer {
-    store: Arc<Store>,
-    server: ApiServer,
+    store: Arc<ObjectStore>,
+    server: TestApiServer,
 }
 
 impl ReplayServer {
     pub(super) async fn start(recording: &Recording) -> Result<Self> {
-        let store = Arc::new(Store::default());
+        let store = Arc::new(ObjectStore::default());
         for definition in definitions().iter().chain(&status_definitions()) {
             store.put(definition)?;
         }
         store.protect(TOKEN, recording.server.is_none());
         if recording.server.as_deref() == Some("compacts") {
-            store.forget_log();
+            store.compact();
         }
-        let server = ApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
+        let server = TestApiServer::start(Arc::clone(&store), "127.0.0.1:0".parse()?)?;
         Ok(Self { store, server })
     }
 
@@ -44,7 +44,7 @@ impl ReplayServer {
         ReplayClient { address: self.server.address(), token: TOKEN.to_owned() }
     }
 
-    /// Waits until a namespace has what every namespace is given.
+    /// Waits until a namespace has its default objects.
     pub(super) async fn settle(&self, client: &ReplayClient, namespace: &str) -> Result<()> {
         for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
             let path = format!("/api/v1/namespaces/{namespace}/{path}");
@@ -55,18 +55,18 @@ impl ReplayServer {
         Ok(())
     }
 
-    /// Lets as much happen as happened within so many seconds when it was recorded.
+    /// Pauses until everything has happened that happened within so many seconds of the recording.
     pub(super) async fn pause(&self, seconds: f64, server: Option<&str>) {
         if seconds > FORGETS_AFTER && server == Some("compacts") {
-            // Something has to have happened in between.
+            // There must be changes to compact.
             for name in ["one", "two"] {
                 let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
                 // ConfigMaps are always known.
                 let _: Result<()> = self.store.put(&object);
             }
-            self.store.forget_log();
+            self.store.compact();
         } else if seconds > 0.0 {
-            // What takes a real server seconds takes this one some milliseconds; but times are told in seconds.
+            // What takes a real server seconds takes this one milliseconds; but timestamps have seconds.
             sleep(if seconds < SHORT { Duration::from_secs_f64(seconds) } else { SETTLES_WITHIN }).await;
         }
     }

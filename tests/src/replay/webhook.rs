@@ -1,4 +1,4 @@
-//! The webhook that recorded configurations name: it answers by path, and keeps what it was sent.
+//! The webhook of recorded configurations: it answers by path, and keeps the reviews it receives.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,13 +20,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Longer than the time-out of the recorded configuration.
+/// Longer than the timeout of the recorded configuration.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// A server that lives as long as this.
+/// A server that is stopped on drop.
 pub(super) struct ReplayWebhook {
     pub(super) address: SocketAddr,
-    /// Its certificate, which is its own authority, as a configuration holds it.
+    /// Its self-signed certificate as a configuration's CA bundle.
     pub(super) authority: String,
     reviews: Arc<Mutex<Vec<Value>>>,
     task: JoinHandle<()>,
@@ -50,7 +50,7 @@ impl ReplayWebhook {
         Ok(Self { address, authority: STANDARD.encode(certificate.pem()), reviews, task })
     }
 
-    /// What it has been sent since it was last asked.
+    /// Takes the reviews received since the last call.
     pub(super) fn reviews(&self) -> Vec<Value> {
         std::mem::take(&mut self.reviews.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -71,12 +71,12 @@ async fn accept(
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, answers, reviews) = (acceptor.clone(), Arc::clone(&answers), Arc::clone(&reviews));
         tokio::spawn(async move {
-            // Who does not trust the certificate leaves at once.
+            // A client that does not trust the certificate disconnects at once.
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let service =
                 service_fn(move |request| answer(request, Arc::clone(&answers), Arc::clone(&reviews)));
             let served = hyper::server::conn::http1::Builder::new();
-            // How a connection ends is the client's affair.
+            // How a connection ends is up to the client.
             let _: Result<(), hyper::Error> = served.serve_connection(TokioIo::new(stream), service).await;
         });
     }

@@ -1,4 +1,4 @@
-//! BIRD 2, asked through `birdc`, which prints for people.
+//! BIRD 2, queried through `birdc`, whose output is for humans.
 
 mod printed;
 mod text;
@@ -20,10 +20,10 @@ use crate::lab::{LabHost, Process};
 
 /// How long BIRD may take to open its command line.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// How long it may take to take its routes back and end.
+/// How long it may take to withdraw its routes and exit.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A BIRD that runs in a host.
+/// BIRD in a host.
 #[derive(Debug)]
 pub struct Bird {
     host: LabHost,
@@ -31,14 +31,14 @@ pub struct Bird {
 }
 
 impl Bird {
-    /// Starts it and waits until it can be asked.
+    /// Starts it and waits until it answers queries.
     ///
     /// # Errors
-    /// When BIRD is not installed, ends, or does not answer in time.
+    /// When BIRD is not installed, exits, or does not answer in time.
     pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let file = host.directory().join("bird.conf");
         let log = host.directory().join("bird.log");
-        let text = text::whole(config, &log.to_string_lossy());
+        let text = text::config_file(config, &log.to_string_lossy());
         host.run(|| Ok(fs::write(&file, &text)?))?;
         let command = host.command("bird").args(["-f", "-c"]).arg(&file).arg("-s").arg(socket(host));
         let process = command.env("TZ", "UTC").spawn(&host.directory_outside().join("bird-start.log"))?;
@@ -47,7 +47,7 @@ impl Bird {
         Ok(bird)
     }
 
-    /// What `birdc` prints for a command.
+    /// Returns the output of a `birdc` command.
     ///
     /// # Errors
     /// When it fails.
@@ -55,32 +55,32 @@ impl Bird {
         self.host.command("birdc").arg("-s").arg(socket(&self.host)).arg(command).text()
     }
 
-    /// Sends it a signal: `SIGSTOP` starves it, `SIGCONT` lets it go on, `SIGKILL` ends it unawares.
+    /// Sends it a signal: `SIGSTOP` suspends it, `SIGCONT` resumes it, `SIGKILL` kills it without a shutdown.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When it has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
     }
 
-    /// Gives it precedence, as if the router had a machine of its own.
+    /// Gives it real-time priority, as if the router had a machine of its own.
     ///
     /// # Errors
-    /// When the kernel does not let it.
-    pub fn prioritise(&self) -> Result<()> {
-        self.process.prioritise()
+    /// When the kernel does not permit it.
+    pub fn prioritize(&self) -> Result<()> {
+        self.process.prioritize()
     }
 
-    /// Ends it as an operator would: sessions are closed, routes taken back.
+    /// Stops it as an operator would: sessions are closed, routes withdrawn.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not exit.
     pub fn stop(mut self) -> Result<()> {
         self.process.signal(Signal::SIGTERM)?;
         self.process.wait(ENDED_WITHIN).map(drop)
     }
 
-    /// Its log, as the test process sees it.
+    /// Returns its log as the test process sees it.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.host.directory_outside().join("bird.log")
@@ -90,7 +90,7 @@ impl Bird {
         let asked = wait(READY_WITHIN, || self.birdc("show status"));
         if let Some(end) = self.process.ended()? {
             let said = fs::read_to_string(self.host.directory_outside().join("bird-start.log"));
-            bail!("bird ended: {end}\n{}", said.unwrap_or_default());
+            bail!("bird exited: {end}\n{}", said.unwrap_or_default());
         }
         asked.map(drop).context("bird does not answer")
     }
@@ -106,7 +106,7 @@ impl RouterDaemon for Bird {
     }
 
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
-        // An exit code does not tell a prefix that is unknown from a command that is wrong.
+        // The exit code is the same for an unknown prefix and a wrong command.
         let printed = self.birdc(&format!("show route all {prefix}"))?;
         if printed.contains("syntax error") {
             bail!("{prefix}: {printed}");

@@ -1,4 +1,4 @@
-//! What a router is told, in words that all four share.
+//! A router's configuration, in terms that all four share.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -6,92 +6,92 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
 /// A router's configuration.
 #[derive(Clone, Debug)]
 pub struct RouterConfig {
-    /// Its own autonomous system.
+    /// Its autonomous system.
     pub asn: u32,
     /// Its BGP identifier.
     pub router_id: Ipv4Addr,
-    /// Its neighbours.
+    /// Its peers.
     pub peers: Vec<RouterPeer>,
-    /// What it announces to all of them.
-    pub announcements: Vec<OriginatedRoute>,
-    /// Next hops of one route at most.
+    /// Routes that it originates and advertises to all peers.
+    pub originated: Vec<OriginatedRoute>,
+    /// Maximum number of next hops of a route.
     pub maximum_paths: u8,
 }
 
-/// One neighbour, or one range of them.
+/// A peer, or a range of dynamic peers.
 #[derive(Clone, Debug)]
 pub struct RouterPeer {
-    /// Where it is.
-    pub endpoint: PeerEndpoint,
+    /// Its address or interface.
+    pub endpoint: PeerLocation,
     /// Its autonomous system.
     pub asn: u32,
     /// The address families of the session.
-    pub families: Vec<IpFamily>,
-    /// The router's own end; the one that the route takes if not said.
+    pub families: Vec<IpVersion>,
+    /// The router's own address; that of the route by default.
     pub source: Option<IpAddr>,
-    /// The secret of TCP-MD5 (RFC 2385).
+    /// The password of TCP-MD5 (RFC 2385).
     pub password: Option<String>,
-    /// Generalized TTL security (RFC 5082): how many hops away the neighbour may be.
+    /// Generalized TTL security (RFC 5082): how many hops away the peer may be.
     pub ttl_security: Option<u8>,
-    /// How many hops away an external neighbour may be.
+    /// How many hops away an external peer may be.
     pub multihop: Option<u8>,
-    /// Bidirectional forwarding detection with it.
+    /// BFD with the peer.
     pub bfd: Option<BfdTimers>,
-    /// Which side of graceful restart (RFC 4724) the router plays.
+    /// The router's role in graceful restart (RFC 4724).
     pub graceful_restart: GracefulRestartMode,
     /// Never connects, only listens.
     pub passive: bool,
     /// Proposed hold time in seconds; keepalives go at a third of it.
     pub hold_time: u16,
-    /// Seconds for which BIRD waits after an error, resetting connections meanwhile; others do not ask.
+    /// Seconds that BIRD waits after an error, resetting connections meanwhile; the others ignore it.
     pub error_wait: u16,
-    /// Takes an IPv6 neighbour's link-local next hop where it offers both (RFC 2545), as FRR does by default.
+    /// Prefers an IPv6 peer's link-local next hop if it sends both (RFC 2545), as FRR does by default.
     pub link_local_next_hop: bool,
 }
 
-/// Where a neighbour is.
+/// The endpoint of a peer.
 #[derive(Clone, Debug)]
-pub enum PeerEndpoint {
-    /// At an address.
+pub enum PeerLocation {
+    /// An address.
     Address(IpAddr),
-    /// Behind an interface, at its link-local address.
+    /// A link-local address on an interface.
     Interface(String),
-    /// Anywhere in a network: whoever connects.
+    /// Any address of a network: a dynamic peer.
     Range(IpNet),
 }
 
 /// The timers of a BFD session (RFC 5880).
 #[derive(Clone, Copy, Debug)]
 pub struct BfdTimers {
-    /// How often it would send.
+    /// Desired transmit interval.
     pub transmit: Duration,
-    /// How often it could receive.
+    /// Required receive interval.
     pub receive: Duration,
-    /// Missed packets until the neighbour is down.
+    /// Missed packets until the peer is down.
     pub multiplier: u8,
     /// The lowest TTL that a multihop session accepts.
     pub minimum_ttl: Option<u8>,
-    /// Whether it sends echoes. Only FRR does.
+    /// Whether it sends echo packets. Only FRR does.
     pub echo: bool,
 }
 
-/// Graceful restart, from a router's side.
+/// A router's role in graceful restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GracefulRestartMode {
     /// Not offered.
     Off,
-    /// Keeps the routes of a neighbour that restarts, and does not restart itself.
+    /// Keeps the routes of a restarting peer, and does not restart itself.
     Helper,
-    /// Both sides, with its own restart time in seconds.
+    /// Both roles, with its own restart time in seconds.
     Full(u16),
 }
 
-/// A prefix that a router announces.
+/// A route that a router originates.
 #[derive(Clone, Debug)]
 pub struct OriginatedRoute {
     /// The prefix.
@@ -105,69 +105,69 @@ pub struct OriginatedRoute {
 }
 
 impl RouterConfig {
-    /// A router without neighbours, up to 16 next hops a route.
+    /// Creates a router without peers, with up to 16 next hops per route.
     #[must_use]
     pub fn new(asn: u32, router_id: Ipv4Addr) -> Self {
-        Self { asn, router_id, peers: Vec::new(), announcements: Vec::new(), maximum_paths: 16 }
+        Self { asn, router_id, peers: Vec::new(), originated: Vec::new(), maximum_paths: 16 }
     }
 
-    /// Adds a neighbour.
+    /// Adds a peer.
     #[must_use]
     pub fn peer(mut self, peer: RouterPeer) -> Self {
         self.peers.push(peer);
         self
     }
 
-    /// Adds a prefix to be announced.
+    /// Adds a route to originate.
     #[must_use]
-    pub fn announce(mut self, announcement: OriginatedRoute) -> Self {
-        self.announcements.push(announcement);
+    pub fn originate(mut self, route: OriginatedRoute) -> Self {
+        self.originated.push(route);
         self
     }
 }
 
 impl RouterPeer {
-    /// A neighbour at an address, for the family of that address; hold time 9 s, nothing else.
+    /// Creates a peer at an address, for the family of that address; hold time 9 s, no options.
     #[must_use]
     pub fn at(address: impl Into<IpAddr>, asn: u32) -> Self {
         let address = address.into();
-        Self::new(PeerEndpoint::Address(address), asn, &[IpFamily::of(address)])
+        Self::new(PeerLocation::Address(address), asn, &[IpVersion::of(address)])
     }
 
-    /// A neighbour behind an interface, for both families.
+    /// Creates an unnumbered peer on an interface, for both families.
     #[must_use]
     pub fn behind(interface: &str, asn: u32) -> Self {
-        Self::new(PeerEndpoint::Interface(interface.into()), asn, &IpFamily::BOTH)
+        Self::new(PeerLocation::Interface(interface.into()), asn, &IpVersion::BOTH)
     }
 
-    /// Whoever connects from a network, for the family of that network.
+    /// Creates dynamic peers from a network, for the family of that network.
     #[must_use]
     pub fn within(range: IpNet, asn: u32) -> Self {
-        Self::new(PeerEndpoint::Range(range), asn, &[IpFamily::of(range.addr())])
+        Self::new(PeerLocation::Range(range), asn, &[IpVersion::of(range.addr())])
     }
 
-    /// The same with this BFD session.
+    /// Sets the BFD session.
     #[must_use]
     pub fn bfd(mut self, bfd: BfdTimers) -> Self {
         self.bfd = Some(bfd);
         self
     }
 
-    /// The same with this secret.
+    /// Sets the password.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// The same with this own address.
+    /// Sets the router's own address.
     #[must_use]
     pub fn source(mut self, source: impl Into<IpAddr>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    fn new(endpoint: PeerEndpoint, asn: u32, families: &[IpFamily]) -> Self {
+    fn new(endpoint: PeerLocation, asn: u32, families: &[IpVersion]) -> Self {
         Self {
             endpoint,
             asn,
@@ -185,30 +185,30 @@ impl RouterPeer {
         }
     }
 
-    /// The neighbour's address.
+    /// Returns the peer's address.
     ///
     /// # Errors
-    /// When it has none, which the router named `router` cannot do with.
+    /// When it has none, which the router named `router` does not support.
     pub(super) fn address(&self, router: &str) -> Result<IpAddr> {
         match &self.endpoint {
-            PeerEndpoint::Address(address) => Ok(*address),
-            other => bail!("{router} cannot have a neighbour at {other:?}"),
+            PeerLocation::Address(address) => Ok(*address),
+            other => bail!("{router} does not support a peer at {other:?}"),
         }
     }
 
-    /// Refuses BFD on behalf of the router named `router`.
-    pub(super) fn refuse_bfd(&self, router: &str) -> Result<()> {
-        if self.bfd.is_some() { bail!("{router} has no BFD") } else { Ok(()) }
+    /// Rejects BFD for the router named `router`.
+    pub(super) fn reject_bfd(&self, router: &str) -> Result<()> {
+        if self.bfd.is_some() { bail!("{router} does not support BFD") } else { Ok(()) }
     }
 
-    /// Seconds between keepalives.
+    /// Returns the seconds between keepalives.
     pub(super) fn keepalive(&self) -> u16 {
         self.hold_time / 3
     }
 }
 
 impl BfdTimers {
-    /// The same interval both ways, three times missed.
+    /// Creates timers with this interval both ways and a multiplier of three.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
         Self { transmit: interval, receive: interval, multiplier: 3, minimum_ttl: None, echo: false }
@@ -216,14 +216,14 @@ impl BfdTimers {
 }
 
 impl OriginatedRoute {
-    /// A prefix without any attribute of its own.
+    /// Creates a route without attributes of its own.
     #[must_use]
     pub fn of(prefix: IpNet) -> Self {
         Self { prefix, communities: Vec::new(), large_communities: Vec::new(), med: None }
     }
 
-    /// The family of the prefix.
-    pub(super) fn family(&self) -> IpFamily {
-        IpFamily::of(self.prefix.addr())
+    /// Returns the family of the prefix.
+    pub(super) fn family(&self) -> IpVersion {
+        IpVersion::of(self.prefix.addr())
     }
 }

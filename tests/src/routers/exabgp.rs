@@ -1,4 +1,4 @@
-//! ExaBGP, which has no table: it tells every event as a line of JSON, from which one is made.
+//! ExaBGP, which has no table: it prints every event as a line of JSON, from which the table is built.
 
 mod events;
 mod text;
@@ -17,10 +17,10 @@ use super::config::RouterConfig;
 use super::view::{BfdSessionView, BgpSessionView, RouteView};
 use crate::lab::{LabHost, Process};
 
-/// What ExaBGP feeds with its events. It takes a helper that closes its output for dead, and restarts it.
+/// ExaBGP's event helper. ExaBGP considers a helper that closes its output dead, and restarts it.
 const HELPER: &str = "#!/bin/sh\nexec 3>&1\nexec cat >>\"$1\"\n";
 
-/// An ExaBGP that runs in a host. It keeps its routes to itself: nothing comes into the kernel.
+/// ExaBGP in a host. It does not install routes into the kernel.
 #[derive(Debug)]
 pub struct Exabgp {
     host: LabHost,
@@ -28,14 +28,15 @@ pub struct Exabgp {
 }
 
 impl Exabgp {
-    /// Starts it.
+    /// Starts ExaBGP.
     ///
     /// # Errors
-    /// When ExaBGP is not installed or cannot do what is asked.
+    /// When ExaBGP is not installed, or does not support the configuration.
     pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let directory = host.directory();
         let (file, helper) = (directory.join("exabgp.conf"), directory.join("exabgp-events"));
-        let text = text::whole(config, &format!("{} {}", helper.display(), events_file(host).display()))?;
+        let text =
+            text::config_file(config, &format!("{} {}", helper.display(), events_file(host).display()))?;
         host.run(|| {
             fs::write(&file, &text)?;
             fs::write(&helper, HELPER)?;
@@ -58,7 +59,7 @@ impl Exabgp {
         Ok(Self { host: host.clone(), _process: process })
     }
 
-    /// What it has told so far.
+    /// Builds the table from the events so far.
     fn table(&self) -> events::EventTable {
         let name = events_file(&self.host);
         let file = self.host.directory_outside().join(name.file_name().unwrap_or_default());
@@ -84,7 +85,7 @@ impl RouterDaemon for Exabgp {
     }
 }
 
-/// The addresses at which passive neighbours may knock, as ExaBGP wants them: apart by spaces.
+/// Returns the addresses to listen on for passive peers, separated by spaces as ExaBGP expects.
 fn listening_addresses(config: &RouterConfig) -> String {
     let passive = config.peers.iter().filter(|peer| peer.passive);
     let sources: BTreeSet<IpAddr> = passive.filter_map(|peer| peer.source).collect();

@@ -1,5 +1,4 @@
-//! A router that does what no router should, or looks at a clock as none does: a listener on the port of BGP with
-//! manners of its own.
+//! A fake router that misbehaves, or records the times of messages: a listener on the BGP port.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,44 +14,44 @@ use crate::lab::LabHost;
 
 /// The port of BGP.
 const PORT: u16 = 179;
-/// Octets of its receive buffer: the kernel takes no less, and others' windows fill at once.
+/// Size of its receive buffer: the kernel's minimum, so that the sender's window fills at once.
 const BUFFER: usize = 2048;
-/// Time between two KEEPALIVEs: below a third of the shortest hold time.
+/// Interval of KEEPALIVEs: below a third of the shortest hold time.
 const KEEPALIVE_EVERY: Duration = Duration::from_millis(500);
-/// Seconds that it offers to wait.
+/// Its hold time in seconds.
 const HOLD_TIME: u16 = 9;
 const MARKER: [u8; 16] = [0xff; 16];
 const OPEN: u8 = 1;
 const UPDATE: u8 = 2;
 const NOTIFICATION: u8 = 3;
 const KEEPALIVE: u8 = 4;
-/// Where an OPEN's optional parameters begin, after the octet with their length.
+/// Offset of an OPEN's optional parameters, after the octet with their length.
 const PARAMETERS: usize = 10;
 /// NOTIFICATION: unsupported optional parameter.
 const NO_PARAMETER: [u8; 2] = [2, 4];
-/// NOTIFICATION: unsupported capability, and the one that it is about: extended message.
+/// NOTIFICATION: unsupported capability, with the capability in question: extended message.
 const NO_EXTENDED_MESSAGE: [u8; 4] = [2, 7, 6, 0];
-/// What stands in the OPEN's two octets for an AS number that needs four (RFC 6793).
+/// The OPEN's two-octet AS number for an AS number that needs four octets (RFC 6793).
 const AS_TRANS: [u8; 2] = 23_456u16.to_be_bytes();
 
-/// What it does with a connection.
+/// Its behavior on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FakeBehavior {
-    /// Answers what is no BGP.
-    Babbles,
-    /// Hangs up at once.
-    HangsUp,
+    /// Answers with something other than BGP.
+    AnswersGarbage,
+    /// Closes the connection at once.
+    Closes,
     /// Opens a session, sends KEEPALIVEs, and reads nothing more.
     ReadsNothing,
-    /// Opens a session, sends KEEPALIVEs, and notes when UPDATEs come.
-    NotesUpdates,
-    /// The same, but it knows no capabilities: it refuses an OPEN with optional parameters.
-    TakesNoParameters,
-    /// The same, but it refuses an OPEN with the capability "extended message", and names that.
-    TakesNoExtendedMessages,
+    /// Opens a session, sends KEEPALIVEs, and records the times of UPDATEs.
+    RecordsUpdates,
+    /// Likewise, but rejects an OPEN with optional parameters, as a router without capabilities does.
+    RejectsParameters,
+    /// Likewise, but rejects an OPEN with the capability "extended message", and names it.
+    RejectsExtendedMessages,
 }
 
-/// One that listens until it is dropped.
+/// A fake router, which listens until it is dropped.
 #[derive(Debug)]
 pub struct FakeRouter {
     state: Arc<State>,
@@ -62,7 +61,7 @@ pub struct FakeRouter {
 struct State {
     asn: u32,
     router_id: Ipv4Addr,
-    manner: FakeBehavior,
+    behavior: FakeBehavior,
     accepted: Mutex<Vec<Instant>>,
     updates: Mutex<Vec<Instant>>,
     opens: Mutex<Vec<Vec<u8>>>,
@@ -73,11 +72,11 @@ impl FakeRouter {
     /// Listens in a host.
     ///
     /// # Errors
-    /// When somebody else does already.
-    pub fn start(host: &LabHost, asn: u32, router_id: Ipv4Addr, manner: FakeBehavior) -> Result<Self> {
+    /// When the port is in use.
+    pub fn start(host: &LabHost, asn: u32, router_id: Ipv4Addr, behavior: FakeBehavior) -> Result<Self> {
         let listener = host.run(|| {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
-            if manner == FakeBehavior::ReadsNothing {
+            if behavior == FakeBehavior::ReadsNothing {
                 setsockopt(&listener, RcvBuf, &BUFFER)?;
             }
             Ok(listener)
@@ -85,51 +84,51 @@ impl FakeRouter {
         let state = Arc::new(State {
             asn,
             router_id,
-            manner,
+            behavior,
             accepted: Mutex::default(),
             updates: Mutex::default(),
             opens: Mutex::default(),
             is_alive: AtomicBool::new(true),
         });
         let serving = Arc::clone(&state);
-        // Ends with the test's process: what it listens in ends with the lab.
+        // The thread ends with the test's process; its network namespace ends with the lab.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 note(&serving.accepted);
                 let serving = Arc::clone(&serving);
-                thread::spawn(move || serving.treat(stream));
+                thread::spawn(move || serving.handle(stream));
             }
         });
         Ok(Self { state })
     }
 
-    /// When connections were accepted so far.
+    /// Returns the times of accepted connections.
     #[must_use]
     pub fn accepted(&self) -> Vec<Instant> {
         self.state.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When UPDATEs came so far.
+    /// Returns the times of UPDATEs.
     #[must_use]
     pub fn updates(&self) -> Vec<Instant> {
         self.state.updates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The optional parameters of the OPENs that came so far.
+    /// Returns the optional parameters of the OPENs received.
     #[must_use]
     pub fn opens(&self) -> Vec<Vec<u8>> {
         self.state.opens.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says nothing more on any connection, and keeps them.
-    pub fn fall_silent(&self) {
+    /// Stops sending on all connections, and keeps them open.
+    pub fn stop_sending(&self) {
         self.state.is_alive.store(false, Ordering::Relaxed);
     }
 }
 
 impl Drop for FakeRouter {
     fn drop(&mut self) {
-        self.fall_silent();
+        self.stop_sending();
     }
 }
 
@@ -138,15 +137,15 @@ fn note(moments: &Mutex<Vec<Instant>>) {
 }
 
 impl State {
-    /// That the other side hangs up is what is tested.
-    fn treat(&self, stream: TcpStream) {
-        let _: std::io::Result<()> = match self.manner {
-            FakeBehavior::HangsUp => Ok(()),
-            FakeBehavior::Babbles => babble(stream),
+    /// Handles a connection; it is expected that the other side closes it.
+    fn handle(&self, stream: TcpStream) {
+        let _: std::io::Result<()> = match self.behavior {
+            FakeBehavior::Closes => Ok(()),
+            FakeBehavior::AnswersGarbage => answer_garbage(stream),
             FakeBehavior::ReadsNothing => self.open_and_ignore(stream),
-            FakeBehavior::NotesUpdates
-            | FakeBehavior::TakesNoParameters
-            | FakeBehavior::TakesNoExtendedMessages => self.open_and_note(&stream),
+            FakeBehavior::RecordsUpdates
+            | FakeBehavior::RejectsParameters
+            | FakeBehavior::RejectsExtendedMessages => self.open_and_record(&stream),
         };
     }
 
@@ -157,7 +156,7 @@ impl State {
             stream.write_all(&message(KEEPALIVE, &[]))?;
             thread::sleep(KEEPALIVE_EVERY);
         }
-        // The connection stays until the other side ends it: its window is shut, so nothing else is seen of that.
+        // Keep the connection until the other side ends it: with a closed window, nothing else shows that.
         loop {
             thread::sleep(KEEPALIVE_EVERY);
             if let Some(error) = stream.take_error()? {
@@ -166,7 +165,7 @@ impl State {
         }
     }
 
-    fn open_and_note(&self, stream: &TcpStream) -> std::io::Result<()> {
+    fn open_and_record(&self, stream: &TcpStream) -> std::io::Result<()> {
         let (mut reader, mut writer) = (stream, stream);
         let (_, body) = read_whole(&mut reader)?;
         let parameters = body.get(PARAMETERS..).unwrap_or_default();
@@ -191,14 +190,14 @@ impl State {
         })
     }
 
-    /// RFC 4271 section 4.2, with IPv4 unicast (RFC 4760) and an AS number of four octets (RFC 6793), or without any
-    /// capability.
+    /// Builds an OPEN (RFC 4271 section 4.2), with IPv4 unicast (RFC 4760) and an AS number of four octets
+    /// (RFC 6793), or without any capability.
     fn open(&self) -> Vec<u8> {
         let mut body = vec![4];
         body.extend(u16::try_from(self.asn).map_or(AS_TRANS, u16::to_be_bytes));
         body.extend(HOLD_TIME.to_be_bytes());
         body.extend(self.router_id.octets());
-        if self.manner == FakeBehavior::TakesNoParameters {
+        if self.behavior == FakeBehavior::RejectsParameters {
             body.push(0);
             return message(OPEN, &body);
         }
@@ -209,18 +208,18 @@ impl State {
         message(OPEN, &body)
     }
 
-    /// What it answers to an OPEN that it does not take.
+    /// Returns the NOTIFICATION for an OPEN that it rejects.
     fn refusal(&self, parameters: &[u8]) -> Option<&'static [u8]> {
         let has_extended_message = || capabilities(parameters).any(|capability| capability == [6, 0]);
-        match self.manner {
-            FakeBehavior::TakesNoParameters if !parameters.is_empty() => Some(&NO_PARAMETER),
-            FakeBehavior::TakesNoExtendedMessages if has_extended_message() => Some(&NO_EXTENDED_MESSAGE),
+        match self.behavior {
+            FakeBehavior::RejectsParameters if !parameters.is_empty() => Some(&NO_PARAMETER),
+            FakeBehavior::RejectsExtendedMessages if has_extended_message() => Some(&NO_EXTENDED_MESSAGE),
             _ => None,
         }
     }
 }
 
-/// The capabilities of a parameter that is a list of them (RFC 5492 section 4): code, length, value.
+/// Iterates over the capabilities in optional parameters (RFC 5492 section 4): code, length, value.
 fn capabilities(parameters: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = parameters.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -230,12 +229,12 @@ fn capabilities(parameters: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Reads a message, and says of what type it is.
+/// Reads a message and returns its type.
 fn read(stream: &mut impl Read) -> std::io::Result<u8> {
     read_whole(stream).map(|(kind, _)| kind)
 }
 
-/// Reads a message: its type, and what follows the header.
+/// Reads a message and returns its type and its body.
 fn read_whole(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut header = [0; 19];
     stream.read_exact(&mut header)?;
@@ -253,7 +252,7 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     message
 }
 
-fn babble(mut stream: TcpStream) -> std::io::Result<()> {
+fn answer_garbage(mut stream: TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut [0; 19])?;
     stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 }

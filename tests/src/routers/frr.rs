@@ -1,4 +1,4 @@
-//! FRR: zebra, bfdd and bgpd under a name of their own (`-N`), asked through `vtysh`.
+//! FRR: zebra, bfdd and bgpd under an instance name (`-N`), queried through `vtysh`.
 
 mod text;
 
@@ -18,18 +18,18 @@ use serde_json::Value;
 use super::config::RouterConfig;
 use super::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use super::{RouterDaemon, wait};
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::lab::{LabHost, Process};
 
-/// Where Debian puts the daemons.
+/// Debian's directory of the daemons.
 const DAEMONS: &str = "/usr/lib/frr";
-/// The user that the daemons change to.
+/// The user that the daemons run as.
 const USER: &str = "frr";
 /// How long a daemon may take to open its command line.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
-/// An FRR that runs in a host. Its name in the file system is the host's; a lab has `/run` and `/etc/frr` of
-/// its own, so equal names in two labs do not meet, and nothing stays.
+/// FRR in a host. Its instance name is the host's; a lab has its own `/run` and `/etc/frr`, so equal names in
+/// two labs do not collide, and no files remain.
 #[derive(Debug)]
 pub struct Frr {
     host: LabHost,
@@ -37,10 +37,10 @@ pub struct Frr {
 }
 
 impl Frr {
-    /// Starts it and waits until it can be asked.
+    /// Starts it and waits until it answers queries.
     ///
     /// # Errors
-    /// When FRR is not installed, ends, or does not answer in time.
+    /// When FRR is not installed, exits, or does not answer in time.
     pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let mut frr = Self { host: host.clone(), daemons: BTreeMap::new() };
         frr.prepare()?;
@@ -53,7 +53,7 @@ impl Frr {
         Ok(frr)
     }
 
-    /// What `vtysh` prints for a command.
+    /// Returns the output of a `vtysh` command.
     ///
     /// # Errors
     /// When it fails.
@@ -64,7 +64,7 @@ impl Frr {
     /// Changes the running configuration: lines as after `configure terminal`.
     ///
     /// # Errors
-    /// When FRR refuses one.
+    /// When FRR rejects one.
     pub fn configure(&self, lines: &[&str]) -> Result<()> {
         let mut vtysh = self.host.command("vtysh").args(["-N", self.host.name(), "-c", "configure terminal"]);
         for line in lines {
@@ -75,39 +75,39 @@ impl Frr {
         Ok(())
     }
 
-    /// Sends all daemons a signal: `SIGSTOP` starves the router, `SIGCONT` lets it go on.
+    /// Sends a signal to all daemons: `SIGSTOP` suspends the router, `SIGCONT` resumes it.
     ///
     /// # Errors
-    /// When one is gone.
+    /// When one has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.daemons.values().try_for_each(|daemon| daemon.signal(signal))
     }
 
-    /// Gives all daemons precedence, as if the router had a machine of its own.
+    /// Gives all daemons real-time priority, as if the router had a machine of its own.
     ///
     /// # Errors
-    /// When the kernel does not let it.
-    pub fn prioritise(&self) -> Result<()> {
-        self.daemons.values().try_for_each(Process::prioritise)
+    /// When the kernel does not permit it.
+    pub fn prioritize(&self) -> Result<()> {
+        self.daemons.values().try_for_each(Process::prioritize)
     }
 
-    /// The log of one daemon (`zebra`, `bgpd`, `bfdd`), as the test process sees it.
+    /// Returns the log of one daemon (`zebra`, `bgpd`, `bfdd`) as the test process sees it.
     #[must_use]
     pub fn log(&self, daemon: &str) -> PathBuf {
         self.host.directory_outside().join(log_name(daemon))
     }
 
-    /// Makes the directories that `-N` wants; the daemons must be able to write there.
+    /// Creates the directories that `-N` needs; the daemons must be able to write there.
     fn prepare(&self) -> Result<()> {
         let name = self.host.name();
         self.host.run(|| {
             for base in ["/run/frr", "/etc/frr"] {
                 let own = Path::new(base).join(name);
                 fs::create_dir_all(&own)?;
-                give(Path::new(base))?;
-                give(&own)?;
+                give_to_daemons(Path::new(base))?;
+                give_to_daemons(&own)?;
             }
-            // vtysh complains about a file that is missing, not about one that is empty.
+            // vtysh complains about a missing file, but not about an empty one.
             File::create(Path::new("/etc/frr").join(name).join("vtysh.conf"))?;
             Ok(())
         })
@@ -116,12 +116,12 @@ impl Frr {
     fn launch(&mut self, name: &'static str, text: &str) -> Result<()> {
         let file = self.host.directory().join(format!("{name}.conf"));
         let log = self.host.directory().join(log_name(name));
-        // How exactly times are logged is only obeyed for a log that the file names.
+        // The timestamp precision applies only to a log named in the configuration file.
         let text = format!("log timestamp precision 6\nlog file {} debugging\n{text}", log.display());
         self.host.run(|| {
             fs::write(&file, text)?;
             File::options().create(true).append(true).open(&log)?;
-            give(&log)
+            give_to_daemons(&log)
         })?;
         let mut command = self.host.command(&format!("{DAEMONS}/{name}")).env("TZ", "UTC");
         command = command.args(["-N", self.host.name(), "-f"]).arg(&file);
@@ -141,7 +141,7 @@ impl Frr {
         });
         if let Some(end) = self.daemons.get_mut(name).map(Process::ended).transpose()?.flatten() {
             let said = fs::read_to_string(self.host.directory_outside().join("frr.log")).unwrap_or_default();
-            bail!("{name} ended: {end}\n{said}");
+            bail!("{name} exited: {end}\n{said}");
         }
         asked.map(drop).with_context(|| format!("{name} does not answer"))
     }
@@ -160,13 +160,13 @@ impl RouterDaemon for Frr {
     fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         let printed = self.json("show bgp neighbors json")?;
         let all = printed.as_object().context("no object")?;
-        // Beside the neighbours stand words about the whole.
+        // The object has global entries beside the peers.
         let all = all.iter().filter(|(_, value)| value.get("bgpState").is_some());
         Ok(all.map(|(name, value)| (name.clone(), session(value))).collect())
     }
 
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
-        let family = if IpFamily::of(prefix.addr()) == IpFamily::V4 { "ipv4" } else { "ipv6" };
+        let family = if IpVersion::of(prefix.addr()) == IpVersion::V4 { "ipv4" } else { "ipv6" };
         let printed = self.json(&format!("show bgp {family} unicast {prefix} json"))?;
         Ok(printed["paths"].as_array().into_iter().flatten().map(route).collect())
     }
@@ -185,12 +185,12 @@ fn log_name(daemon: &str) -> String {
 }
 
 /// Lets the daemons write to a file or directory.
-fn give(path: &Path) -> Result<()> {
+fn give_to_daemons(path: &Path) -> Result<()> {
     let user = User::from_name(USER)?.with_context(|| format!("no user {USER}: is FRR installed?"))?;
     chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).with_context(|| path.display().to_string())
 }
 
-/// Under which name FRR prints a capability.
+/// FRR's names of capabilities.
 const CAPABILITIES: [(&str, Capability); 8] = [
     ("4byteAs", Capability::FourOctetAsn),
     ("routeRefresh", Capability::RouteRefresh),
@@ -204,7 +204,7 @@ const CAPABILITIES: [(&str, Capability); 8] = [
 
 fn session(value: &Value) -> BgpSessionView {
     let offered = &value["neighborCapabilities"];
-    let families = [("ipv4Unicast", IpFamily::V4), ("ipv6Unicast", IpFamily::V6)];
+    let families = [("ipv4Unicast", IpVersion::V4), ("ipv6Unicast", IpVersion::V6)];
     let both = |name: &str| offered["multiprotocolExtensions"][name]["advertisedAndReceived"] == true;
     let capabilities = CAPABILITIES.into_iter().filter(|(name, _)| is_received(&offered[*name]));
     let mut capabilities: BTreeSet<Capability> = capabilities.map(|(_, capability)| capability).collect();
@@ -223,7 +223,7 @@ fn session(value: &Value) -> BgpSessionView {
     }
 }
 
-/// A word such as `advertisedAndReceivedNew`, or an object with such a key for each family.
+/// Parses a word such as `advertisedAndReceivedNew`, or an object with such a key for each family.
 fn is_received(value: &Value) -> bool {
     value.to_string().contains("Received")
 }
@@ -233,7 +233,7 @@ fn route(path: &Value) -> RouteView {
     let hops = path["nexthops"].as_array().into_iter().flatten();
     let as_path = path["aspath"]["string"].as_str().unwrap_or_default();
     RouteView {
-        // FRR calls itself `::` or `0.0.0.0` as the origin of its own routes.
+        // For its own routes FRR prints `::` or `0.0.0.0`.
         from: from.filter(|peer: &IpAddr| !peer.is_unspecified()),
         next_hops: hops.filter_map(|hop| hop["ip"].as_str()?.parse().ok()).collect(),
         as_path: view::numbers(as_path),
@@ -247,8 +247,8 @@ fn route(path: &Value) -> RouteView {
     }
 }
 
-/// RFC 5880 6.8.4: the detection time follows from the remote multiplier and the slower of its sending and
-/// our receiving.
+/// Parses a BFD session. RFC 5880 6.8.4: the detection time is the remote multiplier times the slower of its
+/// transmit and our receive interval.
 fn bfd(peer: &Value) -> BfdSessionView {
     let interval = |key: &str| milliseconds(&peer[key]).unwrap_or_default();
     let received = interval("receive-interval").max(interval("remote-transmit-interval"));

@@ -1,4 +1,4 @@
-//! GoBGP, asked through `gobgp -j`.
+//! GoBGP, queried through `gobgp -j`.
 
 mod text;
 
@@ -14,19 +14,19 @@ use serde_json::Value;
 use super::config::{OriginatedRoute, RouterConfig};
 use super::view::{BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 use super::{RouterDaemon, wait};
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::lab::{LabHost, Process};
 
 /// How long it may take to open its command line.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// The number by which GoBGP knows state Established.
+/// GoBGP's number of state Established.
 const ESTABLISHED: u64 = 6;
-/// How it writes the capability "IPv4 unicast": its message in base64.
+/// The capability "IPv4 unicast" in GoBGP's output: its message in base64.
 const MULTIPROTOCOL_V4: &str = "CgQIARAB";
-/// The same of IPv6 unicast.
+/// The capability "IPv6 unicast" likewise.
 const MULTIPROTOCOL_V6: &str = "CgQIAhAB";
 
-/// A GoBGP that runs in a host. It keeps its routes to itself: nothing comes into the kernel.
+/// GoBGP in a host. It does not install routes into the kernel.
 #[derive(Debug)]
 pub struct Gobgp {
     host: LabHost,
@@ -34,23 +34,23 @@ pub struct Gobgp {
 }
 
 impl Gobgp {
-    /// Starts it, waits until it can be asked, and gives it what it announces.
+    /// Starts it, waits until it answers queries, and adds its routes.
     ///
     /// # Errors
-    /// When GoBGP is not installed, cannot do what is asked, ends, or does not answer in time.
+    /// When GoBGP is not installed, does not support the configuration, exits, or does not answer in time.
     pub fn start(host: &LabHost, config: &RouterConfig) -> Result<Self> {
         let file = host.directory().join("gobgpd.toml");
-        let text = text::whole(config)?;
+        let text = text::config_file(config)?;
         host.run(|| Ok(fs::write(&file, &text)?))?;
         let command = host.command("gobgpd").arg("-f").arg(&file).args(["--api-hosts", "127.0.0.1:50051"]);
         let process = command.env("TZ", "UTC").spawn(&host.directory_outside().join("gobgpd.log"))?;
         let mut gobgp = Self { host: host.clone(), process };
         gobgp.wait_ready()?;
-        config.announcements.iter().try_for_each(|it| gobgp.announce(it))?;
+        config.originated.iter().try_for_each(|it| gobgp.originate(it))?;
         Ok(gobgp)
     }
 
-    /// What `gobgp` prints for a command.
+    /// Returns the output of a `gobgp` command.
     ///
     /// # Errors
     /// When it fails.
@@ -62,31 +62,31 @@ impl Gobgp {
         let asked = wait(READY_WITHIN, || self.gobgp(&["global"]));
         if let Some(end) = self.process.ended()? {
             let said = fs::read_to_string(self.host.directory_outside().join("gobgpd.log"));
-            bail!("gobgpd ended: {end}\n{}", said.unwrap_or_default());
+            bail!("gobgpd exited: {end}\n{}", said.unwrap_or_default());
         }
         asked.map(drop).context("gobgpd does not answer")
     }
 
-    fn announce(&self, announcement: &OriginatedRoute) -> Result<()> {
-        let family = announcement.family();
-        // GoBGP puts its own end of the session there when it tells a neighbour.
-        let next_hop = if family == IpFamily::V4 { "0.0.0.0" } else { "::" };
-        let prefix = announcement.prefix.to_string();
+    fn originate(&self, route: &OriginatedRoute) -> Result<()> {
+        let family = route.family();
+        // GoBGP replaces it by its own address of the session when it advertises the route.
+        let next_hop = if family == IpVersion::V4 { "0.0.0.0" } else { "::" };
+        let prefix = route.prefix.to_string();
         let mut words = vec!["global", "rib", "add", "-a", word(family), &prefix, "origin", "igp"];
         words.extend(["nexthop", next_hop]);
         let communities: Vec<String> =
-            announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
+            route.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
         let communities = communities.join(",");
         if !communities.is_empty() {
             words.extend(["community", &communities]);
         }
         let large: Vec<String> =
-            announcement.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
+            route.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
         let large = large.join(",");
         if !large.is_empty() {
             words.extend(["large-community", &large]);
         }
-        let med = announcement.med.map(|med| med.to_string());
+        let med = route.med.map(|med| med.to_string());
         words.extend(med.iter().flat_map(|med| ["med", med.as_str()]));
         self.gobgp(&words).map(drop)
     }
@@ -105,12 +105,12 @@ impl RouterDaemon for Gobgp {
     fn sessions(&self) -> Result<BTreeMap<String, BgpSessionView>> {
         let printed = self.json(&["neighbor"])?;
         let all = printed.as_array().into_iter().flatten();
-        let name = |neighbour: &Value| neighbour["state"]["neighbor_address"].as_str().map(str::to_owned);
-        Ok(all.filter_map(|neighbour| Some((name(neighbour)?, session(neighbour)))).collect())
+        let name = |peer: &Value| peer["state"]["neighbor_address"].as_str().map(str::to_owned);
+        Ok(all.filter_map(|peer| Some((name(peer)?, session(peer)))).collect())
     }
 
     fn routes(&self, prefix: IpNet) -> Result<Vec<RouteView>> {
-        let family = word(IpFamily::of(prefix.addr()));
+        let family = word(IpVersion::of(prefix.addr()));
         let prefix = prefix.to_string();
         let printed = self.json(&["global", "rib", "-a", family])?;
         Ok(printed[&prefix].as_array().into_iter().flatten().map(route).collect())
@@ -121,14 +121,14 @@ impl RouterDaemon for Gobgp {
     }
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 
-/// The type of a capability's message, without its package.
+/// The message types of capabilities, without the package.
 const CAPABILITIES: [(&str, Capability); 8] = [
     ("RouteRefreshCapability", Capability::RouteRefresh),
     ("EnhancedRouteRefreshCapability", Capability::EnhancedRouteRefresh),
@@ -140,22 +140,22 @@ const CAPABILITIES: [(&str, Capability); 8] = [
     ("FqdnCapability", Capability::HostName),
 ];
 
-fn session(neighbour: &Value) -> BgpSessionView {
-    let state = &neighbour["state"];
+fn session(peer: &Value) -> BgpSessionView {
+    let state = &peer["state"];
     let offered = |side: &str| -> Vec<(String, String)> {
         let all = state[side].as_array().into_iter().flatten();
         let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
         all.map(|it| (text(it, "type_url").replace("type.googleapis.com/apipb.", ""), text(it, "value")))
             .collect()
     };
-    let families = |side: &str| -> BTreeSet<IpFamily> {
+    let families = |side: &str| -> BTreeSet<IpVersion> {
         let values = offered(side).into_iter().filter(|(kind, _)| kind == "MultiProtocolCapability");
         values.filter_map(|(_, value)| family(&value)).collect()
     };
     let remote = offered("remote_cap");
     let has = |name: &str| remote.iter().any(|(kind, _)| kind == name);
     let established = state["session_state"] == ESTABLISHED;
-    let hold_time = neighbour["timers"]["state"]["negotiated_hold_time"].as_u64().unwrap_or_default();
+    let hold_time = peer["timers"]["state"]["negotiated_hold_time"].as_u64().unwrap_or_default();
     BgpSessionView {
         established,
         asn: state["peer_asn"].as_u64().and_then(|asn| asn.try_into().ok()).unwrap_or_default(),
@@ -167,10 +167,10 @@ fn session(neighbour: &Value) -> BgpSessionView {
     }
 }
 
-fn family(value: &str) -> Option<IpFamily> {
+fn family(value: &str) -> Option<IpVersion> {
     match value {
-        MULTIPROTOCOL_V4 => Some(IpFamily::V4),
-        MULTIPROTOCOL_V6 => Some(IpFamily::V6),
+        MULTIPROTOCOL_V4 => Some(IpVersion::V4),
+        MULTIPROTOCOL_V6 => Some(IpVersion::V6),
         _ => None,
     }
 }
@@ -181,7 +181,7 @@ fn route(path: &Value) -> RouteView {
     attributes.fold(RouteView { from, ..RouteView::default() }, with)
 }
 
-/// Adds a path attribute, which is told by its number (RFC 4271 4.3, RFC 1997, RFC 4760, RFC 8092).
+/// Adds a path attribute, identified by its number (RFC 4271 4.3, RFC 1997, RFC 4760, RFC 8092).
 fn with(mut route: RouteView, attribute: &Value) -> RouteView {
     let number = |value: &Value| value.as_u64().and_then(|it| it.try_into().ok());
     match attribute["type"].as_u64() {

@@ -1,31 +1,31 @@
-//! What routers say, in words that all four share.
+//! Views of a router's sessions and routes, in terms that all four share.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 
-/// One BGP session as a router sees it. What is negotiated is empty or zero until it is established.
+/// A BGP session as a router sees it. Negotiated values are empty or zero until it is established.
 #[derive(Clone, Debug, Default)]
 pub struct BgpSessionView {
     /// Whether it is in state Established.
     pub established: bool,
-    /// The neighbour's autonomous system.
+    /// The peer's autonomous system.
     pub asn: u32,
-    /// Its BGP identifier, where the router prints it: ExaBGP does not.
+    /// The peer's BGP identifier, if the router prints it: ExaBGP does not.
     pub router_id: Option<Ipv4Addr>,
     /// Negotiated hold time.
     pub hold_time: Duration,
     /// Families that both sides have announced.
-    pub families: BTreeSet<IpFamily>,
-    /// What the neighbour can do.
+    pub families: BTreeSet<IpVersion>,
+    /// The peer's capabilities.
     pub capabilities: BTreeSet<Capability>,
-    /// The neighbour's restart time (RFC 4724), where the router prints it: GoBGP does not.
+    /// The peer's restart time (RFC 4724), if the router prints it: GoBGP does not.
     pub restart_time: Option<Duration>,
 }
 
-/// A capability (RFC 5492) that a neighbour has announced, besides its families.
+/// A capability (RFC 5492) that a peer has announced, other than its families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
     /// RFC 2918.
@@ -48,20 +48,20 @@ pub enum Capability {
     HostName,
 }
 
-/// One path to a prefix as a router sees it.
+/// A path to a prefix as a router sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteView {
-    /// The neighbour that it is from; nobody for one of the router's own.
+    /// The peer that it came from; `None` for the router's own.
     pub from: Option<IpAddr>,
-    /// Its next hops: two in IPv6, where a link-local one goes with it.
+    /// Its next hops: two in IPv6 if there is a link-local one.
     pub next_hops: Vec<IpAddr>,
-    /// The autonomous systems that it came through, the nearest first.
+    /// The AS path, the nearest first.
     pub as_path: Vec<u32>,
     /// `IGP`, `EGP` or `incomplete`.
     pub origin: RouteOrigin,
     /// Multi-exit discriminator.
     pub med: Option<u32>,
-    /// Local preference. Routers show their default for paths from external neighbours, or nothing.
+    /// Local preference. Routers show their default for paths from external peers, or nothing.
     pub local_pref: Option<u32>,
     /// Communities (RFC 1997), sorted.
     pub communities: BTreeSet<(u16, u16)>,
@@ -69,33 +69,33 @@ pub struct RouteView {
     pub large_communities: BTreeSet<(u32, u32, u32)>,
 }
 
-/// Where a path was born (RFC 4271 5.1.1).
+/// The origin of a path (RFC 4271 5.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouteOrigin {
-    /// In the interior of its autonomous system.
+    /// Interior to its autonomous system.
     Igp,
-    /// By EGP.
+    /// Learnt by EGP.
     Egp,
-    /// By some other means.
+    /// Learnt by other means.
     #[default]
     Incomplete,
 }
 
-/// One BFD session as a router sees it.
+/// A BFD session as a router sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BfdSessionView {
     /// Whether it is in state Up.
     pub up: bool,
-    /// How often this router sends, as negotiated.
+    /// Negotiated transmit interval of this router.
     pub transmit: Duration,
-    /// Silence after which the neighbour is down.
+    /// Detection time.
     pub detection: Duration,
-    /// Whether it is a multihop session (RFC 5883), where the router prints it: BIRD does not.
+    /// Whether it is a multihop session (RFC 5883), if the router prints it: BIRD does not.
     pub multihop: Option<bool>,
 }
 
 impl RouteOrigin {
-    /// From any of the ways in which routers write it: `IGP`, `i`, `igp`, `0`.
+    /// Parses any notation of routers: `IGP`, `i`, `igp`, `0`.
     pub(super) fn parse(text: &str) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "igp" | "i" | "0" => Self::Igp,
@@ -105,21 +105,21 @@ impl RouteOrigin {
     }
 }
 
-/// Numbers between anything that is no digit: `(64512, 1)`, `64512:1`.
+/// Parses numbers between any other characters: `(64512, 1)`, `64512:1`.
 pub(super) fn numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
     text.split(|character: char| !character.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
-/// What routers call 65535:0 (RFC 8326).
+/// Routers' names of 65535:0 (RFC 8326).
 const GRACEFUL_SHUTDOWN: [&str; 3] = ["graceful-shutdown", "gracefulShutdown", "planned-shut"];
 
-/// All communities in a text, however it writes them.
+/// Parses all communities in a text, in any notation.
 pub(super) fn communities(text: &str) -> BTreeSet<(u16, u16)> {
     let text = GRACEFUL_SHUTDOWN.iter().fold(text.to_owned(), |text, name| text.replace(name, "65535:0"));
     numbers(&text).chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// All large communities in a text, however it writes them.
+/// Parses all large communities in a text, in any notation.
 pub(super) fn large_communities(text: &str) -> BTreeSet<(u32, u32, u32)> {
     numbers(text).chunks_exact(3).map(|triple| (triple[0], triple[1], triple[2])).collect()
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::{communities, large_communities};
 
     #[test]
-    fn communities_are_read_as_every_router_writes_them() {
+    fn communities_are_parsed_in_every_routers_notation() {
         assert_eq!(communities("(64512,1) (64512,2)"), [(64512, 1), (64512, 2)].into());
         assert_eq!(communities("64512:1 64512:2"), [(64512, 1), (64512, 2)].into());
         assert_eq!(communities("64512:1 graceful-shutdown"), [(64512, 1), (65535, 0)].into());

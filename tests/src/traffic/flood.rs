@@ -1,4 +1,4 @@
-//! Floods that nobody means: packets as fast as they go, each of a flow of its own.
+//! Floods of foreign packets: as fast as possible or at a rate, each of a flow of its own.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,30 +13,30 @@ use nix::sys::socket::{
 
 use super::payload::PayloadStream;
 
-/// Where the packets say that they are from: a network for benchmarks (RFC 2544), which no route leads to.
+/// The packets' source network: for benchmarks (RFC 2544), and without a route.
 pub const SOURCES: &str = "198.18.0.0/15";
-/// How much the kernel may hold of what is on its way.
+/// How long to wait for a full queue.
 const PACE: Duration = Duration::from_micros(50);
-/// Packets between two looks at the clock.
+/// Number of packets between two reads of the clock.
 const LOOK_EVERY: u64 = 1024;
-/// Packets that are sent at once where there is a rate.
+/// Number of packets that are sent at once if there is a rate.
 const BURST: u64 = 64;
 /// Offsets in a packet without IP options.
 const SOURCE: usize = 12;
 const PORT: usize = 20;
 
-/// What a flood consists of.
+/// The packets of a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FloodKind {
     /// TCP segments with SYN.
     Syn,
-    /// TCP segments with ACK, as of connections under way.
+    /// TCP segments with ACK, as of established connections.
     Ack,
     /// UDP datagrams.
     Datagram,
 }
 
-/// What a flood was.
+/// The result of a flood.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
     /// Packets sent.
@@ -45,12 +45,12 @@ pub struct Flood {
     pub took: Duration,
 }
 
-/// Sends `count` packets to `target`, each from an address and port of its own, at `rate` a second or as fast as it goes,
-/// but for no longer than `within`. To be called inside a host.
+/// Sends `count` packets to `target`, each from an address and port of its own, at no more than `rate` per
+/// second and for no longer than `within`. To be called inside a host.
 ///
 /// # Errors
-/// When the kernel gives no raw socket, or will not send.
-pub fn strangers(
+/// When the kernel grants no raw socket, or does not send.
+pub fn foreign_packets(
     kind: FloodKind,
     target: SocketAddrV4,
     count: u64,
@@ -60,7 +60,7 @@ pub fn strangers(
     let raw = raw_socket()?;
     let begun = Instant::now();
     let mut random = PayloadStream::new(count);
-    // Only what makes the flow differs: nothing behind the load balancer looks at the check sum.
+    // Only the flow's fields differ: nothing behind the load balancer verifies the checksum.
     let mut packet = template(kind, target)?;
     let mut sent = 0;
     while sent < count && (sent % LOOK_EVERY != 0 || begun.elapsed() < within) {
@@ -76,15 +76,15 @@ pub fn strangers(
     Ok(Flood { sent, took: begun.elapsed() })
 }
 
-/// Sends `count` SYNs as [`strangers`] does, however long it takes.
+/// Sends `count` SYNs as [`foreign_packets`] does, without limits.
 ///
 /// # Errors
-/// As [`strangers`].
+/// As [`foreign_packets`].
 pub fn syns(target: SocketAddrV4, count: u64) -> Result<Flood> {
-    strangers(FloodKind::Syn, target, count, u64::MAX, Duration::MAX)
+    foreign_packets(FloodKind::Syn, target, count, u64::MAX, Duration::MAX)
 }
 
-/// Waits where more has been sent than the rate allows.
+/// Waits while more has been sent than the rate allows.
 fn keep_pace(begun: Instant, sent: u64, rate: u64) {
     if sent.is_multiple_of(BURST) {
         let due = Duration::from_micros(sent.saturating_mul(1_000_000) / rate);
@@ -92,11 +92,11 @@ fn keep_pace(begun: Instant, sent: u64, rate: u64) {
     }
 }
 
-/// Sends one valid SYN from each port of `source` but zero, at `rate` a second: of a client, the ports of its connections
-/// included.
+/// Sends one valid SYN from each port of `source` except zero, at `rate` per second; `source` is a client's
+/// address, so these include the ports of its connections.
 ///
 /// # Errors
-/// As [`strangers`].
+/// As [`foreign_packets`].
 pub fn blind_syns(source: Ipv4Addr, target: SocketAddrV4, rate: u64) -> Result<Flood> {
     let raw = raw_socket()?;
     let begun = Instant::now();
@@ -128,7 +128,7 @@ fn template(kind: FloodKind, target: SocketAddrV4) -> Result<Vec<u8>> {
     Ok(packet)
 }
 
-/// A full queue is waited for: what is counted as sent has been sent.
+/// Sends a packet, and waits while the queue is full, so that counted packets have been sent.
 fn send(raw: &OwnedFd, packet: &[u8], target: SocketAddrV4) -> Result<()> {
     let to = SockaddrIn::from(SocketAddrV4::new(*target.ip(), 0));
     loop {

@@ -1,4 +1,4 @@
-//! What is sent, and what must come back.
+//! The bytes that are sent, and those that must come back.
 
 use std::net::SocketAddr;
 
@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 pub struct PayloadStream(u64);
 
 impl PayloadStream {
-    /// The stream of a seed, from its start.
+    /// Creates the stream of a seed, at its start.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        // Seeds are small numbers in a row; spread out, their streams do not overlap.
+        // Seeds are small consecutive numbers; spread out, their streams do not overlap.
         Self(seed.wrapping_add(1).wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    /// The next bytes of the stream.
+    /// Fills a buffer with the next bytes of the stream.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for word in bytes.chunks_mut(8) {
             let next = self.next().to_le_bytes();
@@ -22,7 +22,7 @@ impl PayloadStream {
         }
     }
 
-    /// SplitMix64.
+    /// Draws the next number: SplitMix64.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -32,14 +32,14 @@ impl PayloadStream {
     }
 }
 
-/// What a server does to every byte. Doing it twice undoes it; a mirror in the network does not do it.
+/// Changes every byte as a server does. Applying it twice restores the bytes; a reflected packet lacks it.
 pub fn transform(bytes: &mut [u8]) {
     for byte in bytes {
         *byte ^= 0x5a;
     }
 }
 
-/// What a server says about itself and its client.
+/// A server's greeting: itself and its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeting {
     /// The pod that serves.
@@ -49,13 +49,13 @@ pub struct Greeting {
 }
 
 impl Greeting {
-    /// As it goes over the wire, without a line end.
+    /// Formats it as sent, without a line end.
     #[must_use]
     pub fn to_line(&self) -> String {
         format!("{} {}", self.pod, self.client)
     }
 
-    /// Reads what [`Greeting::to_line`] wrote.
+    /// Parses the format of [`Greeting::to_line`].
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let (pod, client) = line.trim_end().split_once(' ')?;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_its_seed() {
+    fn a_stream_is_determined_by_its_seed() {
         let [mut first, mut again, mut other] = [[0; 100]; 3];
         PayloadStream::new(7).fill(&mut first);
         PayloadStream::new(7).fill(&mut again);
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_is_read_back() {
+    fn a_greeting_round_trips() {
         let greeting = Greeting { pod: "n1-2".into(), client: ([192, 0, 2, 11], 4711).into() };
         assert_eq!(Greeting::from_line(&(greeting.to_line() + "\n")), Some(greeting));
-        assert_eq!(Greeting::from_line("n1-2 nobody"), None);
+        assert_eq!(Greeting::from_line("n1-2 nowhere"), None);
     }
 }

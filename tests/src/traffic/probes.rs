@@ -1,5 +1,5 @@
-//! One datagram after the other, each from a port of its own and so a flow of its own: when which node began
-//! and ended to answer is seen to about the time between two of them.
+//! Datagrams at short intervals, each from a port of its own and so a flow of its own: they show when each
+//! node started and stopped answering, to about one interval.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,16 +12,16 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::payload::Greeting;
-use super::running::{Progress, RunningLoad, told_to_stop};
+use super::running::{Progress, RunningLoad, stopped};
 use super::udp::HEADER;
 use crate::lab::LabHost;
 
 /// A stream of probes to one address.
 #[derive(Clone, Copy, Debug)]
 pub struct Probes {
-    /// Where they go.
+    /// The target.
     pub target: SocketAddr,
-    /// Time from one to the next; the runtime's timers are good for a millisecond.
+    /// Interval; the runtime's timers have a resolution of a millisecond.
     pub every: Duration,
     /// How long an answer may take.
     pub patience: Duration,
@@ -36,17 +36,17 @@ pub struct DatagramProbe {
     pub pod: Option<String>,
 }
 
-/// What became of all probes.
+/// The results of all probes.
 #[derive(Clone, Debug)]
 pub struct ProbeReport {
-    /// In the order in which they were sent.
+    /// The probes in the order in which they were sent.
     pub probes: Vec<DatagramProbe>,
-    /// What `sent` is counted from.
+    /// The origin of `sent`.
     pub started: Instant,
 }
 
 impl Probes {
-    /// A probe to `target` every millisecond.
+    /// Probes `target` every millisecond.
     #[must_use]
     pub fn to(target: SocketAddr) -> Self {
         Self { target, every: Duration::from_millis(1), patience: Duration::from_millis(300) }
@@ -62,12 +62,12 @@ impl Probes {
 
     async fn run(self, progress: Arc<Progress>, mut stop: watch::Receiver<bool>) -> Result<ProbeReport> {
         let mut ticks = interval(self.every);
-        // What was missed is missed: probes in a burst tell no more than one.
+        // Do not catch up on missed probes: a burst shows no more than one.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tasks = Vec::new();
         loop {
             tokio::select! {
-                () = told_to_stop(&mut stop) => break,
+                () = stopped(&mut stop) => break,
                 _ = ticks.tick() => tasks.push(tokio::spawn(self.probe(Arc::clone(&progress)))),
             }
         }
@@ -91,7 +91,7 @@ impl Probes {
             socket.send(&[0; HEADER]).await?;
             socket.recv(&mut answer).await
         };
-        // An ICMP error in the place of an answer is no answer.
+        // An ICMP error is not an answer.
         let length = timeout(self.patience, exchange).await.ok().and_then(Result::ok);
         let greeting = length
             .and_then(|length| Greeting::from_line(&String::from_utf8_lossy(answer.get(HEADER..length)?)));
@@ -100,19 +100,19 @@ impl Probes {
     }
 }
 
-/// A time in which not every probe was answered.
+/// A period in which not every probe was answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Outage {
-    /// From the last probe that was answered before it to the first one after it: no shorter than the truth.
+    /// From the last answered probe before it to the first one after it: an upper bound.
     pub at_most: Duration,
-    /// How far apart those and the probes next to them are: what the figure may be too long by.
+    /// The error of `at_most`: the distances of those two probes to the lost ones next to them.
     pub blur: Duration,
     /// Probes without an answer.
     pub lost: usize,
 }
 
 impl ProbeReport {
-    /// The outage that began after `since`; `None` if every probe was answered.
+    /// Returns the outage that began after `since`; `None` if every probe was answered.
     #[must_use]
     pub fn outage(&self, since: Instant) -> Option<Outage> {
         let from = since.saturating_duration_since(self.started);
@@ -125,7 +125,7 @@ impl ProbeReport {
         Some(Outage { at_most: after - before, blur, lost: lost.len() })
     }
 
-    /// The pods that answered probes sent within these times.
+    /// Returns the pods that answered probes sent within these times.
     #[must_use]
     pub fn pods_between(&self, from: Instant, to: Instant) -> BTreeSet<&str> {
         let within = |probe: &&DatagramProbe| (from..to).contains(&(self.started + probe.sent));

@@ -1,4 +1,4 @@
-//! IPv4 packets as they are, from whoever they say that they are from.
+//! A raw socket for arbitrary IPv4 packets, with any source address.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 
-/// How long a full queue is waited for.
+/// How long to wait for a full queue.
 const PACE: Duration = Duration::from_micros(50);
 
 /// A raw socket of the host in which it is opened.
@@ -19,10 +19,10 @@ const PACE: Duration = Duration::from_micros(50);
 pub struct RawSocket(OwnedFd);
 
 impl RawSocket {
-    /// Opens it; to be called inside a host.
+    /// Opens the socket; to be called inside a host.
     ///
     /// # Errors
-    /// When the kernel gives none.
+    /// When the kernel grants none.
     pub fn open() -> Result<Self> {
         let socket = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw);
         Ok(Self(socket.context("a raw socket")?))
@@ -31,7 +31,7 @@ impl RawSocket {
     /// Sends a packet, its IP header included.
     ///
     /// # Errors
-    /// When the kernel will not, or the packet has no IPv4 header.
+    /// When the kernel does not send it, or the packet has no IPv4 header.
     pub fn send(&self, packet: &[u8]) -> Result<()> {
         let to: [u8; 4] = packet.get(16..20).context("no IPv4 header")?.try_into()?;
         let to = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::from(to), 0));
@@ -44,7 +44,8 @@ impl RawSocket {
         }
     }
 
-    /// Sends these packets again and again, so many a second, until `ends` says so or time is over. Returns how many.
+    /// Sends these packets repeatedly at a rate, until `ends` returns true or the time is over. Returns how
+    /// many.
     ///
     /// # Errors
     /// As for [`Self::send`].

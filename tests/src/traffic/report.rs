@@ -1,4 +1,4 @@
-//! What became of a load's flows.
+//! Reports of the flows of a load.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,24 +14,24 @@ pub enum FailureCause {
     Refused,
     /// It was reset after it was open.
     Reset,
-    /// The server closed it, which it never does on its own.
+    /// The server closed it, which it never does by itself.
     Closed,
-    /// Nothing came for as long as the load is patient.
+    /// No answer came within the load's patience.
     Timeout,
-    /// A byte came back that is not the right one.
+    /// A wrong byte came back.
     Mismatch,
-    /// Anything else that the stack says.
+    /// Any other error of the stack.
     Other,
 }
 
-/// A failure and when it was seen.
+/// A failure and its time.
 #[derive(Clone, Debug)]
 pub struct ConnectionFailure {
-    /// Why.
+    /// The cause.
     pub cause: FailureCause,
-    /// When, since the load's start.
+    /// The time since the load's start.
     pub at: Duration,
-    /// What the stack said.
+    /// The stack's error.
     pub detail: String,
 }
 
@@ -44,49 +44,49 @@ impl fmt::Display for ConnectionFailure {
 /// One TCP connection.
 #[derive(Clone, Debug, Default)]
 pub struct TcpConnectionReport {
-    /// The pod that served it, once it has greeted.
+    /// The pod that served it, known from its greeting.
     pub pod: Option<String>,
     /// The client's address as the pod sees it.
     pub seen: Option<SocketAddr>,
-    /// Bytes that came back right.
+    /// Bytes that were echoed correctly.
     pub bytes: u64,
     /// When the greeting came, since the load's start.
     pub opened: Duration,
-    /// How it failed, if it did.
+    /// Its failure, if any.
     pub failure: Option<ConnectionFailure>,
 }
 
-/// What became of all connections of a load.
+/// The results of all connections of a load.
 #[derive(Clone, Debug, Default)]
 pub struct TcpReport {
-    /// Each connection, in the order in which they were opened.
+    /// All connections, in the order in which they were opened.
     pub connections: Vec<TcpConnectionReport>,
     /// How long the load ran.
     pub elapsed: Duration,
 }
 
-/// What one pod or node got of a load.
+/// The share of a pod or node in a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficShare {
     /// Connections or flows.
     pub flows: u64,
-    /// Bytes that came back right.
+    /// Bytes that were echoed correctly.
     pub bytes: u64,
 }
 
 impl TcpReport {
-    /// Connections that failed.
+    /// Iterates over the failures.
     pub fn failures(&self) -> impl Iterator<Item = &ConnectionFailure> {
         self.connections.iter().filter_map(|connection| connection.failure.as_ref())
     }
 
-    /// How many connections failed.
+    /// Returns how many connections failed.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.failures().count()
     }
 
-    /// How many connections failed that were not on this node.
+    /// Returns how many connections failed that another node served.
     #[must_use]
     pub fn failed_elsewhere(&self, lab: &Lab, node: &str) -> usize {
         let is_here = |pod: &Option<String>| {
@@ -95,7 +95,7 @@ impl TcpReport {
         self.connections.iter().filter(|it| it.failure.is_some() && !is_here(&it.pod)).count()
     }
 
-    /// How many connections failed of each cause.
+    /// Returns how many connections failed, by cause.
     #[must_use]
     pub fn causes(&self) -> BTreeMap<FailureCause, usize> {
         let mut causes = BTreeMap::new();
@@ -105,26 +105,26 @@ impl TcpReport {
         causes
     }
 
-    /// Bytes that came back right.
+    /// Bytes that were echoed correctly.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.connections.iter().map(|connection| connection.bytes).sum()
     }
 
-    /// What each pod got.
+    /// Returns the share of each pod.
     #[must_use]
     pub fn by_pod(&self) -> BTreeMap<String, TrafficShare> {
         shares(self.connections.iter().map(|it| (it.pod.clone(), it.bytes)))
     }
 
-    /// What each node got: the node that the serving pod is on.
+    /// Returns the share of each node: the node of the serving pod.
     #[must_use]
     pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, TrafficShare> {
         let node = |pod: &Option<String>| pod.as_deref().and_then(|pod| lab.node_of_pod(pod));
         shares(self.connections.iter().map(|it| (node(&it.pod), it.bytes)))
     }
 
-    /// The client addresses that pods saw, and on how many connections.
+    /// Returns the client addresses that pods saw, with their numbers of connections.
     #[must_use]
     pub fn sources(&self) -> BTreeMap<IpAddr, u64> {
         let mut sources = BTreeMap::new();
@@ -135,13 +135,13 @@ impl TcpReport {
     }
 }
 
-/// In one line: how many connections, how many failed and why.
+/// Formats the report as one line: how many connections, how many failed and why.
 impl fmt::Display for TcpReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (all, failed, bytes) = (self.connections.len(), self.failed(), self.bytes());
         write!(formatter, "{all} connections, {failed} failed {:?}, {bytes} bytes", self.causes())?;
         match self.failures().next() {
-            Some(first) => write!(formatter, "; the first: {first}"),
+            Some(first) => write!(formatter, "; first: {first}"),
             None => Ok(()),
         }
     }
@@ -150,19 +150,19 @@ impl fmt::Display for TcpReport {
 /// One UDP flow.
 #[derive(Clone, Debug, Default)]
 pub struct UdpFlowReport {
-    /// How many answers each pod gave. More than one pod: the flow was moved.
+    /// Number of answers by pod. More than one pod: the flow was moved.
     pub pods: BTreeMap<String, u64>,
     /// The client's address as the last pod saw it.
     pub seen: Option<SocketAddr>,
     /// Datagrams sent.
     pub sent: u64,
-    /// Datagrams answered rightly.
+    /// Datagrams answered correctly.
     pub answered: u64,
-    /// Answers with a wrong byte, a wrong number, or a second time.
+    /// Answers with a wrong byte or number, or duplicates.
     pub wrong: u64,
     /// The longest time from one answer to the next.
     pub longest_silence: Duration,
-    /// Bytes that came back right.
+    /// Bytes that were echoed correctly.
     pub bytes: u64,
 }
 
@@ -174,7 +174,7 @@ impl UdpFlowReport {
     }
 }
 
-/// What became of all flows of a load.
+/// The results of all flows of a load.
 #[derive(Clone, Debug, Default)]
 pub struct UdpReport {
     /// Each flow.
@@ -208,19 +208,19 @@ impl UdpReport {
         self.flows.iter().filter(|flow| flow.pods.len() > 1).count()
     }
 
-    /// The longest time that some flow got no answer.
+    /// Returns the longest time that any flow got no answer.
     #[must_use]
     pub fn longest_silence(&self) -> Duration {
         self.flows.iter().map(|flow| flow.longest_silence).max().unwrap_or_default()
     }
 
-    /// What each pod got; a moved flow counts for the pod that answered most of it.
+    /// Returns the share of each pod; a moved flow counts for the pod that answered most of it.
     #[must_use]
     pub fn by_pod(&self) -> BTreeMap<String, TrafficShare> {
         shares(self.flows.iter().map(|flow| (main_pod(flow), flow.bytes)))
     }
 
-    /// What each node got: the node that the serving pod is on.
+    /// Returns the share of each node: the node of the serving pod.
     #[must_use]
     pub fn by_node(&self, lab: &Lab) -> BTreeMap<String, TrafficShare> {
         let node = |flow| main_pod(flow).and_then(|pod| lab.node_of_pod(&pod));
@@ -228,7 +228,7 @@ impl UdpReport {
     }
 }
 
-/// In one line: how many datagrams, how many lost.
+/// Formats the report as one line: how many datagrams, how many lost.
 impl fmt::Display for UdpReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (flows, sent, lost, wrong) = (self.flows.len(), self.sent(), self.lost(), self.wrong());
@@ -242,7 +242,7 @@ fn main_pod(flow: &UdpFlowReport) -> Option<String> {
     flow.pods.iter().max_by_key(|(_, answers)| **answers).map(|(pod, _)| pod.clone())
 }
 
-/// Sums up by name; what nobody served is left out.
+/// Sums up by name; flows without a server are left out.
 fn shares(flows: impl Iterator<Item = (Option<String>, u64)>) -> BTreeMap<String, TrafficShare> {
     let mut shares: BTreeMap<String, TrafficShare> = BTreeMap::new();
     for (name, bytes) in flows {

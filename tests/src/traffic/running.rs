@@ -1,4 +1,4 @@
-//! A load while it runs.
+//! A running load.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use crate::lab::host::{LabHost, runtime};
 
-/// What a load has done so far.
+/// The progress of a load.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// What the times in a report are counted from.
+    /// The origin of the times in a report.
     pub(super) start: Instant,
     pub(super) open: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -32,7 +32,7 @@ impl Progress {
     }
 }
 
-/// A load that runs on a thread of its own until it is asked for its report.
+/// A load that runs on a thread of its own until it is finished.
 #[derive(Debug)]
 pub struct RunningLoad<Report> {
     stop: watch::Sender<bool>,
@@ -55,31 +55,31 @@ impl<Report: Send + 'static> RunningLoad<Report> {
         Ok(Self { stop, progress, thread })
     }
 
-    /// What the times in its report are counted from.
+    /// Returns the origin of the times in its report.
     #[must_use]
     pub fn started(&self) -> Instant {
         self.progress.start
     }
 
-    /// How many flows have been answered by a pod.
+    /// Returns how many flows a pod has answered.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.progress.open.load(Ordering::Relaxed)
     }
 
-    /// How many flows have failed.
+    /// Returns how many flows have failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.progress.failed.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have come back right.
+    /// Returns how many bytes were echoed correctly.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.progress.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many flows have been answered.
+    /// Waits until this many flows have been answered.
     ///
     /// # Errors
     /// When they have not by then.
@@ -94,7 +94,7 @@ impl<Report: Send + 'static> RunningLoad<Report> {
         Ok(())
     }
 
-    /// Waits until `bytes` more have come back right: proof that traffic flows after an event.
+    /// Waits until `bytes` more were echoed correctly: proof that traffic flows after an event.
     ///
     /// # Errors
     /// When they have not by then.
@@ -110,17 +110,17 @@ impl<Report: Send + 'static> RunningLoad<Report> {
         Ok(())
     }
 
-    /// Ends the load in good order and returns what became of every flow.
+    /// Ends the load cleanly and returns the results of every flow.
     ///
     /// # Errors
-    /// When the load could not run at all; a flow that failed is in the report.
+    /// When the load could not run; a failed flow is in the report.
     pub fn finish(self) -> Result<Report> {
         let _ = self.stop.send(true);
         self.thread.join().map_err(|_| anyhow!("the load panicked"))?
     }
 }
 
-/// Resolves when the load is to end, also when whoever runs it is gone.
-pub(super) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+/// Resolves when the load is to end, or its handle is dropped.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopped| *stopped).await;
 }

@@ -1,8 +1,9 @@
-//! SCTP associations (RFC 9260) on raw sockets: the part of the protocol that shows whether an association lives.
+//! SCTP associations (RFC 9260) on raw sockets: the part of the protocol that shows whether an association is
+//! alive.
 //!
-//! The kernel that the lab runs on may have no SCTP of its own, and its connection tracking follows associations all the
-//! same, checksums and verification tags included. So both ends are here: a handshake in four parts, heartbeats, and an
-//! ABORT for whoever comes to a pod that does not know the association.
+//! The lab's kernel may lack SCTP, but its connection tracking follows associations nonetheless, including
+//! checksums and verification tags. So this module implements both ends: the four-way handshake, heartbeats,
+//! and an ABORT for packets at a pod that does not know the association.
 
 mod packet;
 mod server;
@@ -21,19 +22,19 @@ use crate::lab::LabHost;
 
 pub use self::server::SctpServer;
 
-/// Ports of the associations begin here.
+/// The first association's port.
 const FIRST_PORT: u16 = 20_000;
-/// A handshake's packet is sent again after this time, a heartbeat is sent after it.
+/// Interval of retransmissions in the handshake, and of heartbeats.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What became of a load's associations.
+/// The results of a load's associations.
 #[derive(Clone, Debug, Default)]
 pub struct SctpReport {
-    /// Associations that were open at some time.
+    /// Associations that were established at some time.
     pub opened: usize,
-    /// Those that an ABORT has ended.
+    /// Associations ended by an ABORT.
     pub aborted: usize,
-    /// Those whose last heartbeats nobody has answered.
+    /// Associations whose last heartbeats were not answered.
     pub silent: usize,
     /// Heartbeats that were answered.
     pub answered: u64,
@@ -41,7 +42,7 @@ pub struct SctpReport {
     pub by_pod: BTreeMap<String, usize>,
 }
 
-/// Associations that send heartbeats until they are told to stop.
+/// Associations that send heartbeats until they are stopped.
 #[derive(Debug)]
 pub struct SctpLoad {
     stop: Arc<AtomicBool>,
@@ -61,7 +62,7 @@ impl SctpLoad {
         Ok(Self { stop, open, thread })
     }
 
-    /// Waits until so many are open.
+    /// Waits until this many are open.
     ///
     /// # Errors
     /// When they are not in time.
@@ -78,18 +79,18 @@ impl SctpLoad {
     /// Ends the load.
     ///
     /// # Errors
-    /// When a socket failed meanwhile.
+    /// When a socket has failed.
     pub fn finish(self) -> Result<SctpReport> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow::anyhow!("the associations' thread panicked"))?
     }
 }
 
-/// How far an association has come.
+/// The state of an association (COOKIE-WAIT, COOKIE-ECHOED, ESTABLISHED, or aborted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum AssociationState {
-    Inviting,
-    Showing { cookie: Vec<u8> },
+    CookieWait,
+    CookieEchoed { cookie: Vec<u8> },
     Open,
     Aborted,
 }
@@ -115,7 +116,7 @@ impl Associations {
     fn new(target: SocketAddrV4, count: u16) -> Result<Self> {
         let endpoint = SctpSocket::open()?;
         let fresh = Association {
-            state: AssociationState::Inviting,
+            state: AssociationState::CookieWait,
             tag: 0,
             pod: String::new(),
             sent: 0,
@@ -147,8 +148,10 @@ impl Associations {
         let client = &mut self.all[place];
         let (tag, chunk) = match &client.state {
             AssociationState::Aborted => return Ok(()),
-            AssociationState::Inviting => (0, SctpChunk::init(kind::INIT, own_tag(port))),
-            AssociationState::Showing { cookie } => (client.tag, SctpChunk::new(kind::COOKIE_ECHO, cookie)),
+            AssociationState::CookieWait => (0, SctpChunk::init(kind::INIT, own_tag(port))),
+            AssociationState::CookieEchoed { cookie } => {
+                (client.tag, SctpChunk::new(kind::COOKIE_ECHO, cookie))
+            }
             AssociationState::Open => {
                 client.sent += 1;
                 (client.tag, SctpChunk::heartbeat(kind::HEARTBEAT, client.sent))
@@ -166,14 +169,16 @@ impl Associations {
         }
         match (packet.chunk.kind, &client.state) {
             (kind::ABORT, _) => client.state = AssociationState::Aborted,
-            (kind::INIT_ACK, AssociationState::Inviting) => {
-                let (tag, cookie) = packet.chunk.invitation().context("an INIT ACK without a cookie")?;
+            (kind::INIT_ACK, AssociationState::CookieWait) => {
+                let (tag, cookie) = packet.chunk.cookie().context("an INIT ACK without a cookie")?;
                 client.pod = server::pod_of(&cookie);
                 client.tag = tag;
-                client.state = AssociationState::Showing { cookie };
+                client.state = AssociationState::CookieEchoed { cookie };
                 self.send(place)?;
             }
-            (kind::COOKIE_ACK, AssociationState::Showing { .. }) => client.state = AssociationState::Open,
+            (kind::COOKIE_ACK, AssociationState::CookieEchoed { .. }) => {
+                client.state = AssociationState::Open
+            }
             (kind::HEARTBEAT_ACK, AssociationState::Open) => {
                 client.answered += 1;
                 client.heard = client.heard.max(packet.chunk.beat().unwrap_or_default());
@@ -199,15 +204,15 @@ impl Associations {
     }
 }
 
-/// A tag for each port: conntrack forgives no zero.
+/// Returns a tag for a port: conntrack accepts no zero.
 fn own_tag(port: u16) -> u32 {
     0x5a00_0000 | u32::from(port)
 }
 
-/// The IPv4 part of an address.
+/// Returns an address as an IPv4 address.
 ///
 /// # Errors
-/// When it is another's.
+/// When it is IPv6.
 pub fn v4(address: SocketAddr) -> Result<SocketAddrV4> {
     match address {
         SocketAddr::V4(address) => Ok(address),

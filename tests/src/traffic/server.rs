@@ -15,7 +15,7 @@ use super::payload::{Greeting, transform};
 use super::udp::HEADER;
 use crate::lab::host::{LabHost, runtime};
 
-/// The TCP and the UDP echo server on one thread of a pod; dropped, they are gone.
+/// The TCP and the UDP echo server on one thread of a pod, stopped on drop.
 #[derive(Debug)]
 pub struct EchoServer {
     stop: Option<oneshot::Sender<()>>,
@@ -26,7 +26,7 @@ impl EchoServer {
     /// Starts both and returns when both listen.
     ///
     /// # Errors
-    /// When a port is taken.
+    /// When a port is in use.
     pub fn start(host: &LabHost, tcp: u16, udp: u16) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (listening, listens) = std::sync::mpsc::channel();
@@ -53,7 +53,7 @@ impl Drop for EchoServer {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // Its errors are the clients' errors, and counted there.
+            // Its errors show as the clients' errors, and are counted there.
             let _ = thread.join();
         }
     }
@@ -65,11 +65,11 @@ async fn accept(listener: TcpListener, pod: &str) {
             Ok((connection, client)) => {
                 let greeting = greeting(pod, client);
                 tokio::spawn(async move {
-                    // A connection's end, good or bad, is the client's to judge.
+                    // The client judges how a connection ends.
                     let _ = echo(connection, &greeting).await;
                 });
             }
-            // Out of files, or a connection that was reset in the queue: neither is a reason to end.
+            // Out of files, or a connection reset in the queue: neither is a reason to stop.
             Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
@@ -92,7 +92,7 @@ async fn echo(mut connection: TcpStream, greeting: &Greeting) -> io::Result<()> 
 async fn answer(socket: UdpSocket, pod: &str) {
     let mut buffer = vec![0; 65_536];
     loop {
-        // An ICMP error for an earlier answer shows up here and means nothing to the next client.
+        // An ICMP error for an earlier answer is reported here, and is irrelevant to the next client.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
         if length < HEADER {
             continue;
@@ -104,7 +104,7 @@ async fn answer(socket: UdpSocket, pod: &str) {
     }
 }
 
-/// The listeners take both families; an IPv4 client is shown as one.
+/// Returns the greeting; the listeners are dual-stack, so an IPv4-mapped address is converted.
 fn greeting(pod: &str, client: SocketAddr) -> Greeting {
     Greeting { pod: pod.into(), client: SocketAddr::new(client.ip().to_canonical(), client.port()) }
 }

@@ -1,4 +1,4 @@
-//! Many long-lived TCP connections, every byte of which is checked.
+//! A load of long-lived TCP connections that checks every byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::payload::{Greeting, PayloadStream, transform};
 use super::report::{ConnectionFailure, FailureCause, TcpConnectionReport, TcpReport};
-use super::running::{Progress, RunningLoad, told_to_stop};
+use super::running::{Progress, RunningLoad, stopped};
 use crate::lab::LabHost;
 
 /// A greeting is shorter than this.
@@ -22,11 +22,11 @@ const LONGEST_GREETING: usize = 128;
 /// A load of TCP connections to one address: each sends a chunk, checks the answer, rests, and so on.
 #[derive(Clone, Debug)]
 pub struct TcpLoad {
-    /// Where they go.
+    /// The target.
     pub target: SocketAddr,
-    /// How many there are.
+    /// Number of connections.
     pub connections: usize,
-    /// How many of them may be connecting at the same time.
+    /// How many of them may be connecting at a time.
     pub connecting: usize,
     /// Bytes of a chunk.
     pub chunk: usize,
@@ -37,7 +37,7 @@ pub struct TcpLoad {
 }
 
 impl TcpLoad {
-    /// One connection to `target`: 512 bytes every 300 ms, patient for 10 s.
+    /// Creates a load of one connection to `target`: 512 bytes every 300 ms, patience 10 s.
     #[must_use]
     pub fn to(target: SocketAddr) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl TcpLoad {
             tasks.push(tokio::spawn(async move {
                 let connected = client.connect().await;
                 drop(permit);
-                connected.live(number).await
+                connected.run(number).await
             }));
         }
         let mut connections = Vec::with_capacity(tasks.len());
@@ -155,8 +155,8 @@ impl Client {
             self.record.bytes += chunk.len() as u64;
             Progress::add(&self.progress.bytes, chunk.len());
             tokio::select! {
-                () = told_to_stop(&mut self.stop) => return close(stream, self.load.patience).await,
-                unasked = unasked(stream) => return Err(unasked),
+                () = stopped(&mut self.stop) => return close(stream, self.load.patience).await,
+                unexpected = unexpected(stream) => return Err(unexpected),
                 () = sleep(self.load.rest) => (),
             }
         }
@@ -164,7 +164,7 @@ impl Client {
 }
 
 impl Connected {
-    async fn live(self, number: usize) -> TcpConnectionReport {
+    async fn run(self, number: usize) -> TcpConnectionReport {
         let Self { mut client, stream } = self;
         if let Some(mut stream) = stream
             && let Err(error) = client.exchange_until_stopped(&mut stream, number).await
@@ -181,7 +181,7 @@ async fn greet(target: SocketAddr) -> io::Result<(TcpStream, Greeting)> {
     let mut line = Vec::new();
     while line.last() != Some(&b'\n') {
         if line.len() > LONGEST_GREETING {
-            return Err(mismatch("a greeting without an end"));
+            return Err(mismatch("an unterminated greeting"));
         }
         line.push(stream.read_u8().await?);
     }
@@ -205,16 +205,16 @@ async fn exchange(
     if chunk == answer { Ok(()) } else { Err(mismatch("a wrong byte came back")) }
 }
 
-/// What happens to a connection while it rests: a reset is seen when it comes, not at the next chunk.
-async fn unasked(stream: &TcpStream) -> io::Error {
+/// Waits for an error of a resting connection: a reset is seen when it comes, not at the next chunk.
+async fn unexpected(stream: &TcpStream) -> io::Error {
     match stream.peek(&mut [0]).await {
         Ok(0) => io::ErrorKind::UnexpectedEof.into(),
-        Ok(_) => mismatch("a byte came that was not asked for"),
+        Ok(_) => mismatch("an unexpected byte came"),
         Err(error) => error,
     }
 }
 
-/// Closes this side, upon which the server must close its own without another byte.
+/// Closes this side; the server must then close its own without another byte.
 async fn close(stream: &mut TcpStream, patience: Duration) -> io::Result<()> {
     stream.shutdown().await?;
     match timeout(patience, stream.read(&mut [0])).await.unwrap_or_else(|_| Err(silence()))? {

@@ -1,4 +1,4 @@
-//! Streams of numbered datagrams, every byte of which is checked.
+//! A load of numbered datagrams that checks every byte.
 //!
 //! ```text
 //! question   flow (8) │ number (8) │ payload
@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::payload::{Greeting, PayloadStream, transform};
 use super::report::{UdpFlowReport, UdpReport};
-use super::running::{Progress, RunningLoad, told_to_stop};
+use super::running::{Progress, RunningLoad, stopped};
 use crate::lab::LabHost;
 
 /// Bytes before the payload.
@@ -32,18 +32,18 @@ const LONGEST_ANSWER: usize = 2048;
 /// A load of UDP flows to one address, each from a port of its own.
 #[derive(Clone, Debug)]
 pub struct UdpLoad {
-    /// Where they go.
+    /// The target.
     pub target: SocketAddr,
-    /// How many there are.
+    /// Number of flows.
     pub flows: usize,
     /// Bytes of payload in a datagram.
     pub payload: usize,
-    /// Time from one datagram of a flow to its next.
+    /// Interval between datagrams of a flow.
     pub interval: Duration,
 }
 
 impl UdpLoad {
-    /// One flow to `target`: 200 bytes every 50 ms.
+    /// Creates a load of one flow to `target`: 200 bytes every 50 ms.
     #[must_use]
     pub fn to(target: SocketAddr) -> Self {
         Self { target, flows: 1, payload: 200, interval: Duration::from_millis(50) }
@@ -56,7 +56,7 @@ impl UdpLoad {
         self
     }
 
-    /// Sets the time from one datagram of a flow to its next.
+    /// Sets the interval between datagrams of a flow.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -77,7 +77,7 @@ impl UdpLoad {
         for number in 0..self.flows as u64 {
             let sender = Sender::new(&self, number, Arc::clone(&progress)).await?;
             tasks.push(tokio::spawn(sender.run(self.interval, stop.clone())));
-            // Not all flows in one burst, interval after interval.
+            // Stagger the flows, so that they do not send in one burst.
             sleep(self.interval / u32::try_from(self.flows)?).await;
         }
         let mut flows = Vec::with_capacity(tasks.len());
@@ -120,12 +120,12 @@ impl Sender {
 
     async fn run(mut self, every: Duration, mut stop: watch::Receiver<bool>) -> UdpFlowReport {
         let mut ticks = interval(every);
-        // A client that was not scheduled does not catch up by a burst.
+        // Do not catch up in a burst after not being scheduled.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut buffer = vec![0; LONGEST_ANSWER];
         loop {
             tokio::select! {
-                () = told_to_stop(&mut stop) => break,
+                () = stopped(&mut stop) => break,
                 _ = ticks.tick() => self.send().await,
                 received = self.socket.recv(&mut buffer) => self.receive(received, &mut buffer),
             }
@@ -136,7 +136,7 @@ impl Sender {
                 self.receive(received, &mut buffer);
             }
         };
-        // What has not come by now is lost, and counted as such.
+        // Answers that have not come by now are lost, and counted as such.
         let _ = timeout(LAST_ANSWERS, last_answers).await;
         self.note_silence();
         self.record
@@ -146,14 +146,14 @@ impl Sender {
         let number = self.record.sent;
         let datagram = self.question(number);
         self.record.sent += 1;
-        // A refusal by the stack is a lost datagram like any other.
+        // A datagram that the stack rejects counts as lost.
         if self.socket.send(&datagram).await.is_ok() {
             self.waiting.insert(number);
         }
     }
 
     fn receive(&mut self, received: io::Result<usize>, buffer: &mut [u8]) {
-        // An ICMP error reported on the socket is about a datagram that is missing anyway.
+        // An ICMP error on the socket is about a datagram that is lost anyway.
         let Ok(length) = received else { return };
         let Some(greeting) = self.check(&mut buffer[..length]) else {
             self.record.wrong += 1;
@@ -171,7 +171,7 @@ impl Sender {
         self.record.seen = Some(greeting.client);
     }
 
-    /// Checks every byte of an answer to a question that still waits for one.
+    /// Checks every byte of an answer to an unanswered question.
     fn check(&mut self, answer: &mut [u8]) -> Option<Greeting> {
         let (echoed, greeting) = answer.split_at_mut_checked(HEADER + self.payload)?;
         transform(&mut echoed[HEADER..]);

@@ -92,7 +92,17 @@ pub(super) const FLOORS: &[Floor] = &[
         is_exempt_from_size: true,
         ..floor(
             "bench",
-            &["fairlead-tests", "lb-common", "lb-dataplane", "lb-kube", "lb-model", "lb-pipeline", "lb-plan"],
+            &[
+                "fairlead-tests",
+                "lb-api",
+                "lb-bgp",
+                "lb-common",
+                "lb-dataplane",
+                "lb-kube",
+                "lb-model",
+                "lb-pipeline",
+                "lb-plan",
+            ],
         )
     },
     floor("xtask", &[]),

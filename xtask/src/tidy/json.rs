@@ -1,4 +1,5 @@
-//! The reference page of JSON output: the fields of the types that `fairlead … -o json` prints, read from their sources.
+//! The reference page of JSON output: the fields of the types that `fairlead … -o json` prints, read from
+//! their sources.
 
 mod types;
 

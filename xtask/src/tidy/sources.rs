@@ -43,7 +43,7 @@ pub(super) fn misplaced_unsafe(tree: &Tree) -> Vec<String> {
     elsewhere.chain(left).collect()
 }
 
-/// Returns names of maps that the kernel would cut. Those of the product's shared maps are checked where they are compiled.
+/// Returns names of maps that the kernel would cut. Those of the shared maps are checked at compile time.
 pub(super) fn map_names(tree: &Tree) -> Vec<String> {
     let maps = tree.ending(".rs").flat_map(|file| quoted_after(file, "btf_map(name = "));
     maps.filter(|(_, name)| is_cut(name)).map(|(place, name)| format!("{place}: {name}")).collect()

@@ -14,7 +14,7 @@ fn every_goal_names_two_cases_that_are_measured() {
 
 #[test]
 fn a_goal_is_met_by_minimum_and_median() {
-    let line = |case, minimum, median| Line::new(case, Size::MANY, [0, 0], [minimum, median]);
+    let line = |case, minimum, median| Line::new(case, CaseSize::MANY, [0, 0], [minimum, median]);
     let judge_l2 = |minimum, median| {
         let lines = [line("reference", 400, 800), line("l2", minimum, median)];
         let judgements = judge(&lines);

@@ -3,7 +3,7 @@
 use lb_common::ring::NodeIndex;
 use lb_plan::ring::mix;
 
-use super::{Arrival, Packet, Scheme};
+use super::{Arrival, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
 use crate::simulation::world::View;
 
@@ -19,15 +19,14 @@ impl Scheme for PlainEcmp {
 
     fn learn(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         packet.served_by(packet.director)
     }
 }
 
 /// Buckets of the router's table.
 const BUCKETS: usize = 4096;
-/// After so many ticks without a packet a bucket may be given to a newcomer: 120 s, what Linux does if it is
-/// told nothing else.
+/// Ticks without a packet after which a bucket may be given to a new next hop: 120 s, the default of Linux.
 const IDLE: Tick = 2400;
 
 /// A bucket of flows.
@@ -37,8 +36,8 @@ struct Bucket {
     used: Tick,
 }
 
-/// Resilient hashing: buckets keep their next hop while it is there. Those of one that goes are spread over the
-/// others; a newcomer gets buckets as they fall idle, and one that comes back is a newcomer.
+/// Resilient hashing: buckets keep their next hop while it is there. Those of one that goes are spread over
+/// the others; a newcomer gets buckets as they fall idle, and one that comes back is a newcomer.
 #[derive(Default)]
 pub struct ResilientEcmp {
     buckets: Vec<Bucket>,
@@ -56,7 +55,7 @@ impl ResilientEcmp {
         self.next_hops.iter().copied().min_by_key(|next_hop| self.load(*next_hop))
     }
 
-    /// Gives an idle bucket to whoever has too few, if its next hop has enough.
+    /// Gives an idle bucket to a next hop with too few, if its own next hop has enough.
     fn give_away(&mut self, at: usize) {
         let fair = BUCKETS / self.next_hops.len().max(1);
         if let Some(lightest) = self.lightest()
@@ -92,7 +91,7 @@ impl Scheme for ResilientEcmp {
         }
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         let at = (mix(packet.hash ^ 0xc2b2_ae3d_27d4_eb4f) % BUCKETS as u64) as usize;
         if packet.now - self.buckets[at].used > IDLE {
             self.give_away(at);

@@ -13,20 +13,20 @@ use lb_pipeline::owner::{
     SlotRange, Trail, decide, direct,
 };
 
-use super::{Arrival, Asked, Packet, Scheme};
+use super::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
-use crate::simulation::world::{Peer, View};
+use crate::simulation::world::{ProbedNode, View};
 pub use ring::Memory;
 use ring::Ring;
 pub(super) use ring::preferences;
 
-/// How long after the death of a node its packets are kept waiting: 1 s.
-const ORPHAN_GRACE: Tick = 20;
+/// Time after the death of a node for which packets of unknown flows are held: 1 s.
+const HOLD_TIME: Tick = 20;
 
-/// What one node has in its maps.
+/// The maps of one node.
 struct Agent {
     ring: Ring,
-    peers: Vec<Peer>,
+    peers: Vec<ProbedNode>,
     table: Vec<FlowSet>,
 }
 
@@ -59,12 +59,12 @@ impl Agent {
         self.peers.get(usize::from(node)).map_or(LivenessState::Dead, |peer| peer.liveness)
     }
 
-    /// A node of this slot has been silent for no longer than the grace.
+    /// Returns whether a node of this slot died within the hold time.
     fn has_recent_death(&self, slot: Slot, now: Tick) -> bool {
         let stands = |node| slot.leader == node || slot.successors.contains(&node) || slot.has_led(node);
-        (0..).zip(&self.peers).any(|(node, peer)| {
-            peer.dead_since.is_some_and(|since| now < since + ORPHAN_GRACE) && stands(node)
-        })
+        (0..)
+            .zip(&self.peers)
+            .any(|(node, peer)| peer.dead_since.is_some_and(|since| now < since + HOLD_TIME) && stands(node))
     }
 
     fn set(&self, key: FlowKey) -> &FlowSet {
@@ -76,13 +76,13 @@ impl Agent {
         self.set(key).get(key.tag)
     }
 
-    fn put(&self, packet: &Packet<'_>, node: NodeIndex, state: FlowState) {
+    fn put(&self, packet: &SimulatedPacket<'_>, node: NodeIndex, state: FlowState) {
         let key = FlowKey::of(packet.hash);
         self.set(key).put(key.tag, FlowEntry { node, state, age: age(packet.now) });
     }
 
     /// The first node that a packet is asked of, or that it is this director's own.
-    fn direct(&self, packet: &Packet<'_>, own: NodeIndex) -> First {
+    fn direct(&self, packet: &SimulatedPacket<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
         let candidate = direct(slot, own, |node| self.liveness(node));
         let is_own = |entry: FlowEntry| {
@@ -102,7 +102,7 @@ impl Agent {
     /// What this node decides as a candidate, and notes.
     fn decide(
         &self,
-        packet: &Packet<'_>,
+        packet: &SimulatedPacket<'_>,
         own: NodeIndex,
         carried: &mut Carried,
         kernel: KernelAnswer,
@@ -143,7 +143,7 @@ impl Agent {
 /// What a node finds out about a packet's flow.
 struct Around<'a> {
     agent: &'a Agent,
-    packet: &'a Packet<'a>,
+    packet: &'a SimulatedPacket<'a>,
     question: &'a Question,
     carried: &'a Carried,
     kernel: KernelAnswer,
@@ -173,10 +173,10 @@ const fn age(now: Tick) -> u16 {
     (now / 344) as u16
 }
 
-/// What a director finds.
+/// The first candidate that a director chooses.
 enum First {
     Ask(NodeIndex),
-    Nobody,
+    None,
 }
 
 impl First {
@@ -184,7 +184,7 @@ impl First {
         match direction {
             Direction::Here => Self::Ask(own),
             Direction::To(node) => Self::Ask(node),
-            Direction::NoNode => Self::Nobody,
+            Direction::NoNode => Self::None,
         }
     }
 }
@@ -196,7 +196,7 @@ pub struct Fairlead {
     /// Who has each connection, where kernels can be asked.
     kernels: Option<HashMap<u64, NodeIndex>>,
     agents: Vec<Agent>,
-    asked: Asked,
+    asked: AskedCounts,
 }
 
 impl Fairlead {
@@ -213,7 +213,7 @@ impl Fairlead {
         }
     }
 
-    fn ask(&mut self, packet: &Packet<'_>, first: NodeIndex) -> Arrival {
+    fn ask(&mut self, packet: &SimulatedPacket<'_>, first: NodeIndex) -> Arrival {
         let mut carried = Carried::NOTHING;
         let mut at = first;
         let arrival = loop {
@@ -275,18 +275,18 @@ impl Scheme for Fairlead {
         self.agents[usize::from(node)].ring.wake(now);
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         let director = packet.director;
         if !packet.reaches(director) {
             return Arrival::Lost;
         }
         match self.agents[usize::from(director)].direct(packet, director) {
             First::Ask(first) => self.ask(packet, first),
-            First::Nobody => Arrival::Lost,
+            First::None => Arrival::Lost,
         }
     }
 
-    fn asked(&self) -> Option<Asked> {
+    fn asked(&self) -> Option<AskedCounts> {
         Some(self.asked)
     }
 }

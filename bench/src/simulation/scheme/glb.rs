@@ -6,10 +6,11 @@ use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_pipeline::owner::PacketKind;
 
 use super::memo::Memo;
-use super::{Arrival, Packet, Scheme, accepting, entry};
+use super::{Arrival, Scheme, SimulatedPacket, accepting, entry};
 use crate::simulation::Tick;
 use crate::simulation::scheme::fairlead::preferences;
-use crate::simulation::world::{Member, View};
+use crate::simulation::trace::Member;
+use crate::simulation::world::View;
 
 /// Rows of the table.
 const ROWS: usize = 65_536;
@@ -19,9 +20,9 @@ type Row = [NodeIndex; 2];
 /// The members, and whether each takes new flows.
 type FlowState = Vec<(NodeIndex, u32, bool)>;
 
-/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places with
-/// its secondary, so a flow is found through one change in its row; after two its node is in neither place. The
-/// director names both in the packet, so the primary needs no table of its own.
+/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places
+/// with its secondary, so a flow is found through one change in its row; after two its node is in neither
+/// place. The director names both in the packet, so the primary needs no table of its own.
 #[derive(Default)]
 pub struct Glb {
     memo: Memo<FlowState, [Row]>,
@@ -69,7 +70,7 @@ impl Scheme for Glb {
         *entry(&mut self.tables, node) = table;
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         let table = self.tables.get(usize::from(packet.director));
         let row = table.and_then(|rows| rows.get(packet.hash as usize & (ROWS - 1)));
         let Some([primary, secondary]) = row.copied().filter(|_| packet.reaches(packet.director)) else {

@@ -8,7 +8,7 @@ use lb_plan::ring::{mix, seed};
 
 use super::connections::Connections;
 use super::memo::Memo;
-use super::{Arrival, Packet, Scheme, accepting, entry};
+use super::{Arrival, Scheme, SimulatedPacket, accepting, entry};
 use crate::simulation::Tick;
 use crate::simulation::world::View;
 
@@ -68,7 +68,7 @@ pub struct Maglev {
 }
 
 impl Maglev {
-    fn choose(&self, packet: &Packet<'_>) -> Option<NodeIndex> {
+    fn choose(&self, packet: &SimulatedPacket<'_>) -> Option<NodeIndex> {
         look_up(self.tables.get(usize::from(packet.director))?, packet.hash)
     }
 }
@@ -87,7 +87,7 @@ impl Scheme for Maglev {
         *entry(&mut self.tables, node) = table;
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         match self.choose(packet) {
             Some(node) if packet.reaches(packet.director) => packet.served_by(node),
             _ => Arrival::Lost,
@@ -135,7 +135,7 @@ impl Scheme for MaglevWithConnections {
             view.peers.iter().map(|peer| peer.liveness == LivenessState::Dead).collect();
     }
 
-    fn route(&mut self, packet: &Packet<'_>) -> Arrival {
+    fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         if !packet.reaches(packet.director) {
             return Arrival::Lost;
         }
@@ -160,7 +160,7 @@ mod tests {
         let of = |node| table.iter().filter(|holder| **holder == node).count();
         assert_eq!(table.len(), ENTRIES);
         assert_eq!(of(3), 0);
-        // Four take turns, so nobody has more than a turn too many.
+        // Four take turns, so none has more than one turn too many.
         assert!(of(0).abs_diff(ENTRIES / 4) <= 2 && of(1).abs_diff(ENTRIES / 4) <= 2, "{} {}", of(0), of(1));
         assert!(of(2).abs_diff(ENTRIES / 2) <= 2, "{}", of(2));
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn without_backends_nobody_is_chosen() {
+    fn without_backends_none_is_chosen() {
         assert!(fill(&[]).is_empty() && fill(&[(1, 0)]).is_empty());
         assert_eq!(look_up(&[], 7), None);
     }

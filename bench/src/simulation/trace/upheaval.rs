@@ -1,10 +1,10 @@
-//! A cluster that does not come to rest.
+//! Traces of overlapping events.
 
 use lb_common::ring::NodeIndex;
 
 use super::{EVENT, Event, REMOVAL, Tick, Trace, WEIGHT};
 use crate::simulation::random::Random;
-use crate::simulation::world::Member;
+use crate::simulation::trace::Member;
 
 /// Ticks from one event to the next: shorter than most of them take.
 const SPACING: Tick = 15;

@@ -1,4 +1,4 @@
-//! A host: what it has heard of the objects, and what is still on the way to it.
+//! A host: the objects that it knows, and the changes that are still on the way to it.
 
 use std::collections::VecDeque;
 

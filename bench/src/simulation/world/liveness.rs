@@ -1,9 +1,9 @@
-//! Who hears whom: every node probes every other once a tick.
+//! Probes between nodes: every node probes every other one once a tick.
 
 use lb_common::ring::NodeIndex;
 use lb_pipeline::owner::LivenessState;
 
-use super::Peer;
+use super::ProbedNode;
 use crate::simulation::Tick;
 
 /// An answer to a probe.
@@ -13,19 +13,19 @@ struct Answer {
     draining: bool,
 }
 
-/// The last answers, by who asked and who answered.
+/// The last answers, by prober and responder.
 pub(super) struct Liveness {
     detection: Tick,
     answers: Vec<Vec<Option<Answer>>>,
 }
 
 impl Liveness {
-    /// Nobody yet. A node is dead after `detection` ticks without an answer.
+    /// Creates an empty table. A node is dead after `detection` ticks without an answer.
     pub(super) fn new(detection: Tick) -> Self {
         Self { detection, answers: Vec::new() }
     }
 
-    /// One node more, that nobody has heard.
+    /// Adds a node without any answer.
     pub(super) fn add_node(&mut self) {
         let nodes = self.answers.len() + 1;
         self.answers.push(Vec::new());
@@ -34,13 +34,12 @@ impl Liveness {
         }
     }
 
-    /// A node's clock begins. It takes nobody for dead before the detection time has passed once, as it has
-    /// had no time to hear anybody.
+    /// Starts a node's clock. It counts no node as dead before the detection time has passed once.
     pub(super) fn start(&mut self, node: NodeIndex, now: Tick) {
         self.answers[usize::from(node)].fill(Some(Answer { at: now, draining: false }));
     }
 
-    /// Probes and answers between those who are up; `answers` says whether the first answers the second.
+    /// Exchanges probes between nodes that are up; `answers` says whether the first answers the second.
     pub(super) fn probe(
         &mut self,
         now: Tick,
@@ -57,8 +56,8 @@ impl Liveness {
         }
     }
 
-    /// What a node's probes say of each node.
-    pub(super) fn peers(&self, own: NodeIndex, now: Tick) -> Vec<Peer> {
+    /// Returns the result of a node's probes for each node.
+    pub(super) fn peers(&self, own: NodeIndex, now: Tick) -> Vec<ProbedNode> {
         let judge = |(node, answer): (usize, &Option<Answer>)| {
             // Probes of different nodes are not sent at the same moment.
             let phase = (usize::from(own) + node) as Tick % 2;
@@ -67,14 +66,16 @@ impl Liveness {
         self.answers[usize::from(own)].iter().enumerate().map(judge).collect()
     }
 
-    fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> Peer {
-        let Some(answer) = answer else { return Peer { liveness: LivenessState::Dead, dead_since: None } };
+    fn judge(&self, answer: Option<Answer>, patience: Tick, now: Tick) -> ProbedNode {
+        let Some(answer) = answer else {
+            return ProbedNode { liveness: LivenessState::Dead, dead_since: None };
+        };
         let liveness = match answer.draining {
             _ if now - answer.at > patience => LivenessState::Dead,
             true => LivenessState::Draining,
             false => LivenessState::Accepting,
         };
         let dead_since = (liveness == LivenessState::Dead).then_some(answer.at + patience + 1);
-        Peer { liveness, dead_since }
+        ProbedNode { liveness, dead_since }
     }
 }

@@ -1,4 +1,4 @@
-//! The router before the cluster: equal-cost paths, chosen by hash modulo their number.
+//! The router in front of the cluster: equal-cost paths, chosen by hash modulo their number.
 
 use lb_common::ring::NodeIndex;
 use lb_plan::ring::mix;

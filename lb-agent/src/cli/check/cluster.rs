@@ -1,4 +1,4 @@
-//! What is in a cluster now: read once, and nothing written.
+//! A snapshot of a cluster's objects, read once and without writing.
 
 use std::path::Path;
 
@@ -13,47 +13,47 @@ use lb_kube::client::{self, ClientError, ClientRole};
 use lb_kube::kinds::agent_kinds;
 use lb_kube::resource::{api, resource};
 
-/// What was read.
+/// The objects of a cluster.
 #[derive(Debug, Default)]
-pub(super) struct Read {
-    /// What a load balancer looks at.
+pub(super) struct ClusterObjects {
+    /// The objects that concern a load balancer.
     pub(super) objects: Vec<Sourced<Object>>,
-    /// What of it cannot be read.
+    /// Objects that could not be parsed.
     pub(super) problems: Vec<Problem>,
-    /// ConfigMaps of MetalLB's namespace.
+    /// The ConfigMaps of MetalLB's namespace.
     pub(super) config_maps: Vec<Value>,
-    /// FRRConfigurations, wherever they are.
+    /// The FRRConfigurations of all namespaces.
     pub(super) frr: Vec<Value>,
-    /// Services as they are written, with the fields that are not looked at.
+    /// The Services with all fields.
     pub(super) services: Vec<Value>,
-    /// BGPPeers as they are written.
+    /// The BGPPeers with all fields.
     pub(super) peers: Vec<Value>,
-    /// L2Advertisements as they are written.
+    /// The L2Advertisements with all fields.
     pub(super) l2_advertisements: Vec<Value>,
-    /// Plurals of the kinds that this user may not list.
+    /// Plural names of the kinds that this user is not allowed to list.
     pub(super) denied: Vec<String>,
 }
 
-/// Why a cluster cannot be read.
+/// The reason why a cluster cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// No client.
+    /// The client cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// No runtime.
-    #[error("cannot start: {0}")]
+    /// The runtime cannot be created.
+    #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
-    /// A list does not come.
+    /// A list request failed.
     #[error("cannot list {plural}: {source}")]
     List {
-        /// Of what.
+        /// The plural name of the kind.
         plural: String,
-        /// What the server says.
+        /// The server's error.
         source: Box<kube::Error>,
     },
 }
 
-/// What is read by what it means.
+/// Returns the kinds that concern a load balancer.
 fn kinds() -> impl Iterator<Item = ObjectKind> {
     std::iter::once(ObjectKind::NAMESPACE).chain(agent_kinds())
 }
@@ -65,50 +65,50 @@ const FRR_CONFIGURATION: ObjectKind = ObjectKind {
     versions: &["v1beta1"],
 };
 
-/// Objects a page.
-const PAGE: u32 = 500;
+/// The page size of list requests.
+const PAGE_SIZE: u32 = 500;
 
-/// Reads a cluster; `namespace` is that of MetalLB's objects.
+/// Reads a cluster; `namespace` is the one of MetalLB's objects.
 ///
 /// # Errors
-/// See [`ClusterError`]. A kind that the cluster does not have has no objects, and one that this user may not list is
-/// told.
-pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<Read, ClusterError> {
+/// See [`ClusterError`]. A kind that the cluster does not have yields no objects; a kind that this user is
+/// not allowed to list is returned in `denied`.
+pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<ClusterObjects, ClusterError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)?;
     runtime.block_on(async {
         let client = client::connect(kubeconfig, ClientRole::Command).await?;
-        let mut reader = Reader { client, namespace, denied: Vec::new() };
-        let mut read = Read::default();
+        let mut lister = ObjectLister { client, namespace, denied: Vec::new() };
+        let mut cluster = ClusterObjects::default();
         for kind in kinds() {
-            let values = reader.list(kind).await?;
+            let values = lister.list(kind).await?;
             for value in &values {
                 let (objects, problems) = objects::from_json(value.clone());
-                read.objects.extend(objects);
-                read.problems.extend(problems);
+                cluster.objects.extend(objects);
+                cluster.problems.extend(problems);
             }
             match kind {
-                ObjectKind::SERVICE => read.services = values,
-                ObjectKind::BGP_PEER => read.peers = values,
-                ObjectKind::L2_ADVERTISEMENT => read.l2_advertisements = values,
+                ObjectKind::SERVICE => cluster.services = values,
+                ObjectKind::BGP_PEER => cluster.peers = values,
+                ObjectKind::L2_ADVERTISEMENT => cluster.l2_advertisements = values,
                 _ => {}
             }
         }
-        read.config_maps = reader.list(ObjectKind::CONFIG_MAP).await?;
-        read.frr = reader.list(FRR_CONFIGURATION).await?;
-        read.denied = reader.denied;
-        Ok(read)
+        cluster.config_maps = lister.list(ObjectKind::CONFIG_MAP).await?;
+        cluster.frr = lister.list(FRR_CONFIGURATION).await?;
+        cluster.denied = lister.denied;
+        Ok(cluster)
     })
 }
 
-struct Reader<'a> {
+struct ObjectLister<'a> {
     client: Client,
     namespace: &'a str,
     denied: Vec<String>,
 }
 
-impl Reader<'_> {
-    /// All objects of a kind, as they are written.
+impl ObjectLister<'_> {
+    /// Lists all objects of a kind, with all fields.
     async fn list(&mut self, kind: ObjectKind) -> Result<Vec<Value>, ClusterError> {
         let resource = resource(kind);
         let api: Api<DynamicObject> = api(kind, self.client.clone(), self.namespace);
@@ -126,12 +126,12 @@ impl Reader<'_> {
 
 async fn pages(api: &Api<DynamicObject>, resource: &ApiResource) -> Result<Vec<Value>, kube::Error> {
     let mut values = Vec::new();
-    let mut page = ListParams::default().limit(PAGE);
+    let mut page = ListParams::default().limit(PAGE_SIZE);
     loop {
         let list = api.list(&page).await?;
         for object in list.items {
             let mut value = serde_json::to_value(&object).map_err(kube::Error::SerdeError)?;
-            // Items of a list do not name their kind.
+            // List items do not contain their kind.
             value["apiVersion"] = resource.api_version.clone().into();
             value["kind"] = resource.kind.clone().into();
             values.push(value);

@@ -1,37 +1,37 @@
-//! Objects out of files, directories and standard input.
+//! Input of `fairlead check`: objects from files, directories and standard input.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lb_api::objects::{self, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{Problem, ReadReason, Reason};
 
 use lb_kube::directory;
 
-/// What was read.
+/// The objects and texts that were read.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pub(super) objects: Vec<Sourced<Object>>,
-    /// What could not be read.
+    /// Files and objects that could not be read.
     pub(super) problems: Vec<Problem>,
-    /// The texts, by the names of their files.
+    /// The texts, by file name.
     pub(super) texts: BTreeMap<String, String>,
 }
 
-/// Why nothing can be read.
+/// The reason why an input cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {source}; name a file, a directory with .yaml, .yml or .json files, or -", .path.display())]
+#[error("cannot read {}: {source}; use a file, a directory with .yaml, .yml or .json files, or - for standard input", .path.display())]
 pub struct InputError {
     path: PathBuf,
     source: io::Error,
 }
 
-/// The group of what configures the load balancer.
-const OURS: &str = "metallb.io/";
+/// The API group of the configuration.
+const CONFIGURATION_GROUP: &str = "metallb.io/";
 
-/// All objects, and what of them cannot be read. Kinds that are none of a load balancer's are left out without a
-/// word: manifests hold more than what concerns it.
+/// Reads all objects. Skips unrelated kinds silently: manifests contain more than what concerns a load
+/// balancer.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
     let mut input = Input::default();
     for path in paths {
@@ -40,7 +40,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
         for (name, text) in texts {
             let (objects, mut problems) = objects::parse(&name, &text);
             problems.retain(|problem| match &problem.reason {
-                Reason::UnknownKind { api_version, .. } => api_version.starts_with(OURS),
+                Reason::Read(ReadReason::UnknownKind { api_version, .. }) => {
+                    api_version.starts_with(CONFIGURATION_GROUP)
+                }
                 _ => true,
             });
             input.objects.extend(objects);
@@ -51,10 +53,10 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
     Ok(input)
 }
 
-/// Files by name, with their texts.
+/// File names and texts.
 type Texts = Vec<(String, String)>;
 
-/// Every file that is meant, and what is in the way of reading the others of a directory.
+/// Reads the files of a path. Problems are files of a directory that cannot be read.
 fn texts(path: &Path) -> Result<(Texts, Vec<Problem>), InputError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
@@ -66,7 +68,7 @@ fn texts(path: &Path) -> Result<(Texts, Vec<Problem>), InputError> {
         return Ok((vec![("-".to_owned(), text)], Vec::new()));
     }
     if !path.is_dir() {
-        // It was asked for, and may be a pipe.
+        // A path on the command line may also be a pipe.
         let text = std::fs::read_to_string(path).map_err(at(path))?;
         return Ok((vec![(path.display().to_string(), text)], Vec::new()));
     }
@@ -75,14 +77,16 @@ fn texts(path: &Path) -> Result<(Texts, Vec<Problem>), InputError> {
         let name = file.display().to_string();
         match directory::read_once(&file) {
             Ok(text) => texts.push((name, text)),
-            Err(error) => problems
-                .push(Problem { source: Some(name), ..Problem::general(Reason::UnreadableFile { error }) }),
+            Err(error) => problems.push(Problem {
+                source: Some(name),
+                ..Problem::general(ReadReason::UnreadableFile { error })
+            }),
         }
     }
     Ok((texts, problems))
 }
 
-/// The manifests of a directory, in the order of their names.
+/// Lists the manifests of a directory, sorted by name.
 fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -106,7 +110,7 @@ mod tests {
     use super::read;
 
     #[test]
-    fn a_file_of_a_directory_that_cannot_be_read_is_named_and_costs_itself() {
+    fn an_unreadable_file_of_a_directory_is_reported_and_the_others_are_read() {
         let place = tempfile::TempDir::new().unwrap();
         let path = place.path();
         fs::write(path.join("a.yaml"), "{apiVersion: v1, kind: Node, metadata: {name: a}}").unwrap();
@@ -116,7 +120,7 @@ mod tests {
         assert_eq!(input.objects.len(), 1);
         let problems: Vec<_> = input.problems.iter().map(ToString::to_string).collect();
         assert!(problems[0].contains("b.yaml: line 1 is not UTF-8"), "{problems:?}");
-        assert!(problems[1].contains("c.yaml: it is a named pipe"), "{problems:?}");
+        assert!(problems[1].contains("is a named pipe"), "{problems:?}");
         assert!(read(&[path.join("nowhere")]).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! Where a field stands in a text.
+//! The search for the line of a field in YAML text.
 //!
-//! YAML parsers do not tell where a value that was read stood, so it is looked for by its indentation. In what is
-//! written on one line, `{a: {b: 1}}`, it is found no nearer than that line.
+//! The YAML parser does not return the positions of values, so the search follows the indentation. In flow
+//! style, `{a: {b: 1}}`, it ends at the line of the flow collection.
 
-/// The line of a field, as `spec.addresses[1]`, of the document that begins at a line (both from 1); of what cannot
-/// be followed further, the line of what it is in.
+/// Returns the line of a field, such as `spec.addresses[1]`, in the document that begins at line `document`
+/// (both from 1). If the field is not found, returns the line of its closest parent.
 pub(super) fn line(text: &str, document: usize, field: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let mut place = Place { line: document.saturating_sub(1), indent: None };
@@ -17,7 +17,7 @@ pub(super) fn line(text: &str, document: usize, field: &str) -> usize {
     place.line + 1
 }
 
-/// A step of a path.
+/// A step of a field's path.
 #[derive(Debug, PartialEq)]
 enum Step<'a> {
     Key(&'a str),
@@ -37,7 +37,7 @@ fn steps(field: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// A line, from 0, and how far its key is indented; `None` for the document as a whole.
+/// A line, from 0, and the indentation of its key; `None` for the document as a whole.
 #[derive(Clone, Copy)]
 struct Place {
     line: usize,
@@ -53,7 +53,7 @@ impl Place {
     }
 
     fn key(self, lines: &[&str], key: &str) -> Option<Self> {
-        // The first key of a list's item stands on the item's line.
+        // The first key of a list item is on the item's line.
         for (line, text) in lines.iter().enumerate().skip(self.line) {
             let at = indent(text);
             let content = text.get(at..).unwrap_or_default();
@@ -77,7 +77,7 @@ impl Place {
 
     fn item(self, lines: &[&str], index: usize) -> Option<Self> {
         let mut dashes = lines.iter().enumerate().skip(self.line + 1).take_while(|(_, text)| {
-            // A list may stand as far left as its key.
+            // A list may have the same indentation as its key.
             text.trim_start().starts_with("- ") && self.indent.is_none_or(|parent| indent(text) >= parent)
                 || !is_end(text, self.indent)
         });
@@ -97,7 +97,7 @@ fn indent(text: &str) -> usize {
     text.len() - text.trim_start_matches(' ').len()
 }
 
-/// Whether what is indented deeper than a key is over at a line.
+/// Returns whether a line ends the block that is indented deeper than a key.
 fn is_end(text: &str, parent: Option<usize>) -> bool {
     let content = text.trim();
     if content.is_empty() || content.starts_with('#') {
@@ -151,7 +151,7 @@ spec:
     }
 
     #[test]
-    fn what_cannot_be_found_is_where_its_parent_is() {
+    fn a_field_that_is_not_found_has_the_line_of_its_parent() {
         assert_eq!(line(TEXT, 3, "spec.none"), 8);
         assert_eq!(line(TEXT, 3, "none.at.all"), 3);
         assert_eq!(line(TEXT, 3, "spec.addresses[7]"), 9);

@@ -1,4 +1,4 @@
-//! What would come of objects, as one screen: what is wrong first, then pools, routers and Services.
+//! The output of `fairlead check`: problems first, then tables of pools, BGP peers and Services.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,12 +9,12 @@ use lb_admission::preview::{PeerPreview, PoolPreview, Preview, ServicePreview, i
 use lb_api::objects::{Object, Sourced};
 use serde_json::{Value, json};
 
-use super::migration::{Finding, What};
+use super::migration::{Category, Finding};
 
-/// Nodes that are named before the rest is counted.
-const NAMED: usize = 4;
+/// The number of nodes that are listed by name; the others are counted.
+const LISTED: usize = 4;
 
-/// The preview for programs.
+/// Returns the preview as JSON.
 pub(super) fn json(preview: &Preview) -> Value {
     json!({
         "problems": preview.problems,
@@ -24,18 +24,17 @@ pub(super) fn json(preview: &Preview) -> Value {
     })
 }
 
-/// The preview for people.
+/// Renders the preview as text.
 pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     let mut screen = String::new();
     for problem in &preview.problems {
-        let word = if is_warning(&problem.reason) { "waits" } else { "wrong" };
-        // Writing to a String does not fail.
-        let _ = writeln!(screen, "{word}  {problem}");
+        let severity = if is_warning(&problem.reason) { "warning" } else { "error" };
+        let _ = writeln!(screen, "{severity}: {problem}");
     }
     for service in &preview.services {
         if let Some(refused) = &service.refused {
-            let word = if service.is_refused() { "wrong" } else { "note " };
-            let _ = writeln!(screen, "{word}  {}: {refused}", service.service.reference());
+            let severity = if service.is_refused() { "error" } else { "note" };
+            let _ = writeln!(screen, "{severity}: {}: {refused}", service.service.reference());
         }
     }
     if !screen.is_empty() {
@@ -48,8 +47,8 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     screen
 }
 
-/// The objects that would count for nothing in a cluster, where agents read one namespace only.
-pub(super) fn elsewhere(objects: &[Sourced<Object>], namespace: &str) -> String {
+/// Renders notes on metallb.io objects in namespaces that agents do not read.
+pub(super) fn other_namespaces(objects: &[Sourced<Object>], namespace: &str) -> String {
     let mut namespaces: BTreeMap<&str, usize> = BTreeMap::new();
     for object in objects.iter().filter(|object| object.value.kind().is_configuration()) {
         *namespaces.entry(object.value.namespace().unwrap_or_default()).or_default() += 1;
@@ -57,48 +56,52 @@ pub(super) fn elsewhere(objects: &[Sourced<Object>], namespace: &str) -> String 
     let others = namespaces.into_iter().filter(|(other, _)| *other != namespace);
     let line = |(other, count)| {
         format!(
-            "note   namespace {other} has {count} of the objects of metallb.io; in a cluster, only those of namespace \
-             {namespace} count (--namespace names another)\n"
+            "note: {count} metallb.io objects are in namespace {other}, where they have no effect: agents read namespace \
+             {namespace} (--namespace)\n"
         )
     };
     others.map(line).collect()
 }
 
-/// What changes for a cluster that MetalLB serves, and what could not be read of it.
+/// Renders the findings on a cluster that MetalLB serves, and the kinds that could not be read.
 pub(super) fn findings(findings: &[Finding], denied: &[String]) -> String {
     let mut screen = String::new();
-    for (what, title) in [
-        (What::Unsupported, "has no place here"),
-        (What::Different, "would be different"),
-        (What::Unused, "is not needed any more"),
+    for (category, title) in [
+        (Category::Unsupported, "not supported"),
+        (Category::Different, "different"),
+        (Category::Unused, "no longer needed"),
     ] {
-        let mut of_kind = findings.iter().filter(|finding| finding.what == what).peekable();
-        if of_kind.peek().is_some() {
+        let mut matching = findings.iter().filter(|finding| finding.category == category).peekable();
+        if matching.peek().is_some() {
             let _ = writeln!(screen, "\n{title}:");
         }
-        for finding in of_kind {
-            let _ = writeln!(screen, "  {}\n      {}", finding.about, finding.words);
+        for finding in matching {
+            let _ = writeln!(screen, "  {}\n      {}", finding.object, finding.message);
         }
     }
     for kind in denied {
-        let _ = writeln!(screen, "\nnot read: {kind} (the cluster does not let this user list them)");
+        let _ = writeln!(screen, "\nnot checked: {kind} (this user is not allowed to list them)");
     }
     if findings.is_empty() {
-        let _ = writeln!(screen, "\neverything that is written has a place here");
+        let _ = writeln!(screen, "\nno differences to MetalLB found");
     }
     screen
 }
 
-/// How many of what were read, and how many things are wrong.
+/// Returns the numbers of objects by kind, of errors and of warnings.
 fn summary(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for object in objects {
         *kinds.entry(object.value.kind().name).or_default() += 1;
     }
     let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let (wrong, waiting) = (preview.error_count(), preview.warning_count());
-    let read = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
-    format!("read: {read}; {wrong} wrong, {waiting} waiting for something that may still come")
+    let (errors, warnings) = (preview.error_count(), preview.warning_count());
+    let kinds = if kinds.is_empty() { "no objects".to_owned() } else { kinds.join(", ") };
+    format!("checked {kinds}: {}, {}", counted(errors, "error"), counted(warnings, "warning"))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn section(screen: &mut String, table: Option<Table>) {
@@ -120,35 +123,35 @@ fn table(header: &[&str], numbers: &[usize]) -> Table {
 }
 
 fn pools(pools: &BTreeMap<String, PoolPreview>) -> Option<Table> {
-    let mut lines = table(&["POOL", "GIVEN", "FREE", "BY ITSELF", "TOLD BY BGP", "BY ARP"], &[1, 2]);
+    let mut lines = table(&["POOL", "ASSIGNED", "AVAILABLE", "AUTO ASSIGN", "BGP PEERS", "ARP"], &[1, 2]);
     for (name, pool) in pools {
-        let free = if pool.free == i64::MAX { "very many".to_owned() } else { pool.free.to_string() };
-        let by_itself = if pool.auto_assign { "yes" } else { "when asked" };
-        let layer2 = if pool.layer2 { "yes" } else { "-" };
+        let available = if pool.free == i64::MAX { "2^63 or more".to_owned() } else { pool.free.to_string() };
+        let auto_assign = if pool.auto_assign { "yes" } else { "no" };
+        let arp = if pool.layer2 { "yes" } else { "-" };
         lines.add_row([
             name.clone(),
             pool.given.to_string(),
-            free,
-            by_itself.to_owned(),
+            available,
+            auto_assign.to_owned(),
             or_dash(pool.peers.join(" ")),
-            layer2.to_owned(),
+            arp.to_owned(),
         ]);
     }
     (!pools.is_empty()).then_some(lines)
 }
 
 fn peers(peers: &BTreeMap<String, PeerPreview>) -> Option<Table> {
-    let mut lines = table(&["PEER", "AT", "AS", "BFD", "NODES"], &[]);
+    let mut lines = table(&["PEER", "ADDRESS", "ASN", "BFD", "NODES"], &[]);
     for (name, peer) in peers {
         let nodes: Vec<_> = peer.nodes.iter().map(|node| node.as_str()).collect();
         let bfd = if peer.bfd { "yes" } else { "-" };
-        lines.add_row([name, &peer.at, &peer.remote_as, bfd, &or_dash(some(&nodes))]);
+        lines.add_row([name, &peer.at, &peer.remote_as, bfd, &or_dash(shortened(&nodes))]);
     }
     (!peers.is_empty()).then_some(lines)
 }
 
 fn services(services: &[ServicePreview]) -> Option<Table> {
-    let mut lines = table(&["SERVICE", "ADDRESSES", "POOL", "TOLD BY BGP"], &[]);
+    let mut lines = table(&["SERVICE", "ADDRESSES", "POOL", "ADVERTISED BY BGP"], &[]);
     for service in services {
         let addresses: Vec<_> = service.addresses.iter().map(ToString::to_string).collect();
         let new = if service.held || addresses.is_empty() { "" } else { " (new)" };
@@ -156,30 +159,31 @@ fn services(services: &[ServicePreview]) -> Option<Table> {
             service.service.to_string(),
             or_dash(format!("{}{new}", addresses.join(" "))),
             or_dash(service.pool.clone().unwrap_or_default()),
-            or_dash(told(service)),
+            or_dash(advertised(service)),
         ]);
     }
     (!services.is_empty()).then_some(lines)
 }
 
-/// By which nodes to whom; nodes that tell the same are told together.
-fn told(service: &ServicePreview) -> String {
+/// Returns which nodes advertise the Service to which peers, grouped by peers.
+fn advertised(service: &ServicePreview) -> String {
     let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for by in &service.bgp {
         let what = match by.silent {
-            Some(silent) => format!("to nobody: {silent}"),
-            None if by.peers.is_empty() => "to nobody: no peer is for this node".to_owned(),
+            Some(reason) => format!("not advertised: {reason}"),
+            None if by.peers.is_empty() => "not advertised: no peer selects this node".to_owned(),
             None => format!("to {}", by.peers.join(" ")),
         };
         groups.entry(what).or_default().push(by.node.as_str());
     }
-    let groups: Vec<_> = groups.into_iter().map(|(what, nodes)| format!("{} {what}", some(&nodes))).collect();
+    let groups: Vec<_> =
+        groups.into_iter().map(|(what, nodes)| format!("{} {what}", shortened(&nodes))).collect();
     groups.join("\n")
 }
 
-/// A list that stays short.
-fn some(names: &[&str]) -> String {
-    match names.split_at_checked(NAMED) {
+/// Returns a list of names that stays short.
+fn shortened(names: &[&str]) -> String {
+    match names.split_at_checked(LISTED) {
         Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(" "), rest.len()),
         _ => names.join(" "),
     }

@@ -1,4 +1,5 @@
-//! The Services advertised to BGP peers, as one screen: counts of those advertised, a line for each that is not.
+//! The Services advertised to BGP peers, as one screen: counts of those advertised, a line for each that is
+//! not.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +8,7 @@ use lb_speaker::status::AdvertisedService;
 
 use super::table::table;
 
-/// Lines at most; `-o json` has all.
+/// The maximum number of lines; `-o json` has all.
 const LISTED: usize = 20;
 
 /// Renders the Services.

@@ -20,7 +20,7 @@ pub(super) fn render(status: &Status) -> String {
         state.interfaces.iter().map(|it| format!("{} ({})", it.interface, it.mode.as_str())).collect();
     let _ = writeln!(
         screen,
-        "node {}   {}{}   {}   flows {} own, {} delegated   fairlead {}   plan {}: {} operations in {:.1} ms\n",
+        "node {}   {}{}   {}   flows {} owned, {} delegated   fairlead {}   plan {}: {} operations in {:.1} ms\n",
         state.node,
         if state.ready { "ready" } else { "not ready" },
         if state.draining { ", draining" } else { "" },
@@ -33,7 +33,7 @@ pub(super) fn render(status: &Status) -> String {
         state.last.microseconds as f64 / 1000.0,
     );
     if state.asks_kernel != LookupSupport::default() {
-        let _ = writeln!(screen, "asks the kernel for connections: {}\n", state.asks_kernel);
+        let _ = writeln!(screen, "kernel lookups: {}\n", state.asks_kernel);
     }
     for problem in &state.problems {
         let _ = writeln!(screen, "! {problem}");
@@ -41,7 +41,7 @@ pub(super) fn render(status: &Status) -> String {
     if !state.problems.is_empty() {
         screen.push('\n');
     }
-    for table in [nodes(status), services(status), outcomes(status)] {
+    for table in [nodes(status), services(status), verdicts(status)] {
         let _ = writeln!(screen, "{table}\n");
     }
     screen
@@ -50,7 +50,8 @@ pub(super) fn render(status: &Status) -> String {
 fn nodes(status: &Status) -> Table {
     let traffic: BTreeMap<_, _> = status.node_traffic.iter().map(|it| (it.number, it)).collect();
     let liveness: BTreeMap<_, _> = status.liveness.iter().map(|it| (it.number, it)).collect();
-    let mut table = table(["NODE", "ADDRESS", "WAY", "STATE", "LAST SEEN", "FORWARDED", "BYTES"], &[4, 5, 6]);
+    let mut table =
+        table(["NODE", "ADDRESS", "FORWARDING", "STATE", "LAST SEEN", "FORWARDED", "BYTES"], &[4, 5, 6]);
     for node in &status.state.nodes {
         let index = u32::from(node.index);
         let (packets, bytes) = traffic.get(&index).map_or((0, 0), |it| (it.packets, it.bytes));
@@ -76,7 +77,7 @@ fn liveness_state(node: &NodeState, liveness: Option<&NodeLiveness>) -> String {
 fn services(status: &Status) -> Table {
     let traffic: BTreeMap<_, _> = status.vip_traffic.iter().map(|it| (it.number, it)).collect();
     let header =
-        ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ARP BY", "PACKETS", "BYTES", "REFUSED"];
+        ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ANNOUNCER", "PACKETS", "BYTES", "REFUSED"];
     let mut table = table(header, &[3, 6, 7, 8]);
     for service in &status.state.services {
         for vip in &service.vips {
@@ -108,7 +109,7 @@ fn members(ring: &RingState) -> String {
     let members = ring.members.iter().map(|share| format!("{}({})", share.node, share.weight));
     let mut shown = first_few(members);
     if !ring.keeping.is_empty() {
-        // They get no new flows.
+        // Nodes that keep their flows and get no new ones.
         shown += &format!(" keeping: {}", first_few(ring.keeping.iter().map(NodeName::to_string)));
     }
     shown
@@ -122,11 +123,11 @@ fn first_few(names: impl ExactSizeIterator<Item = String>) -> String {
     names.join(" ")
 }
 
-fn outcomes(status: &Status) -> Table {
-    let mut table = table(["PACKETS", "OUTCOME", ""], &[0]);
-    for outcome in status.outcomes.iter().filter(|outcome| outcome.packets > 0) {
-        let fate = if outcome.dropped { "dropped" } else { "" };
-        table.add_row([outcome.packets.to_string(), outcome.name.to_string(), fate.to_owned()]);
+fn verdicts(status: &Status) -> Table {
+    let mut table = table(["PACKETS", "VERDICT", ""], &[0]);
+    for verdict in status.outcomes.iter().filter(|verdict| verdict.packets > 0) {
+        let action = if verdict.dropped { "dropped" } else { "" };
+        table.add_row([verdict.packets.to_string(), verdict.name.to_string(), action.to_owned()]);
     }
     table
 }

@@ -13,8 +13,19 @@ use super::table::table;
 
 /// Renders the BGP sessions.
 pub(super) fn bgp(status: &BgpStatus) -> String {
-    let header =
-        ["PEER", "ADDRESS", "ASN", "STATE", "FOR", "HOLD", "BFD", "IPV4", "IPV6", "FLAPS", "LAST ERROR"];
+    let header = [
+        "PEER",
+        "ADDRESS",
+        "ASN",
+        "STATE",
+        "UP/DOWN",
+        "HOLD TIME",
+        "BFD",
+        "IPV4",
+        "IPV6",
+        "FLAPS",
+        "LAST ERROR",
+    ];
     let mut table = table(header, &[2, 4, 5, 7, 8, 9]);
     for session in &status.sessions {
         let agreed = session.agreed.as_ref();
@@ -51,12 +62,12 @@ pub(super) fn bfd(status: &BfdStatus) -> String {
         "ADDRESS",
         "HOPS",
         "STATE",
-        "FOR",
+        "UP/DOWN",
         "REMOTE",
-        "EVERY",
+        "INTERVAL",
         "DETECTION",
         "ECHO",
-        "BACK",
+        "ECHOES",
         "SENT",
         "RECEIVED",
         "DOWNS",
@@ -67,7 +78,7 @@ pub(super) fn bfd(status: &BfdStatus) -> String {
         table.add_row([
             session.peer.clone(),
             place(session.address, session.vrf.as_deref()),
-            if session.multihop { "several" } else { "one" }.to_owned(),
+            if session.multihop { "multi" } else { "single" }.to_owned(),
             session.state.to_string(),
             time(session.seconds),
             session.remote_state.to_string(),

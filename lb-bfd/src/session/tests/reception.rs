@@ -3,9 +3,9 @@
 use super::*;
 
 /// Name, packet, bytes cut off, TTL, error.
-type Refused = (&'static str, Control, usize, u8, PacketError);
+type Rejected = (&'static str, Control, usize, u8, PacketError);
 
-fn refused() -> Vec<Refused> {
+fn rejected() -> Vec<Rejected> {
     let up = control(BfdState::Up);
     let flagged = |flag| with_flag(BfdState::Up, flag);
     let lone = |state| Control { your_discriminator: [0; 4], ..control(state) };
@@ -36,7 +36,7 @@ fn refused() -> Vec<Refused> {
 
 #[test]
 fn a_rejected_packet_has_no_effect_and_is_counted() {
-    for (name, control, cut, ttl, error) in refused() {
+    for (name, control, cut, ttl, error) in rejected() {
         let mut session = up(config(profile(50)), ms(0));
         let (before, deadline) = (session.view(), session.next_deadline());
         let bytes = control.to_bytes();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{CloseReason, SessionClose};
 use crate::message::Notification;
-use crate::session::config::RemoteAs;
+use crate::session::config::PeerAs;
 use crate::session::refused_capabilities;
 use crate::session::shutdown::Shutdown;
 use crate::session::state_table::BgpState;
@@ -42,8 +42,8 @@ impl fmt::Display for CloseReason {
             Self::Collision => write!(formatter, "closed by connection collision resolution"),
             Self::Replaced => write!(formatter, "the router restarted with a new connection"),
             Self::NotificationReceived(notification) => received(formatter, notification),
-            Self::WrongAsn { says, expected, presented } => {
-                wrong_asn(formatter, *says, *expected, *presented)
+            Self::WrongAsn { actual, expected, presented } => {
+                wrong_asn(formatter, *actual, *expected, *presented)
             }
             Self::SameRouterId(id) => {
                 write!(formatter, "the router has the same BGP identifier as this node, {id}")
@@ -73,15 +73,15 @@ fn received(formatter: &mut fmt::Formatter<'_>, notification: &Notification) -> 
 
 fn wrong_asn(
     formatter: &mut fmt::Formatter<'_>,
-    says: Asn,
-    expected: RemoteAs,
+    actual: Asn,
+    expected: PeerAs,
     presented: Asn,
 ) -> fmt::Result {
-    write!(formatter, "the router's AS number is {says}")?;
+    write!(formatter, "the router's AS number is {actual}")?;
     match expected {
-        RemoteAs::Exactly(asn) => write!(formatter, "; peerASN is {asn}"),
-        RemoteAs::Internal => write!(formatter, "; dynamicASN internal requires ours, {presented}"),
-        RemoteAs::External => write!(formatter, ", the same as ours; dynamicASN external requires another"),
+        PeerAs::Exactly(asn) => write!(formatter, "; peerASN is {asn}"),
+        PeerAs::Internal => write!(formatter, "; dynamicASN internal requires ours, {presented}"),
+        PeerAs::External => write!(formatter, ", the same as ours; dynamicASN external requires another"),
     }
 }
 

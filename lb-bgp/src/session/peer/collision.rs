@@ -36,13 +36,13 @@ impl Peer {
             (ConnectionDirection::Incoming, BgpState::Active) => self.is_admitted_beside(direction, now),
             // The peer would not open another if it still had the former one.
             (ConnectionDirection::Incoming, BgpState::OpenSent | BgpState::OpenConfirm) => {
-                self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
+                self.close(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 true
             }
             (ConnectionDirection::Incoming, BgpState::Established) => {
                 let is_restart = self.may_be_restart(direction, now);
                 if is_restart {
-                    self.end(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
+                    self.close(direction, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 }
                 is_restart
             }
@@ -90,7 +90,7 @@ impl Peer {
                     .as_ref()
                     .is_some_and(|connection| connection.deferred_open.is_some())
                 {
-                    self.end(other, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
+                    self.close(other, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
                 }
                 true
             }
@@ -99,12 +99,12 @@ impl Peer {
                 false
             }
             BgpState::Established if is_restart => {
-                self.end(other, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
+                self.close(other, BgpEvent::TcpConnectionFails, CloseReason::Replaced, now);
                 self.actions.push_back(PeerAction::Close(other));
                 true
             }
             BgpState::OpenConfirm | BgpState::Established => {
-                self.end(direction, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
+                self.close(direction, BgpEvent::OpenCollisionDump, CloseReason::Collision, now);
                 false
             }
         }

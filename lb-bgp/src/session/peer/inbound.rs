@@ -30,13 +30,13 @@ impl Peer {
                     self.handle_message(direction, message, now);
                 }
                 Ok(None) => break,
-                Err(error) => self.refuse(direction, BgpEvent::BgpHeaderErr, error, now),
+                Err(error) => self.reject(direction, BgpEvent::BgpHeaderErr, error, now),
             }
         }
         let Some(connection) = &mut self.fsm_mut(direction).connection else { return };
         if connection.deferred_open.is_some() && rest.len() > MAX_MESSAGE {
             let (message, state) = ("data before our KEEPALIVE", BgpState::OpenSent);
-            return self.end(
+            return self.close(
                 direction,
                 BgpEvent::UpdateMsg,
                 CloseReason::UnexpectedMessage { message, state },
@@ -53,11 +53,11 @@ impl Peer {
                 self.counters.received.count(&message);
                 self.handle_valid(direction, message, now);
             }
-            Err(error) => self.refuse(direction, error_event(bytes), error, now),
+            Err(error) => self.reject(direction, error_event(bytes), error, now),
         }
     }
 
-    fn refuse(
+    fn reject(
         &mut self,
         direction: ConnectionDirection,
         event: BgpEvent,
@@ -65,14 +65,14 @@ impl Peer {
         now: Duration,
     ) {
         self.counters.malformed += 1;
-        self.end(direction, event, CloseReason::MalformedMessage(error), now);
+        self.close(direction, event, CloseReason::MalformedMessage(error), now);
     }
 
     fn handle_valid(&mut self, direction: ConnectionDirection, message: Message, now: Duration) {
         let state = self.fsm(direction).state;
         let event = event(&message);
         if !next(state, event).is_connected() && !matches!(message, Message::Notification(_)) {
-            self.end(
+            self.close(
                 direction,
                 event,
                 CloseReason::UnexpectedMessage { message: name(&message), state },
@@ -83,7 +83,7 @@ impl Peer {
         match message {
             Message::Open(theirs) => return self.handle_open(direction, theirs, now),
             Message::Notification(notification) => {
-                return self.end(direction, event, CloseReason::NotificationReceived(notification), now);
+                return self.close(direction, event, CloseReason::NotificationReceived(notification), now);
             }
             Message::Update(update) => self.record_update(&update),
             Message::RouteRefresh(Some(family)) => self.adj_out.refresh(family),
@@ -100,7 +100,7 @@ impl Peer {
         let negotiated =
             match negotiation::negotiate(&self.config, connection.local.ip(), &connection.ours, &theirs) {
                 Ok(negotiated) => negotiated,
-                Err(reason) => return self.end(direction, BgpEvent::BgpOpenMsgErr, reason, now),
+                Err(reason) => return self.close(direction, BgpEvent::BgpOpenMsgErr, reason, now),
             };
         if !self.survives_collision(direction, &theirs, now) {
             return;

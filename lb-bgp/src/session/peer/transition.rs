@@ -18,7 +18,7 @@ struct PastSession {
     /// How long the session was up, if it was.
     lasted: Option<Duration>,
     /// The next OPEN offers less.
-    is_less: bool,
+    offers_less: bool,
 }
 
 impl Peer {
@@ -42,7 +42,7 @@ impl Peer {
     }
 
     /// Closes a connection or the attempt at one, and schedules the next.
-    pub(super) fn end(
+    pub(super) fn close(
         &mut self,
         direction: ConnectionDirection,
         event: BgpEvent,
@@ -67,11 +67,11 @@ impl Peer {
         let close = SessionClose { reason, state: before, at: now };
         // If another connection goes on, the loss of this one is irrelevant to the operator.
         if lasted.is_some() || is_alone && !close.reason.is_superseded() {
-            self.close_history.note(close.clone());
+            self.close_history.record(close.clone());
         }
-        let is_less =
+        let offers_less =
             connection.is_some_and(|connection| self.record_refusal(&connection, &close.reason, now));
-        self.schedule_next(direction, &close.reason, PastSession { lasted, is_less }, now);
+        self.schedule_next(direction, &close.reason, PastSession { lasted, offers_less }, now);
         if lasted.is_some() {
             self.leave_established(close);
         }
@@ -82,13 +82,13 @@ impl Peer {
         if let Some(connection) = &mut self.fsm_mut(direction).connection {
             connection.established_at = Some(now);
             let families = connection.families();
-            self.adj_out.begin(families);
+            self.adj_out.begin_session(families);
         }
         let by = now.saturating_add(self.config.connect_timeout);
         if let Some(rival) = &mut self.fsm_mut(direction.other()).connection {
             rival.shorten_hold_timer(by);
         }
-        self.close_history.settle();
+        self.close_history.clear_latest();
         self.counters.established += 1;
         self.was_established = true;
         self.actions.push_back(PeerAction::Established(direction));
@@ -99,7 +99,7 @@ impl Peer {
     }
 
     fn leave_established(&mut self, close: SessionClose) {
-        self.adj_out.end();
+        self.adj_out.end_session();
         self.counters.flaps += u64::from(!close.reason.is_intentional());
         self.actions.push_back(PeerAction::Down(close));
     }
@@ -137,13 +137,13 @@ impl Peer {
         if !self.running {
             return;
         }
-        let PastSession { lasted, is_less } = past;
+        let PastSession { lasted, offers_less } = past;
         let is_alone = self.fsm(direction.other()).connection.is_none();
         let has_failed = is_alone && !reason.is_superseded();
         let back_off = self.config.back_off;
-        self.retry.note_session(back_off, lasted.unwrap_or_default());
-        self.damping.note_session(back_off, lasted.unwrap_or_default());
-        let at = if is_less {
+        self.retry.record_session(back_off, lasted.unwrap_or_default());
+        self.damping.record_session(back_off, lasted.unwrap_or_default());
+        let at = if offers_less {
             // The next attempt differs from this one: no back-off.
             now.saturating_add(self.jitter.apply(back_off.initial))
         } else if has_failed || reason.holds_down() {
@@ -155,7 +155,7 @@ impl Peer {
             self.incoming.timer = Some(at);
         } else if direction == ConnectionDirection::Incoming
             && is_alone
-            && !is_less
+            && !offers_less
             && matches!(reason, CloseReason::NotificationReceived(_))
             && let Some(wait) = self.damping.wait(back_off, &mut self.jitter)
         {
@@ -207,7 +207,7 @@ impl Peer {
     fn record_connect_timeout(&mut self, now: Duration) {
         self.counters.connects_failed += 1;
         let reason = CloseReason::ConnectTimedOut(self.config.connect_timeout);
-        self.close_history.note(SessionClose { reason, state: BgpState::Connect, at: now });
+        self.close_history.record(SessionClose { reason, state: BgpState::Connect, at: now });
     }
 
     /// Handles the timers of a connection.
@@ -216,10 +216,10 @@ impl Peer {
         let is_over = |at: Option<Duration>| at.is_some_and(|at| at <= now);
         if is_over(connection.hold_at) {
             let reason = CloseReason::HoldTimerExpired(connection.hold_time().unwrap_or_default());
-            self.end(direction, BgpEvent::HoldTimerExpires, reason, now);
+            self.close(direction, BgpEvent::HoldTimerExpires, reason, now);
         } else if is_over(connection.send_hold_at()) {
             let reason = CloseReason::SendHoldTimerExpired(connection.send_hold_time());
-            self.end(direction, BgpEvent::SendHoldTimerExpires, reason, now);
+            self.close(direction, BgpEvent::SendHoldTimerExpires, reason, now);
         } else if is_over(connection.keepalive_at) {
             self.schedule_keepalive(direction, now);
             self.step(direction, BgpEvent::KeepaliveTimerExpires, now);
@@ -257,7 +257,7 @@ impl Peer {
                 (Some(_), _) => false,
             };
         if !stays {
-            self.end(direction, BgpEvent::AutomaticStop, CloseReason::ConfigurationChanged, now);
+            self.close(direction, BgpEvent::AutomaticStop, CloseReason::ConfigurationChanged, now);
         } else if let Some(Ok(agreed)) = agreed {
             self.adopt(direction, agreed);
         }

@@ -8,7 +8,7 @@ use super::BgpAdvertisement;
 use crate::address_range::AddressRange;
 use crate::bgp::check::ObjectCheck;
 use crate::pool::Pools;
-use lb_api::problem::Reason;
+use lb_api::problem::{BgpReason, Reason};
 
 /// Returns the prefix length; by default that of a single address.
 pub(super) fn length(written: Option<i32>, longest: u8) -> Result<u8, Reason> {
@@ -23,7 +23,7 @@ pub(super) fn length(written: Option<i32>, longest: u8) -> Result<u8, Reason> {
 pub(super) fn check(advertisement: &BgpAdvertisement, pools: &Pools, check: &mut ObjectCheck<'_>) {
     let aggregates = advertisement.aggregation_v4 < 32 || advertisement.aggregation_v6 < 128;
     if advertisement.chooses_services() && aggregates {
-        check.refuse("spec.serviceSelectors", Reason::SelectorsWithAggregation);
+        check.refuse("spec.serviceSelectors", BgpReason::SelectorsWithAggregation);
     }
     for (name, pool) in pools.iter().filter(|(name, pool)| advertisement.selects_pool(name, pool)) {
         for range in &pool.ranges {
@@ -34,7 +34,7 @@ pub(super) fn check(advertisement: &BgpAdvertisement, pools: &Pools, check: &mut
             let least = shortest(*range);
             if length < least {
                 let pool = name.to_string();
-                check.refuse(field, Reason::AggregationTooShort { length, pool, least });
+                check.refuse(field, BgpReason::AggregationTooShort { length, pool, least });
                 return;
             }
         }

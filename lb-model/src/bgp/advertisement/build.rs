@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_api::objects::{BgpAdvertisementSpec, Object, Sourced};
-use lb_api::problem::{Problem, Reason};
-use lb_bgp::value::{Community, LargeCommunity};
+use lb_api::problem::{BgpReason, Problem};
+use lb_bgp::value::{LargeCommunity, StandardCommunity};
 
 use super::{BgpAdvertisement, aggregation};
 use crate::bgp::check::ObjectCheck;
@@ -62,13 +62,13 @@ fn clash(
     new: &BgpAdvertisement,
     accepted: &[BgpAdvertisement],
     context: &Context<'_>,
-) -> Option<(&'static str, Reason)> {
+) -> Option<(&'static str, BgpReason)> {
     let other = accepted.iter().find(|other| contradict(other, new, context))?;
-    Some(("spec.localPref", Reason::LocalPrefConflict { other: other.name.clone() }))
+    Some(("spec.localPref", BgpReason::LocalPrefConflict { other: other.name.clone() }))
 }
 
-/// Whether two advertisements of all Services of a pool, on a common node, contradict each other; those with
-/// Service selectors are checked for each Service.
+/// Returns whether two advertisements of all Services of a pool, on a common node, contradict each other;
+/// those with Service selectors are checked for each Service.
 fn contradict(one: &BgpAdvertisement, other: &BgpAdvertisement, context: &Context<'_>) -> bool {
     if one.chooses_services() || other.chooses_services() {
         return false;
@@ -117,7 +117,7 @@ fn communities(
     spec: &BgpAdvertisementSpec,
     aliases: &Aliases,
     check: &mut ObjectCheck<'_>,
-) -> (BTreeSet<Community>, BTreeSet<LargeCommunity>) {
+) -> (BTreeSet<StandardCommunity>, BTreeSet<LargeCommunity>) {
     let (mut plain, mut large) = (BTreeSet::new(), BTreeSet::new());
     for (i, written) in spec.communities.iter().enumerate() {
         match check.value(&format!("spec.communities[{i}]"), resolve(written, aliases)) {

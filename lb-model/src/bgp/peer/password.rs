@@ -10,7 +10,7 @@ use crate::bgp::check::ObjectCheck;
 use crate::label;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{BgpPeerSpec, Object, Secret, Sourced};
-use lb_api::problem::Reason;
+use lb_api::problem::{BgpReason, Reason};
 
 /// The type of a Secret with a password, as set by `kubectl create secret --type`.
 pub const SECRET_TYPE: &str = "kubernetes.io/basic-auth";
@@ -29,11 +29,11 @@ impl Password {
         &self.0
     }
 
-    fn new(octets: Vec<u8>) -> Result<Self, Reason> {
+    fn new(octets: Vec<u8>) -> Result<Self, BgpReason> {
         if octets.contains(&b'\n') || octets.contains(&b'\r') {
-            return Err(Reason::PasswordLineBreak);
+            return Err(BgpReason::PasswordLineBreak);
         }
-        if (1..=LONGEST).contains(&octets.len()) { Ok(Self(octets)) } else { Err(Reason::PasswordLength) }
+        if (1..=LONGEST).contains(&octets.len()) { Ok(Self(octets)) } else { Err(BgpReason::PasswordLength) }
     }
 }
 
@@ -75,7 +75,7 @@ impl<'a> Secrets<'a> {
             }
             (Some(text), None) => check.value("spec.password", Password::new(text.as_bytes().to_vec())),
             (None, Some((_, name))) if !label::is_dns_name(name) => {
-                check.refuse("spec.passwordSecret.name", Reason::NotASecretName);
+                check.refuse("spec.passwordSecret.name", BgpReason::NotASecretName);
                 None
             }
             (None, Some((namespace, name))) => {
@@ -92,15 +92,15 @@ impl<'a> Secrets<'a> {
         let secret = secret
             .ok_or_else(|| Reason::UnknownReference { kind: ObjectKind::SECRET.name, name: called() })?;
         if secret.r#type.as_deref() != Some(SECRET_TYPE) {
-            return Err(Reason::SecretType { name: called(), wanted: SECRET_TYPE });
+            return Err(BgpReason::SecretType { name: called(), wanted: SECRET_TYPE }.into());
         }
-        let without = || Reason::SecretWithout { name: called(), key: SECRET_KEY };
+        let without = || BgpReason::SecretWithout { name: called(), key: SECRET_KEY };
         match (secret.string_data.get(SECRET_KEY), secret.data.get(SECRET_KEY)) {
-            (Some(text), _) => Password::new(text.reveal().as_bytes().to_vec()),
+            (Some(text), _) => Ok(Password::new(text.reveal().as_bytes().to_vec())?),
             (None, Some(text)) => {
-                Password::new(STANDARD.decode(text.reveal().trim()).map_err(|_| without())?)
+                Ok(Password::new(STANDARD.decode(text.reveal().trim()).map_err(|_| without())?)?)
             }
-            (None, None) => Err(without()),
+            (None, None) => Err(without().into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ring;
-use lb_api::problem::{Problem, Reason};
+use lb_api::problem::{PlanReason, Problem};
 use lb_model::NodeName;
 
 /// Returns the ID of each node. IDs depend on the names alone, so all nodes of the cluster compute the same.
@@ -20,7 +20,7 @@ pub(super) fn identities<'a>(
     for name in names {
         let mut seed = ring::seed(name.as_str().as_bytes());
         while let Some(holder) = holders.get(&number(seed)) {
-            let reason = Reason::NodeIdentityTaken { by: holder.to_string() };
+            let reason = PlanReason::NodeIdentityTaken { by: holder.to_string() };
             problems.push(Problem::about(name.reference(), reason));
             seed = ring::mix(seed);
         }

@@ -8,7 +8,7 @@ use lb_common::wire::gue;
 
 use crate::plan::settings::{Facts, Forwarding, NextHop};
 use crate::plan::status::NodePath;
-use lb_api::problem::Reason;
+use lb_api::problem::PlanReason;
 use lb_model::Node;
 
 /// A node's entry, and its origin.
@@ -37,7 +37,7 @@ pub(super) fn resolve(
     facts: &Facts,
     forwarding: Forwarding,
     installed: Option<&maps::Node>,
-) -> Result<Resolved, Reason> {
+) -> Result<Resolved, PlanReason> {
     let address = node.primary();
     let Some(next_hop) = facts.next_hops.get(&address) else {
         return Ok(match installed {
@@ -48,7 +48,7 @@ pub(super) fn resolve(
         });
     };
     let ifindex = next_hop.ifindex;
-    let uplink = facts.uplinks.get(&ifindex).ok_or(Reason::NotAnUplink { address, ifindex })?;
+    let uplink = facts.uplinks.get(&ifindex).ok_or(PlanReason::NotAnUplink { address, ifindex })?;
     let entry = maps::Node {
         mtu: next_hop.mtu,
         ifindex,
@@ -60,7 +60,7 @@ pub(super) fn resolve(
 }
 
 /// Returns the entry with the forwarding mode and its outer header.
-fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, Reason> {
+fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<maps::Node, PlanReason> {
     let entry = match (next_hop.source, address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => maps::Node {
             outer_family: 4,
@@ -76,13 +76,13 @@ fn outer(next_hop: &NextHop, address: IpAddr, forwarding: Forwarding) -> Result<
             ..maps::Node::NONE
         },
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-            return Err(Reason::WayFamilies { address, source_address: next_hop.source });
+            return Err(PlanReason::WayFamilies { address, source_address: next_hop.source });
         }
     };
     let mode = match (forwarding, next_hop.on_link) {
         (Forwarding::Auto, true) => ForwardingMode::L2,
         (Forwarding::Auto, false) => ForwardingMode::Gue,
-        (Forwarding::Always(ForwardingMode::L2), false) => return Err(Reason::NotOnLink { address }),
+        (Forwarding::Always(ForwardingMode::L2), false) => return Err(PlanReason::NotOnLink { address }),
         (Forwarding::Always(mode), _) => mode,
     };
     Ok(maps::Node { mode: mode as u8, ..entry })

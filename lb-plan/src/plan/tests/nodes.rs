@@ -249,7 +249,7 @@ fn nodes_beyond_the_capacity_are_left_out_but_never_this_machine() {
     let none = Contents::default();
     let plan = Planner::new().plan(&model, &scenario.facts, &scenario.settings, &none, Duration::ZERO);
     assert!(
-        only_problem(&plan).starts_with("Node m1023: lb_nodes is full with 1024 entries"),
+        only_problem(&plan).starts_with("Node m1023: map lb_nodes is full with 1024 entries"),
         "{:?}",
         plan.problems
     );

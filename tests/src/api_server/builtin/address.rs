@@ -1,8 +1,8 @@
-//! Addresses and networks as texts, in the words of the real server.
+//! Validation of addresses and networks, in the real server's words.
 
 use std::net::IpAddr;
 
-/// A text without leading zeros of its decimal parts.
+/// Removes leading zeros of decimal parts.
 fn without_zeros(text: &str) -> String {
     let part = |part: &str| {
         let digits = part.trim_start_matches('0');
@@ -11,7 +11,7 @@ fn without_zeros(text: &str) -> String {
     text.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
-/// Why a text is no address.
+/// Returns why a string is not an address.
 pub(super) fn address(text: &str) -> Option<&'static str> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => {
@@ -23,7 +23,7 @@ pub(super) fn address(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a text is no network.
+/// Returns why a string is not a network.
 pub(super) fn network(text: &str) -> Option<&'static str> {
     let zeros = || {
         let (address, length) = text.split_once('/')?;
@@ -45,7 +45,7 @@ pub(super) fn network(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Why an address is none of another machine.
+/// Returns why an address cannot be another machine's.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     let (link_local, link_multicast) = match address {
         IpAddr::V4(address) => (address.is_link_local(), address.octets().starts_with(&[224, 0, 0])),

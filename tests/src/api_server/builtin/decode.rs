@@ -1,10 +1,10 @@
-//! Objects of built-in kinds as Go reads and writes them.
+//! Reading and writing of built-in kinds as Go does.
 
 use serde_json::{Map, Value, json};
 
-use crate::api_server::types::{Field, Record, Scalar, Shape, Type};
+use crate::api_server::types::{FieldType, RecordType, ResolvedType, ScalarType, ValueType};
 
-/// Texts that are kept when they are empty, as struct and field.
+/// String fields that are kept if empty: struct and field.
 const KEPT_TEXTS: [(&str, &str); 14] = [
     ("LeaseSpec", "holderIdentity"),
     ("LeaseSpec", "strategy"),
@@ -22,7 +22,7 @@ const KEPT_TEXTS: [(&str, &str); 14] = [
     ("Endpoint", "zone"),
 ];
 
-/// Numbers and flags that go when they are zero or false, as struct and field.
+/// Number and flag fields that are dropped if zero or false: struct and field.
 const DROPPED_ZEROS: [(&str, &str); 28] = [
     ("ServicePort", "nodePort"),
     ("ServiceSpec", "healthCheckNodePort"),
@@ -54,18 +54,22 @@ const DROPPED_ZEROS: [(&str, &str); 28] = [
     ("DaemonEndpoint", "Port"),
 ];
 
-/// What reading has found: fields that nobody knows, which go.
+/// The findings of reading: unknown fields, which are dropped, and the first error.
 #[derive(Debug, Default)]
 pub(in crate::api_server) struct Reading {
     unknown: Vec<String>,
     mistake: Option<String>,
 }
 
-/// Reads an object: the paths of unknown fields, which go.
+/// Reads an object; drops unknown fields and returns their paths.
 ///
 /// # Errors
-/// The first value of a wrong type, in the words of Go.
-pub(in crate::api_server) fn read(of: &Type, value: &mut Value, root: &str) -> Result<Vec<String>, String> {
+/// The first value of a wrong type, in Go's words.
+pub(in crate::api_server) fn read(
+    of: &ValueType,
+    value: &mut Value,
+    root: &str,
+) -> Result<Vec<String>, String> {
     let mut reading = Reading::default();
     reading.visit(of, value, &Place { of: "", path: root.to_owned(), shown: root.to_owned() });
     reading.mistake.map_or(Ok(reading.unknown), Err)
@@ -74,43 +78,48 @@ pub(in crate::api_server) fn read(of: &Type, value: &mut Value, root: &str) -> R
 struct Place<'a> {
     /// The struct that the field is in.
     of: &'a str,
-    /// Path as Go has it, without places in lists.
+    /// Path as in Go's errors, without list indices.
     path: String,
-    /// Path as users see it.
+    /// Path as shown to users.
     shown: String,
 }
 
 impl Reading {
-    fn visit(&mut self, of: &Type, value: &mut Value, place: &Place) {
-        if value.is_null() || matches!(of, Type::Any) {
+    fn visit(&mut self, of: &ValueType, value: &mut Value, place: &Place) {
+        if value.is_null() || matches!(of, ValueType::Any) {
             return;
         }
         match (of.shape(value), value) {
-            (Shape::Record(record), Value::Object(fields)) => self.visit_fields(&record, fields, place),
-            (Shape::List(list), Value::Array(items)) => {
+            (ResolvedType::Record(record), Value::Object(fields)) => {
+                self.visit_fields(&record, fields, place)
+            }
+            (ResolvedType::List(list), Value::Array(items)) => {
                 for (number, item) in items.iter_mut().enumerate() {
                     let shown = format!("{}[{number}]", place.shown);
                     self.visit(&list.element, item, &Place { of: place.of, path: place.path.clone(), shown });
                 }
             }
-            (Shape::Scalar(Some(scalar @ (Scalar::Time | Scalar::MicroTime))), Value::String(text)) => {
-                if let Some(mistake) = mistimed(text, scalar == Scalar::MicroTime) {
+            (
+                ResolvedType::Scalar(Some(scalar @ (ScalarType::Time | ScalarType::MicroTime))),
+                Value::String(text),
+            ) => {
+                if let Some(mistake) = mistimed(text, scalar == ScalarType::MicroTime) {
                     self.mistake.get_or_insert(mistake);
                 }
             }
-            (Shape::Scalar(Some(Scalar::Bytes)), Value::String(text)) => {
+            (ResolvedType::Scalar(Some(ScalarType::Bytes)), Value::String(text)) => {
                 if let Some(place) = no_base64(text) {
                     let mistake = format!("illegal base64 data at input byte {place}");
                     self.mistake.get_or_insert(mistake);
                 }
             }
-            (Shape::Scalar(Some(scalar)), value) => {
+            (ResolvedType::Scalar(Some(scalar)), value) => {
                 if let Some((found, wanted)) = unread(scalar, value) {
                     self.refuse(&found, wanted, place);
                 }
             }
-            (Shape::Scalar(None), _) => {}
-            (Shape::Record(record), value) => {
+            (ResolvedType::Scalar(None), _) => {}
+            (ResolvedType::Record(record), value) => {
                 let wanted = if record.name.is_empty() {
                     "map[string]string".to_owned()
                 } else {
@@ -118,9 +127,9 @@ impl Reading {
                 };
                 self.refuse(&kind_of(value), &wanted, place);
             }
-            (Shape::List(list), value) => {
+            (ResolvedType::List(list), value) => {
                 let element = match &list.element {
-                    Type::Named(name) => format!("v1.{}", name.rsplit('.').next().unwrap_or(name)),
+                    ValueType::Named(name) => format!("v1.{}", name.rsplit('.').next().unwrap_or(name)),
                     _ => "string".to_owned(),
                 };
                 self.refuse(&kind_of(value), &format!("[]{element}"), place);
@@ -128,12 +137,12 @@ impl Reading {
         }
     }
 
-    fn visit_fields(&mut self, record: &Record, fields: &mut Map<String, Value>, place: &Place) {
+    fn visit_fields(&mut self, record: &RecordType, fields: &mut Map<String, Value>, place: &Place) {
         let holder = if record.name.is_empty() { place.of } else { &record.name };
         let names: Vec<String> = fields.keys().cloned().collect();
         for name in names {
             let below = |path: &str| if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            // The keys of a map are not in Go's path.
+            // Go's path lacks the keys of a map.
             let path = if record.rest.is_some() { place.path.clone() } else { below(&place.path) };
             let shown = below(&place.shown);
             match (record.field(&name), fields.get_mut(&name)) {
@@ -166,8 +175,8 @@ fn kind_of(value: &Value) -> String {
     .to_owned()
 }
 
-/// What is there instead of a type of Go, and that type.
-fn unread(scalar: Scalar, value: &Value) -> Option<(String, &'static str)> {
+/// Returns the found JSON type and the expected Go type, if they differ.
+fn unread(scalar: ScalarType, value: &Value) -> Option<(String, &'static str)> {
     let whole = |wanted, fits: bool| match value {
         Value::Number(_) if fits => None,
         Value::Number(number) => Some((format!("number {number}"), wanted)),
@@ -175,20 +184,20 @@ fn unread(scalar: Scalar, value: &Value) -> Option<(String, &'static str)> {
     };
     let number = value.as_i64();
     match scalar {
-        Scalar::String | Scalar::Bytes if !value.is_string() => Some((kind_of(value), "string")),
-        Scalar::Time | Scalar::MicroTime if !value.is_string() => Some((kind_of(value), "string")),
-        Scalar::Boolean if !value.is_boolean() => Some((kind_of(value), "bool")),
-        Scalar::Int32 => whole("int32", number.is_some_and(|number| i32::try_from(number).is_ok())),
-        Scalar::Int64 => whole("int64", number.is_some()),
-        Scalar::Float | Scalar::Number if !value.is_number() => Some((kind_of(value), "float64")),
-        Scalar::IntOrString if !value.is_string() => {
+        ScalarType::String | ScalarType::Bytes if !value.is_string() => Some((kind_of(value), "string")),
+        ScalarType::Time | ScalarType::MicroTime if !value.is_string() => Some((kind_of(value), "string")),
+        ScalarType::Boolean if !value.is_boolean() => Some((kind_of(value), "bool")),
+        ScalarType::Int32 => whole("int32", number.is_some_and(|number| i32::try_from(number).is_ok())),
+        ScalarType::Int64 => whole("int64", number.is_some()),
+        ScalarType::Float | ScalarType::Number if !value.is_number() => Some((kind_of(value), "float64")),
+        ScalarType::IntOrString if !value.is_string() => {
             whole("int32", number.is_some_and(|number| i32::try_from(number).is_ok()))
         }
         _ => None,
     }
 }
 
-/// Where a text is no base64.
+/// Returns the position at which a string is not base64.
 fn no_base64(text: &str) -> Option<usize> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let body = text.trim_end_matches('=');
@@ -199,7 +208,7 @@ fn no_base64(text: &str) -> Option<usize> {
     }
 }
 
-/// What a text is refused for as a time.
+/// Returns why a string is not a time.
 fn mistimed(text: &str, micro: bool) -> Option<String> {
     let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
     let refuse = |rest: &str, wanted: &str| {
@@ -213,10 +222,10 @@ fn mistimed(text: &str, micro: bool) -> Option<String> {
     if micro && digits < 6 { refuse(rest, ".000000") } else { None }
 }
 
-/// Writes an object as Go does: what is empty goes, unless it is always shown.
-pub(in crate::api_server) fn write(of: &Type, value: &mut Value) {
+/// Writes an object as Go does: empty fields are dropped, unless they are always written.
+pub(in crate::api_server) fn write(of: &ValueType, value: &mut Value) {
     match (of.shape(value), &mut *value) {
-        (Shape::Record(record), Value::Object(fields)) => {
+        (ResolvedType::Record(record), Value::Object(fields)) => {
             write_fields(&record, fields);
             for (name, field) in &record.fields {
                 if let Some(part) = empty(field).filter(|_| !fields.contains_key(name)) {
@@ -224,15 +233,15 @@ pub(in crate::api_server) fn write(of: &Type, value: &mut Value) {
                 }
             }
         }
-        (Shape::List(list), Value::Array(items)) => {
+        (ResolvedType::List(list), Value::Array(items)) => {
             items.iter_mut().for_each(|item| write(&list.element, item))
         }
         _ => {}
     }
 }
 
-/// What is shown of a field that is not there.
-fn empty(field: &Field) -> Option<Value> {
+/// Returns the value written for a missing field.
+fn empty(field: &FieldType) -> Option<Value> {
     if field.embedded {
         let mut part = json!({});
         write(&field.of, &mut part);
@@ -240,27 +249,28 @@ fn empty(field: &Field) -> Option<Value> {
     }
     match (&field.of, field.required) {
         (_, false) => None,
-        (Type::Scalar(Scalar::String), _) => Some(json!("")),
-        (Type::Scalar(Scalar::Int32 | Scalar::Int64), _) => Some(json!(0)),
-        (Type::Scalar(Scalar::Boolean), _) => Some(json!(false)),
+        (ValueType::Scalar(ScalarType::String), _) => Some(json!("")),
+        (ValueType::Scalar(ScalarType::Int32 | ScalarType::Int64), _) => Some(json!(0)),
+        (ValueType::Scalar(ScalarType::Boolean), _) => Some(json!(false)),
         _ => Some(Value::Null),
     }
 }
 
-fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
+fn write_fields(record: &RecordType, fields: &mut Map<String, Value>) {
     fields.retain(|name, value| {
         let Some(of) = record.field(name) else { return true };
-        if matches!(of, Type::Any) {
-            // Kept as it came, be it empty.
+        if matches!(of, ValueType::Any) {
+            // Kept even if empty.
             return !value.is_null();
         }
-        if let Type::Scalar(Scalar::MicroTime) = of {
+        if let ValueType::Scalar(ScalarType::MicroTime) = of {
             micro(value);
         }
         let field = record.fields.get(name);
         if value.is_null() && record.rest.is_some() {
-            // A text in a map is never null in Go.
-            *value = if matches!(of, Type::Scalar(Scalar::String)) { json!("") } else { Value::Null };
+            // A string in a map is never null in Go.
+            *value =
+                if matches!(of, ValueType::Scalar(ScalarType::String)) { json!("") } else { Value::Null };
             return true;
         }
         if value.is_null() && field.is_some_and(|field| field.embedded) {
@@ -274,7 +284,7 @@ fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
             Value::String(text) if text.is_empty() => always || KEPT_TEXTS.contains(&place),
             Value::Array(items) if items.is_empty() => always,
             Value::Object(fields) if fields.is_empty() => {
-                let pointer = field.is_some_and(|field| matches!(field.of, Type::Named(_)));
+                let pointer = field.is_some_and(|field| matches!(field.of, ValueType::Named(_)));
                 always || pointer
             }
             Value::Bool(false) => always || !DROPPED_ZEROS.contains(&place),
@@ -284,7 +294,7 @@ fn write_fields(record: &Record, fields: &mut Map<String, Value>) {
     });
 }
 
-/// A time with microseconds is always written with six digits.
+/// Formats a time with microseconds, always with six digits.
 fn micro(value: &mut Value) {
     let Some(time) = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()) else { return };
     *value = json!(format!("{time:.6}"));

@@ -1,14 +1,14 @@
-//! CustomResourceDefinitions.
+//! Defaults and validation of CustomResourceDefinitions.
 
 use serde_json::{Value, json};
 
 use super::names::{label_1035, subdomain};
 use super::webhooks::default_port;
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
 const APPROVAL: &str = "api-approved.kubernetes.io";
 
-/// Puts in what is not there.
+/// Sets defaults.
 pub(super) fn default(definition: &mut Value) {
     let Some(spec) = definition.pointer_mut("/spec").and_then(Value::as_object_mut) else { return };
     if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) {
@@ -32,7 +32,7 @@ fn stored(definition: &Value) -> impl Iterator<Item = &Value> {
     versions(definition).iter().filter(|version| version["storage"] == true).map(|version| &version["name"])
 }
 
-/// Notes the versions that objects may be stored in.
+/// Records the stored versions.
 pub(super) fn prepare(new: &mut Value, _old: Option<&Value>) {
     let mut all: Vec<Value> = new["status"]["storedVersions"].as_array().cloned().unwrap_or_default();
     let now: Vec<Value> = stored(new).cloned().collect();
@@ -46,8 +46,8 @@ pub(super) fn prepare(new: &mut Value, _old: Option<&Value>) {
     }
 }
 
-/// What is wrong with a definition.
-pub(super) fn check(definition: &Value, old: Option<&Value>) -> Vec<Cause> {
+/// Validates a definition.
+pub(super) fn check(definition: &Value, old: Option<&Value>) -> Vec<StatusCause> {
     let mut causes = Vec::new();
     check_names(definition, old, &mut causes);
     check_versions(definition, &mut causes);
@@ -65,42 +65,46 @@ pub(super) fn check(definition: &Value, old: Option<&Value>) -> Vec<Cause> {
             check_schema(schema, &place, &mut causes);
         } else {
             let place = format!("spec.versions[{number}].schema.openAPIV3Schema");
-            causes.push(Cause::required(place, ""));
+            causes.push(StatusCause::required(place, ""));
         }
     }
     causes
 }
 
-fn check_names(definition: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+fn check_names(definition: &Value, old: Option<&Value>, causes: &mut Vec<StatusCause>) {
     let spec = &definition["spec"];
     let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (group, plural) = (text("/group"), text("/names/plural"));
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_some_and(|old| old["spec"]["group"] != spec["group"]) {
-        causes.push(Cause::invalid("spec.group", &spec["group"], "field is immutable"));
+        causes.push(StatusCause::invalid("spec.group", &spec["group"], "field is immutable"));
         return;
     }
     if name != format!("{plural}.{group}") {
         let words = "must be spec.names.plural+\".\"+spec.group";
-        causes.push(Cause::invalid("metadata.name", &json!(name), words));
+        causes.push(StatusCause::invalid("metadata.name", &json!(name), words));
     }
     if group.is_empty() {
-        causes.push(Cause::required("spec.group", ""));
+        causes.push(StatusCause::required("spec.group", ""));
     } else if !group.contains('.') {
-        causes.push(Cause::invalid("spec.group", &spec["group"], "should be a domain with at least one dot"));
+        causes.push(StatusCause::invalid(
+            "spec.group",
+            &spec["group"],
+            "should be a domain with at least one dot",
+        ));
     } else {
         let words = subdomain(group).into_iter();
-        causes.extend(words.map(|words| Cause::invalid("spec.group", &spec["group"], words)));
+        causes.extend(words.map(|words| StatusCause::invalid("spec.group", &spec["group"], words)));
     }
     let scopes = ["Cluster", "Namespaced"];
     if text("/scope").is_empty() {
-        causes.push(Cause::required("spec.scope", ""));
+        causes.push(StatusCause::required("spec.scope", ""));
     } else if !scopes.contains(&text("/scope")) {
-        causes.push(Cause::not_supported("spec.scope", &spec["scope"], &scopes));
+        causes.push(StatusCause::not_supported("spec.scope", &spec["scope"], &scopes));
     }
     for field in ["plural", "kind"] {
         if text(&format!("/names/{field}")).is_empty() {
-            causes.push(Cause::required(format!("spec.names.{field}"), ""));
+            causes.push(StatusCause::required(format!("spec.names.{field}"), ""));
         }
     }
     let protected = ["k8s.io", "kubernetes.io"]
@@ -108,24 +112,28 @@ fn check_names(definition: &Value, old: Option<&Value>, causes: &mut Vec<Cause>)
         .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
     if protected && definition["metadata"]["annotations"].get(APPROVAL).is_none() {
         let words = "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111";
-        causes.push(Cause::required(format!("metadata.annotations[{APPROVAL}]"), words));
+        causes.push(StatusCause::required(format!("metadata.annotations[{APPROVAL}]"), words));
     }
 }
 
-fn check_versions(definition: &Value, causes: &mut Vec<Cause>) {
+fn check_versions(definition: &Value, causes: &mut Vec<StatusCause>) {
     for (number, version) in versions(definition).iter().enumerate() {
         let name = version["name"].as_str().unwrap_or_default();
         for words in label_1035(name) {
-            causes.push(Cause::invalid(format!("spec.versions[{number}].name"), &version["name"], &words));
+            causes.push(StatusCause::invalid(
+                format!("spec.versions[{number}].name"),
+                &version["name"],
+                &words,
+            ));
             if number == 0 {
-                causes.push(Cause::invalid("spec.version", &version["name"], words));
+                causes.push(StatusCause::invalid("spec.version", &version["name"], words));
             }
         }
     }
     if stored(definition).count() != 1 {
         let shown: Vec<String> = versions(definition).iter().map(shown).collect();
         let words = "must have exactly one version marked as storage version";
-        causes.push(Cause {
+        causes.push(StatusCause {
             reason: "FieldValueInvalid",
             field: "spec.versions".to_owned(),
             message: format!("Invalid value: [{}]: {words}", shown.join(",")),
@@ -133,7 +141,7 @@ fn check_versions(definition: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A version as Go shows it, without its schema.
+/// Formats a version as Go does, without its schema.
 fn shown(version: &Value) -> String {
     format!(
         "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}}",
@@ -145,11 +153,11 @@ fn shown(version: &Value) -> String {
     )
 }
 
-fn check_stored(definition: &Value, causes: &mut Vec<Cause>) {
+fn check_stored(definition: &Value, causes: &mut Vec<StatusCause>) {
     let stored = definition["status"]["storedVersions"].as_array().map_or(&[][..], Vec::as_slice);
     if stored.is_empty() {
         let words = "must have at least one stored version";
-        causes.push(Cause::invalid("status.storedVersions", &Value::Null, words));
+        causes.push(StatusCause::invalid("status.storedVersions", &Value::Null, words));
     }
     for (number, name) in stored.iter().enumerate() {
         if versions(definition).iter().any(|version| version["name"] == *name) {
@@ -159,32 +167,32 @@ fn check_stored(definition: &Value, causes: &mut Vec<Cause>) {
         let words = format!(
             "missing from spec.versions; {text} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {text} and removes {text} from status.storedVersions"
         );
-        causes.push(Cause::invalid(format!("status.storedVersions[{number}]"), name, words));
+        causes.push(StatusCause::invalid(format!("status.storedVersions[{number}]"), name, words));
     }
 }
 
-fn check_conversion(definition: &Value, causes: &mut Vec<Cause>) {
+fn check_conversion(definition: &Value, causes: &mut Vec<StatusCause>) {
     let conversion = &definition["spec"]["conversion"];
     let strategies = ["None", "Webhook"];
     if !strategies.iter().any(|known| conversion["strategy"] == *known) {
         let place = "spec.conversion.strategy";
-        causes.push(Cause::not_supported(place, &conversion["strategy"], &strategies));
+        causes.push(StatusCause::not_supported(place, &conversion["strategy"], &strategies));
         return;
     }
     let words = "should not be set when strategy is not set to Webhook";
     let webhook = &conversion["webhook"];
     if conversion["strategy"] == "None" && webhook.is_object() {
         if webhook["clientConfig"].is_object() {
-            causes.push(Cause::forbidden("spec.conversion.webhookClientConfig", words));
+            causes.push(StatusCause::forbidden("spec.conversion.webhookClientConfig", words));
         }
         if webhook["conversionReviewVersions"].as_array().is_some_and(|versions| !versions.is_empty()) {
-            causes.push(Cause::forbidden("spec.conversion.conversionReviewVersions", words));
+            causes.push(StatusCause::forbidden("spec.conversion.conversionReviewVersions", words));
         }
     }
 }
 
-/// Notes where a schema is not structural, and rules that name fields that are not there.
-fn check_schema(schema: &Value, place: &str, causes: &mut Vec<Cause>) {
+/// Reports parts of a schema that are not structural, and rules that name undefined fields.
+fn check_schema(schema: &Value, place: &str, causes: &mut Vec<StatusCause>) {
     let untyped = schema["x-kubernetes-int-or-string"] == true
         || schema["x-kubernetes-preserve-unknown-fields"] == true;
     if schema["type"].as_str().is_none_or(str::is_empty) && !untyped {
@@ -195,7 +203,7 @@ fn check_schema(schema: &Value, place: &str, causes: &mut Vec<Cause>) {
         } else {
             "must not be empty for specified object fields"
         };
-        causes.push(Cause::required(format!("{place}.type"), words));
+        causes.push(StatusCause::required(format!("{place}.type"), words));
     }
     for (number, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
         let text = rule["rule"].as_str().unwrap_or_default();
@@ -219,7 +227,7 @@ fn check_schema(schema: &Value, place: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn broken_rule(rule: &Value, place: &str, words: &str) -> Cause {
+fn broken_rule(rule: &Value, place: &str, words: &str) -> StatusCause {
     let text = |name: &str| rule.get(name).cloned().unwrap_or_else(|| json!(""));
     let shown = format!(
         "{{\"Rule\":{},\"Message\":{},\"MessageExpression\":{},\"Reason\":{},\"FieldPath\":{},\"OptionalOldSelf\":{}}}",
@@ -230,15 +238,15 @@ fn broken_rule(rule: &Value, place: &str, words: &str) -> Cause {
         text("fieldPath"),
         rule["optionalOldSelf"],
     );
-    Cause {
+    StatusCause {
         reason: "FieldValueInvalid",
         field: place.to_owned(),
         message: format!("Invalid value: {shown}: compilation failed: {words}"),
     }
 }
 
-/// Why a rule cannot be asked, as far as we can tell without types: it does not parse, or names a field of `self`
-/// that the schema does not have.
+/// Returns why a rule does not compile, as far as can be known without types: it does not parse, or names a
+/// field of `self` that the schema lacks.
 fn uncompiled(schema: &Value, rule: &str) -> Option<String> {
     if let Err(error) = cel::Program::compile(rule) {
         return Some(error.to_string());

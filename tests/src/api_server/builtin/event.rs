@@ -1,11 +1,11 @@
-//! Events, which are the same objects in two groups.
+//! Validation and conversion of Events, which are the same objects in two groups.
 
 use serde_json::{Value, json};
 
 use super::names::qualified;
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
-/// Fields whose names differ: in the core, and in `events.k8s.io`.
+/// Fields whose names differ: in the core group, and in `events.k8s.io`.
 const NAMES: [(&str, &str); 7] = [
     ("involvedObject", "regarding"),
     ("message", "note"),
@@ -16,7 +16,7 @@ const NAMES: [(&str, &str); 7] = [
     ("reportingComponent", "reportingController"),
 ];
 
-/// What cannot be changed, by the names of the core.
+/// Immutable fields, by their names in the core group.
 const FIXED: [&str; 12] = [
     "involvedObject",
     "reason",
@@ -32,7 +32,7 @@ const FIXED: [&str; 12] = [
     "related",
 ];
 
-/// An Event in the other group, or in the same.
+/// Converts an Event to a group.
 pub(in crate::api_server) fn convert_event(event: &Value, api_version: &str) -> Value {
     let Some(fields) = event.as_object() else { return event.clone() };
     let to_core = api_version == "v1";
@@ -49,14 +49,14 @@ pub(in crate::api_server) fn convert_event(event: &Value, api_version: &str) -> 
     let mut event = Value::Object(fields);
     let group = if to_core { "" } else { "events.k8s.io" };
     if let Some(of) = super::root(group, "Event") {
-        // Texts that one group always shows, the other leaves out.
+        // One group always writes strings that the other omits.
         super::write(&of, &mut event);
     }
     event
 }
 
-/// What is wrong with an Event in a group.
-pub(super) fn check(group: &str, event: &Value, old: Option<&Value>) -> Vec<Cause> {
+/// Validates an Event in a group.
+pub(super) fn check(group: &str, event: &Value, old: Option<&Value>) -> Vec<StatusCause> {
     let core = convert_event(event, "v1");
     let new_style = group == "events.k8s.io";
     let reporter = if new_style { "reportingController" } else { "reportingComponent" };
@@ -77,78 +77,79 @@ pub(super) fn check(group: &str, event: &Value, old: Option<&Value>) -> Vec<Caus
     causes
 }
 
-fn check_place(core: &Value, causes: &mut Vec<Cause>) {
+fn check_place(core: &Value, causes: &mut Vec<StatusCause>) {
     let namespace = core["metadata"]["namespace"].as_str().unwrap_or_default();
     let about = core["involvedObject"]["namespace"].as_str().unwrap_or_default();
     let fits = if about.is_empty() {
         ["", "default", "kube-system"].contains(&namespace)
     } else {
-        // One with a time of its own may be of another namespace.
+        // An Event with an event time may be in another namespace.
         about == namespace || core["eventTime"].is_string()
     };
     if !fits {
         let words = "does not match event.namespace";
-        causes.push(Cause::invalid("involvedObject.namespace", &json!(about), words));
+        causes.push(StatusCause::invalid("involvedObject.namespace", &json!(about), words));
     }
 }
 
-fn check_report(core: &Value, reporter: &str, causes: &mut Vec<Cause>) {
+fn check_report(core: &Value, reporter: &str, causes: &mut Vec<StatusCause>) {
     let text = |name: &str| core[name].as_str().unwrap_or_default();
     let name = text("reportingComponent");
     if name.is_empty() {
-        causes.push(Cause::required(reporter, ""));
+        causes.push(StatusCause::required(reporter, ""));
     }
-    causes.extend(qualified(name).into_iter().map(|words| Cause::invalid(reporter, &json!(name), words)));
+    causes
+        .extend(qualified(name).into_iter().map(|words| StatusCause::invalid(reporter, &json!(name), words)));
     for field in ["reportingInstance", "action", "reason"] {
         if text(field).is_empty() {
-            causes.push(Cause::required(field, ""));
+            causes.push(StatusCause::required(field, ""));
         }
         if text(field).len() > 128 {
-            causes.push(Cause::invalid(field, &json!(""), "can have at most 128 characters"));
+            causes.push(StatusCause::invalid(field, &json!(""), "can have at most 128 characters"));
         }
     }
     if text("message").len() > 1024 {
-        causes.push(Cause::invalid("message", &json!(""), "can have at most 1024 characters"));
+        causes.push(StatusCause::invalid("message", &json!(""), "can have at most 1024 characters"));
     }
 }
 
-fn check_new(core: &Value, causes: &mut Vec<Cause>) {
+fn check_new(core: &Value, causes: &mut Vec<StatusCause>) {
     check_series(core, causes);
     if !core["eventTime"].is_string() {
-        causes.push(Cause::required("eventTime", ""));
+        causes.push(StatusCause::required("eventTime", ""));
     }
     let kind = core["type"].as_str().unwrap_or_default();
     if !["Normal", "Warning"].contains(&kind) {
-        causes.push(Cause::invalid("type", &json!(""), format!("has invalid value: {kind}")));
+        causes.push(StatusCause::invalid("type", &json!(""), format!("has invalid value: {kind}")));
     }
     for field in ["firstTimestamp", "lastTimestamp", "count"] {
         if core.get(field).is_some_and(|value| !value.is_null() && *value != 0) {
-            causes.push(Cause::invalid(field, &json!(""), "needs to be unset"));
+            causes.push(StatusCause::invalid(field, &json!(""), "needs to be unset"));
         }
     }
     if core["source"].as_object().is_some_and(|source| !source.is_empty()) {
-        causes.push(Cause::invalid("source", &json!(""), "needs to be unset"));
+        causes.push(StatusCause::invalid("source", &json!(""), "needs to be unset"));
     }
 }
 
-fn check_series(core: &Value, causes: &mut Vec<Cause>) {
+fn check_series(core: &Value, causes: &mut Vec<StatusCause>) {
     let Some(series) = core.get("series").filter(|series| series.is_object()) else { return };
     if series["count"].as_i64().unwrap_or_default() < 2 {
-        causes.push(Cause::invalid("series.count", &json!(""), "should be at least 2"));
+        causes.push(StatusCause::invalid("series.count", &json!(""), "should be at least 2"));
     }
     if !series["lastObservedTime"].is_string() {
-        causes.push(Cause::required("series.lastObservedTime", ""));
+        causes.push(StatusCause::required("series.lastObservedTime", ""));
     }
 }
 
-fn check_change(core: &Value, old: &Value, causes: &mut Vec<Cause>) {
+fn check_change(core: &Value, old: &Value, causes: &mut Vec<StatusCause>) {
     if core.get("series") != old.get("series") {
         check_series(core, causes);
     }
     for field in FIXED.into_iter().chain(["reportingComponent", "reportingInstance"]) {
         if core.get(field) != old.get(field) {
             let place = if field == "reportingComponent" { "reportingController" } else { field };
-            causes.push(Cause::invalid(place, &core[field], "field is immutable"));
+            causes.push(StatusCause::invalid(place, &core[field], "field is immutable"));
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Names and labels as they must be, in the words of the real server.
+//! Validation of names and labels, in the real server's words.
 
-/// Why a text is no DNS subdomain.
+/// Returns why a string is not a DNS subdomain.
 pub(in crate::api_server) fn subdomain(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.len() > 253 {
@@ -12,7 +12,7 @@ pub(in crate::api_server) fn subdomain(text: &str) -> Vec<String> {
     found
 }
 
-/// Why a text is no DNS label.
+/// Returns why a string is not a DNS label.
 pub(in crate::api_server) fn label(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.len() > 63 {
@@ -29,7 +29,7 @@ pub(in crate::api_server) fn label(text: &str) -> Vec<String> {
     found
 }
 
-/// Why a text is no label of DNS as it was first, which begins with a letter.
+/// Returns why a string is not a label of RFC 1035, which begins with a letter.
 pub(in crate::api_server) fn label_1035(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.len() > 63 {
@@ -51,7 +51,7 @@ fn is_label(text: &str) -> bool {
 
 const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
-/// Why a text is no key of a label.
+/// Returns why a string is not a label key.
 pub(in crate::api_server) fn qualified(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let name = match text.split('/').collect::<Vec<_>>().as_slice() {
@@ -81,7 +81,7 @@ pub(in crate::api_server) fn qualified(text: &str) -> Vec<String> {
     found
 }
 
-/// Why a text is no value of a label.
+/// Returns why a string is not a label value.
 pub(in crate::api_server) fn label_value(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.len() > 63 {
@@ -100,7 +100,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-/// Why a text is no name of a port.
+/// Returns why a string is not a port name.
 pub(in crate::api_server) fn port_name(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if text.len() > 15 {

@@ -1,4 +1,4 @@
-//! Services.
+//! Defaults and validation of Services.
 
 mod allocate;
 mod check;
@@ -41,7 +41,7 @@ fn has_node_ports(service: &Value) -> bool {
         || balances(service) && service["spec"]["allocateLoadBalancerNodePorts"] != false
 }
 
-/// Whether somebody outside of the cluster can reach it.
+/// Returns whether it is reachable from outside of the cluster.
 fn is_external(service: &Value) -> bool {
     matches!(text(service, "type"), "NodePort" | "LoadBalancer") || !list(service, "externalIPs").is_empty()
 }

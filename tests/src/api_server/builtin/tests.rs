@@ -1,29 +1,30 @@
-//! Built-in kinds, in the words of a real server.
+//! Tests of built-in kinds, in a real server's words.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api_server::form::{Form, Notation, Strictness};
-use crate::api_server::refusal::Refusal;
+use crate::api_server::negotiate::BodyEncoding;
+use crate::api_server::status_error::StatusError;
+use crate::api_server::strategy::{Strategy, Strictness};
 
-pub(super) fn form(group: &str, kind: &str) -> Form {
-    Form::built_in(group, "v1", kind).unwrap()
+pub(super) fn strategy(group: &str, kind: &str) -> Strategy {
+    Strategy::built_in(group, "v1", kind).unwrap()
 }
 
-/// An object of a kind as it is when it has been written, or why it is refused.
+/// Returns an object of a kind as it is stored, or the error.
 pub(super) fn written(
-    form: &Form,
+    strategy: &Strategy,
     body: &Value,
     old: Option<&Value>,
     others: &[Value],
-) -> Result<Value, Refusal> {
-    let (mut object, _) = form.read(&body.to_string(), Notation::Json, Strictness::Strict)?;
-    form.prepare(&mut object, old, None);
-    let mut causes = form.validate(&object, old, None);
+) -> Result<Value, StatusError> {
+    let (mut object, _) = strategy.read(&body.to_string(), BodyEncoding::Json, Strictness::Strict)?;
+    strategy.prepare(&mut object, old, None);
+    let mut causes = strategy.validate(&object, old, None);
     if causes.is_empty() && object["kind"] == "Service" {
         causes = allocate(&mut object, old, others).err().unwrap_or_default();
     }
-    if causes.is_empty() { Ok(object) } else { Err(form.invalid("x", &causes)) }
+    if causes.is_empty() { Ok(object) } else { Err(strategy.invalid("x", &causes)) }
 }
 
 pub(super) fn body(kind: &str, mut rest: Value) -> Value {
@@ -39,8 +40,8 @@ pub(super) fn service(spec: Value) -> Value {
     body("Service", json!({"spec": spec}))
 }
 
-/// Causes of a refusal, as field, reason and message.
-pub(super) fn told(outcome: Result<Value, Refusal>) -> Vec<String> {
+/// Returns the causes of an error: field and message.
+pub(super) fn causes_of(outcome: Result<Value, StatusError>) -> Vec<String> {
     let causes = outcome.unwrap_err().details.unwrap()["causes"].clone();
     let causes = causes.as_array().unwrap().iter();
     causes
@@ -49,45 +50,45 @@ pub(super) fn told(outcome: Result<Value, Refusal>) -> Vec<String> {
 }
 
 #[test]
-fn bodies_are_read_as_go_reads_them() {
+fn bodies_are_decoded_as_in_go() {
     let lease = |spec: Value| body("Lease", json!({"spec": spec}));
-    for (form, body, words) in [
+    for (strategy, body, words) in [
         (
-            form("", "Service"),
+            strategy("", "Service"),
             service(json!({"ports": [{"port": "80"}]})),
             "Service in version \"v1\" cannot be handled as a Service: json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32",
         ),
         (
-            form("", "ConfigMap"),
+            strategy("", "ConfigMap"),
             body("ConfigMap", json!({"data": {"k": 1}})),
             "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
         ),
         (
-            form("", "Secret"),
+            strategy("", "Secret"),
             body("Secret", json!({"data": {"k": "not base64!"}})),
             "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 3",
         ),
         (
-            form("coordination.k8s.io", "Lease"),
+            strategy("coordination.k8s.io", "Lease"),
             lease(json!({"renewTime": "2026-01-01T00:00:00Z"})),
             "Lease in version \"v1\" cannot be handled as a Lease: parsing time \"2026-01-01T00:00:00Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\"",
         ),
         (
-            form("", "Service"),
+            strategy("", "Service"),
             service(json!({"ports": [{"port": 80, "Port": 81}], "x": 1})),
             "Service in version \"v1\" cannot be handled as a Service: strict decoding error: unknown field \"spec.ports[0].Port\", unknown field \"spec.x\"",
         ),
     ] {
-        let refusal = written(&form, &body, None, &[]).unwrap_err();
-        assert_eq!((refusal.code, refusal.message.as_str()), (400, words));
+        let error_status = written(&strategy, &body, None, &[]).unwrap_err();
+        assert_eq!((error_status.code, error_status.message.as_str()), (400, words));
     }
 }
 
 #[test]
 fn secrets_are_stored_as_data_and_keep_their_type() {
-    let form = form("", "Secret");
+    let strategy = strategy("", "Secret");
     let texts = body("Secret", json!({"stringData": {"k": "v"}, "data": {"l": "dw=="}}));
-    let secret = written(&form, &texts, None, &[]).unwrap();
+    let secret = written(&strategy, &texts, None, &[]).unwrap();
     assert_eq!(
         (&secret["data"], &secret["type"], secret.get("stringData")),
         (&json!({"k": "dg==", "l": "dw=="}), &json!("Opaque"), None)
@@ -99,26 +100,27 @@ fn secrets_are_stored_as_data_and_keep_their_type() {
         "data[tls.key]: Required value",
         "type: Invalid value: \"kubernetes.io/tls\": field is immutable",
     ];
-    assert_eq!(told(written(&form, &other, Some(&secret), &[])), expected);
-    let fixed = written(&form, &body("Secret", json!({"immutable": true, "data": {"k": "dg=="}})), None, &[])
-        .unwrap();
+    assert_eq!(causes_of(written(&strategy, &other, Some(&secret), &[])), expected);
+    let fixed =
+        written(&strategy, &body("Secret", json!({"immutable": true, "data": {"k": "dg=="}})), None, &[])
+            .unwrap();
     let mut other = fixed.clone();
     other["data"]["k"] = json!("dw==");
     assert_eq!(
-        told(written(&form, &other, Some(&fixed), &[])),
+        causes_of(written(&strategy, &other, Some(&fixed), &[])),
         ["data: Forbidden: field is immutable when `immutable` is set"]
     );
 }
 
 #[test]
-fn an_event_is_the_same_in_both_groups_and_complete_in_the_new_one() {
+fn an_event_is_converted_between_groups_and_validated_in_the_new_one() {
     let event = json!({
         "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "x", "namespace": "n"},
         "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "example.com/c", "reportingInstance": "c-1",
         "action": "Act", "reason": "Reason", "type": "Normal", "note": "words", "regarding": {"kind": "Service", "namespace": "n", "name": "s"},
     });
-    let form = form("events.k8s.io", "Event");
-    let stored = written(&form, &event, None, &[]).unwrap();
+    let strategy = strategy("events.k8s.io", "Event");
+    let stored = written(&strategy, &event, None, &[]).unwrap();
     let core = convert_event(&stored, "v1");
     assert_eq!(
         (&core["message"], &core["involvedObject"], &core["firstTimestamp"]),
@@ -141,12 +143,12 @@ fn an_event_is_the_same_in_both_groups_and_complete_in_the_new_one() {
     ] {
         let mut event = event.clone();
         crate::api_server::patch::merge(&mut event, &change);
-        assert_eq!(told(written(&form, &event, None, &[])), [expected]);
+        assert_eq!(causes_of(written(&strategy, &event, None, &[])), [expected]);
     }
     let mut other = stored.clone();
     other["note"] = json!("other words");
     assert_eq!(
-        told(written(&form, &other, Some(&stored), &[])),
+        causes_of(written(&strategy, &other, Some(&stored), &[])),
         ["message: Invalid value: \"other words\": field is immutable"]
     );
 }
@@ -159,13 +161,13 @@ fn definition(versions: &Value) -> Value {
 }
 
 #[test]
-fn a_definition_is_completed_and_must_be_structural() {
-    let form = form("apiextensions.k8s.io", "CustomResourceDefinition");
+fn a_definition_gets_defaults_and_must_be_structural() {
+    let strategy = strategy("apiextensions.k8s.io", "CustomResourceDefinition");
     let version = |spec: Value| {
         let schema = json!({"type": "object", "properties": {"spec": spec}});
         json!([{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}])
     };
-    let stored = written(&form, &definition(&version(json!({"type": "object"}))), None, &[]).unwrap();
+    let stored = written(&strategy, &definition(&version(json!({"type": "object"}))), None, &[]).unwrap();
     assert_eq!(
         stored["spec"]["names"],
         json!({"plural": "widgets", "kind": "Widget", "singular": "widget", "listKind": "WidgetList"})
@@ -176,13 +178,13 @@ fn a_definition_is_completed_and_must_be_structural() {
     );
     let mut with_status = definition(&version(json!({"type": "object", "default": {}})));
     with_status["spec"]["versions"][0]["subresources"] = json!({"status": {}});
-    let kept = &written(&form, &with_status, None, &[]).unwrap()["spec"]["versions"][0];
+    let kept = &written(&strategy, &with_status, None, &[]).unwrap()["spec"]["versions"][0];
     assert_eq!(kept["subresources"], json!({"status": {}}));
     assert_eq!(kept["schema"]["openAPIV3Schema"]["properties"]["spec"]["default"], json!({}));
     let place = "spec.validation.openAPIV3Schema.properties[spec]";
     let untyped = definition(&version(json!({"properties": {"a": {"type": "string"}}})));
     assert_eq!(
-        told(written(&form, &untyped, None, &[])),
+        causes_of(written(&strategy, &untyped, None, &[])),
         [format!("{place}.type: Required value: must not be empty for specified object fields")]
     );
     let rule = definition(&version(
@@ -190,18 +192,18 @@ fn a_definition_is_completed_and_must_be_structural() {
     ));
     let words = "{\"Rule\":\"self.nothing == 1\",\"Message\":\"\",\"MessageExpression\":\"\",\"Reason\":null,\"FieldPath\":\"\",\"OptionalOldSelf\":null}: compilation failed: ERROR: <input>:1:5: undefined field 'nothing'\n | self.nothing == 1\n | ....^";
     assert_eq!(
-        told(written(&form, &rule, None, &[])),
+        causes_of(written(&strategy, &rule, None, &[])),
         [format!("{place}.x-kubernetes-validations[0].rule: Invalid value: {words}")]
     );
     let mut renamed = definition(&version(json!({"type": "object"})));
     renamed["metadata"]["name"] = json!("wrong.example.com");
     assert_eq!(
-        told(written(&form, &renamed, None, &[])),
+        causes_of(written(&strategy, &renamed, None, &[])),
         ["metadata.name: Invalid value: \"wrong.example.com\": must be spec.names.plural+\".\"+spec.group"]
     );
     let mut gone = stored.clone();
     gone["spec"]["versions"][0]["name"] = json!("v2");
-    let found = told(written(&form, &gone, Some(&stored), &[]));
+    let found = causes_of(written(&strategy, &gone, Some(&stored), &[]));
     assert!(
         found[0].starts_with("status.storedVersions[0]: Invalid value: \"v1\": missing from spec.versions;"),
         "{found:?}"
@@ -209,8 +211,8 @@ fn a_definition_is_completed_and_must_be_structural() {
 }
 
 #[test]
-fn webhooks_default_and_say_what_they_need() {
-    let form = form("admissionregistration.k8s.io", "ValidatingWebhookConfiguration");
+fn webhook_configurations_get_defaults_and_are_validated() {
+    let strategy = strategy("admissionregistration.k8s.io", "ValidatingWebhookConfiguration");
     let configuration = |change: Value| {
         let mut webhook = json!({
             "name": "check.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
@@ -220,7 +222,7 @@ fn webhooks_default_and_say_what_they_need() {
         crate::api_server::patch::merge(&mut webhook, &change);
         body("ValidatingWebhookConfiguration", json!({"webhooks": [webhook]}))
     };
-    let stored = written(&form, &configuration(json!({})), None, &[]).unwrap();
+    let stored = written(&strategy, &configuration(json!({})), None, &[]).unwrap();
     let webhook = &stored["webhooks"][0];
     assert_eq!(
         (&webhook["failurePolicy"], &webhook["timeoutSeconds"], &webhook["rules"][0]["scope"]),
@@ -252,13 +254,13 @@ fn webhooks_default_and_say_what_they_need() {
             "webhooks[0].clientConfig: Required value: exactly one of url or service is required",
         ),
     ] {
-        assert_eq!(told(written(&form, &configuration(change), None, &[])), [expected]);
+        assert_eq!(causes_of(written(&strategy, &configuration(change), None, &[])), [expected]);
     }
 }
 
 #[test]
-fn metadata_is_looked_at_for_every_kind() {
-    let form = form("", "ConfigMap");
+fn metadata_of_every_kind_is_validated() {
+    let strategy = strategy("", "ConfigMap");
     for (metadata, expected) in [
         (
             json!({"name": "A b"}),
@@ -282,16 +284,17 @@ fn metadata_is_looked_at_for_every_kind() {
             "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty",
         ),
     ] {
-        let found = told(written(&form, &body("ConfigMap", json!({"metadata": metadata})), None, &[]));
+        let found =
+            causes_of(written(&strategy, &body("ConfigMap", json!({"metadata": metadata})), None, &[]));
         assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
     }
 }
 
 #[test]
-fn leases_nodes_namespaces_and_slices_have_rules_of_their_own() {
-    let lease = form("coordination.k8s.io", "Lease");
+fn leases_nodes_namespaces_and_slices_are_validated() {
+    let lease = strategy("coordination.k8s.io", "Lease");
     let refused = written(&lease, &body("Lease", json!({"spec": {"leaseDurationSeconds": 0}})), None, &[]);
-    assert_eq!(told(refused), ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]);
+    assert_eq!(causes_of(refused), ["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"]);
     let kept = written(
         &lease,
         &body("Lease", json!({"spec": {"holderIdentity": "", "leaseTransitions": 0}})),
@@ -301,25 +304,29 @@ fn leases_nodes_namespaces_and_slices_have_rules_of_their_own() {
     .unwrap();
     assert_eq!(kept["spec"], json!({"holderIdentity": "", "leaseTransitions": 0}));
 
-    let namespace =
-        written(&form("", "Namespace"), &body("Namespace", json!({"metadata": {"name": "x"}})), None, &[])
-            .unwrap();
+    let namespace = written(
+        &strategy("", "Namespace"),
+        &body("Namespace", json!({"metadata": {"name": "x"}})),
+        None,
+        &[],
+    )
+    .unwrap();
     assert_eq!(namespace["metadata"]["labels"], json!({"kubernetes.io/metadata.name": "x"}));
     assert_eq!(
         (&namespace["spec"], &namespace["status"]),
         (&json!({"finalizers": ["kubernetes"]}), &json!({"phase": "Active"}))
     );
 
-    let node = form("", "Node");
+    let node = strategy("", "Node");
     let stored =
         written(&node, &body("Node", json!({"spec": {"podCIDR": "10.0.0.0/24"}})), None, &[]).unwrap();
     assert_eq!(stored["spec"]["podCIDRs"], json!(["10.0.0.0/24"]));
     let mut moved = stored.clone();
     moved["spec"]["podCIDR"] = json!("10.0.1.0/24");
     let words = "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid";
-    assert_eq!(told(written(&node, &moved, Some(&stored), &[])), [words]);
+    assert_eq!(causes_of(written(&node, &moved, Some(&stored), &[])), [words]);
 
-    let slice = form("discovery.k8s.io", "EndpointSlice");
+    let slice = strategy("discovery.k8s.io", "EndpointSlice");
     let of = |address: &str| {
         body(
             "EndpointSlice",
@@ -332,11 +339,11 @@ fn leases_nodes_namespaces_and_slices_have_rules_of_their_own() {
         (&json!([{"name": "", "protocol": "TCP", "port": 80}]), &json!({}))
     );
     assert_eq!(
-        told(written(&slice, &of("2001:db8::1"), None, &[])),
+        causes_of(written(&slice, &of("2001:db8::1"), None, &[])),
         ["endpoints[0].addresses: Invalid value: \"2001:db8::1\": must be an IPv4 address"]
     );
     assert_eq!(
-        told(written(&slice, &of("127.0.0.1"), None, &[])),
+        causes_of(written(&slice, &of("127.0.0.1"), None, &[])),
         [
             "endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)"
         ]

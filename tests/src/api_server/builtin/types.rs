@@ -1,87 +1,88 @@
-//! The table of types of the built-in kinds.
+//! The types of the built-in kinds, parsed from a table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::api_server::types::{Field, Items, List, Record, Scalar, Type};
+use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
 
 const TABLE: &str = include_str!("types.txt");
 
-/// The type of a name.
-pub(in crate::api_server) fn named(name: &str) -> Option<&'static Type> {
-    static TYPES: OnceLock<HashMap<&'static str, Type>> = OnceLock::new();
+/// Returns the type of a name.
+pub(in crate::api_server) fn named(name: &str) -> Option<&'static ValueType> {
+    static TYPES: OnceLock<HashMap<&'static str, ValueType>> = OnceLock::new();
     TYPES.get_or_init(|| TABLE.lines().filter_map(line).collect()).get(name)
 }
 
-/// The type of a kind of a group.
-pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<Type> {
+/// Returns the type of a kind of a group.
+pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<ValueType> {
     let short = match group {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     };
     let wanted = format!("{short}.{kind}");
     let (name, _) = TABLE.lines().filter_map(head).find(|(name, _)| *name == wanted)?;
-    Some(Type::Named(name))
+    Some(ValueType::Named(name))
 }
 
-/// The type of a kind whose name no other group has.
-pub(super) fn of_kind(kind: &str) -> Option<Type> {
+/// Returns the type of a kind whose name is unique among groups.
+pub(super) fn of_kind(kind: &str) -> Option<ValueType> {
     let mut names = TABLE.lines().filter_map(head).map(|(name, _)| name);
-    names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(Type::Named)
+    names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(ValueType::Named)
 }
 
-/// Name of the type of a line, and whether it is one value.
+/// Parses the name of a line's type, and whether it is atomic.
 fn head(line: &'static str) -> Option<(&'static str, bool)> {
     let name = line.split_once(':')?.0;
     (!line.starts_with('#')).then(|| name.strip_suffix('!').map_or((name, false), |name| (name, true)))
 }
 
-fn line(text: &'static str) -> Option<(&'static str, Type)> {
+fn line(text: &'static str) -> Option<(&'static str, ValueType)> {
     let (name, atomic) = head(text)?;
     let fields = text.split_once(':')?.1.split(';').filter_map(|field| entry(field.trim()));
     let go = name.rsplit('.').next().unwrap_or(name).to_owned();
-    let record = Record { name: go, fields: fields.collect::<BTreeMap<_, _>>(), rest: None, atomic };
-    Some((name, Type::Record(Arc::new(record))))
+    let record = RecordType { name: go, fields: fields.collect::<BTreeMap<_, _>>(), rest: None, atomic };
+    Some((name, ValueType::Record(Arc::new(record))))
 }
 
-fn entry(text: &'static str) -> Option<(String, Field)> {
+fn entry(text: &'static str) -> Option<(String, FieldType)> {
     let (name, of) = text.split_once(' ')?;
     let (name, required) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
     let (of, embedded) = of.strip_prefix('~').map_or((of, false), |of| (of, true));
-    Some((name.to_owned(), Field { of: of_text(of), required, embedded }))
+    Some((name.to_owned(), FieldType { of: of_text(of), required, embedded }))
 }
 
-fn of_text(text: &'static str) -> Type {
+fn of_text(text: &'static str) -> ValueType {
     if let Some((items, element)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        return Type::List(Arc::new(List { element: of_text(element), items: items_of(items) }));
+        return ValueType::List(Arc::new(ListType { element: of_text(element), items: items_of(items) }));
     }
     if let Some((atomic, element)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) {
-        let record = Record { rest: Some(of_text(element)), atomic: !atomic.is_empty(), ..Record::default() };
-        return Type::Record(Arc::new(record));
+        let record =
+            RecordType { rest: Some(of_text(element)), atomic: !atomic.is_empty(), ..RecordType::default() };
+        return ValueType::Record(Arc::new(record));
     }
     match text {
-        "string" => Type::Scalar(Scalar::String),
-        "bool" => Type::Scalar(Scalar::Boolean),
-        "int32" => Type::Scalar(Scalar::Int32),
-        "int64" => Type::Scalar(Scalar::Int64),
-        "float64" => Type::Scalar(Scalar::Float),
-        "intorstring" => Type::Scalar(Scalar::IntOrString),
-        "quantity" => Type::Scalar(Scalar::Quantity),
-        "time" => Type::Scalar(Scalar::Time),
-        "microtime" => Type::Scalar(Scalar::MicroTime),
-        "bytes" => Type::Scalar(Scalar::Bytes),
-        "json" => Type::Any,
-        name => Type::Named(name),
+        "string" => ValueType::Scalar(ScalarType::String),
+        "bool" => ValueType::Scalar(ScalarType::Boolean),
+        "int32" => ValueType::Scalar(ScalarType::Int32),
+        "int64" => ValueType::Scalar(ScalarType::Int64),
+        "float64" => ValueType::Scalar(ScalarType::Float),
+        "intorstring" => ValueType::Scalar(ScalarType::IntOrString),
+        "quantity" => ValueType::Scalar(ScalarType::Quantity),
+        "time" => ValueType::Scalar(ScalarType::Time),
+        "microtime" => ValueType::Scalar(ScalarType::MicroTime),
+        "bytes" => ValueType::Scalar(ScalarType::Bytes),
+        "json" => ValueType::Any,
+        name => ValueType::Named(name),
     }
 }
 
-fn items_of(text: &str) -> Items {
+fn items_of(text: &str) -> ListItems {
     match text {
-        "" => Items::Atomic,
-        "set" => Items::Set,
-        keys => Items::Map(keys.split(',').map(key).collect()),
+        "" => ListItems::Atomic,
+        "set" => ListItems::Set,
+        keys => ListItems::Map(keys.split(',').map(key).collect()),
     }
 }
 
@@ -96,12 +97,12 @@ fn key(text: &str) -> (String, Option<Value>) {
 mod tests {
     use super::*;
 
-    /// Names of types that a type holds.
-    fn held(of: &Type, found: &mut Vec<&'static str>) {
+    /// Collects the names of types that a type contains.
+    fn held(of: &ValueType, found: &mut Vec<&'static str>) {
         match of {
-            Type::Named(name) => found.push(name),
-            Type::List(list) => held(&list.element, found),
-            Type::Record(record) => {
+            ValueType::Named(name) => found.push(name),
+            ValueType::List(list) => held(&list.element, found),
+            ValueType::Record(record) => {
                 record
                     .fields
                     .values()
@@ -109,12 +110,12 @@ mod tests {
                     .chain(&record.rest)
                     .for_each(|of| held(of, found));
             }
-            Type::Scalar(_) | Type::Any => {}
+            ValueType::Scalar(_) | ValueType::Any => {}
         }
     }
 
     #[test]
-    fn every_type_that_the_table_names_is_in_it() {
+    fn every_type_named_in_the_table_is_defined() {
         let mut found = Vec::new();
         for (_, of) in TABLE.lines().filter_map(line) {
             held(&of, &mut found);

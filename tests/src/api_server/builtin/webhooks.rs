@@ -1,11 +1,11 @@
-//! Configurations of admission webhooks.
+//! Defaults and validation of admission webhook configurations.
 
 use serde_json::{Value, json};
 
 use super::names::subdomain;
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
-/// Puts in what is not there.
+/// Sets defaults.
 pub(super) fn default(configuration: &mut Value) {
     for webhook in configuration
         .pointer_mut("/webhooks")
@@ -33,28 +33,28 @@ pub(super) fn default(configuration: &mut Value) {
     }
 }
 
-/// The port of a Service that is called.
+/// Sets the default port of a webhook's Service.
 pub(super) fn default_port(service: &mut Value) {
     if let Some(service) = service.as_object_mut() {
         service.entry("port").or_insert_with(|| json!(443));
     }
 }
 
-/// What is wrong with a configuration.
-pub(super) fn check(configuration: &Value) -> Vec<Cause> {
+/// Validates a configuration.
+pub(super) fn check(configuration: &Value) -> Vec<StatusCause> {
     let webhooks: Vec<&Value> = configuration["webhooks"].as_array().into_iter().flatten().collect();
     let mut causes = Vec::new();
     for (number, webhook) in webhooks.iter().enumerate() {
         let place = format!("webhooks[{number}]");
         check_webhook(webhook, &place, &mut causes);
         if webhooks.iter().take(number).any(|other| other["name"] == webhook["name"]) {
-            causes.push(Cause::duplicate(format!("{place}.name"), &webhook["name"]));
+            causes.push(StatusCause::duplicate(format!("{place}.name"), &webhook["name"]));
         }
     }
     causes
 }
 
-fn check_webhook(webhook: &Value, place: &str, causes: &mut Vec<Cause>) {
+fn check_webhook(webhook: &Value, place: &str, causes: &mut Vec<StatusCause>) {
     let text = |name: &str| webhook[name].as_str().unwrap_or_default();
     let name = text("name");
     let words = match name.split('.').count() {
@@ -62,41 +62,47 @@ fn check_webhook(webhook: &Value, place: &str, causes: &mut Vec<Cause>) {
         _ => subdomain(name),
     };
     causes.extend(
-        words.into_iter().map(|words| Cause::invalid(format!("{place}.name"), &webhook["name"], words)),
+        words.into_iter().map(|words| StatusCause::invalid(format!("{place}.name"), &webhook["name"], words)),
     );
     let effects = ["None", "NoneOnDryRun"];
     if text("sideEffects").is_empty() {
-        causes
-            .push(Cause::required(format!("{place}.sideEffects"), "must specify one of None, NoneOnDryRun"));
+        causes.push(StatusCause::required(
+            format!("{place}.sideEffects"),
+            "must specify one of None, NoneOnDryRun",
+        ));
     } else if !effects.contains(&text("sideEffects")) {
-        causes.push(Cause::not_supported(format!("{place}.sideEffects"), &webhook["sideEffects"], &effects));
+        causes.push(StatusCause::not_supported(
+            format!("{place}.sideEffects"),
+            &webhook["sideEffects"],
+            &effects,
+        ));
     }
     let versions = webhook["admissionReviewVersions"].as_array().map_or(&[][..], Vec::as_slice);
     let versions_at = format!("{place}.admissionReviewVersions");
     if versions.is_empty() {
-        causes.push(Cause::required(versions_at, "must specify one of v1, v1beta1"));
+        causes.push(StatusCause::required(versions_at, "must specify one of v1, v1beta1"));
     } else if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
         let words = "must include at least one of v1, v1beta1";
-        causes.push(Cause::invalid(versions_at, &json!(versions), words));
+        causes.push(StatusCause::invalid(versions_at, &json!(versions), words));
     }
     let seconds = &webhook["timeoutSeconds"];
     if !seconds.as_i64().is_some_and(|seconds| (1..=30).contains(&seconds)) {
         let words = "the timeout value must be between 1 and 30 seconds";
-        causes.push(Cause::invalid(format!("{place}.timeoutSeconds"), seconds, words));
+        causes.push(StatusCause::invalid(format!("{place}.timeoutSeconds"), seconds, words));
     }
     for (field, known) in [("failurePolicy", ["Fail", "Ignore"]), ("matchPolicy", ["Equivalent", "Exact"])] {
         if !known.contains(&text(field)) {
-            causes.push(Cause::not_supported(format!("{place}.{field}"), &webhook[field], &known));
+            causes.push(StatusCause::not_supported(format!("{place}.{field}"), &webhook[field], &known));
         }
     }
     check_client(&webhook["clientConfig"], &format!("{place}.clientConfig"), causes);
 }
 
-/// What is wrong with where a webhook is.
-pub(super) fn check_client(client: &Value, place: &str, causes: &mut Vec<Cause>) {
+/// Validates a webhook's client configuration.
+pub(super) fn check_client(client: &Value, place: &str, causes: &mut Vec<StatusCause>) {
     let url = client["url"].as_str();
     if url.is_some() == client["service"].is_object() {
-        causes.push(Cause::required(place, "exactly one of url or service is required"));
+        causes.push(StatusCause::required(place, "exactly one of url or service is required"));
         return;
     }
     let Some(url) = url else { return };
@@ -104,6 +110,6 @@ pub(super) fn check_client(client: &Value, place: &str, causes: &mut Vec<Cause>)
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if scheme != "https" {
         let words = format!("'https' is the only allowed URL scheme{FORM}");
-        causes.push(Cause::invalid(format!("{place}.url"), &json!(scheme), words));
+        causes.push(StatusCause::invalid(format!("{place}.url"), &json!(scheme), words));
     }
 }

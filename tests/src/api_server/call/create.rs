@@ -1,41 +1,41 @@
-//! New objects.
+//! Creation of objects.
 
 use serde_json::{Value, json};
 
 use super::Call;
-use super::options::Options;
-use crate::api_server::admission::{self, Operation};
+use super::options::WriteOptions;
+use crate::api_server::admission::{self, AdmissionOperation};
 use crate::api_server::builtin;
+use crate::api_server::conversion::{self, KindVersions};
 use crate::api_server::error;
-use crate::api_server::merge::{self, Writer};
+use crate::api_server::merge::{self, FieldWriter};
 use crate::api_server::objects::{generated_name, is_deleted, name, now, text, uid, unset};
-use crate::api_server::refusal::{Cause, Refusal};
-use crate::api_server::shape::{self, OfKind};
+use crate::api_server::status_error::{StatusCause, StatusError};
 use crate::api_server::store::key;
 
 /// Largest object that can be stored.
 const LARGEST: usize = 3 << 19;
-/// Metadata of new objects that only the server says.
+/// Metadata of new objects that only the server sets.
 const SERVERS: [&str; 5] =
     ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid"];
-/// How often a generated name is tried again that is taken.
+/// How often a generated name that is taken is retried.
 const TRIES: usize = 8;
 
 impl Call {
-    pub(super) async fn create(&self, body: &[u8]) -> Result<Value, Refusal> {
+    pub(super) async fn create(&self, body: &[u8]) -> Result<Value, StatusError> {
         let options = self.options("CreateOptions", false)?;
         let mut object = self.read(body, options.strictness)?;
         self.place(&mut object)?;
         for field in SERVERS {
             unset(&mut object, field);
         }
-        let object = merge::track(None, object, &self.writer(&options, &now()), &OfKind(&self.kind));
+        let object = merge::track(None, object, &self.writer(&options, &now()), &KindVersions(&self.kind));
         self.insert(object, &options).await
     }
 
-    /// Who writes now.
-    pub(super) fn writer<'a>(&'a self, options: &'a Options, now: &'a str) -> Writer<'a> {
-        Writer {
+    /// Returns the writer of this request.
+    pub(super) fn writer<'a>(&'a self, options: &'a WriteOptions, now: &'a str) -> FieldWriter<'a> {
+        FieldWriter {
             manager: &options.manager,
             subresource: self.target.subresource.as_deref(),
             api_version: &self.api_version,
@@ -43,12 +43,16 @@ impl Call {
         }
     }
 
-    /// Makes an object that has been read and whose fields have owners.
-    pub(super) async fn insert(&self, mut object: Value, options: &Options) -> Result<Value, Refusal> {
+    /// Creates an object that has been read and whose field managers are set.
+    pub(super) async fn insert(
+        &self,
+        mut object: Value,
+        options: &WriteOptions,
+    ) -> Result<Value, StatusError> {
         let kind = &*self.kind;
         self.check_namespace(&object)?;
         self.begin(&mut object);
-        if self.version.form.is_some() && object["kind"] != kind.kind {
+        if self.version.strategy.is_some() && object["kind"] != kind.kind {
             return Err(self.wrong_kind(&object));
         }
         for _ in 0..TRIES {
@@ -58,23 +62,23 @@ impl Call {
                 object["metadata"]["name"] = json!(generated_name(text(&object, "/metadata/generateName")));
             }
             self.check(&mut object)?;
-            admission::ask(self, Operation::Create, Some(&object), None, options.is_dry).await?;
+            admission::ask(self, AdmissionOperation::Create, Some(&object), None, options.is_dry).await?;
             match self.store_new(object, options.is_dry) {
-                Err(refusal) if is_generated && refusal.reason == "AlreadyExists" => {}
+                Err(error_status) if is_generated && error_status.reason == "AlreadyExists" => {}
                 other => return other,
             }
         }
         Err(error::already_exists(kind, text(&object, "/metadata/generateName"), false))
     }
 
-    pub(super) fn wrong_kind(&self, object: &Value) -> Refusal {
+    pub(super) fn wrong_kind(&self, object: &Value) -> StatusError {
         let found = object["kind"].as_str().unwrap_or_default();
-        let cause = Cause::invalid("kind", &found.into(), format!("must be {}", self.kind.kind));
-        Refusal::invalid(&self.kind.group, found, name(object), &[cause])
+        let cause = StatusCause::invalid("kind", &found.into(), format!("must be {}", self.kind.kind));
+        StatusError::invalid(&self.kind.group, found, name(object), &[cause])
     }
 
-    /// Objects are made in namespaces that are there to stay.
-    fn check_namespace(&self, object: &Value) -> Result<(), Refusal> {
+    /// Checks that the namespace exists and is not terminating.
+    fn check_namespace(&self, object: &Value) -> Result<(), StatusError> {
         let Some(namespace) = self.target.namespace.as_deref().filter(|_| self.kind.namespaced) else {
             return Ok(());
         };
@@ -87,7 +91,7 @@ impl Call {
         }
     }
 
-    /// What the server says of a new object, whatever the client has said.
+    /// Sets the server's metadata of a new object.
     fn begin(&self, object: &mut Value) {
         let metadata = &mut object["metadata"];
         metadata["uid"] = json!(uid());
@@ -97,12 +101,12 @@ impl Call {
         }
     }
 
-    fn check(&self, object: &mut Value) -> Result<(), Refusal> {
+    fn check(&self, object: &mut Value) -> Result<(), StatusError> {
         let kind = &*self.kind;
-        let Some(form) = &self.version.form else { return Ok(()) };
-        form.prepare(object, None, None);
-        let refuse = |object: &Value, causes: &[Cause]| Err(form.invalid(name(object), causes));
-        let causes = form.validate(object, None, None);
+        let Some(strategy) = &self.version.strategy else { return Ok(()) };
+        strategy.prepare(object, None, None);
+        let refuse = |object: &Value, causes: &[StatusCause]| Err(strategy.invalid(name(object), causes));
+        let causes = strategy.validate(object, None, None);
         if !causes.is_empty() {
             return refuse(object, &causes);
         }
@@ -113,13 +117,13 @@ impl Call {
                 return refuse(object, &causes);
             }
         }
-        self.warn(form.warnings(object, None));
+        self.warn(strategy.warnings(object, None));
         Ok(())
     }
 
-    fn store_new(&self, object: Value, is_dry: bool) -> Result<Value, Refusal> {
+    fn store_new(&self, object: Value, is_dry: bool) -> Result<Value, StatusError> {
         if !["", "0"].contains(&text(&object, "/metadata/resourceVersion")) {
-            return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
+            return Err(StatusError::internal("resourceVersion should not be set on objects to be created"));
         }
         let name = name(&object).to_owned();
         let key = key(&self.kind, self.target.namespace.as_deref(), &name);
@@ -127,21 +131,21 @@ impl Call {
         if let Some(there) = inner.objects.get(&key) {
             return Err(error::already_exists(&self.kind, &name, is_deleted(there)));
         }
-        let stored = shape::to_storage(&self.kind, object);
+        let stored = conversion::to_storage(&self.kind, object);
         check_size(&stored)?;
         if is_dry {
             return Ok(self.shown(&stored));
         }
         let stored = inner.put(&key, stored);
-        self.store.tell(inner);
+        self.store.notify(inner);
         Ok(self.shown(&stored))
     }
 }
 
-/// Refuses what is too large to be stored.
-pub(super) fn check_size(object: &Value) -> Result<(), Refusal> {
+/// Rejects objects that are too large to be stored.
+pub(super) fn check_size(object: &Value) -> Result<(), StatusError> {
     if object.to_string().len() > LARGEST {
-        return Err(Refusal::internal("etcdserver: request is too large"));
+        return Err(StatusError::internal("etcdserver: request is too large"));
     }
     Ok(())
 }

@@ -1,24 +1,24 @@
-//! Deletions: at once, or when the last finalizer is gone.
+//! Deletion of objects: at once, or when the last finalizer is removed.
 
 use serde_json::{Map, Value, json};
 
 use super::Call;
-use crate::api_server::admission::{self, Operation};
+use crate::api_server::admission::{self, AdmissionOperation};
 use crate::api_server::decode;
 use crate::api_server::definition;
 use crate::api_server::error;
 use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, version};
-use crate::api_server::refusal::{Cause, Refusal};
-use crate::api_server::respond::Shown;
-use crate::api_server::store::{Key, key};
+use crate::api_server::respond::StatusAndBody;
+use crate::api_server::status_error::{StatusCause, StatusError};
+use crate::api_server::store::{ObjectKey, key};
 
-/// Finalizers that the garbage collector takes away.
+/// Finalizers that the garbage collector removes.
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
-/// How a definition waits for its objects to go.
+/// The finalizer with which a definition waits for the deletion of its objects.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-/// How an object is to go.
+/// The options of a deletion.
 #[derive(Default)]
 struct Deletion {
     propagation: Option<String>,
@@ -28,15 +28,15 @@ struct Deletion {
 }
 
 impl Call {
-    pub(super) async fn delete(&self, body: &[u8]) -> Result<Shown, Refusal> {
+    pub(super) async fn delete(&self, body: &[u8]) -> Result<StatusAndBody, StatusError> {
         let deletion = self.deletion(body)?;
         let key = self.key();
         let there = self.store.object(&key).ok_or_else(|| error::not_found(&self.kind, self.name()))?;
         self.check_preconditions(&deletion, &there)?;
         let old = self.shown(&there);
-        admission::ask(self, Operation::Delete, None, Some(&old), deletion.is_dry).await?;
+        admission::ask(self, AdmissionOperation::Delete, None, Some(&old), deletion.is_dry).await?;
         let (object, is_gone) = self.remove(&key, &deletion)?;
-        if !is_gone || self.kind.habits.returns_deleted {
+        if !is_gone || self.kind.traits.returns_deleted {
             return Ok((200, object));
         }
         let mut details = Map::new();
@@ -51,25 +51,25 @@ impl Call {
         Ok((200, status))
     }
 
-    pub(super) async fn delete_collection(&self, body: &[u8]) -> Result<Value, Refusal> {
+    pub(super) async fn delete_collection(&self, body: &[u8]) -> Result<Value, StatusError> {
         let deletion = self.deletion(body)?;
         let list = self.list()?;
         let items = list["items"].as_array().cloned().unwrap_or_default();
         for item in &items {
             let old = self.store.object(&key(&self.kind, self.target.namespace.as_deref(), name(item)));
             let Some(old) = old.map(|old| self.shown(&old)) else { continue };
-            admission::ask(self, Operation::Delete, None, Some(&old), deletion.is_dry).await?;
+            admission::ask(self, AdmissionOperation::Delete, None, Some(&old), deletion.is_dry).await?;
             match self.remove(&key(&self.kind, self.target.namespace.as_deref(), name(item)), &deletion) {
-                // Somebody else was faster.
-                Err(refusal) if refusal.code == 404 => {}
+                // Another client was faster.
+                Err(error_status) if error_status.code == 404 => {}
                 other => other.map(|_| ())?,
             }
         }
         Ok(list)
     }
 
-    /// What is wanted, by the query or by the body.
-    fn deletion(&self, body: &[u8]) -> Result<Deletion, Refusal> {
+    /// Reads the options from the query and the body.
+    fn deletion(&self, body: &[u8]) -> Result<Deletion, StatusError> {
         let given = if body.is_empty() { Value::Null } else { decode::delete_options(body)? };
         let in_body = |pointer: &str| Some(text(&given, pointer).to_owned()).filter(|text| !text.is_empty());
         let of_query = |name: &str| self.query.get(name).map(str::to_owned);
@@ -79,17 +79,17 @@ impl Call {
         match (&propagation, orphans) {
             (Some(policy), Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
-                causes.push(Cause::invalid("propagationPolicy", &json!(policy), why));
+                causes.push(StatusCause::invalid("propagationPolicy", &json!(policy), why));
             }
             (Some(policy), None) if !["Foreground", "Background", "Orphan"].contains(&policy.as_str()) => {
                 let supported = ["Foreground", "Background", "Orphan", "nil"];
-                causes.push(Cause::not_supported("propagationPolicy", &json!(policy), &supported));
+                causes.push(StatusCause::not_supported("propagationPolicy", &json!(policy), &supported));
             }
             _ => {}
         }
         let dry = given.pointer("/dryRun/0").and_then(Value::as_str).or_else(|| self.query.get("dryRun"));
         if let Some(other) = dry.filter(|dry| *dry != "All") {
-            causes.push(Cause::not_supported("dryRun", &json!([other]), &["All"]));
+            causes.push(StatusCause::not_supported("dryRun", &json!([other]), &["All"]));
         }
         if !causes.is_empty() {
             return Err(error::invalid_options("DeleteOptions", &causes));
@@ -102,7 +102,7 @@ impl Call {
         })
     }
 
-    fn check_preconditions(&self, deletion: &Deletion, there: &Value) -> Result<(), Refusal> {
+    fn check_preconditions(&self, deletion: &Deletion, there: &Value) -> Result<(), StatusError> {
         let kind = &self.kind;
         let refuse = |why: String| Err(error::conflict(&kind.group, &kind.kind, name(there), &why));
         if let Some(wanted) = deletion.uid.as_ref().filter(|uid| *uid != uid_of(there)) {
@@ -122,8 +122,8 @@ impl Call {
         Ok(())
     }
 
-    /// Takes an object away, or marks that it is to go; true if it is gone.
-    fn remove(&self, key: &Key, deletion: &Deletion) -> Result<(Value, bool), Refusal> {
+    /// Removes an object or marks it as terminating; returns true if it is removed.
+    fn remove(&self, key: &ObjectKey, deletion: &Deletion) -> Result<(Value, bool), StatusError> {
         let mut inner = self.store.lock();
         let there = inner.objects.get(key).cloned().ok_or_else(|| error::not_found(&self.kind, &key.3))?;
         self.check_preconditions(deletion, &there)?;
@@ -131,7 +131,7 @@ impl Call {
         add_finalizers(&mut object, deletion.propagation.as_deref());
         if !has_finalizers(&object) {
             let removed = if deletion.is_dry { Some(there) } else { inner.remove(key) };
-            self.store.tell(inner);
+            self.store.notify(inner);
             return Ok((self.shown(&removed.unwrap_or_default()), true));
         }
         if !is_deleted(&there) {
@@ -142,13 +142,13 @@ impl Call {
             return Ok((self.shown(&object), false));
         }
         let stored = inner.put(key, object);
-        self.store.tell(inner);
+        self.store.notify(inner);
         Ok((self.shown(&stored), false))
     }
 }
 
 impl Call {
-    /// What kinds say of an object that is to go.
+    /// Marks an object as terminating, as its kind does.
     fn mark(&self, object: &mut Value) {
         match object["kind"].as_str() {
             Some("Namespace") => object["status"]["phase"] = json!("Terminating"),
@@ -163,7 +163,7 @@ impl Call {
     }
 }
 
-/// Lets an object wait for the garbage collector, or for what its kind waits for.
+/// Adds finalizers for the propagation policy and for the kind.
 fn add_finalizers(object: &mut Value, propagation: Option<&str>) {
     let finalizer = match propagation {
         _ if object["kind"] == "CustomResourceDefinition" => CLEANUP,

@@ -1,4 +1,4 @@
-//! Lists: of now and of earlier, in parts, and selected.
+//! Lists: current or of an earlier version, paginated, and selected.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{Call, parse_version};
 use crate::api_server::error;
 use crate::api_server::objects::text;
-use crate::api_server::refusal::{Cause, Refusal};
 use crate::api_server::request::Query;
 use crate::api_server::selectors::Selectors;
+use crate::api_server::status_error::{StatusCause, StatusError};
 
 const INCONSISTENT: &str = "The provided continue parameter is too old to display a consistent list result. You can \
     start a new list without the continue parameter, or use the continue token in this response to retrieve the \
@@ -19,15 +19,15 @@ const INCONSISTENT: &str = "The provided continue parameter is too old to displa
     created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
-/// Which version a list is of.
-struct Of {
+/// The version and the position of a list request.
+struct ListPosition {
     version: Option<u64>,
-    /// Where it goes on.
+    /// Where it continues.
     after: Option<String>,
 }
 
 impl Call {
-    pub(super) fn list(&self) -> Result<Value, Refusal> {
+    pub(super) fn list(&self) -> Result<Value, StatusError> {
         let query = &self.query;
         check_list(query, false)?;
         let selectors = Selectors::parse(
@@ -35,9 +35,9 @@ impl Call {
             query.get("fieldSelector").unwrap_or_default(),
             &self.kind,
         )
-        .map_err(Refusal::bad_request)?;
+        .map_err(StatusError::bad_request)?;
         let limit = number(query, "limit")?.filter(|limit| *limit > 0);
-        // Version 0 is read from a cache, which knows no parts.
+        // Version 0 is read from a cache, which does not paginate.
         let limit = limit.filter(|_| query.get("resourceVersion") != Some("0"));
         let of = self.of(limit.is_some())?;
         let inner = self.store.lock();
@@ -73,7 +73,7 @@ impl Call {
         is_whole: bool,
     ) -> Value {
         let mut metadata = json!({"resourceVersion": version.to_string()});
-        if self.kind.habits.is_custom {
+        if self.kind.traits.is_custom {
             metadata["continue"] = json!("");
         }
         if let Some(last) = last {
@@ -84,7 +84,7 @@ impl Call {
         }
         let show = |object: &&Arc<Value>| {
             let mut shown = self.shown(object);
-            if let Some(fields) = shown.as_object_mut().filter(|_| !self.kind.habits.is_custom) {
+            if let Some(fields) = shown.as_object_mut().filter(|_| !self.kind.traits.is_custom) {
                 fields.remove("kind");
                 fields.remove("apiVersion");
             }
@@ -96,50 +96,50 @@ impl Call {
         })
     }
 
-    /// Which version is asked for.
-    fn of(&self, has_limit: bool) -> Result<Of, Refusal> {
+    /// Parses the version and the continue token.
+    fn of(&self, has_limit: bool) -> Result<ListPosition, StatusError> {
         let query = &self.query;
         let given = query.get("resourceVersion");
         if let Some(token) = query.get("continue") {
             if given.is_some_and(|version| version != "0") {
                 let message = "specifying resource version is not allowed when using continue";
-                return Err(Refusal::bad_request(message));
+                return Err(StatusError::bad_request(message));
             }
-            let (version, after) = read_token(token).map_err(Refusal::bad_request)?;
-            return Ok(Of { version, after: Some(after) });
+            let (version, after) = read_token(token).map_err(StatusError::bad_request)?;
+            return Ok(ListPosition { version, after: Some(after) });
         }
-        let Some(given) = given else { return Ok(Of { version: None, after: None }) };
+        let Some(given) = given else { return Ok(ListPosition { version: None, after: None }) };
         let version = parse_version(given)
-            .map_err(|error| Refusal::bad_request(format!("invalid resource version: {error}")))?;
+            .map_err(|error| StatusError::bad_request(format!("invalid resource version: {error}")))?;
         let current = self.store.lock().version;
         if version > current {
             return Err(error::too_new(version, current));
         }
         let is_exact = query.get("resourceVersionMatch") == Some("Exact")
             || (has_limit && version > 0 && query.get("resourceVersionMatch").is_none());
-        Ok(Of { version: is_exact.then_some(version), after: None })
+        Ok(ListPosition { version: is_exact.then_some(version), after: None })
     }
 
-    /// What is asked for is not known any more.
-    fn expired(&self, of: &Of) -> Refusal {
+    /// Returns the error for a version that has been compacted.
+    fn expired(&self, of: &ListPosition) -> StatusError {
         let Some(after) = &of.after else { return error::expired(TOO_OLD) };
-        Refusal { details: Some(json!({"continue": token(0, after)})), ..error::expired(INCONSISTENT) }
+        StatusError { details: Some(json!({"continue": token(0, after)})), ..error::expired(INCONSISTENT) }
     }
 }
 
-/// Refuses options of lists and watches that do not go together.
-pub(in crate::api_server) fn check_list(query: &Query, is_watch: bool) -> Result<(), Refusal> {
+/// Rejects conflicting options of lists and watches.
+pub(in crate::api_server) fn check_list(query: &Query, is_watch: bool) -> Result<(), StatusError> {
     let matches = query.get("resourceVersionMatch");
     let version = query.get("resourceVersion").unwrap_or_default();
     let field = "resourceVersionMatch";
-    let forbid = |why: &str| Cause::forbidden(field, why);
+    let forbid = |why: &str| StatusCause::forbidden(field, why);
     let mut causes = Vec::new();
     if is_watch && query.has("sendInitialEvents") {
         if matches != Some("NotOlderThan") {
             causes.push(forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
         }
         if let Some(other) = matches.filter(|other| *other != "NotOlderThan") {
-            causes.push(Cause::not_supported(field, &json!(other), &["NotOlderThan"]));
+            causes.push(StatusCause::not_supported(field, &json!(other), &["NotOlderThan"]));
         }
         if query.get("continue").is_some() {
             causes.push(forbid("resourceVersionMatch is forbidden when continue is provided"));
@@ -157,7 +157,11 @@ pub(in crate::api_server) fn check_list(query: &Query, is_watch: bool) -> Result
                 causes.push(forbid("resourceVersionMatch is forbidden when continue is provided"));
             }
             if !["Exact", "NotOlderThan"].contains(&matches) {
-                causes.push(Cause::not_supported(field, &json!(matches), &["Exact", "NotOlderThan", ""]));
+                causes.push(StatusCause::not_supported(
+                    field,
+                    &json!(matches),
+                    &["Exact", "NotOlderThan", ""],
+                ));
             }
             if matches == "Exact" && version == "0" {
                 causes.push(forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
@@ -165,21 +169,22 @@ pub(in crate::api_server) fn check_list(query: &Query, is_watch: bool) -> Result
         }
     }
     if !is_watch && query.has("sendInitialEvents") {
-        causes.push(Cause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+        causes.push(StatusCause::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
     }
     if causes.is_empty() { Ok(()) } else { Err(error::invalid_options("ListOptions", &causes)) }
 }
 
-/// A number of a query.
-pub(in crate::api_server) fn number(query: &Query, name: &str) -> Result<Option<i64>, Refusal> {
+/// Parses a number in a query.
+pub(in crate::api_server) fn number(query: &Query, name: &str) -> Result<Option<i64>, StatusError> {
     let parse = |text: &str| {
-        text.parse()
-            .map_err(|_| Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+        text.parse().map_err(|_| {
+            StatusError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        })
     };
     query.get(name).map(parse).transpose()
 }
 
-/// Where an object stands in a list.
+/// Returns an object's position in a list.
 fn place(object: &Value) -> String {
     format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
 }
@@ -188,7 +193,7 @@ fn token(version: u64, last: &str) -> String {
     URL_SAFE_NO_PAD.encode(json!({"v": "meta.k8s.io/v1", "rv": version, "start": last}).to_string())
 }
 
-/// The version, or none where it goes on with what is there now; and where it goes on.
+/// Parses a continue token: the version, or none to continue with the present objects; and the position.
 fn read_token(token: &str) -> Result<(Option<u64>, String), String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
     let read: Value = serde_json::from_slice(&bytes).map_err(|_| {

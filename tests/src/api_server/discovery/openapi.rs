@@ -1,25 +1,29 @@
-//! Schemas, as far as kubectl and helm look at them: which options a path takes, and what fields a kind of a
-//! definition has.
+//! OpenAPI documents, as far as kubectl and helm read them: the options of a path, and the fields of a custom
+//! kind.
 
 use serde_json::{Map, Value, json};
 
 use super::{Served, by_group, hash};
-use crate::api_server::answer::Answer;
+use crate::api_server::answer::ApiResponse;
 use crate::api_server::error;
-use crate::api_server::kinds::{Kind, Kinds, Version};
-use crate::api_server::refusal::Refusal;
+use crate::api_server::kinds::{ApiKind, KindRegistry, KindVersion};
+use crate::api_server::status_error::StatusError;
 
 const OPTIONS: [&str; 5] = ["dryRun", "fieldManager", "fieldValidation", "force", "pretty"];
 
-pub(super) fn answer(kinds: &Kinds, path: &[&str], accepted: Option<&str>) -> Result<Answer, Refusal> {
+pub(super) fn answer(
+    kinds: &KindRegistry,
+    path: &[&str],
+    accepted: Option<&str>,
+) -> Result<ApiResponse, StatusError> {
     let takes_json = accepted.is_none_or(|accepted| accepted.contains("json") || accepted.contains("*/*"));
     match path {
-        ["v3"] => Ok(Answer::Text(200, index(kinds).to_string())),
+        ["v3"] => Ok(ApiResponse::Text(200, index(kinds).to_string())),
         ["v3", "api", version] => Ok(document(kinds, "", version)),
         ["v3", "apis", group, version] => Ok(document(kinds, group, version)),
         ["v2"] if takes_json => {
             let body = swagger(kinds);
-            Ok(Answer::Typed {
+            Ok(ApiResponse::Typed {
                 content_type: "application/json",
                 vary: Some("Accept-Encoding, Accept"),
                 body,
@@ -28,12 +32,12 @@ pub(super) fn answer(kinds: &Kinds, path: &[&str], accepted: Option<&str>) -> Re
         ["v2"] => {
             Err(error::not_acceptable("only the following media types are accepted: application/json", None))
         }
-        _ => Ok(Answer::no_page()),
+        _ => Ok(ApiResponse::no_page()),
     }
 }
 
-/// Where the documents of versions are.
-fn index(kinds: &Kinds) -> Value {
+/// Returns the index of the documents.
+fn index(kinds: &KindRegistry) -> Value {
     let mut paths = Map::new();
     for (group, versions) in by_group(kinds) {
         for (version, served) in versions {
@@ -48,19 +52,19 @@ fn index(kinds: &Kinds) -> Value {
     json!({"paths": paths})
 }
 
-fn document(kinds: &Kinds, group: &str, version: &str) -> Answer {
+fn document(kinds: &KindRegistry, group: &str, version: &str) -> ApiResponse {
     let served = by_group(kinds).remove(group).and_then(|mut versions| versions.remove(version));
-    let Some(served) = served else { return Answer::Bare(404) };
+    let Some(served) = served else { return ApiResponse::Bare(404) };
     let schemas: Map<String, Value> =
         served.iter().map(|(kind, version)| (name(kind, version), schema(kind, version))).collect();
     let body = json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths(&served),
         "components": {"schemas": schemas},
     });
-    Answer::Typed { content_type: "application/json", vary: Some("Accept"), body }
+    ApiResponse::Typed { content_type: "application/json", vary: Some("Accept"), body }
 }
 
-fn swagger(kinds: &Kinds) -> Value {
+fn swagger(kinds: &KindRegistry) -> Value {
     let served: Vec<Served> = by_group(kinds).into_values().flat_map(|v| v.into_values().flatten()).collect();
     let definitions: Map<String, Value> =
         served.iter().map(|(kind, version)| (name(kind, version), schema(kind, version))).collect();
@@ -96,7 +100,7 @@ fn paths(served: &[Served]) -> Map<String, Value> {
     paths
 }
 
-fn operation(kind: &Kind, version: &Version) -> Value {
+fn operation(kind: &ApiKind, version: &KindVersion) -> Value {
     let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string"}});
     json!({
         "parameters": OPTIONS.map(parameter),
@@ -105,18 +109,18 @@ fn operation(kind: &Kind, version: &Version) -> Value {
     })
 }
 
-fn kind_of(kind: &Kind, version: &Version) -> Value {
+fn kind_of(kind: &ApiKind, version: &KindVersion) -> Value {
     json!({"group": kind.group, "version": version.name, "kind": kind.kind})
 }
 
-fn name(kind: &Kind, version: &Version) -> String {
+fn name(kind: &ApiKind, version: &KindVersion) -> String {
     let group = kind.group.rsplit('.').collect::<Vec<_>>().join(".");
     let group = if group.is_empty() { "io.k8s.api.core".to_owned() } else { group };
     format!("{group}.{}.{}", version.name, kind.kind)
 }
 
-/// What a definition says of the fields; of other kinds, that all may be there.
-fn schema(kind: &Kind, version: &Version) -> Value {
+/// Returns the schema of a definition; for other kinds, one that allows all fields.
+fn schema(kind: &ApiKind, version: &KindVersion) -> Value {
     let mut schema = version
         .schema
         .clone()

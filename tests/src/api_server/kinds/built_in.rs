@@ -1,13 +1,13 @@
-//! Kinds that are always there.
+//! The built-in kinds.
 
 use std::sync::Arc;
 
-use super::{Habits, Kind, Version};
-use crate::api_server::form::Form;
+use super::{ApiKind, KindTraits, KindVersion};
+use crate::api_server::strategy::Strategy;
 
-/// Group and version; plural; name; short names; scope and habits, a letter each:
-/// `n`amespaced, has a `s`tatus, `c`reates on update, updates `u`nconditionally, `r`eturns what is deleted, has no
-/// `d`eletion of collections, and is of the c`a`tegory `all` or of `api-e`xtensions.
+/// Group and version; plural; name; short names; scope and traits, a letter each:
+/// `n`amespaced, has a `s`tatus, `c`reates on update, updates `u`nconditionally, `r`eturns deleted objects,
+/// has no `d`eletion of collections, is in the c`a`tegory `all` or in `api-e`xtensions.
 const TABLE: &[(&str, &str, &str, &str, &str)] = &[
     ("v1", "configmaps", "ConfigMap", "cm", "nu"),
     ("v1", "endpoints", "Endpoints", "ep", "nu"),
@@ -51,15 +51,15 @@ const TABLE: &[(&str, &str, &str, &str, &str)] = &[
     ("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", "pc", "u"),
 ];
 
-pub(super) fn all() -> Vec<Arc<Kind>> {
+pub(super) fn all() -> Vec<Arc<ApiKind>> {
     TABLE.iter().map(|row| Arc::new(kind(row))).collect()
 }
 
-fn kind((api_version, plural, kind, short, letters): &(&str, &str, &str, &str, &str)) -> Kind {
+fn kind((api_version, plural, kind, short, letters): &(&str, &str, &str, &str, &str)) -> ApiKind {
     let is = |letter: char| letters.contains(letter);
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let category = [('a', "all"), ('e', "api-extensions")].into_iter().find(|(letter, _)| is(*letter));
-    Kind {
+    ApiKind {
         group: group.to_owned(),
         plural: (*plural).to_owned(),
         singular: kind.to_lowercase(),
@@ -68,7 +68,7 @@ fn kind((api_version, plural, kind, short, letters): &(&str, &str, &str, &str, &
         short_names: short.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         categories: category.map(|(_, name)| name.to_owned()).into_iter().collect(),
         namespaced: is('n'),
-        versions: vec![Version {
+        versions: vec![KindVersion {
             name: version.to_owned(),
             served: true,
             storage: true,
@@ -76,9 +76,9 @@ fn kind((api_version, plural, kind, short, letters): &(&str, &str, &str, &str, &
             has_status: is('s'),
             schema: None,
             columns: Vec::new(),
-            form: Form::built_in(group, version, kind),
+            strategy: Strategy::built_in(group, version, kind),
         }],
-        habits: Habits {
+        traits: KindTraits {
             is_custom: false,
             creates_on_update: is('c'),
             updates_unconditionally: is('u'),

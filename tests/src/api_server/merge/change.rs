@@ -1,39 +1,39 @@
-//! One write of an object: what it merges, prunes and takes from others.
+//! A write of an object: merging, pruning and ownership transfers.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::managers::{Manager, Managers, Owned};
+use super::managers::{Manager, Managers, OwnedFields};
 use super::set::{FieldSet, path_text};
 use super::typed::{field_set, with_holders};
-use super::walk::{Difference, emptied, merged, removed};
-use super::{Versions, Writer};
-use crate::api_server::refusal::Refusal;
-use crate::api_server::types::Type;
+use super::walk::{FieldDifference, emptied, merged, removed};
+use super::{FieldWriter, VersionConverter};
+use crate::api_server::status_error::StatusError;
+use crate::api_server::types::ValueType;
 
 /// A write of an object.
-pub(super) struct Change<'a> {
-    pub(super) of: &'a Type,
+pub(super) struct MergeWrite<'a> {
+    pub(super) of: &'a ValueType,
     pub(super) there: &'a Value,
-    pub(super) versions: &'a dyn Versions,
-    pub(super) writer: &'a Writer<'a>,
+    pub(super) versions: &'a dyn VersionConverter,
+    pub(super) writer: &'a FieldWriter<'a>,
 }
 
-impl Change<'_> {
-    /// The object with what is applied, and whether it is as before.
+impl MergeWrite<'_> {
+    /// Returns the object with the applied fields, and whether it is unchanged.
     pub(super) fn apply(
         &self,
         applied: &Value,
         managers: &mut Managers,
         force: bool,
-    ) -> Result<(Value, bool), Refusal> {
+    ) -> Result<(Value, bool), StatusError> {
         let me = self.writer.identity(true);
         let whole = merged(self.of, Some(self.there), Some(applied)).unwrap_or_default();
         let last = managers.get(&me).cloned();
         let fields = field_set(self.of, applied).without(&self.reset(self.writer.api_version));
         let version = self.writer.api_version.to_owned();
-        managers.insert(me.clone(), Owned { fields, version, time: None });
+        managers.insert(me.clone(), OwnedFields { fields, version, time: None });
         let mut object = match last {
             Some(last) if !last.fields.is_empty() => self.prune(whole, &last, managers)?,
             _ => whole,
@@ -43,7 +43,8 @@ impl Change<'_> {
         Ok((object, difference.is_none()))
     }
 
-    /// Whether all that conflicts is what kubectl has applied by itself before, which it may take over.
+    /// Returns whether all conflicts are fields of an earlier client-side apply by kubectl, which may take
+    /// them over.
     pub(super) fn was_applied_by_client(&self, applied: &Value, managers: &Managers) -> bool {
         const LAST: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
         let last = self.there.pointer(LAST).and_then(Value::as_str);
@@ -56,7 +57,7 @@ impl Change<'_> {
     fn conflicts(&self, applied: &Value, managers: &Managers) -> Result<(), BTreeMap<Manager, FieldSet>> {
         let me = self.writer.identity(true);
         let whole = merged(self.of, Some(self.there), Some(applied)).unwrap_or_default();
-        let difference = Difference::between(self.of, self.there, &whole);
+        let difference = FieldDifference::between(self.of, self.there, &whole);
         let changed = difference.modified.union(&difference.added);
         let found: BTreeMap<_, _> = managers
             .iter()
@@ -67,8 +68,8 @@ impl Change<'_> {
         if found.is_empty() { Ok(()) } else { Err(found) }
     }
 
-    /// Takes away what the manager stated last and does not any more, where nobody else owns it.
-    fn prune(&self, whole: Value, last: &Owned, managers: &Managers) -> Result<Value, Refusal> {
+    /// Removes fields that the manager applied before and now omits, unless another manager owns them.
+    fn prune(&self, whole: Value, last: &OwnedFields, managers: &Managers) -> Result<Value, StatusError> {
         let Some(merged) = self.converted(&whole, &last.version)? else { return Ok(whole) };
         let of = type_of(self.versions, &last.version)?;
         let stated = with_holders(&of, &last.fields);
@@ -90,7 +91,7 @@ impl Change<'_> {
             let back = removed(&of, &whole, &all.difference(&kept));
             pruned = self.converted(&back, &last.version)?.unwrap_or(back);
         }
-        // What nobody owns was not stated by this manager, and stays.
+        // A field without an owner was not applied by this manager, and stays.
         let all = with_holders(&of, &field_set(&of, &merged));
         let left = with_holders(&of, &field_set(&of, &pruned));
         let gone = all.difference(&left).intersection(&stated);
@@ -98,28 +99,28 @@ impl Change<'_> {
         Ok(self.converted(&pruned, self.writer.api_version)?.unwrap_or(pruned))
     }
 
-    fn converted(&self, object: &Value, version: &str) -> Result<Option<Value>, Refusal> {
+    fn converted(&self, object: &Value, version: &str) -> Result<Option<Value>, StatusError> {
         if object["apiVersion"] == version {
             return Ok(Some(object.clone()));
         }
-        self.versions.convert(object, version).map_err(Refusal::internal)
+        self.versions.convert(object, version).map_err(StatusError::internal)
     }
 
     fn reset(&self, version: &str) -> FieldSet {
-        let form = self.versions.form(version);
-        form.map(|form| form.reset(self.writer.subresource)).unwrap_or_default()
+        let strategy = self.versions.strategy(version);
+        strategy.map(|strategy| strategy.reset(self.writer.subresource)).unwrap_or_default()
     }
 
-    /// Takes from all others what is changed; a conflict where that is not forced.
+    /// Removes changed fields from all other managers; returns a conflict if that is not forced.
     pub(super) fn spread(
         &self,
         new: &Value,
         managers: &mut Managers,
         me: &Manager,
         force: bool,
-    ) -> Result<Difference, Refusal> {
+    ) -> Result<FieldDifference, StatusError> {
         let difference =
-            Difference::between(self.of, self.there, new).without(&self.reset(self.writer.api_version));
+            FieldDifference::between(self.of, self.there, new).without(&self.reset(self.writer.api_version));
         let mut conflicts: Vec<(Manager, FieldSet)> = Vec::new();
         let mut left = Managers::new();
         for (manager, owned) in managers.iter() {
@@ -133,7 +134,7 @@ impl Change<'_> {
             if !conflict.is_empty() {
                 conflicts.push((manager.clone(), conflict));
             }
-            left.insert(manager.clone(), Owned { fields, ..owned.clone() });
+            left.insert(manager.clone(), OwnedFields { fields, ..owned.clone() });
         }
         if !force && !conflicts.is_empty() {
             return Err(conflict(&conflicts));
@@ -143,13 +144,13 @@ impl Change<'_> {
         Ok(difference)
     }
 
-    /// What is changed, in the version of a manager; `None` when that version is gone.
+    /// Returns the changes in the version of a manager; `None` if that version is gone.
     fn in_version(
         &self,
         new: &Value,
         version: &str,
-        here: &Difference,
-    ) -> Result<Option<Difference>, Refusal> {
+        here: &FieldDifference,
+    ) -> Result<Option<FieldDifference>, StatusError> {
         if version == self.writer.api_version {
             return Ok(Some(here.clone()));
         }
@@ -158,18 +159,19 @@ impl Change<'_> {
             return Ok(None);
         };
         let of = type_of(self.versions, version)?;
-        Ok(Some(Difference::between(&of, &old, &new).without(&self.reset(version))))
+        Ok(Some(FieldDifference::between(&of, &old, &new).without(&self.reset(version))))
     }
 }
 
-/// What an object is in a version.
-pub(super) fn type_of(versions: &dyn Versions, version: &str) -> Result<Type, Refusal> {
-    let form = versions.form(version);
-    let form = form.ok_or_else(|| Refusal::internal(format!("no corresponding type for {version}")))?;
-    Ok(form.types().clone())
+/// Returns the type of an object in a version.
+pub(super) fn type_of(versions: &dyn VersionConverter, version: &str) -> Result<ValueType, StatusError> {
+    let strategy = versions.strategy(version);
+    let strategy =
+        strategy.ok_or_else(|| StatusError::internal(format!("no corresponding type for {version}")))?;
+    Ok(strategy.types().clone())
 }
 
-fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
+fn conflict(conflicts: &[(Manager, FieldSet)]) -> StatusError {
     let paths: Vec<(String, String)> = conflicts
         .iter()
         .flat_map(|(manager, fields)| {
@@ -197,5 +199,10 @@ fn conflict(conflicts: &[(Manager, FieldSet)]) -> Refusal {
         }
     };
     let message = format!("Apply failed with {words}");
-    Refusal { code: 409, reason: "Conflict".to_owned(), message, details: Some(json!({"causes": causes})) }
+    StatusError {
+        code: 409,
+        reason: "Conflict".to_owned(),
+        message,
+        details: Some(json!({"causes": causes})),
+    }
 }

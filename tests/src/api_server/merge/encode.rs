@@ -1,10 +1,10 @@
-//! Sets of fields as `fieldsV1` writes them.
+//! The `fieldsV1` encoding of field sets.
 
 use serde_json::{Map, Value, json};
 
 use super::set::{Element, FieldSet, Item};
 
-/// A set as it is written.
+/// Encodes a set.
 pub(super) fn encode(set: &FieldSet) -> Value {
     let mut fields = Map::new();
     for step in &set.members {
@@ -20,7 +20,7 @@ pub(super) fn encode(set: &FieldSet) -> Value {
     Value::Object(fields)
 }
 
-/// A set as it was written; `None` when it makes no sense.
+/// Decodes a set; `None` if it is invalid.
 pub(super) fn decode(written: &Value) -> Option<FieldSet> {
     let mut set = FieldSet::default();
     for (step, below) in written.as_object()? {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_as_it_was() {
+    fn field_sets_round_trip() {
         let written = json!({
             "f:metadata": {"f:labels": {".": {}, "f:a": {}}, "f:finalizers": {"v:\"x/y\"": {}}},
             "f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}, "f:l": {"i:0": {}}},

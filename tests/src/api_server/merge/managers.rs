@@ -1,4 +1,4 @@
-//! Who wrote which fields: `metadata.managedFields`.
+//! Field managers: `metadata.managedFields`.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use super::encode::{decode, encode};
 use super::set::FieldSet;
 use super::typed::same;
 
-/// Name of a manager as one that writes: what it applies is one entry, what it updates one for each version.
+/// The identity of a manager: its applies are one entry, its updates one entry per version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Manager {
     pub(super) name: String,
     pub(super) applies: bool,
-    /// Only of those that update.
+    /// Only for updates.
     pub(super) version: String,
     pub(super) subresource: String,
 }
 
 impl Manager {
-    /// As conflicts name it.
+    /// Returns its name in conflicts.
     pub(super) fn in_words(&self) -> String {
         let mut words = format!("{:?}", self.name);
         if !self.subresource.is_empty() {
@@ -32,18 +32,18 @@ impl Manager {
     }
 }
 
-/// What a manager owns.
+/// The fields that a manager owns.
 #[derive(Clone, Debug)]
-pub(super) struct Owned {
+pub(super) struct OwnedFields {
     pub(super) fields: FieldSet,
     pub(super) version: String,
     pub(super) time: Option<String>,
 }
 
 /// All managers of an object.
-pub(super) type Managers = BTreeMap<Manager, Owned>;
+pub(super) type Managers = BTreeMap<Manager, OwnedFields>;
 
-/// What an object says of its managers; `None` when it makes no sense.
+/// Parses an object's managers; `None` if they are invalid.
 pub(super) fn managers_of(object: &Value) -> Option<Managers> {
     let mut found = Managers::new();
     for entry in object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten() {
@@ -62,18 +62,19 @@ pub(super) fn managers_of(object: &Value) -> Option<Managers> {
         };
         let fields = entry.get("fieldsV1").map_or(Some(FieldSet::default()), decode)?;
         let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);
-        found.insert(manager, Owned { fields, version, time });
+        found.insert(manager, OwnedFields { fields, version, time });
     }
     Some(found)
 }
 
-/// Writes the managers into an object, in the order of the real server.
+/// Writes the managers into an object, in the real server's order.
 pub(super) fn write_managers(object: &mut Value, managers: &Managers) {
-    let mut entries: Vec<(&Manager, &Owned)> = managers.iter().collect();
+    let mut entries: Vec<(&Manager, &OwnedFields)> = managers.iter().collect();
     entries.sort_by(|(left, owned), (right, theirs)| {
-        let key =
-            |manager: &Manager, owned: &Owned| (!manager.applies, owned.time.clone().unwrap_or_default());
-        let rest = |manager: &Manager, owned: &Owned| {
+        let key = |manager: &Manager, owned: &OwnedFields| {
+            (!manager.applies, owned.time.clone().unwrap_or_default())
+        };
+        let rest = |manager: &Manager, owned: &OwnedFields| {
             (manager.name.clone(), owned.version.clone(), manager.subresource.clone())
         };
         key(left, owned).cmp(&key(right, theirs)).then_with(|| rest(left, owned).cmp(&rest(right, theirs)))
@@ -86,7 +87,7 @@ pub(super) fn write_managers(object: &mut Value, managers: &Managers) {
     }
 }
 
-fn entry(manager: &Manager, owned: &Owned) -> Value {
+fn entry(manager: &Manager, owned: &OwnedFields) -> Value {
     let operation = if manager.applies { "Apply" } else { "Update" };
     let mut entry = json!({
         "manager": manager.name, "operation": operation, "apiVersion": owned.version,
@@ -101,7 +102,7 @@ fn entry(manager: &Manager, owned: &Owned) -> Value {
     entry
 }
 
-/// Takes the managers out of an object.
+/// Removes the managers from an object.
 pub(super) fn forget_managers(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
@@ -112,7 +113,7 @@ fn metadata(object: &mut Value) -> Option<&mut Map<String, Value>> {
     object.as_object_mut()?.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
 }
 
-/// Takes over the times of the old object where nothing else differs: a write that changes nothing is none.
+/// Keeps the old object's times if nothing else differs, so that a write without a change is none.
 pub(in crate::api_server) fn settle(old: &Value, new: &mut Value) {
     let timeless = |object: &Value| {
         let mut object = object.clone();

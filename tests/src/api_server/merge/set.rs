@@ -1,4 +1,4 @@
-//! Paths of fields, and sets of them.
+//! Field paths and sets of them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// A single value, in order.
+/// A scalar value with an order.
 #[derive(Clone, Debug)]
 pub(in crate::api_server) struct Item(pub(in crate::api_server) Value);
 
@@ -49,16 +49,16 @@ impl Ord for Item {
     }
 }
 
-/// One step of a path.
+/// An element of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::api_server) enum Element {
     /// A field, or an entry of a map.
     Field(String),
-    /// An item of a list, by fields of it.
+    /// An item of a list, by its key fields.
     Key(Vec<(String, Item)>),
     /// An item of a list, by its value.
     Value(Item),
-    /// An item of a list, by its place.
+    /// An item of a list, by its index.
     Index(usize),
 }
 
@@ -79,14 +79,14 @@ impl fmt::Display for Element {
 /// A set of paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::api_server) struct FieldSet {
-    /// Paths of one step.
+    /// Paths of one element.
     pub(super) members: BTreeSet<Element>,
-    /// The rest of longer paths, by their first step.
+    /// The rest of longer paths, by their first element.
     pub(super) children: BTreeMap<Element, FieldSet>,
 }
 
 impl FieldSet {
-    /// The set of these paths of fields.
+    /// Creates the set of these paths of fields.
     pub(in crate::api_server) fn of(paths: &[&[&str]]) -> Self {
         let mut set = Self::default();
         for path in paths {
@@ -96,7 +96,7 @@ impl FieldSet {
         set
     }
 
-    /// Adds a path; the empty one is in no set.
+    /// Adds a path; the empty path is ignored.
     pub(super) fn insert(&mut self, path: &[Element]) {
         match path {
             [] => {}
@@ -111,7 +111,7 @@ impl FieldSet {
         self.members.is_empty() && self.children.values().all(Self::is_empty)
     }
 
-    /// What is in one of them.
+    /// Returns the union.
     pub(super) fn union(&self, other: &Self) -> Self {
         let mut both = self.clone();
         both.members.extend(other.members.iter().cloned());
@@ -122,7 +122,7 @@ impl FieldSet {
         both
     }
 
-    /// What is in both.
+    /// Returns the intersection.
     pub(super) fn intersection(&self, other: &Self) -> Self {
         let members = self.members.intersection(&other.members).cloned().collect();
         let children = self.children.iter().filter_map(|(step, ours)| {
@@ -132,7 +132,7 @@ impl FieldSet {
         Self { members, children: children.collect() }
     }
 
-    /// What is in the first one only.
+    /// Returns the difference.
     pub(super) fn difference(&self, other: &Self) -> Self {
         let members = self.members.difference(&other.members).cloned().collect();
         let children = self.children.iter().filter_map(|(step, ours)| {
@@ -143,7 +143,7 @@ impl FieldSet {
         Self { members, children: children.collect() }
     }
 
-    /// What is in the first one, and neither in the second nor below what is.
+    /// Returns the difference, also without the paths below members of the second set.
     pub(super) fn without(&self, other: &Self) -> Self {
         let members = self.members.difference(&other.members).cloned().collect();
         let children = self.children.iter().filter(|(step, _)| !other.members.contains(step));
@@ -154,7 +154,7 @@ impl FieldSet {
         Self { members, children: children.collect() }
     }
 
-    /// All paths: those that end first, then longer ones, each in order.
+    /// Returns all paths: members before children, each in order.
     pub(super) fn paths(&self) -> Vec<Vec<Element>> {
         let mut paths: Vec<Vec<Element>> = self.members.iter().map(|step| vec![step.clone()]).collect();
         for (step, rest) in &self.children {
@@ -164,7 +164,7 @@ impl FieldSet {
     }
 }
 
-/// A path in words.
+/// Formats a path.
 pub(super) fn path_text(path: &[Element]) -> String {
     path.iter().map(ToString::to_string).collect()
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sets_of_paths_are_joined_cut_and_taken_apart() {
+    fn field_sets_have_union_intersection_and_difference() {
         let a = FieldSet::of(&[&["x"], &["x", "y"], &["z", "w"]]);
         let b = FieldSet::of(&[&["x", "y"], &["z"]]);
         assert_eq!(a.intersection(&b), FieldSet::of(&[&["x", "y"]]));

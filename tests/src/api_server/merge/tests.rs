@@ -1,10 +1,10 @@
-//! Applies, updates and their owners, as a real server has answered them.
+//! Tests of applies, updates and field managers, against a real server's answers.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// A kind in two versions, of which the second has lost a field.
+/// A kind in two versions; the second lacks a field.
 struct Widgets(Value);
 
 impl Widgets {
@@ -36,33 +36,33 @@ impl Widgets {
     }
 }
 
-impl Versions for Widgets {
-    fn form(&self, api_version: &str) -> Option<Form> {
-        Form::custom(&self.0, api_version.strip_prefix("example.com/")?)
+impl VersionConverter for Widgets {
+    fn strategy(&self, api_version: &str) -> Option<Strategy> {
+        Strategy::custom(&self.0, api_version.strip_prefix("example.com/")?)
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Result<Option<Value>, String> {
-        let Some(form) = self.form(api_version) else { return Ok(None) };
+        let Some(strategy) = self.strategy(api_version) else { return Ok(None) };
         let mut object = object.clone();
         object["apiVersion"] = json!(api_version);
-        form.show(&mut object);
+        strategy.show(&mut object);
         Ok(Some(object))
     }
 }
 
-fn writer<'a>(manager: &'a str, now: &'a str) -> Writer<'a> {
-    Writer { manager, subresource: None, api_version: "example.com/v1", now }
+fn writer<'a>(manager: &'a str, now: &'a str) -> FieldWriter<'a> {
+    FieldWriter { manager, subresource: None, api_version: "example.com/v1", now }
 }
 
 fn widget(spec: &Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec})
 }
 
-fn applied(live: Option<&Value>, manager: &str, spec: &Value, force: bool) -> Result<Value, Refusal> {
+fn applied(live: Option<&Value>, manager: &str, spec: &Value, force: bool) -> Result<Value, StatusError> {
     apply(live, &widget(spec), &writer(manager, "2026-01-01T00:00:01Z"), &Widgets::new(), force)
 }
 
-/// Owners, as manager, operation and fields.
+/// Returns the owners: manager, operation and fields.
 fn owners(object: &Value) -> Vec<(String, String, Value)> {
     let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -77,7 +77,7 @@ fn owner(manager: &str, operation: &str, fields: Value) -> (String, String, Valu
 }
 
 #[test]
-fn what_is_applied_is_owned_and_the_same_again_changes_nothing() {
+fn applied_fields_are_owned_and_a_second_apply_changes_nothing() {
     let spec = json!({"a": "x", "list": [], "part": {}});
     let first = applied(None, "m1", &spec, false).unwrap();
     let fields = json!({"f:spec": {"f:a": {}, "f:list": {}, "f:part": {}}});
@@ -89,16 +89,16 @@ fn what_is_applied_is_owned_and_the_same_again_changes_nothing() {
 }
 
 #[test]
-fn who_changes_what_another_owns_is_told_of_each_field_and_may_force_it() {
+fn a_conflict_names_each_field_of_other_managers_and_can_be_forced() {
     let there = applied(None, "m1", &json!({"a": "x", "b": true}), false).unwrap();
-    let refusal = applied(Some(&there), "m2", &json!({"a": "y"}), false).unwrap_err();
-    assert_eq!(refusal.message, "Apply failed with 1 conflict: conflict with \"m1\": .spec.a");
-    let refusal = applied(Some(&there), "m2", &json!({"a": "y", "b": false}), false).unwrap_err();
+    let error_status = applied(Some(&there), "m2", &json!({"a": "y"}), false).unwrap_err();
+    assert_eq!(error_status.message, "Apply failed with 1 conflict: conflict with \"m1\": .spec.a");
+    let error_status = applied(Some(&there), "m2", &json!({"a": "y", "b": false}), false).unwrap_err();
     assert_eq!(
-        (refusal.code, refusal.message.as_str()),
+        (error_status.code, error_status.message.as_str()),
         (409, "Apply failed with 2 conflicts: conflicts with \"m1\":\n- .spec.a\n- .spec.b")
     );
-    assert_eq!(refusal.details.unwrap()["causes"][1]["field"], ".spec.b");
+    assert_eq!(error_status.details.unwrap()["causes"][1]["field"], ".spec.b");
     let forced = applied(Some(&there), "m2", &json!({"a": "y"}), true).unwrap();
     assert_eq!(forced["spec"], json!({"a": "y", "b": true}));
     let expected = [
@@ -109,21 +109,21 @@ fn who_changes_what_another_owns_is_told_of_each_field_and_may_force_it() {
 }
 
 #[test]
-fn who_has_written_otherwise_is_named_with_the_version() {
+fn a_conflict_with_an_updater_names_its_version() {
     let new =
         track(None, widget(&json!({"a": "x"})), &writer("writer", "2026-01-01T00:00:00Z"), &Widgets::new());
     assert_eq!(owners(&new), [owner("writer", "Update", json!({"f:spec": {".": {}, "f:a": {}}}))]);
-    let refusal = applied(Some(&new), "m1", &json!({"a": "y"}), false).unwrap_err();
+    let error_status = applied(Some(&new), "m1", &json!({"a": "y"}), false).unwrap_err();
     let words = "Apply failed with 1 conflict: conflict with \"writer\" using example.com/v1: .spec.a";
-    assert_eq!(refusal.message, words);
-    // The same value is no conflict: both own it, and only who owns what has changed.
+    assert_eq!(error_status.message, words);
+    // The same value is no conflict: both own it, and only the ownership has changed.
     let both = applied(Some(&new), "m1", &json!({"a": "x"}), false).unwrap();
     assert_eq!(owners(&both)[0], owner("m1", "Apply", json!({"f:spec": {"f:a": {}}})));
     assert_eq!(both["metadata"]["managedFields"][0].get("time"), None);
 }
 
 #[test]
-fn what_only_the_manager_owned_goes_when_it_is_not_stated_any_more() {
+fn an_omitted_field_is_removed_if_no_other_manager_owns_it() {
     let there = applied(None, "m1", &json!({"a": "x", "part": {"x": 1, "y": 2}}), false).unwrap();
     let there = applied(Some(&there), "m2", &json!({"part": {"x": 1}}), false).unwrap();
     let there = applied(Some(&there), "m1", &json!({"b": true}), false).unwrap();
@@ -133,7 +133,7 @@ fn what_only_the_manager_owned_goes_when_it_is_not_stated_any_more() {
 }
 
 #[test]
-fn a_null_owns_its_field_and_what_was_below_goes() {
+fn a_null_owns_its_field_and_removes_the_fields_below() {
     let there = applied(None, "m1", &json!({"a": "x", "part": {"x": 1}}), false).unwrap();
     let there = applied(Some(&there), "m1", &json!({"a": "x", "part": null}), false).unwrap();
     assert_eq!(there["spec"], json!({"a": "x", "part": {}}));
@@ -141,7 +141,7 @@ fn a_null_owns_its_field_and_what_was_below_goes() {
 }
 
 #[test]
-fn what_nothing_is_left_of_is_null() {
+fn an_emptied_map_or_list_is_null() {
     let there =
         applied(None, "m1", &json!({"part": {"x": 1}, "conditions": [{"type": "A"}]}), false).unwrap();
     let new = applied(Some(&there), "m1", &json!({"part": {}, "conditions": null}), false).unwrap();
@@ -149,7 +149,7 @@ fn what_nothing_is_left_of_is_null() {
 }
 
 #[test]
-fn items_of_a_list_with_keys_are_owned_one_by_one() {
+fn items_of_an_associative_list_are_owned_individually() {
     let conditions = |names: &[(&str, &str)]| {
         let items: Vec<Value> =
             names.iter().map(|(kind, status)| json!({"type": kind, "status": status})).collect();
@@ -175,19 +175,19 @@ fn items_of_a_list_with_keys_are_owned_one_by_one() {
         (json!({"b": "yes"}), ".spec.b: expected boolean, got &{yes}"),
         (json!({"a": 1}), ".spec.a: expected string, got &value.valueUnstructured{Value:1}"),
     ] {
-        let refusal = applied(Some(&there), "m1", &spec, true).unwrap_err();
+        let error_status = applied(Some(&there), "m1", &spec, true).unwrap_err();
         let expected =
             format!("failed to create typed patch object (/w; example.com/v1, Kind=Widget): {words}");
-        assert_eq!((refusal.code, refusal.message), (500, expected));
+        assert_eq!((error_status.code, error_status.message), (500, expected));
     }
 }
 
 #[test]
-fn a_path_owns_only_what_it_writes() {
+fn a_subresource_owns_only_the_fields_it_writes() {
     let there = applied(None, "m1", &json!({"a": "x"}), false).unwrap();
     let mut status = widget(&json!({"a": "other"}));
     status["status"] = json!({"a": "s"});
-    let to_status = Writer { subresource: Some("status"), ..writer("m1", "2026-01-01T00:00:02Z") };
+    let to_status = FieldWriter { subresource: Some("status"), ..writer("m1", "2026-01-01T00:00:02Z") };
     let new = apply(Some(&there), &status, &to_status, &Widgets::new(), true).unwrap();
     let expected = [
         owner("m1", "Apply", json!({"f:spec": {"f:a": {}}})),
@@ -198,7 +198,7 @@ fn a_path_owns_only_what_it_writes() {
 }
 
 #[test]
-fn owners_that_were_cleared_are_forgotten_and_the_next_apply_begins_anew() {
+fn after_managed_fields_are_cleared_an_apply_starts_from_before_first_apply() {
     let there = applied(None, "m1", &json!({"a": "x", "b": true}), false).unwrap();
     let mut cleared = there.clone();
     cleared["metadata"]["managedFields"] = json!([{}]);
@@ -220,7 +220,7 @@ fn a_manager_that_applies_in_two_versions_has_one_entry() {
     in_v2["metadata"] = there["metadata"].clone();
     let mut config = widget(&json!({"b": true}));
     config["apiVersion"] = json!("example.com/v2");
-    let to_v2 = Writer { api_version: "example.com/v2", ..writer("m1", "2026-01-01T00:00:02Z") };
+    let to_v2 = FieldWriter { api_version: "example.com/v2", ..writer("m1", "2026-01-01T00:00:02Z") };
     let new = apply(Some(&in_v2), &config, &to_v2, &Widgets::new(), false).unwrap();
     assert_eq!(new["spec"], json!({"b": true}));
     assert_eq!(owners(&new), [owner("m1", "Apply", json!({"f:spec": {"f:b": {}}}))]);
@@ -228,7 +228,7 @@ fn a_manager_that_applies_in_two_versions_has_one_entry() {
 }
 
 #[test]
-fn a_write_that_changes_nothing_but_times_is_none() {
+fn a_write_that_changes_only_times_is_no_change() {
     let there = applied(None, "m1", &json!({"a": "x"}), false).unwrap();
     let mut new = there.clone();
     new["metadata"]["managedFields"][0]["time"] = json!("2026-01-01T00:00:09Z");
@@ -242,7 +242,7 @@ fn a_write_that_changes_nothing_but_times_is_none() {
 }
 
 #[test]
-fn more_than_ten_that_update_are_told_apart_no_more() {
+fn more_than_ten_updaters_are_merged_into_ancient_changes() {
     let mut there = applied(None, "m", &json!({"a": "x"}), false).unwrap();
     for number in 0..14 {
         let mut new = there.clone();

@@ -1,17 +1,17 @@
-//! Objects against their types: whether they fit, and which fields they state.
+//! Typed objects: validation against a type, and the set of fields.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
 use super::set::{Element, FieldSet, Item};
-use crate::api_server::types::{Items, List, Record, Scalar, Shape, Type};
+use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ScalarType, ValueType};
 
-/// By what an item is told from others of its list.
-pub(super) fn step_of(list: &List, item: &Value) -> Result<Element, String> {
+/// Returns the path element that identifies an item of a list.
+pub(super) fn step_of(list: &ListType, item: &Value) -> Result<Element, String> {
     let keys = match &list.items {
-        Items::Set | Items::Atomic => return step_of_value(item),
-        Items::Map(keys) => keys,
+        ListItems::Set | ListItems::Atomic => return step_of_value(item),
+        ListItems::Map(keys) => keys,
     };
     let fields = match item {
         Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
@@ -42,27 +42,27 @@ fn step_of_value(item: &Value) -> Result<Element, String> {
     }
 }
 
-/// What of an object does not fit its type, as the real server says it: path and words.
-pub(super) fn mistakes(of: &Type, value: &Value, duplicates: bool) -> Vec<String> {
+/// Returns the type errors of an object, with paths, in the real server's words.
+pub(super) fn violations(of: &ValueType, value: &Value, duplicates: bool) -> Vec<String> {
     let mut found = Vec::new();
     check(of, value, "", duplicates, &mut found);
     found
 }
 
-fn check(of: &Type, value: &Value, path: &str, duplicates: bool, found: &mut Vec<String>) {
+fn check(of: &ValueType, value: &Value, path: &str, duplicates: bool, found: &mut Vec<String>) {
     let mut wrong = |words: &str| {
         found.push(format!("{path}: {words}, got {}", shown(value)));
     };
     match (of.shape(value), value) {
         (_, Value::Null) => {}
-        (Shape::Scalar(scalar), value) => {
+        (ResolvedType::Scalar(scalar), value) => {
             if let Some(words) = unfit(scalar, value) {
                 found.push(format!("{path}: {words}"));
             }
         }
-        (Shape::List(list), Value::Array(items)) => check_items(&list, items, path, duplicates, found),
-        (Shape::List(_), _) => wrong("expected list"),
-        (Shape::Record(record), Value::Object(fields)) => {
+        (ResolvedType::List(list), Value::Array(items)) => check_items(&list, items, path, duplicates, found),
+        (ResolvedType::List(_), _) => wrong("expected list"),
+        (ResolvedType::Record(record), Value::Object(fields)) => {
             for (name, value) in fields {
                 let path = format!("{path}.{name}");
                 match record.field(name) {
@@ -71,15 +71,15 @@ fn check(of: &Type, value: &Value, path: &str, duplicates: bool, found: &mut Vec
                 }
             }
         }
-        (Shape::Record(_), _) => wrong("expected map"),
+        (ResolvedType::Record(_), _) => wrong("expected map"),
     }
 }
 
-fn check_items(list: &List, items: &[Value], path: &str, duplicates: bool, found: &mut Vec<String>) {
+fn check_items(list: &ListType, items: &[Value], path: &str, duplicates: bool, found: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for (place, item) in items.iter().enumerate() {
         let mut step = Element::Index(place);
-        if list.items != Items::Atomic {
+        if list.items != ListItems::Atomic {
             match step_of(list, item) {
                 Ok(of_item) => step = of_item,
                 Err(words) => {
@@ -95,17 +95,21 @@ fn check_items(list: &List, items: &[Value], path: &str, duplicates: bool, found
     }
 }
 
-/// Why a value is none of a type, as the real server says it, which shows its own representation of it.
-fn unfit(scalar: Option<Scalar>, value: &Value) -> Option<String> {
+/// Returns why a value is not of a type, in the real server's words, with Go's representation of the value.
+fn unfit(scalar: Option<ScalarType>, value: &Value) -> Option<String> {
     let single = !value.is_array() && !value.is_object();
     match scalar {
-        Some(Scalar::String | Scalar::Time | Scalar::MicroTime | Scalar::Bytes) if !value.is_string() => {
+        Some(ScalarType::String | ScalarType::Time | ScalarType::MicroTime | ScalarType::Bytes)
+            if !value.is_string() =>
+        {
             Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go(value)))
         }
-        Some(Scalar::Boolean) if !value.is_boolean() => {
+        Some(ScalarType::Boolean) if !value.is_boolean() => {
             Some(format!("expected boolean, got {}", shown(value)))
         }
-        Some(Scalar::Int32 | Scalar::Int64 | Scalar::Float | Scalar::Number) if !value.is_number() => {
+        Some(ScalarType::Int32 | ScalarType::Int64 | ScalarType::Float | ScalarType::Number)
+            if !value.is_number() =>
+        {
             Some(format!("expected numeric (int or float), got {}", go_type(value)))
         }
         _ if single => None,
@@ -142,17 +146,17 @@ fn go_type(value: &Value) -> &'static str {
     }
 }
 
-/// The fields that an object states.
-pub(super) fn field_set(of: &Type, value: &Value) -> FieldSet {
+/// Returns the fields of an object.
+pub(super) fn field_set(of: &ValueType, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
     state(of, value, &mut Vec::new(), &mut set);
     set
 }
 
-fn state(of: &Type, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) {
+fn state(of: &ValueType, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) {
     match (of.shape(value), value) {
-        (Shape::List(list), _) if list.items == Items::Atomic => set.insert(path),
-        (Shape::List(list), Value::Array(items)) => {
+        (ResolvedType::List(list), _) if list.items == ListItems::Atomic => set.insert(path),
+        (ResolvedType::List(list), Value::Array(items)) => {
             for item in items {
                 let Ok(step) = step_of(&list, item) else { continue };
                 path.push(step);
@@ -161,15 +165,20 @@ fn state(of: &Type, value: &Value, path: &mut Vec<Element>, set: &mut FieldSet) 
                 path.pop();
             }
         }
-        (Shape::List(_), _) => {}
-        (Shape::Record(record), _) if record.atomic => set.insert(path),
-        (Shape::Record(record), Value::Object(fields)) => state_fields(&record, fields, path, set),
-        (Shape::Record(_), _) => {}
-        (Shape::Scalar(_), _) => set.insert(path),
+        (ResolvedType::List(_), _) => {}
+        (ResolvedType::Record(record), _) if record.atomic => set.insert(path),
+        (ResolvedType::Record(record), Value::Object(fields)) => state_fields(&record, fields, path, set),
+        (ResolvedType::Record(_), _) => {}
+        (ResolvedType::Scalar(_), _) => set.insert(path),
     }
 }
 
-fn state_fields(record: &Record, fields: &Map<String, Value>, path: &mut Vec<Element>, set: &mut FieldSet) {
+fn state_fields(
+    record: &RecordType,
+    fields: &Map<String, Value>,
+    path: &mut Vec<Element>,
+    set: &mut FieldSet,
+) {
     for (name, value) in fields {
         let Some(of) = record.field(name) else { continue };
         path.push(Element::Field(name.clone()));
@@ -182,8 +191,8 @@ fn state_fields(record: &Record, fields: &Map<String, Value>, path: &mut Vec<Ele
     }
 }
 
-/// The same set, where named fields that hold others are members, too.
-pub(super) fn with_holders(of: &Type, set: &FieldSet) -> FieldSet {
+/// Returns the set with the fields that contain others as members, too.
+pub(super) fn with_holders(of: &ValueType, set: &FieldSet) -> FieldSet {
     let record = of.record();
     let mut whole = set.clone();
     for (step, below) in &set.children {
@@ -197,20 +206,20 @@ pub(super) fn with_holders(of: &Type, set: &FieldSet) -> FieldSet {
             (Element::Key(_), _) => element_of(of),
             _ => None,
         };
-        let below = with_holders(&named.unwrap_or(Type::Any), below);
+        let below = with_holders(&named.unwrap_or(ValueType::Any), below);
         whole.children.insert(step.clone(), below);
     }
     whole
 }
 
-fn element_of(of: &Type) -> Option<Type> {
+fn element_of(of: &ValueType) -> Option<ValueType> {
     match of.shape(&Value::Null) {
-        Shape::List(list) => Some(list.element.clone()),
+        ResolvedType::List(list) => Some(list.element.clone()),
         _ => None,
     }
 }
 
-/// Whether two values are the same; numbers are by their value.
+/// Compares two values; numbers numerically.
 pub(super) fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),

@@ -1,4 +1,4 @@
-//! Two objects side by side: what differs, what both make together, what is left without some fields.
+//! Comparison, merging and pruning of typed objects.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use serde_json::{Map, Value};
 
 use super::set::{Element, FieldSet};
 use super::typed::{same, step_of};
-use crate::api_server::types::{Items, List, Record, Shape, Type};
+use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ValueType};
 
-/// How one object differs from another.
+/// The differences between two objects.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Difference {
+pub(super) struct FieldDifference {
     pub(super) added: FieldSet,
     pub(super) modified: FieldSet,
     pub(super) removed: FieldSet,
 }
 
-impl Difference {
-    /// How the second object differs from the first.
-    pub(super) fn between(of: &Type, old: &Value, new: &Value) -> Self {
+impl FieldDifference {
+    /// Returns how the second object differs from the first.
+    pub(super) fn between(of: &ValueType, old: &Value, new: &Value) -> Self {
         let mut found = Self::default();
         found.visit(of, Some(old), Some(new), &mut Vec::new());
         found
     }
 
-    /// Without these fields, and what is below them.
+    /// Returns the differences without these fields, and those below them.
     pub(super) fn without(&self, fields: &FieldSet) -> Self {
         Self {
             added: self.added.without(fields),
@@ -37,7 +37,7 @@ impl Difference {
         self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
     }
 
-    fn visit(&mut self, of: &Type, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+    fn visit(&mut self, of: &ValueType, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
         let Some(shown) = new.or(old) else { return };
         if !self.descend(of.shape(shown), old, new, path) {
             self.leaf(old, new, path);
@@ -49,10 +49,10 @@ impl Difference {
         }
     }
 
-    /// Looks into a list or map; false when it is to be seen as one value.
+    /// Descends into a list or map; returns false if it is atomic.
     fn descend(
         &mut self,
-        shape: Shape,
+        shape: ResolvedType,
         old: Option<&Value>,
         new: Option<&Value>,
         path: &mut Vec<Element>,
@@ -64,8 +64,8 @@ impl Difference {
         };
         match shape {
             _ if empty(old) && empty(new) => return false,
-            Shape::Record(record) if !record.atomic => self.fields(&record, old, new, path),
-            Shape::List(list) if list.items != Items::Atomic => self.items(&list, old, new, path),
+            ResolvedType::Record(record) if !record.atomic => self.fields(&record, old, new, path),
+            ResolvedType::List(list) if list.items != ListItems::Atomic => self.items(&list, old, new, path),
             _ => return false,
         }
         true
@@ -78,7 +78,13 @@ impl Difference {
         }
     }
 
-    fn fields(&mut self, record: &Record, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+    fn fields(
+        &mut self,
+        record: &RecordType,
+        old: Option<&Value>,
+        new: Option<&Value>,
+        path: &mut Vec<Element>,
+    ) {
         for name in names(old, new) {
             let Some(of) = record.field(&name) else { continue };
             path.push(Element::Field(name.clone()));
@@ -88,7 +94,7 @@ impl Difference {
         }
     }
 
-    fn items(&mut self, list: &List, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
+    fn items(&mut self, list: &ListType, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Element>) {
         let (old, new) = (by_step(list, old), by_step(list, new));
         let mut steps: Vec<&Element> = old.keys().chain(new.keys()).collect();
         steps.sort();
@@ -117,7 +123,7 @@ fn names(left: Option<&Value>, right: Option<&Value>) -> Vec<String> {
     names
 }
 
-fn by_step<'a>(list: &List, value: Option<&'a Value>) -> BTreeMap<Element, Vec<&'a Value>> {
+fn by_step<'a>(list: &ListType, value: Option<&'a Value>) -> BTreeMap<Element, Vec<&'a Value>> {
     let mut found: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
     for item in value.and_then(Value::as_array).into_iter().flatten() {
         if let Ok(step) = step_of(list, item) {
@@ -127,8 +133,8 @@ fn by_step<'a>(list: &List, value: Option<&'a Value>) -> BTreeMap<Element, Vec<&
     found
 }
 
-/// What is there and what is wanted, together.
-pub(super) fn merged(of: &Type, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+/// Merges a live and a desired value.
+pub(super) fn merged(of: &ValueType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
     let shown = wanted.filter(|wanted| !wanted.is_null()).or(there).or(wanted)?;
     let empty = |value: Option<&Value>| match value {
         Some(Value::Array(items)) => items.is_empty(),
@@ -137,17 +143,19 @@ pub(super) fn merged(of: &Type, there: Option<&Value>, wanted: Option<&Value>) -
     };
     match of.shape(shown) {
         _ if empty(there) && empty(wanted) => {}
-        Shape::Record(record) if !record.atomic => return merged_fields(&record, there, wanted),
-        Shape::List(list) if list.items != Items::Atomic => return merged_items(&list, there, wanted),
+        ResolvedType::Record(record) if !record.atomic => return merged_fields(&record, there, wanted),
+        ResolvedType::List(list) if list.items != ListItems::Atomic => {
+            return merged_items(&list, there, wanted);
+        }
         _ => {}
     }
     wanted.or(there).cloned()
 }
 
-fn merged_fields(record: &Record, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+fn merged_fields(record: &RecordType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
     let mut fields = Map::new();
     for name in names(there, wanted) {
-        let of = record.field(&name).unwrap_or(&Type::Any);
+        let of = record.field(&name).unwrap_or(&ValueType::Any);
         let both =
             merged(of, there.and_then(|there| there.get(&name)), wanted.and_then(|wanted| wanted.get(&name)));
         if let Some(value) = both {
@@ -157,7 +165,7 @@ fn merged_fields(record: &Record, there: Option<&Value>, wanted: Option<&Value>)
     Some(Value::Object(fields))
 }
 
-fn merged_items(list: &List, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
+fn merged_items(list: &ListType, there: Option<&Value>, wanted: Option<&Value>) -> Option<Value> {
     let steps = |value: Option<&Value>| -> Vec<Element> {
         let items = value.and_then(Value::as_array).into_iter().flatten();
         items.filter_map(|item| step_of(list, item).ok()).collect()
@@ -173,7 +181,7 @@ fn merged_items(list: &List, there: Option<&Value>, wanted: Option<&Value>) -> O
     Some(Value::Array(items.collect()))
 }
 
-/// The order of two lists together: that of what is wanted, between which what is only there keeps its place.
+/// Returns the merged order of two lists: the desired order, into which live-only items are interleaved.
 fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
     let mut shared = wanted.iter().filter(|step| there.contains(step)).peekable();
     let (mut left, mut right) = (0, 0);
@@ -210,9 +218,8 @@ fn order(there: &[Element], wanted: &[Element]) -> Vec<Element> {
     out
 }
 
-/// An object that was stated to be null, and of which nothing is left, is there without its fields; a map or list is
-/// null.
-pub(super) fn emptied(of: &Type, stated: &Value, there: &Value, result: &mut Value) {
+/// Handles values applied as null of which nothing is left: an object becomes empty, a map or list null.
+pub(super) fn emptied(of: &ValueType, stated: &Value, there: &Value, result: &mut Value) {
     let Some(record) = of.record().filter(|record| !record.atomic) else { return };
     match (stated, there) {
         (Value::Null, Value::Object(_)) if result.is_null() && record.rest.is_none() => {
@@ -230,19 +237,19 @@ pub(super) fn emptied(of: &Type, stated: &Value, there: &Value, result: &mut Val
     }
 }
 
-/// What is left of a value without some fields. What nothing is left of is null, as the real server has it.
-pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
+/// Removes fields from a value. A value of which nothing is left becomes null, as in the real server.
+pub(super) fn removed(of: &ValueType, value: &Value, fields: &FieldSet) -> Value {
     match (of.shape(value), value) {
-        (Shape::Record(record), Value::Object(all)) if !record.atomic => {
+        (ResolvedType::Record(record), Value::Object(all)) if !record.atomic => {
             let left = all.iter().filter_map(|(name, value)| {
                 let step = Element::Field(name.clone());
-                let of = record.field(name).unwrap_or(&Type::Any);
+                let of = record.field(name).unwrap_or(&ValueType::Any);
                 Some((name.clone(), left_of(of, value, &step, fields)?))
             });
             let left: Map<_, _> = left.collect();
             if left.is_empty() { Value::Null } else { Value::Object(left) }
         }
-        (Shape::List(list), Value::Array(items)) if list.items != Items::Atomic => {
+        (ResolvedType::List(list), Value::Array(items)) if list.items != ListItems::Atomic => {
             let left = items.iter().filter_map(|item| match step_of(&list, item) {
                 Ok(step) => left_of(&list.element, item, &step, fields),
                 Err(_) => Some(item.clone()),
@@ -254,7 +261,7 @@ pub(super) fn removed(of: &Type, value: &Value, fields: &FieldSet) -> Value {
     }
 }
 
-fn left_of(of: &Type, value: &Value, step: &Element, fields: &FieldSet) -> Option<Value> {
+fn left_of(of: &ValueType, value: &Value, step: &Element, fields: &FieldSet) -> Option<Value> {
     if fields.members.contains(step) {
         return None;
     }
@@ -267,7 +274,7 @@ mod tests {
     use crate::api_server::merge::set::Item;
 
     #[test]
-    fn what_is_wanted_sets_the_order_and_what_is_only_there_keeps_its_place() {
+    fn desired_items_set_the_order_and_live_only_items_keep_their_place() {
         let steps = |text: &str| -> Vec<Element> {
             text.chars().map(|name| Element::Value(Item(Value::from(name.to_string())))).collect()
         };

@@ -1,10 +1,10 @@
-//! Strategic merge patches: lists that are maps go by their items.
+//! Strategic merge patches, which merge associative lists by item.
 
 use serde_json::{Map, Value};
 
 use super::{go_kind, undecoded};
-use crate::api_server::refusal::Refusal;
-use crate::api_server::types::{Items, List, Shape, Type};
+use crate::api_server::status_error::StatusError;
+use crate::api_server::types::{ListItems, ListType, ResolvedType, ValueType};
 
 const DIRECTIVE: &str = "$patch";
 /// Directives that name a field.
@@ -12,11 +12,15 @@ const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const SET_ORDER: &str = "$setElementOrder/";
 const RETAIN_KEYS: &str = "$retainKeys";
 
-/// An object of a built-in kind after a strategic merge patch.
+/// Applies a strategic merge patch to an object of a built-in kind.
 ///
 /// # Errors
-/// When the patch is no JSON object, or has a directive that nobody knows.
-pub(in crate::api_server) fn strategic(of: &Type, object: &Value, body: &str) -> Result<Value, Refusal> {
+/// When the patch is not a JSON object, or has an unknown directive.
+pub(in crate::api_server) fn strategic(
+    of: &ValueType,
+    object: &Value,
+    body: &str,
+) -> Result<Value, StatusError> {
     let patch = match serde_json::from_str(body) {
         Ok(Value::Object(patch)) => patch,
         Ok(other) => {
@@ -32,10 +36,10 @@ pub(in crate::api_server) fn strategic(of: &Type, object: &Value, body: &str) ->
 }
 
 fn merge_fields(
-    of: &Type,
+    of: &ValueType,
     mut fields: Map<String, Value>,
     patch: &Map<String, Value>,
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, StatusError> {
     match patch.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
         Some("replace") => return Ok(without_directives(patch)),
         Some("delete") => return Ok(Map::new()),
@@ -45,7 +49,7 @@ fn merge_fields(
                 .iter()
                 .map(|(name, value)| format!("{name}:{}", value.as_str().unwrap_or_default()))
                 .collect();
-            return Err(Refusal::internal(format!(
+            return Err(StatusError::internal(format!(
                 "unknown patch type: {other} in map: map[{}]",
                 shown.join(" ")
             )));
@@ -66,7 +70,7 @@ fn merge_fields(
         if name.starts_with('$') || name.starts_with(SET_ORDER) {
             continue;
         }
-        let of = record.as_ref().and_then(|record| record.field(name)).cloned().unwrap_or(Type::Any);
+        let of = record.as_ref().and_then(|record| record.field(name)).cloned().unwrap_or(ValueType::Any);
         match merged(&of, fields.get(name), value)? {
             Some(value) => fields.insert(name.clone(), value),
             None => fields.remove(name),
@@ -75,7 +79,7 @@ fn merge_fields(
     Ok(fields)
 }
 
-fn merged(of: &Type, there: Option<&Value>, patch: &Value) -> Result<Option<Value>, Refusal> {
+fn merged(of: &ValueType, there: Option<&Value>, patch: &Value) -> Result<Option<Value>, StatusError> {
     match patch {
         Value::Null => Ok(None),
         Value::Object(patch) => {
@@ -83,7 +87,7 @@ fn merged(of: &Type, there: Option<&Value>, patch: &Value) -> Result<Option<Valu
             merge_fields(of, fields, patch).map(|fields| Some(Value::Object(fields)))
         }
         Value::Array(items) => match of.shape(patch) {
-            Shape::List(list) if list.items != Items::Atomic => {
+            ResolvedType::List(list) if list.items != ListItems::Atomic => {
                 merge_items(&list, there.and_then(Value::as_array), items)
                     .map(|items| Some(Value::Array(items)))
             }
@@ -93,10 +97,14 @@ fn merged(of: &Type, there: Option<&Value>, patch: &Value) -> Result<Option<Valu
     }
 }
 
-fn merge_items(list: &List, there: Option<&Vec<Value>>, patch: &[Value]) -> Result<Vec<Value>, Refusal> {
+fn merge_items(
+    list: &ListType,
+    there: Option<&Vec<Value>>,
+    patch: &[Value],
+) -> Result<Vec<Value>, StatusError> {
     let mut items = there.cloned().unwrap_or_default();
-    // A patch goes by the first key only.
-    let Items::Map(keys) = &list.items else {
+    // A patch uses the first key only.
+    let ListItems::Map(keys) = &list.items else {
         for item in patch {
             if !items.contains(item) {
                 items.push(item.clone());
@@ -112,7 +120,9 @@ fn merge_items(list: &List, there: Option<&Vec<Value>>, patch: &[Value]) -> Resu
     for item in patch {
         let Some(fields) = item.as_object() else { continue };
         if !fields.contains_key(key) {
-            return Err(Refusal::internal(format!("map: {item} does not contain declared merge key: {key}")));
+            return Err(StatusError::internal(format!(
+                "map: {item} does not contain declared merge key: {key}"
+            )));
         }
         let place = items.iter().position(|other| other.get(key) == item.get(key));
         match (place, item[DIRECTIVE].as_str()) {

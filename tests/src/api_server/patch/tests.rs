@@ -1,12 +1,12 @@
-//! Patches, and what they refuse.
+//! Tests of patches and their errors.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api_server::form::Form;
+use crate::api_server::strategy::Strategy;
 
 #[test]
-fn a_json_patch_is_done_as_a_whole_or_not_at_all() {
+fn a_json_patch_is_applied_completely_or_not_at_all() {
     let before = json!({"m": {"k": "v", "a/b": 1}, "l": ["x"]});
     let patched = |body: Value| {
         let mut object = before.clone();
@@ -24,18 +24,18 @@ fn a_json_patch_is_done_as_a_whole_or_not_at_all() {
         json!([{"op": "add", "path": "/l/9", "value": 1}]),
         json!([{"op": "frob", "path": "/m"}]),
     ] {
-        let refusal = patched(body).unwrap_err();
+        let error_status = patched(body).unwrap_err();
         let words = "the server rejected our request due to an error in our request";
-        assert_eq!((refusal.code, refusal.message.as_str()), (422, words));
+        assert_eq!((error_status.code, error_status.message.as_str()), (422, words));
     }
     let many = vec![json!({"op": "add", "path": "/n", "value": 1}); 10_001];
     assert_eq!(patched(json!(many)).unwrap_err().code, 413);
 }
 
 #[test]
-fn a_body_that_is_no_patch_is_told_so() {
+fn a_body_that_is_not_a_patch_is_rejected() {
     let mut object = json!({});
-    for (refusal, words) in [
+    for (error_status, words) in [
         (
             json(&mut object, "{}").unwrap_err(),
             "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
@@ -47,18 +47,21 @@ fn a_body_that_is_no_patch_is_told_so() {
         ),
         (read_merge("{\"a\":").unwrap_err(), "unexpected end of JSON input"),
     ] {
-        assert_eq!((refusal.code, refusal.message), (400, format!("error decoding patch: {words}")));
+        assert_eq!(
+            (error_status.code, error_status.message),
+            (400, format!("error decoding patch: {words}"))
+        );
     }
 }
 
 #[test]
-fn a_strategic_patch_goes_by_the_items_of_lists_with_keys() {
-    let form = Form::built_in("", "v1", "Service").unwrap();
+fn a_strategic_patch_merges_associative_lists_by_item() {
+    let strategy = Strategy::built_in("", "v1", "Service").unwrap();
     let before = json!({"spec": {
         "ports": [{"port": 80, "name": "a"}, {"port": 81, "name": "b"}], "externalIPs": ["192.0.2.1"],
         "selector": {"x": "y"},
     }});
-    let patched = |patch: Value| strategic(form.types(), &before, &patch.to_string());
+    let patched = |patch: Value| strategic(strategy.types(), &before, &patch.to_string());
     for (patch, expected) in [
         (
             json!({"ports": [{"port": 81, "targetPort": 9}]}),
@@ -75,9 +78,9 @@ fn a_strategic_patch_goes_by_the_items_of_lists_with_keys() {
     }
     let new = patched(json!({"spec": {"externalIPs": ["192.0.2.2"], "selector": null}})).unwrap();
     assert_eq!((&new["spec"]["externalIPs"], new["spec"].get("selector")), (&json!(["192.0.2.2"]), None));
-    let refusal = patched(json!({"spec": {"$patch": "bogus"}})).unwrap_err();
+    let error_status = patched(json!({"spec": {"$patch": "bogus"}})).unwrap_err();
     assert_eq!(
-        (refusal.code, refusal.message.as_str()),
+        (error_status.code, error_status.message.as_str()),
         (500, "unknown patch type: bogus in map: map[$patch:bogus]")
     );
 }

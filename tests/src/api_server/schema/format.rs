@@ -1,8 +1,8 @@
-//! Formats of texts.
+//! String formats.
 
 use std::net::IpAddr;
 
-/// Whether a text is of a format; those that are not known take everything.
+/// Returns whether a string has a format; unknown formats accept everything.
 pub(super) fn is_of_format(format: &str, text: &str) -> bool {
     match format {
         "date-time" => text.contains(['T', 't']) && text.parse::<jiff::Timestamp>().is_ok(),

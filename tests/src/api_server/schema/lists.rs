@@ -1,12 +1,18 @@
-//! Lists that are sets or maps hold nothing twice.
+//! Uniqueness of items in lists that are sets or maps.
 
 use serde_json::{Map, Value};
 
 use super::{child, old_item, properties};
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
-/// Notes what is in such lists twice. What is as it was is not looked at.
-pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+/// Reports duplicates in such lists. Unchanged values are skipped.
+pub(super) fn check(
+    schema: &Value,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    causes: &mut Vec<StatusCause>,
+) {
     if old == Some(value) {
         return;
     }
@@ -29,7 +35,7 @@ pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>, path: &s
     }
 }
 
-fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cause>) {
+fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<StatusCause>) {
     let keys: Vec<&str> = match schema["x-kubernetes-list-type"].as_str() {
         Some("set") => Vec::new(),
         Some("map") => {
@@ -49,7 +55,7 @@ fn check_items(schema: &Value, items: &[Value], path: &str, causes: &mut Vec<Cau
     let seen: Vec<Value> = items.iter().map(identity).collect();
     for (place, one) in seen.iter().enumerate() {
         if seen.iter().take(place).any(|other| other == one) {
-            causes.push(Cause::duplicate(format!("{path}[{place}]"), one));
+            causes.push(StatusCause::duplicate(format!("{path}[{place}]"), one));
         }
     }
 }

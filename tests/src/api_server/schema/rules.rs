@@ -1,4 +1,4 @@
-//! Rules in CEL (`x-kubernetes-validations`).
+//! CEL rules (`x-kubernetes-validations`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::{Value, json};
 
 use super::{child, flag, old_item, properties};
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
 /// The rules of a schema, compiled.
 pub(super) struct Rules {
@@ -21,27 +21,27 @@ impl fmt::Debug for Rules {
 }
 
 impl Rules {
-    /// The rules of a schema, and of all that is in it.
+    /// Compiles the rules of a schema, including nested ones.
     pub(super) fn of(schema: &Value) -> Self {
         let mut programs = HashMap::new();
         collect(schema, &mut programs);
         Self { programs }
     }
 
-    /// Whether there are any.
+    /// Returns whether there are any.
     pub(super) fn any(&self) -> bool {
         !self.programs.is_empty()
     }
 
-    /// Notes which rules do not hold. Rules about a change are asked only where there is an old value; the others
-    /// not where it is the new one.
+    /// Reports rules that do not hold. Transition rules are evaluated only if there is an old value; the
+    /// others only if the value has changed.
     pub(super) fn check(
         &self,
         schema: &Value,
         value: &Value,
         old: Option<&Value>,
         path: &str,
-        causes: &mut Vec<Cause>,
+        causes: &mut Vec<StatusCause>,
     ) {
         let old = old.filter(|old| !old.is_null());
         if value.is_null() && flag(schema, "nullable") {
@@ -69,7 +69,7 @@ impl Rules {
         }
     }
 
-    fn broken(&self, rule: &Value, value: &Value, old: Option<&Value>, path: &str) -> Option<Cause> {
+    fn broken(&self, rule: &Value, value: &Value, old: Option<&Value>, path: &str) -> Option<StatusCause> {
         let text = rule["rule"].as_str()?;
         let program = self.programs.get(text)?;
         let about_change = program.references().has_variable("oldSelf");
@@ -81,9 +81,9 @@ impl Rules {
         match evaluate(program, value, old) {
             Ok(true) => None,
             Ok(false) if value.is_object() || value.is_array() => {
-                Some(reasoned(rule, Cause::invalid_unshown(place, words)))
+                Some(reasoned(rule, StatusCause::invalid_unshown(place, words)))
             }
-            Ok(false) => Some(reasoned(rule, Cause::invalid(place, value, words))),
+            Ok(false) => Some(reasoned(rule, StatusCause::invalid(place, value, words))),
             Err(error) => {
                 let kind = match value {
                     Value::String(_) => "string",
@@ -93,21 +93,21 @@ impl Rules {
                     _ => "object",
                 };
                 let asked = rule["message"].as_str().unwrap_or(text);
-                Some(Cause::invalid(place, &json!(kind), format!("{error} evaluating rule: {asked}")))
+                Some(StatusCause::invalid(place, &json!(kind), format!("{error} evaluating rule: {asked}")))
             }
         }
     }
 }
 
-/// The cause with the reason that its rule gives.
-fn reasoned(rule: &Value, cause: Cause) -> Cause {
+/// Returns the cause with the reason of its rule.
+fn reasoned(rule: &Value, cause: StatusCause) -> StatusCause {
     let reason = match rule["reason"].as_str() {
         Some("FieldValueForbidden") => "FieldValueForbidden",
         Some("FieldValueRequired") => "FieldValueRequired",
         Some("FieldValueDuplicate") => "FieldValueDuplicate",
         _ => return cause,
     };
-    Cause { reason, ..cause }
+    StatusCause { reason, ..cause }
 }
 
 fn collect(schema: &Value, programs: &mut HashMap<String, Program>) {
@@ -153,7 +153,7 @@ fn in_words(error: &ExecutionError) -> String {
     }
 }
 
-/// A value of JSON as one of CEL, where whole numbers are signed.
+/// Converts a JSON value to CEL, in which integers are signed.
 fn cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,

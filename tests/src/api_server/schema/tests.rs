@@ -1,27 +1,28 @@
-//! Objects against schemas, in the words of a real server.
+//! Tests of schema validation, in a real server's words.
 
 use serde_json::{Value, json};
 
 use super::Schema;
-use crate::api_server::form::{Form, Notation, Strictness};
-use crate::api_server::refusal::Cause;
+use crate::api_server::negotiate::BodyEncoding;
+use crate::api_server::status_error::StatusCause;
+use crate::api_server::strategy::{Strategy, Strictness};
 
 fn schema(spec: &Value) -> Schema {
     let whole = json!({"type": "object", "properties": {"spec": spec, "status": spec}});
     Schema::new(&json!({"schema": {"openAPIV3Schema": whole}}))
 }
 
-fn told(causes: &[Cause]) -> Vec<String> {
+fn described(causes: &[StatusCause]) -> Vec<String> {
     causes.iter().map(|cause| format!("{}: {} ({})", cause.field, cause.message, cause.reason)).collect()
 }
 
-fn mistakes(of_field: Value, value: Value) -> Vec<String> {
+fn violations(of_field: Value, value: Value) -> Vec<String> {
     let schema = schema(&json!({"type": "object", "properties": {"f": of_field}}));
-    told(&schema.mistakes(&json!({"spec": {"f": value}}), None, false))
+    described(&schema.violations(&json!({"spec": {"f": value}}), None, false))
 }
 
 #[test]
-fn each_constraint_is_told_as_the_real_server_does() {
+fn each_constraint_has_the_real_servers_message() {
     let list = json!({"type": "array", "minItems": 1, "maxItems": 2, "items": {"type": "string"}});
     for (of_field, value, expected) in [
         (
@@ -95,14 +96,14 @@ fn each_constraint_is_told_as_the_real_server_does() {
             "spec.f: Invalid value: \"boolean\": spec.f in body must be of type integer,string: \"boolean\" (FieldValueTypeInvalid)",
         ),
     ] {
-        assert_eq!(mistakes(of_field, value), [expected]);
+        assert_eq!(violations(of_field, value), [expected]);
     }
-    let fraction = mistakes(json!({"type": "integer", "format": "int64"}), json!(3.5));
+    let fraction = violations(json!({"type": "integer", "format": "int64"}), json!(3.5));
     assert_eq!(
         fraction[1],
         "<nil>: Invalid value: \"\": Checked value must be of type integer with format int64 in spec.f (FieldValueInvalid)"
     );
-    let large = mistakes(json!({"type": "integer", "maximum": 60000}), json!(1e20));
+    let large = violations(json!({"type": "integer", "maximum": 60000}), json!(1e20));
     assert_eq!(
         large[2],
         "spec.f: Invalid value: 1e+20: spec.f in body should be less than or equal to 60000 (FieldValueInvalid)"
@@ -113,22 +114,22 @@ fn each_constraint_is_told_as_the_real_server_does() {
         (json!({"x-kubernetes-int-or-string": true}), json!("80%")),
         (json!({"type": "string", "format": "date-time"}), json!("2026-01-01T00:00:00Z")),
     ] {
-        assert_eq!(mistakes(of_field, value), [""; 0]);
+        assert_eq!(violations(of_field, value), [""; 0]);
     }
 }
 
 #[test]
-fn a_list_that_is_a_map_holds_no_key_twice() {
+fn duplicate_keys_in_a_map_list_are_rejected() {
     let item = json!({"type": "object", "properties": {"type": {"type": "string"}}});
     let list = json!({
         "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"], "items": item,
     });
-    let found = mistakes(list, json!([{"type": "A"}, {"type": "A"}]));
+    let found = violations(list, json!([{"type": "A"}, {"type": "A"}]));
     assert_eq!(found, ["spec.f[1]: Duplicate value: {\"type\":\"A\"} (FieldValueDuplicate)"]);
 }
 
 #[test]
-fn rules_are_asked_and_those_of_a_change_only_of_a_change() {
+fn rules_are_evaluated_and_transition_rules_only_on_updates() {
     let spec = json!({
         "type": "object",
         "x-kubernetes-validations": [{"rule": "!has(self.a) || self.a == 'x'", "message": "a is x"}],
@@ -144,7 +145,7 @@ fn rules_are_asked_and_those_of_a_change_only_of_a_change() {
     let schema = schema(&spec);
     let asked = |new: Value, old: Option<Value>| {
         let old = old.map(|old| json!({"spec": old}));
-        told(&schema.mistakes(&json!({"spec": new}), old.as_ref(), false))
+        described(&schema.violations(&json!({"spec": new}), old.as_ref(), false))
     };
     assert_eq!(asked(json!({"a": "y"}), None), ["spec: Invalid value: a is x (FieldValueInvalid)"]);
     assert_eq!(asked(json!({"fixed": "n", "time": "1s", "big": 9}), None), [""; 0]);
@@ -159,7 +160,7 @@ fn rules_are_asked_and_those_of_a_change_only_of_a_change() {
         asked(json!({"big": 10}), None),
         ["spec.big: Invalid value: 10: failed rule: self < 10 (FieldValueInvalid)"]
     );
-    // What is of a wrong type cannot be asked.
+    // Rules on a value of a wrong type cannot be evaluated.
     let found = asked(json!({"a": "y", "big": "many"}), None);
     assert_eq!(found.len(), 2);
     assert!(
@@ -169,30 +170,30 @@ fn rules_are_asked_and_those_of_a_change_only_of_a_change() {
 }
 
 #[test]
-fn what_an_update_leaves_as_it_was_passes_a_newer_schema() {
+fn unchanged_values_pass_a_stricter_schema() {
     let schema = schema(&json!({
         "type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {"type": "string"}},
     }));
     let old = json!({"spec": {"a": "long value", "b": "x"}});
     let same = json!({"spec": {"a": "long value", "b": "y"}});
-    assert_eq!(told(&schema.mistakes(&same, Some(&old), false)), [""; 0]);
+    assert_eq!(described(&schema.violations(&same, Some(&old), false)), [""; 0]);
     let other = json!({"spec": {"a": "other long", "b": "x"}});
     let words = "spec.a: Too long: may not be more than 3 bytes (FieldValueTooLong)";
-    assert_eq!(told(&schema.mistakes(&other, Some(&old), false)), [words]);
+    assert_eq!(described(&schema.violations(&other, Some(&old), false)), [words]);
 }
 
 #[test]
-fn a_status_is_looked_at_by_itself() {
+fn a_status_is_validated_separately() {
     let schema = schema(&json!({
         "type": "object", "required": ["r"], "properties": {"l": {"type": "array", "items": {"type": "string", "minLength": 1}}},
     }));
     let object = json!({"spec": {}, "status": {"r": 1, "l": [""]}});
     let words =
         "status.l[0]: Invalid value: \"\": l[0] in body should be at least 1 chars long (FieldValueInvalid)";
-    assert_eq!(told(&schema.mistakes(&object, Some(&json!({"spec": {}})), true)), [words]);
+    assert_eq!(described(&schema.violations(&object, Some(&json!({"spec": {}})), true)), [words]);
 }
 
-fn form() -> Form {
+fn strategy() -> Strategy {
     let spec = json!({
         "type": "object",
         "properties": {
@@ -206,7 +207,7 @@ fn form() -> Form {
         "group": "example.com", "names": {"kind": "Widget"},
         "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}],
     }});
-    Form::custom(&definition, "v1").unwrap()
+    Strategy::custom(&definition, "v1").unwrap()
 }
 
 fn body(rest: &str) -> String {
@@ -214,11 +215,11 @@ fn body(rest: &str) -> String {
 }
 
 #[test]
-fn a_body_loses_what_nobody_knows_and_gains_defaults() {
+fn unknown_fields_are_pruned_and_defaults_set() {
     let text = body(
         r#""metadata": {"name": "w", "labels": {}, "odd": 1}, "more": 1, "spec": {"n": 3.0, "a": null, "d": null, "x": {}, "part": {}, "open": {"y": 1}}"#,
     );
-    let (object, warnings) = form().read(&text, Notation::Json, Strictness::Warn).unwrap();
+    let (object, warnings) = strategy().read(&text, BodyEncoding::Json, Strictness::Warn).unwrap();
     let expected = json!({"n": 3, "d": true, "part": {"d": 5}, "open": {"y": 1}});
     assert_eq!(
         (&object["spec"], &object["metadata"], object.get("more")),
@@ -226,25 +227,26 @@ fn a_body_loses_what_nobody_knows_and_gains_defaults() {
     );
     let expected = ["unknown field \"metadata.odd\"", "unknown field \"more\"", "unknown field \"spec.x\""];
     assert_eq!(warnings, expected);
-    let (_, warnings) = form().read(&text, Notation::Json, Strictness::Ignore).unwrap();
+    let (_, warnings) = strategy().read(&text, BodyEncoding::Json, Strictness::Ignore).unwrap();
     assert_eq!(warnings, [""; 0]);
 }
 
 #[test]
-fn a_strict_request_is_refused_for_what_is_unknown_or_there_twice() {
-    let refuse = |text: &str| form().read(text, Notation::Json, Strictness::Strict).unwrap_err().message;
+fn a_strict_request_rejects_unknown_and_duplicate_fields() {
+    let refuse =
+        |text: &str| strategy().read(text, BodyEncoding::Json, Strictness::Strict).unwrap_err().message;
     let text = body(r#""metadata": {"name": "w"}, "spec": {"x": 1, "a": "one", "a": "two"}"#);
     assert_eq!(
         refuse(&text),
         "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: duplicate field \"spec.a\", unknown field \"spec.x\""
     );
     let yaml = "apiVersion: example.com/v1\nkind: Widget\nspec: {a: first, a: last}\n";
-    let refusal = form().read_applied(yaml, Strictness::Strict).unwrap_err();
+    let error_status = strategy().read_applied(yaml, Strictness::Strict).unwrap_err();
     assert_eq!(
-        refusal.message,
+        error_status.message,
         "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map"
     );
-    let (object, warnings) = form().read_applied(yaml, Strictness::Warn).unwrap();
+    let (object, warnings) = strategy().read_applied(yaml, Strictness::Warn).unwrap();
     assert_eq!(
         (&object["spec"]["a"], warnings.as_slice()),
         (&json!("last"), &["line 3: key \"a\" already set in map".to_owned()][..])
@@ -252,7 +254,7 @@ fn a_strict_request_is_refused_for_what_is_unknown_or_there_twice() {
 }
 
 #[test]
-fn an_apply_is_an_object() {
+fn an_apply_must_be_an_object() {
     for (text, words) in [
         (
             "[]",
@@ -263,22 +265,22 @@ fn an_apply_is_an_object() {
             "error decoding YAML: error converting YAML to JSON: yaml: line 1: did not find expected node content",
         ),
     ] {
-        assert_eq!(form().read_applied(text, Strictness::Warn).unwrap_err().message, words);
+        assert_eq!(strategy().read_applied(text, Strictness::Warn).unwrap_err().message, words);
     }
-    assert_eq!(form().read_applied("", Strictness::Warn).unwrap().0, json!({}));
+    assert_eq!(strategy().read_applied("", Strictness::Warn).unwrap().0, json!({}));
 }
 
 #[test]
-fn generation_counts_changes_of_what_is_wanted() {
+fn generation_counts_changes_of_the_spec() {
     let object = |n: u32| json!({"metadata": {"name": "w"}, "spec": {"n": n}});
     let mut first = object(1);
-    form().prepare(&mut first, None, None);
+    strategy().prepare(&mut first, None, None);
     assert_eq!(first["metadata"]["generation"], 1);
     let mut second = first.clone();
     second["metadata"]["labels"] = json!({"a": "b"});
-    form().prepare(&mut second, Some(&first), None);
+    strategy().prepare(&mut second, Some(&first), None);
     assert_eq!(second["metadata"]["generation"], 1);
     second["spec"]["n"] = json!(2);
-    form().prepare(&mut second, Some(&first), None);
+    strategy().prepare(&mut second, Some(&first), None);
     assert_eq!(second["metadata"]["generation"], 2);
 }

@@ -1,4 +1,4 @@
-//! Types of a structural schema.
+//! Types derived from a structural schema.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,34 +6,36 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{flag, properties};
-use crate::api_server::types::{Field, Items, List, Record, Scalar, Type};
+use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
 
-/// What an object of the kind is: its schema, and what every object has.
-pub(super) fn object(schema: &Value) -> Type {
-    let Some(record) = of(schema).record() else { return Type::Any };
-    let Ok(mut record) = Arc::try_unwrap(record) else { return Type::Any };
+/// Returns the type of an object of the kind: its schema, and the fields of every object.
+pub(super) fn object(schema: &Value) -> ValueType {
+    let Some(record) = of(schema).record() else { return ValueType::Any };
+    let Ok(mut record) = Arc::try_unwrap(record) else { return ValueType::Any };
     for name in ["apiVersion", "kind"] {
-        record.fields.insert(name.to_owned(), Field::optional(Type::Scalar(Scalar::String)));
+        record.fields.insert(name.to_owned(), FieldType::optional(ValueType::Scalar(ScalarType::String)));
     }
-    record.fields.insert("metadata".to_owned(), Field::optional(Type::Named("meta.ObjectMeta")));
-    Type::Record(Arc::new(record))
+    record.fields.insert("metadata".to_owned(), FieldType::optional(ValueType::Named("meta.ObjectMeta")));
+    ValueType::Record(Arc::new(record))
 }
 
-/// What a schema lets a value be.
-pub(super) fn of(schema: &Value) -> Type {
+/// Returns the type of a schema.
+pub(super) fn of(schema: &Value) -> ValueType {
     if flag(schema, "x-kubernetes-int-or-string") {
-        return Type::Scalar(Scalar::IntOrString);
+        return ValueType::Scalar(ScalarType::IntOrString);
     }
     if flag(schema, "x-kubernetes-embedded-resource") {
         return object(&without_mark(schema));
     }
     match schema["type"].as_str() {
-        Some("object") => Type::Record(Arc::new(record(schema))),
-        Some("array") => Type::List(Arc::new(List { element: of(&schema["items"]), items: items(schema) })),
-        Some("string") => Type::Scalar(Scalar::String),
-        Some("boolean") => Type::Scalar(Scalar::Boolean),
-        Some("integer" | "number") => Type::Scalar(Scalar::Number),
-        _ => Type::Any,
+        Some("object") => ValueType::Record(Arc::new(record(schema))),
+        Some("array") => {
+            ValueType::List(Arc::new(ListType { element: of(&schema["items"]), items: items(schema) }))
+        }
+        Some("string") => ValueType::Scalar(ScalarType::String),
+        Some("boolean") => ValueType::Scalar(ScalarType::Boolean),
+        Some("integer" | "number") => ValueType::Scalar(ScalarType::Number),
+        _ => ValueType::Any,
     }
 }
 
@@ -44,30 +46,30 @@ fn without_mark(schema: &Value) -> Value {
     Value::Object(fields)
 }
 
-fn record(schema: &Value) -> Record {
+fn record(schema: &Value) -> RecordType {
     let fields: BTreeMap<_, _> = properties(schema)
         .into_iter()
         .flatten()
-        .map(|(name, schema)| (name.clone(), Field::optional(of(schema))))
+        .map(|(name, schema)| (name.clone(), FieldType::optional(of(schema))))
         .collect();
     let rest = match &schema["additionalProperties"] {
         Value::Object(_) => Some(of(&schema["additionalProperties"])),
-        Value::Bool(true) => Some(Type::Any),
-        _ if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(Type::Any),
+        Value::Bool(true) => Some(ValueType::Any),
+        _ if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(ValueType::Any),
         _ => None,
     };
     let atomic = schema["x-kubernetes-map-type"] == "atomic";
-    Record { name: String::new(), fields, rest, atomic }
+    RecordType { name: String::new(), fields, rest, atomic }
 }
 
-fn items(schema: &Value) -> Items {
+fn items(schema: &Value) -> ListItems {
     match schema["x-kubernetes-list-type"].as_str() {
-        Some("set") => Items::Set,
+        Some("set") => ListItems::Set,
         Some("map") => {
             let keys = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten();
             let default = |key: &str| schema["items"]["properties"][key].get("default").cloned();
-            Items::Map(keys.filter_map(Value::as_str).map(|key| (key.to_owned(), default(key))).collect())
+            ListItems::Map(keys.filter_map(Value::as_str).map(|key| (key.to_owned(), default(key))).collect())
         }
-        _ => Items::Atomic,
+        _ => ListItems::Atomic,
     }
 }

@@ -1,13 +1,19 @@
-//! Values against the constraints of a schema, in the words of the real server.
+//! Validation of values against a schema, in the real server's words.
 
 use serde_json::{Map, Value, json};
 
 use super::format::is_of_format;
 use super::{child, flag, old_item, properties};
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
-/// Notes what is wrong with a value. What is as it was is not looked at.
-pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+/// Reports violations of a value. Unchanged values are skipped.
+pub(super) fn check(
+    schema: &Value,
+    value: &Value,
+    old: Option<&Value>,
+    path: &str,
+    causes: &mut Vec<StatusCause>,
+) {
     if !schema.is_object() || old == Some(value) {
         return;
     }
@@ -17,7 +23,7 @@ pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>, path: &s
     }
     if let Some(cause) = mistyped(schema, value, place) {
         causes.extend(cause);
-        // A fraction is still a number, whose bounds are looked at.
+        // A fraction is still a number, whose bounds are checked.
         if !(schema["type"] == "integer" && value.is_f64()) {
             return;
         }
@@ -53,14 +59,14 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<Cause>> {
+fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<StatusCause>> {
     if flag(schema, "x-kubernetes-int-or-string") {
         if value.is_string() || value.is_i64() || value.is_u64() {
             return None;
         }
         let found = type_name(value);
         let why = format!("{place} in body must be of type integer,string: \"{found}\"");
-        return Some(vec![Cause::mistyped(place, found, why)]);
+        return Some(vec![StatusCause::mistyped(place, found, why)]);
     }
     let wanted = schema["type"].as_str()?;
     let found = type_name(value);
@@ -72,15 +78,15 @@ fn mistyped(schema: &Value, value: &Value, place: &str) -> Option<Vec<Cause>> {
         let why = format!("{place} in body must be of type {format}: \"float64\"");
         let checked = format!("Checked value must be of type integer with format {format} in {place}");
         return Some(vec![
-            Cause::mistyped(place, "float64", why),
-            Cause::invalid("<nil>", &json!(""), checked),
+            StatusCause::mistyped(place, "float64", why),
+            StatusCause::invalid("<nil>", &json!(""), checked),
         ]);
     }
     let why = format!("{place} in body must be of type {wanted}: \"{found}\"");
-    Some(vec![Cause::mistyped(place, found, why)])
+    Some(vec![StatusCause::mistyped(place, found, why)])
 }
 
-fn none_of(schema: &Value, value: &Value, place: &str) -> Option<Cause> {
+fn none_of(schema: &Value, value: &Value, place: &str) -> Option<StatusCause> {
     let allowed = schema["enum"].as_array()?;
     if allowed.contains(value) {
         return None;
@@ -88,33 +94,33 @@ fn none_of(schema: &Value, value: &Value, place: &str) -> Option<Cause> {
     let names: Vec<String> =
         allowed.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Some(Cause::not_supported(place, value, &names))
+    Some(StatusCause::not_supported(place, value, &names))
 }
 
-/// Only the first mistake of a text is told, but that of its format besides.
-fn check_text(schema: &Value, text: &str, place: &str, causes: &mut Vec<Cause>) {
+/// Reports only the first violation of a string, and additionally that of its format.
+fn check_text(schema: &Value, text: &str, place: &str, causes: &mut Vec<StatusCause>) {
     let length = text.chars().count() as u64;
     let value = json!(text);
     let fits = |pattern: &str| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
-        causes.push(Cause::too_long(place, usize::try_from(most).unwrap_or(usize::MAX)));
+        causes.push(StatusCause::too_long(place, usize::try_from(most).unwrap_or(usize::MAX)));
     } else if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
         let why = format!("{place} in body should be at least {least} chars long");
-        causes.push(Cause::invalid(place, &value, why));
+        causes.push(StatusCause::invalid(place, &value, why));
     } else if let Some(pattern) = schema["pattern"].as_str().filter(|pattern| !fits(pattern)) {
-        causes.push(Cause::invalid(place, &value, format!("{place} in body should match '{pattern}'")));
+        causes.push(StatusCause::invalid(place, &value, format!("{place} in body should match '{pattern}'")));
     }
     if let Some(format) = schema["format"].as_str().filter(|format| !is_of_format(format, text)) {
         let why = format!("{place} in body must be of type {format}: {value}");
-        causes.push(Cause::mistyped(place, text, why));
+        causes.push(StatusCause::mistyped(place, text, why));
     }
 }
 
-fn check_number(schema: &Value, value: &Value, place: &str, causes: &mut Vec<Cause>) {
+fn check_number(schema: &Value, value: &Value, place: &str, causes: &mut Vec<StatusCause>) {
     let Some(number) = value.as_f64() else { return };
     let mut refuse = |words: &str, bound: &Value| {
         let why = format!("{place} in body should be {words} {bound}");
-        causes.push(Cause::invalid(place, value, why));
+        causes.push(StatusCause::invalid(place, value, why));
     };
     if let Some(most) = schema["maximum"].as_f64() {
         let exclusive = flag(schema, "exclusiveMaximum");
@@ -137,14 +143,14 @@ fn check_number(schema: &Value, value: &Value, place: &str, causes: &mut Vec<Cau
     }
 }
 
-fn check_count(schema: &Value, count: usize, place: &str, causes: &mut Vec<Cause>) {
+fn check_count(schema: &Value, count: usize, place: &str, causes: &mut Vec<StatusCause>) {
     let bound = |name: &str| schema[name].as_u64().and_then(|bound| usize::try_from(bound).ok());
     if let Some(most) = bound("maxItems").filter(|most| count > *most) {
-        causes.push(Cause::too_many(place, count, most));
+        causes.push(StatusCause::too_many(place, count, most));
     }
     if let Some(least) = bound("minItems").filter(|least| count < *least) {
         let why = format!("{place} in body should have at least {least} items");
-        causes.push(Cause::invalid(place, &json!(count), why));
+        causes.push(StatusCause::invalid(place, &json!(count), why));
     }
 }
 
@@ -153,26 +159,26 @@ fn check_fields(
     fields: &Map<String, Value>,
     old: Option<&Value>,
     path: &str,
-    causes: &mut Vec<Cause>,
+    causes: &mut Vec<StatusCause>,
 ) {
     let place = if path.is_empty() { "<nil>" } else { path };
     if let Some(most) = schema["maxProperties"].as_u64().filter(|most| fields.len() as u64 > *most) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        causes.push(Cause::too_many(place, fields.len(), most));
+        causes.push(StatusCause::too_many(place, fields.len(), most));
     }
     if let Some(least) = schema["minProperties"].as_u64().filter(|least| (fields.len() as u64) < *least) {
         let why = format!("{place} in body should have at least {least} properties");
-        causes.push(Cause::invalid(place, &json!(fields.len()), why));
+        causes.push(StatusCause::invalid(place, &json!(fields.len()), why));
     }
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if !fields.contains_key(name) {
-            causes.push(Cause::required(child(path, name), ""));
+            causes.push(StatusCause::required(child(path, name), ""));
         }
     }
     for (name, value) in fields {
         let of = properties(schema).and_then(|properties| properties.get(name));
         let of = of.unwrap_or(&schema["additionalProperties"]);
-        // What every object has is looked at elsewhere.
+        // The fields of every object are validated elsewhere.
         if path.is_empty() && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
             continue;
         }
@@ -180,7 +186,7 @@ fn check_fields(
     }
 }
 
-fn check_branches(schema: &Value, value: &Value, place: &str, causes: &mut Vec<Cause>) {
+fn check_branches(schema: &Value, value: &Value, place: &str, causes: &mut Vec<StatusCause>) {
     let fits = |schema: &Value| {
         let mut found = Vec::new();
         check(schema, value, None, "", &mut found);
@@ -190,7 +196,7 @@ fn check_branches(schema: &Value, value: &Value, place: &str, causes: &mut Vec<C
         |name: &str| schema[name].as_array().filter(|_| !flag(schema, "x-kubernetes-int-or-string"));
     let mut refuse = |words: &str| {
         let why = format!("\"{place}\" must validate {words}");
-        causes.push(Cause::invalid(place, value, why));
+        causes.push(StatusCause::invalid(place, value, why));
     };
     if branches("allOf").is_some_and(|all| !all.iter().all(fits)) {
         refuse("all the schemas (allOf)");

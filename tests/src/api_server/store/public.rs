@@ -1,4 +1,4 @@
-//! What tests do to a store, behind the back of the server.
+//! The tests' direct access to a store, bypassing the server.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,21 +9,22 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Inner, Key, Store};
+use super::{ObjectKey, ObjectStore, StoreState};
 use crate::api_server::access::Access;
+use crate::api_server::conversion;
 use crate::api_server::definition;
-use crate::api_server::faults::Faults;
+use crate::api_server::faults::ApiFaults;
 use crate::api_server::kinds::storage_key;
 use crate::api_server::objects::{now, uid};
-use crate::api_server::shape;
 use crate::api_server::users::Users;
 
-/// No version of an object is below this: one is a version that is long gone.
+/// Object versions start here, so that version 1 is long compacted.
 const FIRST_VERSION: u64 = 100;
 
-impl Default for Store {
+impl Default for ObjectStore {
     fn default() -> Self {
-        let inner = Inner { version: FIRST_VERSION, forgotten: FIRST_VERSION, ..Inner::default() };
+        let inner =
+            StoreState { version: FIRST_VERSION, oldest_kept: FIRST_VERSION, ..StoreState::default() };
         let store = Self {
             inner: Mutex::new(inner),
             version: watch::Sender::new(FIRST_VERSION),
@@ -31,28 +32,27 @@ impl Default for Store {
             writes: AtomicU64::new(0),
             accesses: Mutex::default(),
             streams: AtomicBool::new(true),
-            faults: Faults::default(),
+            faults: ApiFaults::default(),
             users: Users::default(),
             routes: Mutex::default(),
         };
         for object in definition::system_objects() {
-            // All of them are of kinds that are always there.
+            // All of them are of built-in kinds.
             let _: anyhow::Result<()> = store.put(&object);
         }
         store
     }
 }
 
-impl Store {
-    /// Puts an object, as if it had been there before the server: nothing is checked. It is there afterwards with its
-    /// namespace, with what is filled in if it is of a kind that is always there, and with its status, if it brings
-    /// one.
+impl ObjectStore {
+    /// Stores an object without validation, as if it had existed before the server. Creates its namespace,
+    /// sets the defaults of a built-in kind, and includes its status, if any.
     ///
     /// # Errors
-    /// When it is of a kind that is not known: its definition must be there first.
+    /// When its kind is unknown: its definition must exist first.
     pub fn put(&self, object: &Value) -> anyhow::Result<()> {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-        let name = text("/metadata/name").context("an object has a name")?;
+        let name = text("/metadata/name").context("an object without a name")?;
         let api_version = text("/apiVersion").unwrap_or_default();
         let kind = text("/kind").unwrap_or_default();
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -63,15 +63,15 @@ impl Store {
         let key = super::key(&known, namespace, name);
         inner.provide(namespace);
         let before = inner.objects.get(&key).cloned();
-        let mut after = shape::to_storage(&known, object.clone());
+        let mut after = conversion::to_storage(&known, object.clone());
         if let (Some(before), None) = (&before, object.get("status"))
             && let Some(status) = before.get("status")
         {
             after["status"] = status.clone();
         }
-        let form = known.stored().and_then(|version| version.form.as_ref());
-        if let Some(form) = form.filter(|_| !known.habits.is_custom) {
-            form.default(&mut after);
+        let strategy = known.stored().and_then(|version| version.strategy.as_ref());
+        if let Some(strategy) = strategy.filter(|_| !known.traits.is_custom) {
+            strategy.default(&mut after);
         }
         complete(&mut after, before.as_deref(), namespace);
         if before.as_deref() == Some(&after) {
@@ -82,34 +82,34 @@ impl Store {
             inner.kinds.define(&after);
         }
         inner.put(&key, after);
-        self.tell(inner);
+        self.notify(inner);
         Ok(())
     }
 
-    /// Takes an object away, and with a definition all objects of its kind; true if it was there.
+    /// Removes an object, and with a definition all objects of its kind; returns whether it existed.
     pub fn remove(&self, group: &str, plural: &str, namespace: &str, name: &str) -> bool {
         let mut inner = self.lock();
         let removed = inner.remove(&key(group, plural, namespace, name));
         if plural == "customresourcedefinitions"
-            && let Some(kind) = inner.kinds.forget(name)
+            && let Some(kind) = inner.kinds.remove(name)
         {
             for key in inner.keys_of(&kind.group, &kind.plural) {
                 inner.remove(&key);
             }
         }
-        self.tell(inner);
+        self.notify(inner);
         removed.is_some()
     }
 
-    /// An object as it is now.
+    /// Returns an object.
     pub fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let inner = self.lock();
         let object = inner.objects.get(&key(group, plural, namespace, name))?;
         let kind = inner.kinds.of(group, plural)?;
-        Some(shape::to_version(kind, (**object).clone(), &kind.stored()?.name))
+        Some(conversion::to_version(kind, (**object).clone(), &kind.stored()?.name))
     }
 
-    /// All objects of a kind, by namespace and name.
+    /// Returns all objects of a kind, sorted by namespace and name.
     pub fn all(&self, group: &str, plural: &str) -> Vec<Value> {
         let inner = self.lock();
         let Some((kind, stored)) =
@@ -118,32 +118,32 @@ impl Store {
             return Vec::new();
         };
         let objects = inner.list(kind, None).into_iter();
-        objects.map(|object| shape::to_version(kind, (*object).clone(), &stored.name)).collect()
+        objects.map(|object| conversion::to_version(kind, (*object).clone(), &stored.name)).collect()
     }
 
-    /// Forgets what has happened so far: who watches from before must list again.
-    pub fn forget_log(&self) {
-        self.lock().forget();
+    /// Compacts the log: watches from earlier versions must list again.
+    pub fn compact(&self) {
+        self.lock().compact();
     }
 
-    /// Lets every so many-th write of a client fail from now on; zero: none.
+    /// Fails every n-th write of clients from now on; zero: none.
     pub fn fail_every(&self, many: u64) {
         self.failing.store(many, Ordering::Relaxed);
     }
 
-    /// What clients would have had to be allowed for all that they have asked for.
+    /// Returns the permissions that clients' requests have needed.
     pub fn accesses(&self) -> BTreeSet<Access> {
         self.accesses.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What can be made wrong with servers of this store.
-    pub fn faults(&self) -> &Faults {
+    /// Returns the fault injection of servers of this store.
+    pub fn faults(&self) -> &ApiFaults {
         &self.faults
     }
 
-    /// Has connections of the server to a Service end at an address, as a cluster's network would; `None`: nowhere, and
+    /// Routes the server's connections to a Service to an address, as a cluster's network would; with `None`,
     /// they are refused.
-    pub fn lead(&self, namespace: &str, service: &str, address: Option<SocketAddr>) {
+    pub fn set_route(&self, namespace: &str, service: &str, address: Option<SocketAddr>) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), service.to_owned());
         match address {
@@ -157,25 +157,25 @@ impl Store {
         routes.get(&(namespace.to_owned(), service.to_owned())).copied()
     }
 
-    /// Asks who clients are, and what they may do, from now on: an administrator is who has this token, service
-    /// accounts have theirs, and roles say what they may. Until then everybody is the administrator.
+    /// Enables authentication and RBAC: the administrator has this token, service accounts have theirs, and
+    /// roles grant permissions. Without it, every client is the administrator.
     pub fn protect(&self, administrator: &str, takes_anonymous: bool) {
         self.users.protect(administrator, takes_anonymous);
     }
 
-    /// How many writes clients have asked for.
+    /// Returns how many writes clients have requested.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Is from now on as a server before Kubernetes 1.32, which refuses to stream a list.
+    /// Rejects streaming lists from now on, as a server before Kubernetes 1.32 does.
     pub fn refuse_streams(&self) {
         self.streams.store(false, Ordering::Relaxed);
     }
 }
 
-impl Inner {
-    /// Makes a namespace that is not there.
+impl StoreState {
+    /// Creates a namespace if it is missing.
     fn provide(&mut self, namespace: Option<&str>) {
         let Some(name) = namespace else { return };
         let key = key("", "namespaces", "", name);
@@ -187,12 +187,12 @@ impl Inner {
     }
 }
 
-fn key(group: &str, plural: &str, namespace: &str, name: &str) -> Key {
+fn key(group: &str, plural: &str, namespace: &str, name: &str) -> ObjectKey {
     let (group, plural) = storage_key(group, plural);
     (group.to_owned(), plural.to_owned(), namespace.to_owned(), name.to_owned())
 }
 
-/// Gives an object what a server gives it.
+/// Sets an object's server-set metadata.
 fn complete(after: &mut Value, before: Option<&Value>, namespace: Option<&str>) {
     let metadata = before.map_or(&Value::Null, |before| &before["metadata"]);
     let kept = |field: &str, new: Value| metadata.get(field).cloned().unwrap_or(new);

@@ -1,4 +1,4 @@
-//! The demonstration's numbers, aligned.
+//! The demo's tables.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,9 +7,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::lab::Lab;
 use fairlead_tests::traffic::{TcpReport, TrafficShare, UdpReport};
 
-use crate::changes::Act;
+use crate::changes::RunResult;
 
-/// Prints what each node and each pod got, and what became of the loads.
+/// Prints the shares of each node and each pod, and the results of the loads.
 pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
     let mut nodes = table(&["VIP", "node", "connections", "share", "ideal", "KiB"]);
     let mut pods = table(&["VIP", "pod", "connections", "share", "ideal", "KiB"]);
@@ -34,21 +34,21 @@ pub(crate) fn print(lab: &Lab, tcp: &[(IpAddr, TcpReport)], udp: &UdpReport) {
 pub(crate) fn print_sessions(sessions: &[[String; 4]]) {
     let mut lines = Table::new();
     lines.load_style(presets::NOTHING);
-    lines.set_header(["node", "neighbour of FRR", "BGP", "BFD"]);
+    lines.set_header(["node", "peer of FRR", "BGP", "BFD"]);
     for session in sessions {
         lines.add_row(session);
     }
     println!("\n{lines}\n");
 }
 
-/// Prints what happened when, how many connections broke by it, and how many were left to break.
-pub(crate) fn print_timeline(steps: &[&str], with: &Act, without: &Act) {
+/// Prints each event with its time, and how many connections broke and were still alive.
+pub(crate) fn print_timeline(steps: &[&str], with: &RunResult, without: &RunResult) {
     let mut lines =
         table(&["at", "event", "Fairlead:\nbroken", "\nalive", "ECMP + kube-proxy:\nbroken", "\nalive"]);
     let mut alive = [with.flows as u64, without.flows as u64];
     for (place, step) in steps.iter().enumerate() {
         let (at, _) = with.timeline[place];
-        let broken = [with, without].map(|act| act.timeline[place].1);
+        let broken = [with, without].map(|trigger| trigger.timeline[place].1);
         for (alive, broken) in alive.iter_mut().zip(broken) {
             *alive -= broken;
         }
@@ -60,7 +60,7 @@ pub(crate) fn print_timeline(steps: &[&str], with: &Act, without: &Act) {
     }
     println!("\nThe same {} connections, through one event after the other:\n\n{lines}\n", with.flows);
     let (all, broken) = with.of_dead;
-    println!("The dead node served {all} connections, of which {broken} broke.");
+    println!("The dead node served {all} connections, {broken} of which broke.");
 }
 
 fn add_shares(table: &mut Table, vip: IpAddr, shares: &BTreeMap<String, TrafficShare>) {

@@ -13,7 +13,7 @@ fn every_row_is_as_it_says_on_the_host() {
     for row in rows() {
         let tables = &fixtures[&row.fixture];
         tables.forget_flows();
-        row.fixture.begin_anew(tables);
+        row.fixture.reset(tables);
         for packet in &row.before {
             model::run(tables, packet, INGRESS);
         }

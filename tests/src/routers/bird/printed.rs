@@ -1,13 +1,13 @@
-//! What `birdc` prints, read by what a line begins with.
+//! A parser for the output of `birdc`, by the beginnings of lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::view::{self, BfdSessionView, BgpSessionView, Capability, RouteOrigin, RouteView};
 
-/// Under which name BIRD prints a capability.
+/// BIRD's names of capabilities.
 const CAPABILITIES: [(&str, Capability); 9] = [
     ("Route refresh", Capability::RouteRefresh),
     ("Enhanced refresh", Capability::EnhancedRouteRefresh),
@@ -20,18 +20,18 @@ const CAPABILITIES: [(&str, Capability); 9] = [
     ("Hostname", Capability::HostName),
 ];
 
-/// The BGP sessions in `show protocols all`, by the neighbour's address. The patterns of dynamic neighbours,
-/// whose neighbour is a range, are no sessions.
+/// Parses the BGP sessions in `show protocols all`, by the peer's address. Templates of dynamic peers, whose
+/// neighbor is a range, are not sessions.
 pub(super) fn sessions(printed: &str) -> BTreeMap<String, BgpSessionView> {
     blocks(printed).into_iter().filter_map(session).collect()
 }
 
-/// The paths in `show route all PREFIX`.
+/// Parses the paths in `show route all PREFIX`.
 pub(super) fn routes(printed: &str) -> Vec<RouteView> {
     let mut routes: Vec<RouteView> = Vec::new();
     for line in printed.lines() {
         if !line.starts_with('\t') {
-            // A path begins with its source in brackets; what else stands here are headings.
+            // A path begins with its source in brackets; other such lines are headings.
             if let Some((_, source)) = line.split_once('[') {
                 routes.push(RouteView { from: after(source, "from "), ..RouteView::default() });
             }
@@ -42,12 +42,12 @@ pub(super) fn routes(printed: &str) -> Vec<RouteView> {
     routes
 }
 
-/// The sessions in `show bfd sessions`.
+/// Parses the sessions in `show bfd sessions`.
 pub(super) fn bfd_sessions(printed: &str) -> BTreeMap<IpAddr, BfdSessionView> {
     printed.lines().filter_map(bfd_session).collect()
 }
 
-/// Protocols are apart by empty lines.
+/// Splits the output into protocols, which are separated by empty lines.
 fn blocks(printed: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = printed.lines().collect();
     lines.split(|line| line.trim().is_empty()).map(<[&str]>::to_vec).collect()
@@ -55,12 +55,12 @@ fn blocks(printed: &str) -> Vec<Vec<&str>> {
 
 fn session(block: Vec<&str>) -> Option<(String, BgpSessionView)> {
     let value = |name: &str| block.iter().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
-    let neighbour = value("Neighbor address:")?;
-    // `fe80::1%eth0` is known by its interface, as everywhere else.
-    let name = neighbour.split_once('%').map_or(neighbour, |(_, interface)| interface);
+    let peer = value("Neighbor address:")?;
+    // `fe80::1%eth0` is identified by its interface, as everywhere else.
+    let name = peer.split_once('%').map_or(peer, |(_, interface)| interface);
     let established = value("BGP state:")? == "Established";
     let hold = value("Hold timer:").and_then(|timer| timer.split_once('/')?.1.parse().ok());
-    let offered = capabilities_of_neighbour(&block);
+    let offered = capabilities_of_peer(&block);
     let capabilities = CAPABILITIES.into_iter().filter(|(name, _)| has(&offered, name));
     let restart = offered.iter().find_map(|line| line.trim().strip_prefix("Restart time:"));
     let session = BgpSessionView {
@@ -72,7 +72,7 @@ fn session(block: Vec<&str>) -> Option<(String, BgpSessionView)> {
         capabilities: capabilities.map(|(_, capability)| capability).collect(),
         restart_time: restart.and_then(|time| time.trim().parse().ok()).map(Duration::from_secs),
     };
-    // A range such as 10.1.0.0/24 is the pattern of neighbours, and none.
+    // A range such as 10.1.0.0/24 is a template of peers, not a peer.
     (!name.contains('/')).then(|| (name.to_owned(), session))
 }
 
@@ -81,8 +81,8 @@ fn has(offered: &[&str], name: &str) -> bool {
     offered.iter().any(|line| line.trim().strip_prefix(name).is_some_and(is_it))
 }
 
-/// The lines under `Neighbor capabilities`, which are deeper in than their heading.
-fn capabilities_of_neighbour<'a>(block: &[&'a str]) -> Vec<&'a str> {
+/// Returns the lines under `Neighbor capabilities`, which are indented deeper than the heading.
+fn capabilities_of_peer<'a>(block: &[&'a str]) -> Vec<&'a str> {
     let depth = |line: &str| line.len() - line.trim_start().len();
     let after = block.iter().skip_while(|line| line.trim() != "Neighbor capabilities");
     let mut lines = after.copied();
@@ -90,14 +90,14 @@ fn capabilities_of_neighbour<'a>(block: &[&'a str]) -> Vec<&'a str> {
     lines.take_while(|line| depth(line) > depth(heading)).collect()
 }
 
-/// The families whose channel is up: BIRD shuts those that the neighbour has not announced.
-fn open_channels(block: &[&str]) -> BTreeSet<IpFamily> {
+/// Returns the families whose channel is up: BIRD shuts those that the peer has not announced.
+fn open_channels(block: &[&str]) -> BTreeSet<IpVersion> {
     let mut families = BTreeSet::new();
     let mut channel = None;
     for line in block.iter().map(|line| line.trim()) {
         match line {
-            "Channel ipv4" => channel = Some(IpFamily::V4),
-            "Channel ipv6" => channel = Some(IpFamily::V6),
+            "Channel ipv4" => channel = Some(IpVersion::V4),
+            "Channel ipv6" => channel = Some(IpVersion::V6),
             _ if line.starts_with("State:") && line.ends_with("UP") => families.extend(channel),
             _ => {}
         }
@@ -112,7 +112,7 @@ fn read_attribute(route: &mut RouteView, line: &str) {
         "BGP.as_path" => route.as_path = view::numbers(value),
         "BGP.next_hop" => {
             route.next_hops = value.split(' ').filter_map(|hop| hop.parse().ok()).collect();
-            // A neighbour that is the next hop itself is not named again. Routes of one's own have none.
+            // A peer that is itself the next hop is not printed again. The router's own routes have none.
             route.from = route.from.or(route.next_hops.first().copied());
         }
         "BGP.med" => route.med = value.parse().ok(),
@@ -123,7 +123,7 @@ fn read_attribute(route: &mut RouteView, line: &str) {
     }
 }
 
-/// `10.1.0.11  eth0  Up  2026-11-21 05:08:21.552  0.050  0.150`; only the ends of the line have a fixed place.
+/// Parses `10.1.0.11  eth0  Up  2026-11-21 05:08:21.552  0.050  0.150`; only the ends of the line are fixed.
 fn bfd_session(line: &str) -> Option<(IpAddr, BfdSessionView)> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (address, state) = (words.first()?.parse().ok()?, *words.get(2)?);
@@ -136,7 +136,7 @@ fn bfd_session(line: &str) -> Option<(IpAddr, BfdSessionView)> {
     Some((address, session))
 }
 
-/// The word that follows `mark`, up to a space or a bracket.
+/// Returns the word that follows `mark`, up to a space or a bracket.
 fn after<T: std::str::FromStr>(text: &str, mark: &str) -> Option<T> {
     text.split_once(mark)?.1.split([' ', ']', ')']).next()?.parse().ok()
 }
@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{bfd_sessions, routes, sessions};
-    use crate::lab::addresses::IpFamily;
+    use crate::lab::addresses::IpVersion;
     use crate::routers::view::{Capability, RouteOrigin};
 
     const PROTOCOLS: &str = "\
@@ -190,13 +190,13 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
 ";
 
     #[test]
-    fn sessions_are_read() {
+    fn sessions_are_parsed() {
         let sessions = sessions(PROTOCOLS);
         assert_eq!(sessions.keys().collect::<Vec<_>>(), ["10.1.0.1", "fd00:1::1"]);
         let up = &sessions["10.1.0.1"];
         assert!(up.established && !sessions["fd00:1::1"].established);
         assert_eq!((up.asn, up.hold_time), (4_200_000_000, Duration::from_secs(9)));
-        assert_eq!(up.families, [IpFamily::V4].into());
+        assert_eq!(up.families, [IpVersion::V4].into());
         assert_eq!(up.restart_time, Some(Duration::from_secs(120)));
         let expected = [
             Capability::RouteRefresh,
@@ -204,11 +204,11 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
             Capability::GracefulRestart,
             Capability::HostName,
         ];
-        assert_eq!(up.capabilities, expected.into(), "those of the neighbour, not one's own");
+        assert_eq!(up.capabilities, expected.into(), "the peer's capabilities, not BIRD's own");
     }
 
     #[test]
-    fn routes_are_read() {
+    fn routes_are_parsed() {
         let printed = "BIRD 2.0.12 ready.\nTable master6:\n\
             2001:db8:113::10/128 blackhole [vip6 05:08:19.991] * (200)\n\
             \tType: static univ\n\tBGP.large_community: (4200000000, 1, 1)\n                     \
@@ -229,7 +229,7 @@ away       BGP        ---        start  05:08:20.058  Active        Socket: Conn
     }
 
     #[test]
-    fn bfd_sessions_are_read_and_headings_are_not() {
+    fn bfd_sessions_are_parsed_and_headings_ignored() {
         let printed = "BIRD 2.0.12 ready.\nbfd1:\n\
             IP address                Interface  State      Since         Interval  Timeout\n\
             fd77::1                   eth0       Up         2026-11-21 05:08:22.055907    0.050    0.150\n\

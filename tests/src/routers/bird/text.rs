@@ -1,22 +1,22 @@
 //! BIRD's configuration file.
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
 };
 
-/// The whole file.
-pub(super) fn whole(config: &RouterConfig, log: &str) -> String {
+/// Returns the whole file.
+pub(super) fn config_file(config: &RouterConfig, log: &str) -> String {
     let mut text =
         format!("log \"{log}\" all;\ntimeformat log iso long us;\nrouter id {};\n", config.router_id);
     text += "debug protocols { states, events };\nprotocol device {}\nprotocol bfd {}\n";
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         text += &announced(config, family);
         text += &kernel(config, family);
     }
     let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
-        PeerEndpoint::Interface(interface) => Some(interface),
-        PeerEndpoint::Address(_) | PeerEndpoint::Range(_) => None,
+        PeerLocation::Interface(interface) => Some(interface),
+        PeerLocation::Address(_) | PeerLocation::Range(_) => None,
     });
     text.extend(interfaces.map(|interface| advertised(interface)));
     for (number, peer) in config.peers.iter().enumerate() {
@@ -25,47 +25,47 @@ pub(super) fn whole(config: &RouterConfig, log: &str) -> String {
     text
 }
 
-/// Router advertisements, by which an FRR finds its neighbour on a link; nobody is to route by them.
+/// Returns router advertisements, by which FRR discovers an unnumbered peer; with lifetime 0 they add no
+/// route.
 fn advertised(interface: &str) -> String {
     format!(
         "protocol radv {{\n  interface \"{interface}\" {{ max ra interval 5; default lifetime 0; }};\n}}\n"
     )
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 
-/// Routes to announce, and the filter that gives them their attributes: BIRD takes a MED that was set earlier
-/// away when it tells an external neighbour.
-fn announced(config: &RouterConfig, family: IpFamily) -> String {
+/// Returns the originated routes, and the export filter that sets their attributes: BIRD removes an earlier
+/// MED when it advertises to an external peer.
+fn announced(config: &RouterConfig, family: IpVersion) -> String {
     let word = word(family);
-    let mine: Vec<&OriginatedRoute> =
-        config.announcements.iter().filter(|it| it.family() == family).collect();
+    let mine: Vec<&OriginatedRoute> = config.originated.iter().filter(|it| it.family() == family).collect();
     let routes: String = mine.iter().map(|it| format!("  route {} blackhole;\n", it.prefix)).collect();
     let cases: String =
         mine.iter().map(|it| format!("  if net = {} then {{ {}}}\n", it.prefix, actions(it))).collect();
     format!("protocol static {{\n  {word};\n{routes}}}\nfilter announced_{word} {{\n{cases}  reject;\n}}\n")
 }
 
-fn actions(announcement: &OriginatedRoute) -> String {
+fn actions(route: &OriginatedRoute) -> String {
     let mut text = String::new();
-    for (high, low) in &announcement.communities {
+    for (high, low) in &route.communities {
         text += &format!("bgp_community.add(({high},{low})); ");
     }
-    for (a, b, c) in &announcement.large_communities {
+    for (a, b, c) in &route.large_communities {
         text += &format!("bgp_large_community.add(({a},{b},{c})); ");
     }
-    if let Some(med) = announcement.med {
+    if let Some(med) = route.med {
         text += &format!("bgp_med = {med}; ");
     }
     text + "accept; "
 }
 
-fn kernel(config: &RouterConfig, family: IpFamily) -> String {
+fn kernel(config: &RouterConfig, family: IpVersion) -> String {
     format!(
         "protocol kernel {{\n  {} {{ import none; export where source = RTS_BGP; }};\n  merge paths on limit {};\n}}\n",
         word(family),
@@ -77,13 +77,13 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     let source = peer.source.map(|source| format!("{source} ")).unwrap_or_default();
     let mut lines = vec![format!("local {source}as {}", config.asn)];
     match &peer.endpoint {
-        PeerEndpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
-        PeerEndpoint::Range(range) => {
+        PeerLocation::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
+        PeerLocation::Range(range) => {
             lines.push(format!("neighbor range {range} as {}", peer.asn));
             lines.push(format!("dynamic name \"d{number}_\""));
         }
-        // BIRD does not look for its neighbour, but lets it come.
-        PeerEndpoint::Interface(interface) => {
+        // BIRD does not connect to an unnumbered peer, but accepts its connection.
+        PeerLocation::Interface(interface) => {
             lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
             lines.push(format!("interface \"{interface}\""));
             lines.push(format!("dynamic name \"d{number}_\""));
@@ -93,7 +93,7 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     lines.extend(peer.multihop.map(|hops| format!("multihop {hops}")));
     if let Some(hops) = peer.ttl_security {
         lines.push("ttl security on".into());
-        // For BIRD one hop is a neighbour of the link, and more a multihop session.
+        // For BIRD one hop is a directly connected peer, and more is a multihop session.
         if hops > 1 {
             lines.push(format!("multihop {hops}"));
         }
@@ -124,7 +124,7 @@ fn bfd(bfd: BfdTimers) -> String {
     )
 }
 
-fn channel(family: IpFamily) -> String {
+fn channel(family: IpVersion) -> String {
     let word = word(family);
     format!("{word} {{ import all; export filter announced_{word}; next hop self; }}")
 }

@@ -1,4 +1,4 @@
-//! ExaBGP's events, one JSON object a line, and the table that follows from them.
+//! ExaBGP's events, one JSON object per line, and the table built from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::view::{self, BgpSessionView, Capability, RouteOrigin, RouteView};
 
-/// Where the numbers of capabilities lead (IANA, Capability Codes).
+/// Capabilities by number (IANA, Capability Codes).
 const CAPABILITIES: [(&str, Capability); 9] = [
     ("2", Capability::RouteRefresh),
     ("70", Capability::EnhancedRouteRefresh),
@@ -23,10 +23,10 @@ const CAPABILITIES: [(&str, Capability); 9] = [
     ("73", Capability::HostName),
 ];
 
-/// Sessions and paths after a number of events.
+/// Sessions and paths after some events.
 #[derive(Debug, Default)]
 pub(super) struct EventTable {
-    neighbours: BTreeMap<String, PeerEvents>,
+    peers: BTreeMap<String, PeerEvents>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct PeerEvents {
 }
 
 impl EventTable {
-    /// The table after all events of a text; a last line that is not whole yet does not count.
+    /// Builds the table from all events of a text; an incomplete last line is ignored.
     pub(super) fn of(text: &str) -> Self {
         let mut table = Self::default();
         for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
@@ -46,23 +46,23 @@ impl EventTable {
     }
 
     pub(super) fn sessions(&self) -> BTreeMap<String, BgpSessionView> {
-        self.neighbours.iter().map(|(name, neighbour)| (name.clone(), neighbour.session.clone())).collect()
+        self.peers.iter().map(|(name, peer)| (name.clone(), peer.session.clone())).collect()
     }
 
     pub(super) fn routes(&self, prefix: IpNet) -> Vec<RouteView> {
-        self.neighbours.values().filter_map(|neighbour| neighbour.routes.get(&prefix)).cloned().collect()
+        self.peers.values().filter_map(|peer| peer.routes.get(&prefix)).cloned().collect()
     }
 
     fn take(&mut self, event: &Value) {
         let of = &event["neighbor"];
         let Some(name) = of["address"]["peer"].as_str() else { return };
-        let neighbour = self.neighbours.entry(name.to_owned()).or_default();
-        neighbour.session.asn = number(&of["asn"]["peer"]).unwrap_or_default();
+        let peer = self.peers.entry(name.to_owned()).or_default();
+        peer.session.asn = number(&of["asn"]["peer"]).unwrap_or_default();
         match event["type"].as_str() {
-            Some("state") => neighbour.change(of["state"].as_str().unwrap_or_default()),
-            Some("open") if of["direction"] == "receive" => neighbour.opened(&of["open"]["capabilities"]),
-            Some("negotiated") => neighbour.negotiated(&of["negotiated"]),
-            Some("update") => neighbour.update(name.parse().ok(), &of["message"]["update"]),
+            Some("state") => peer.change(of["state"].as_str().unwrap_or_default()),
+            Some("open") if of["direction"] == "receive" => peer.opened(&of["open"]["capabilities"]),
+            Some("negotiated") => peer.negotiated(&of["negotiated"]),
+            Some("update") => peer.update(name.parse().ok(), &of["message"]["update"]),
             _ => {}
         }
     }
@@ -89,7 +89,7 @@ impl PeerEvents {
         self.session.hold_time = Duration::from_secs(values["hold_time"].as_u64().unwrap_or_default());
         let words: BTreeSet<&str> =
             values["families"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let families = [("ipv4 unicast", IpFamily::V4), ("ipv6 unicast", IpFamily::V6)];
+        let families = [("ipv4 unicast", IpVersion::V4), ("ipv6 unicast", IpVersion::V6)];
         let both = families.into_iter().filter(|(word, _)| words.contains(word));
         self.session.families = both.map(|(_, family)| family).collect();
     }
@@ -138,16 +138,16 @@ fn number(value: &Value) -> Option<u32> {
 mod tests {
     use super::EventTable;
 
-    const NEIGHBOUR: &str =
+    const PEER: &str =
         r#""address": { "local": "fd00::2", "peer": "fd00::1" }, "asn": { "local": 2, "peer": 1 }"#;
 
     fn event(kind: &str, rest: &str) -> String {
-        format!("{{ \"type\": \"{kind}\", \"neighbor\": {{ {NEIGHBOUR}, {rest} }} }}\n")
+        format!("{{ \"type\": \"{kind}\", \"neighbor\": {{ {PEER}, {rest} }} }}\n")
     }
 
     #[test]
-    fn a_table_follows_from_events() {
-        let announce = event(
+    fn the_table_is_built_from_events() {
+        let advertise = event(
             "update",
             r#""message": { "update": { "attribute": { "origin": "igp", "as-path": [ 1 ], "community": [ [ 64512, 1 ] ] },
                "announce": { "ipv6 unicast": { "fd00::1": [ { "nlri": "2001:db8::/64" } ], "fe80::1": [ { "nlri": "2001:db8::/64" } ] } } } }"#,
@@ -161,13 +161,13 @@ mod tests {
         let down = event("state", r#""state": "down""#);
         let prefix = "2001:db8::/64".parse().unwrap();
 
-        let table = EventTable::of(&format!("{up}{announce}{{ \"type\": \"upd"));
+        let table = EventTable::of(&format!("{up}{advertise}{{ \"type\": \"upd"));
         assert!(table.sessions()["fd00::1"].established);
         let routes = table.routes(prefix);
         assert_eq!(routes.len(), 1);
         assert_eq!((routes[0].next_hops.len(), routes[0].communities.len()), (2, 1));
-        assert!(EventTable::of(&format!("{up}{announce}{withdraw}")).routes(prefix).is_empty());
-        let table = EventTable::of(&format!("{up}{announce}{down}"));
+        assert!(EventTable::of(&format!("{up}{advertise}{withdraw}")).routes(prefix).is_empty());
+        let table = EventTable::of(&format!("{up}{advertise}{down}"));
         assert!(table.routes(prefix).is_empty() && !table.sessions()["fd00::1"].established);
     }
 }

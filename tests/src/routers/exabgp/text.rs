@@ -2,21 +2,21 @@
 
 use anyhow::{Result, bail};
 
-use crate::lab::addresses::IpFamily;
+use crate::lab::addresses::IpVersion;
 use crate::routers::config::{GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer};
 
-/// The whole file; `helper` is the command that gets the events.
-pub(super) fn whole(config: &RouterConfig, helper: &str) -> Result<String> {
+/// Returns the whole file; `helper` is the command that gets the events.
+pub(super) fn config_file(config: &RouterConfig, helper: &str) -> Result<String> {
     let mut text = format!("process events {{\n  run {helper};\n  encoder json;\n}}\n");
     for peer in &config.peers {
-        text += &neighbour(config, peer)?;
+        text += &peer_section(config, peer)?;
     }
     Ok(text)
 }
 
-fn neighbour(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
-    peer.refuse_bfd("ExaBGP")?;
-    let Some(source) = peer.source else { bail!("ExaBGP wants to know its own end") };
+fn peer_section(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
+    peer.reject_bfd("ExaBGP")?;
+    let Some(source) = peer.source else { bail!("ExaBGP needs the router's own address") };
     let mut lines = vec![
         format!("router-id {}", config.router_id),
         format!("local-address {source}"),
@@ -35,7 +35,7 @@ fn neighbour(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
     }
     let lines: String = lines.iter().map(|line| format!("  {line};\n")).collect();
     let families: String = peer.families.iter().map(|it| format!("{} unicast; ", word(*it))).collect();
-    let mine = config.announcements.iter().filter(|it| peer.families.contains(&it.family()));
+    let mine = config.originated.iter().filter(|it| peer.families.contains(&it.family()));
     let routes: String = mine.map(|it| format!("    {};\n", route(it))).collect();
     Ok(format!(
         "neighbor {} {{\n{lines}  capability {{ {}}}\n  family {{ {families}}}\n\
@@ -46,36 +46,35 @@ fn neighbour(config: &RouterConfig, peer: &RouterPeer) -> Result<String> {
     ))
 }
 
-fn word(family: IpFamily) -> &'static str {
+fn word(family: IpVersion) -> &'static str {
     match family {
-        IpFamily::V4 => "ipv4",
-        IpFamily::V6 => "ipv6",
+        IpVersion::V4 => "ipv4",
+        IpVersion::V6 => "ipv6",
     }
 }
 
 fn capabilities(side: GracefulRestartMode) -> String {
     let restart = match side {
         GracefulRestartMode::Off => String::new(),
-        // It keeps nothing; a restart time of zero is what says so.
+        // As a helper it keeps no routes of its own, which a restart time of zero announces.
         GracefulRestartMode::Helper => "graceful-restart 0; ".into(),
         GracefulRestartMode::Full(seconds) => format!("graceful-restart {seconds}; "),
     };
     format!("asn4 enable; route-refresh enable; {restart}")
 }
 
-fn route(announcement: &OriginatedRoute) -> String {
-    let mut text = format!("route {} next-hop self", announcement.prefix);
+fn route(route: &OriginatedRoute) -> String {
+    let mut text = format!("route {} next-hop self", route.prefix);
     let communities: Vec<String> =
-        announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
+        route.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
     if !communities.is_empty() {
         text += &format!(" community [{}]", communities.join(" "));
     }
-    let large: Vec<String> =
-        announcement.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
+    let large: Vec<String> = route.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
     if !large.is_empty() {
         text += &format!(" large-community [{}]", large.join(" "));
     }
-    if let Some(med) = announcement.med {
+    if let Some(med) = route.med {
         text += &format!(" med {med}");
     }
     text

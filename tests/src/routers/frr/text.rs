@@ -2,29 +2,29 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::addresses::IpFamily;
-use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerEndpoint, RouterConfig, RouterPeer};
+use crate::lab::addresses::IpVersion;
+use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer};
 
-/// The name of the n-th neighbour's BFD profile, or of its peer group.
+/// Returns the name of the n-th peer's BFD profile or peer group.
 fn own_name(number: usize) -> String {
     format!("p{number}")
 }
 
-/// How a neighbour is called in bgpd's configuration.
+/// Returns a peer's name in bgpd's configuration.
 fn name(number: usize, peer: &RouterPeer) -> String {
     match &peer.endpoint {
-        PeerEndpoint::Address(address) => address.to_string(),
-        PeerEndpoint::Interface(interface) => interface.clone(),
-        PeerEndpoint::Range(_) => own_name(number),
+        PeerLocation::Address(address) => address.to_string(),
+        PeerLocation::Interface(interface) => interface.clone(),
+        PeerLocation::Range(_) => own_name(number),
     }
 }
 
-/// What zebra needs: nothing, its defaults put bgpd's routes into the kernel.
+/// Returns zebra's configuration: its defaults already install bgpd's routes into the kernel.
 pub(super) fn zebra(config: &RouterConfig) -> String {
     format!("hostname as{}\n", config.asn)
 }
 
-/// BFD profiles, one for each neighbour that has one.
+/// Returns bfdd's configuration: a BFD profile for each peer with BFD.
 pub(super) fn bfdd(config: &RouterConfig) -> String {
     let mut text = String::from("debug bfd peer\nbfd\n");
     for (number, peer) in config.peers.iter().enumerate() {
@@ -47,16 +47,16 @@ pub(super) fn bfdd(config: &RouterConfig) -> String {
     text + "exit\n"
 }
 
-/// Sessions and announcements.
+/// Returns bgpd's configuration: sessions and originated routes.
 pub(super) fn bgpd(config: &RouterConfig) -> String {
-    // A next hop that both sides know by its global address is easier to recognise.
-    // FRR would ask for every table again some seconds after it has read its own route maps.
+    // Prefer global next hops, which are easier to recognize in tests.
+    // Without this, FRR requests every table again some seconds after reading its own route maps.
     let mut text =
         String::from("bgp route-map delay-timer 0\ndebug bgp neighbor-events\nroute-map GLOBAL permit 10\n");
     text += " set ipv6 next-hop prefer-global\nexit\n";
-    // First: what refers to a map that is not there yet is judged again only seconds later.
-    for (number, announcement) in config.announcements.iter().enumerate() {
-        text += &attributes(number, announcement);
+    // First: a reference to a map that does not exist yet is evaluated again only seconds later.
+    for (number, route) in config.originated.iter().enumerate() {
+        text += &attributes(number, route);
     }
     text += &format!("router bgp {}\n bgp router-id {}\n", config.asn, config.router_id);
     text += " no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n no bgp network import-check\n";
@@ -65,9 +65,9 @@ pub(super) fn bgpd(config: &RouterConfig) -> String {
         text += &format!(" bgp graceful-restart restart-time {seconds}\n");
     }
     for (number, peer) in config.peers.iter().enumerate() {
-        text += &neighbour(number, peer);
+        text += &peer_section(number, peer);
     }
-    for family in IpFamily::BOTH {
+    for family in IpVersion::BOTH {
         text += &address_family(config, family);
     }
     text + "exit\n"
@@ -80,12 +80,12 @@ fn restart_time(peer: &RouterPeer) -> Option<u16> {
     }
 }
 
-fn neighbour(number: usize, peer: &RouterPeer) -> String {
+fn peer_section(number: usize, peer: &RouterPeer) -> String {
     let name = name(number, peer);
     let mut lines = match &peer.endpoint {
-        PeerEndpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
-        PeerEndpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
-        PeerEndpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
+        PeerLocation::Address(_) => vec![format!("remote-as {}", peer.asn)],
+        PeerLocation::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
+        PeerLocation::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
     };
     lines.push(format!("timers {} {}", peer.keepalive(), peer.hold_time));
     lines.push("timers connect 1".into());
@@ -106,30 +106,30 @@ fn neighbour(number: usize, peer: &RouterPeer) -> String {
         GracefulRestartMode::Full(_) => "graceful-restart".into(),
     });
     let mut text: String = lines.iter().map(|line| format!(" neighbor {name} {line}\n")).collect();
-    if let PeerEndpoint::Range(range) = &peer.endpoint {
+    if let PeerLocation::Range(range) = &peer.endpoint {
         // Writing to a String cannot fail.
         let _ = writeln!(text, " bgp listen range {range} peer-group {name}");
     }
     text
 }
 
-fn address_family(config: &RouterConfig, family: IpFamily) -> String {
-    let word = if family == IpFamily::V4 { "ipv4" } else { "ipv6" };
+fn address_family(config: &RouterConfig, family: IpVersion) -> String {
+    let word = if family == IpVersion::V4 { "ipv4" } else { "ipv6" };
     let mut lines = vec![
         format!("maximum-paths {}", config.maximum_paths),
         format!("maximum-paths ibgp {}", config.maximum_paths),
     ];
-    for (number, announcement) in config.announcements.iter().enumerate() {
-        if announcement.family() == family {
-            lines.push(format!("network {} route-map A{number}", announcement.prefix));
+    for (number, route) in config.originated.iter().enumerate() {
+        if route.family() == family {
+            lines.push(format!("network {} route-map A{number}", route.prefix));
         }
     }
     let peers = config.peers.iter().enumerate().filter(|(_, peer)| peer.families.contains(&family));
     for (number, peer) in peers {
         let name = name(number, peer);
         lines.push(format!("neighbor {name} activate"));
-        let is_unnumbered = matches!(peer.endpoint, PeerEndpoint::Interface(_));
-        if family == IpFamily::V6 && !is_unnumbered && !peer.link_local_next_hop {
+        let is_unnumbered = matches!(peer.endpoint, PeerLocation::Interface(_));
+        if family == IpVersion::V6 && !is_unnumbered && !peer.link_local_next_hop {
             lines.push(format!("neighbor {name} route-map GLOBAL in"));
         }
     }
@@ -137,19 +137,18 @@ fn address_family(config: &RouterConfig, family: IpFamily) -> String {
     format!(" address-family {word} unicast\n{lines} exit-address-family\n")
 }
 
-fn attributes(number: usize, announcement: &OriginatedRoute) -> String {
+fn attributes(number: usize, route: &OriginatedRoute) -> String {
     let mut text = format!("route-map A{number} permit 10\n");
     let communities: Vec<String> =
-        announcement.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
+        route.communities.iter().map(|(high, low)| format!("{high}:{low}")).collect();
     if !communities.is_empty() {
         text += &format!(" set community {}\n", communities.join(" "));
     }
-    let large: Vec<String> =
-        announcement.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
+    let large: Vec<String> = route.large_communities.iter().map(|(a, b, c)| format!("{a}:{b}:{c}")).collect();
     if !large.is_empty() {
         text += &format!(" set large-community {}\n", large.join(" "));
     }
-    if let Some(med) = announcement.med {
+    if let Some(med) = route.med {
         text += &format!(" set metric {med}\n");
     }
     text + "exit\n"

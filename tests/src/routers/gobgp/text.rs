@@ -2,25 +2,25 @@
 
 use anyhow::Result;
 
-use crate::lab::addresses::IpFamily;
-use crate::routers::config::{GracefulRestartMode, PeerEndpoint, RouterConfig, RouterPeer};
+use crate::lab::addresses::IpVersion;
+use crate::routers::config::{GracefulRestartMode, PeerLocation, RouterConfig, RouterPeer};
 
-/// The whole file.
-pub(super) fn whole(config: &RouterConfig) -> Result<String> {
+/// Returns the whole file.
+pub(super) fn config_file(config: &RouterConfig) -> Result<String> {
     let mut text = format!(
         "[global.config]\nas = {}\nrouter-id = \"{}\"\n[global.use-multiple-paths.config]\nenabled = true\n",
         config.asn, config.router_id
     );
     for (number, peer) in config.peers.iter().enumerate() {
-        text += &neighbour(number, peer)?;
+        text += &peer_section(number, peer)?;
     }
     Ok(text)
 }
 
-/// A neighbour, or the group and the range of dynamic ones.
-fn neighbour(number: usize, peer: &RouterPeer) -> Result<String> {
-    peer.refuse_bfd("GoBGP")?;
-    if let PeerEndpoint::Range(range) = &peer.endpoint {
+/// Returns a peer, or the group and the range of dynamic peers.
+fn peer_section(number: usize, peer: &RouterPeer) -> Result<String> {
+    peer.reject_bfd("GoBGP")?;
+    if let PeerLocation::Range(range) = &peer.endpoint {
         let group = format!("peer-group-name = \"g{number}\"");
         let dynamic = format!(
             "[[dynamic-neighbors]]\n[dynamic-neighbors.config]\nprefix = \"{range}\"\npeer-group = \"g{number}\"\n"
@@ -68,8 +68,8 @@ fn graceful_restart(kind: &str, side: GracefulRestartMode) -> String {
     format!("[{kind}.graceful-restart.config]\nenabled = true\n{choice}\n")
 }
 
-fn afi_safi(kind: &str, family: IpFamily, restarts: bool) -> String {
-    let word = if family == IpFamily::V4 { "ipv4" } else { "ipv6" };
+fn afi_safi(kind: &str, family: IpVersion, restarts: bool) -> String {
+    let word = if family == IpVersion::V4 { "ipv4" } else { "ipv6" };
     format!(
         "[[{kind}.afi-safis]]\n[{kind}.afi-safis.config]\nafi-safi-name = \"{word}-unicast\"\n\
          [{kind}.afi-safis.mp-graceful-restart.config]\nenabled = {restarts}\n"

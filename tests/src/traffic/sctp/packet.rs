@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const SCTP: i32 = 132;
 /// Ports, verification tag, checksum.
 const HEADER: usize = 12;
-/// So long a look for the next packet takes.
+/// How long a receive waits for a packet.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Types of chunks (RFC 9260 section 3.2).
@@ -42,7 +42,7 @@ pub(super) struct SctpPacket {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SctpChunk {
     pub(super) kind: u8,
-    /// What stands behind its header, in multiples of four bytes.
+    /// The value, in multiples of four bytes.
     pub(super) value: Vec<u8>,
 }
 
@@ -51,36 +51,36 @@ impl SctpChunk {
         Self { kind, value: value.to_vec() }
     }
 
-    /// INIT, or the fixed part of INIT ACK: initiate tag, window, streams in and out, first TSN.
+    /// Creates an INIT, or the fixed part of INIT ACK: initiate tag, window, streams out and in, first TSN.
     pub(super) fn init(kind: u8, tag: u32) -> Self {
         let fields = [tag, 65_536, 0x0001_0001, 1].map(u32::to_be_bytes);
         Self { kind, value: fields.concat() }
     }
 
-    /// INIT ACK with its cookie.
+    /// Creates an INIT ACK with its cookie.
     pub(super) fn init_ack(tag: u32, cookie: &[u8]) -> Self {
         let mut chunk = Self::init(kind::INIT_ACK, tag);
         chunk.value.extend(parameter(STATE_COOKIE, cookie));
         chunk
     }
 
-    /// HEARTBEAT or HEARTBEAT ACK with a number.
+    /// Creates a HEARTBEAT or HEARTBEAT ACK with a number.
     pub(super) fn heartbeat(kind: u8, number: u64) -> Self {
         Self { kind, value: parameter(HEARTBEAT_INFO, &number.to_be_bytes()) }
     }
 
-    /// The number of a heartbeat.
+    /// Returns the number of a heartbeat.
     pub(super) fn beat(&self) -> Option<u64> {
         Some(u64::from_be_bytes(*self.value.get(4..)?.first_chunk()?))
     }
 
-    /// The tag of an INIT.
+    /// Returns the tag of an INIT.
     pub(super) fn initiate_tag(&self) -> Option<u32> {
         Some(u32::from_be_bytes(*self.value.first_chunk()?))
     }
 
     /// Tag and cookie of an INIT ACK.
-    pub(super) fn invitation(&self) -> Option<(u32, Vec<u8>)> {
+    pub(super) fn cookie(&self) -> Option<(u32, Vec<u8>)> {
         let cookie = self.value.get(20..)?.to_vec();
         Some((self.initiate_tag()?, cookie))
     }
@@ -99,7 +99,7 @@ impl SctpPacket {
             &self.destination.to_be_bytes(),
             &self.tag.to_be_bytes(),
             &[0; 4],
-            // An ABORT carries its receiver's own tag back (RFC 9260 section 3.3.7).
+            // An ABORT returns its receiver's own tag (RFC 9260 section 3.3.7).
             &[self.chunk.kind, u8::from(self.chunk.kind == kind::ABORT)],
             &length.to_be_bytes(),
             &self.chunk.value,
@@ -124,14 +124,14 @@ impl SctpPacket {
     }
 }
 
-/// The checksum of SCTP: CRC32c, reflected (RFC 9260 appendix A).
+/// Computes the checksum of SCTP: CRC32c, reflected (RFC 9260 appendix A).
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
-/// All SCTP of a host.
+/// A raw socket for all SCTP packets of a host.
 #[derive(Debug)]
 pub(super) struct SctpSocket(Socket);
 
@@ -146,13 +146,13 @@ impl SctpSocket {
 
     pub(super) fn send(&self, to: Ipv4Addr, packet: &SctpPacket) -> Result<()> {
         match self.0.send_to(&packet.to_bytes(), &SocketAddrV4::new(to, 0).into()) {
-            // What finds no way now is sent again later.
+            // A packet without a route is sent again later.
             Err(error) if error.kind() == ErrorKind::HostUnreachable => Ok(()),
             sent => sent.map(drop).context("send an SCTP packet"),
         }
     }
 
-    /// The next packet and who sent it, if there is one soon.
+    /// Receives the next packet and its sender, if one comes soon.
     pub(super) fn receive(&mut self) -> Result<Option<(Ipv4Addr, SctpPacket)>> {
         let mut buffer = [0; 2048];
         let length = match self.0.read(&mut buffer) {
@@ -177,12 +177,12 @@ mod tests {
     use super::{SctpChunk, SctpPacket, crc32c, kind};
 
     #[test]
-    fn the_checksum_is_the_castagnoli_one() {
+    fn the_checksum_is_crc32c() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn packets_round_trip() {
         let cookie = *b"cookie12";
         let packet = SctpPacket {
             source: 1,
@@ -192,7 +192,7 @@ mod tests {
         };
         let read = SctpPacket::read(&packet.to_bytes()).unwrap();
         assert_eq!(read, packet);
-        assert_eq!(read.chunk.invitation(), Some((0x0102_0304, cookie.to_vec())));
+        assert_eq!(read.chunk.cookie(), Some((0x0102_0304, cookie.to_vec())));
         assert_eq!(SctpChunk::heartbeat(kind::HEARTBEAT, 77).beat(), Some(77));
     }
 }

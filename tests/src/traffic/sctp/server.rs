@@ -1,4 +1,5 @@
-//! A pod's end: it takes part in handshakes, answers heartbeats of its own associations and aborts others.
+//! A pod's SCTP server: it takes part in handshakes, answers heartbeats of its associations and aborts
+//! others.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -11,11 +12,11 @@ use anyhow::Result;
 use super::packet::{SctpChunk, SctpPacket, SctpSocket, kind};
 use crate::lab::LabHost;
 
-/// Bytes of a cookie that hold the pod's name, behind the tags of both.
+/// Bytes of a cookie for the pod's name, after the tags of both ends.
 const NAME: usize = 16;
 const TAGS: usize = 8;
 
-/// A server in a pod; dropped, it is gone.
+/// A server in a pod, stopped on drop.
 #[derive(Debug)]
 pub struct SctpServer {
     stop: Arc<AtomicBool>,
@@ -26,16 +27,16 @@ impl SctpServer {
     /// Serves a port of a pod.
     ///
     /// # Errors
-    /// When the kernel gives no raw socket.
+    /// When the kernel grants no raw socket.
     pub fn start(pod: &LabHost, port: u16) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let name = pod.name().to_owned();
         let endpoint = pod.run(SctpSocket::open)?;
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let mut server = SctpPod { endpoint, name, port, known: HashMap::new(), next_tag: 1 };
         let thread = pod.thread(move || {
-            while !told.load(Ordering::Relaxed) {
-                server.turn()?;
+            while !stopped.load(Ordering::Relaxed) {
+                server.step()?;
             }
             Ok(())
         })?;
@@ -47,7 +48,7 @@ impl Drop for SctpServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its errors are the clients' silence, and counted there.
+            // Its errors show as the clients' silence, and are counted there.
             let _ = thread.join();
         }
     }
@@ -63,7 +64,7 @@ struct SctpPod {
 }
 
 impl SctpPod {
-    fn turn(&mut self) -> Result<()> {
+    fn step(&mut self) -> Result<()> {
         let Some((from, packet)) = self.endpoint.receive()? else { return Ok(()) };
         if packet.destination != self.port {
             return Ok(());
@@ -102,7 +103,7 @@ impl SctpPod {
     }
 }
 
-/// The pod that made a cookie.
+/// Returns the pod that made a cookie.
 pub(super) fn pod_of(cookie: &[u8]) -> String {
     let name = cookie.get(TAGS..).unwrap_or_default();
     String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()

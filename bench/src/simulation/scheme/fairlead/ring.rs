@@ -15,7 +15,8 @@ use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, Unde
 use lb_plan::ring::{Preferences, RingMember};
 
 use crate::simulation::Tick;
-use crate::simulation::world::{self, Members, View};
+use crate::simulation::trace::Member;
+use crate::simulation::world::{Members, View};
 
 /// Slots for each node, at least.
 const SLOTS_PER_NODE: u32 = 256;
@@ -124,7 +125,7 @@ impl Ring {
         let former = |former: [NodeIndex; FORMER]| match self.memory {
             Memory::Nothing => [NO_NODE; FORMER],
             Memory::Leaders | Memory::Agent => {
-                // A node that is away has no index in the simulation; nobody could be asked there.
+                // An absent node has no index in the simulation, and could not be asked.
                 let mut there = former.into_iter().map(index).filter(|node| *node != NO_NODE);
                 std::array::from_fn(|_| there.next().unwrap_or(NO_NODE))
             }
@@ -165,7 +166,7 @@ fn silent(view: &View) -> BTreeSet<IpAddr> {
 
 /// A Service with as many endpoints on each node as the node has weight.
 fn model(members: &Members) -> Model {
-    let node = |(index, member): (&NodeIndex, &world::Member)| {
+    let node = |(index, member): (&NodeIndex, &Member)| {
         let mut node = Node::new(vec![address(*index)], BTreeMap::new())?;
         node.drain = member.draining.then_some(DrainCause::Cordon);
         Some((name(*index), node))
@@ -214,11 +215,11 @@ fn settings(own: NodeIndex) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulation::world::{Member, Peer};
+    use crate::simulation::world::ProbedNode;
 
     fn view(nodes: NodeIndex, dead: NodeIndex) -> View {
         let member = |node| (node, Member { weight: 4, draining: false });
-        let peer = |node| Peer {
+        let peer = |node| ProbedNode {
             liveness: if node == dead { LivenessState::Dead } else { LivenessState::Accepting },
             dead_since: (node == dead).then_some(1),
         };
@@ -247,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_what_was_asked_for() {
+    fn former_leaders_are_those_of_the_chosen_memory() {
         let views = [view(8, NO_NODE), view(8, NO_NODE), view(8, 3)];
         let former = |memory| slots(memory, &views).iter().map(|slot| slot.former).collect::<Vec<_>>();
-        // The first nodes have been there for long: nobody is former before something happens.
+        // The first nodes are old: there is no former leader before an event.
         assert!(former(Memory::Leaders).iter().all(|former| *former == [NO_NODE; FORMER]));
         for slot in slots(Memory::Agent, &views) {
             let acting = if slot.leader == 3 { slot.successors[0] } else { NO_NODE };

@@ -1,5 +1,5 @@
-//! A simulation of candidates against an adversary that delays, loses and reorders requests and responses, stops and
-//! restarts processes, and lets their clocks run at different speeds.
+//! A simulation of candidates against an adversary that delays, loses and reorders requests and responses,
+//! stops and restarts processes, and lets their clocks run at different speeds.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Addresses and ports that the server gives to Services.
+//! Allocation of cluster IPs and node ports.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -6,19 +6,19 @@ use std::ops::RangeInclusive;
 use serde_json::{Value, json};
 
 use super::{families, has_cluster_ip, has_health_port, has_node_ports, is_headless, list, text};
-use crate::api_server::refusal::Cause;
+use crate::api_server::status_error::StatusCause;
 
 const NODE_PORTS: RangeInclusive<i64> = 30_000..=32_767;
 
-/// Gives a Service the addresses and ports that it is to have and has not. Two Services never have the same.
+/// Allocates the missing addresses and ports of a Service, unique among Services.
 ///
 /// # Errors
-/// What it asks for and cannot have.
+/// The requested values that are not available.
 pub(in crate::api_server) fn allocate(
     new: &mut Value,
     old: Option<&Value>,
     others: &[Value],
-) -> Result<(), Vec<Cause>> {
+) -> Result<(), Vec<StatusCause>> {
     families::complete(new).map_err(|cause| vec![cause])?;
     if has_cluster_ip(new) && !is_headless(new) {
         addresses(new, old, others).map_err(|cause| vec![cause])?;
@@ -37,7 +37,7 @@ pub(in crate::api_server) fn allocate(
                 let known = before.contains(&(protocol.clone(), number));
                 causes.extend(
                     refused(number, &protocol, &taken, known)
-                        .map(|words| Cause::invalid(place, &json!(number), words)),
+                        .map(|words| StatusCause::invalid(place, &json!(number), words)),
                 );
                 taken.push((protocol, number));
             }
@@ -86,7 +86,7 @@ fn taken_ports(services: &[Value]) -> Vec<(String, i64)> {
     services.iter().flat_map(of).collect()
 }
 
-fn addresses(new: &mut Value, old: Option<&Value>, others: &[Value]) -> Result<(), Cause> {
+fn addresses(new: &mut Value, old: Option<&Value>, others: &[Value]) -> Result<(), StatusCause> {
     let taken: Vec<Value> = others.iter().flat_map(|other| list(other, "clusterIPs")).cloned().collect();
     let before = old.map_or(&[][..], |old| list(old, "clusterIPs"));
     let mut found: Vec<Value> = list(new, "clusterIPs").to_vec();
@@ -100,7 +100,7 @@ fn addresses(new: &mut Value, old: Option<&Value>, others: &[Value]) -> Result<(
             continue;
         };
         let words = format!("failed to allocate IP {asked}: {words}");
-        return Err(Cause::invalid("spec.clusterIPs", &json!(found), words));
+        return Err(StatusCause::invalid("spec.clusterIPs", &json!(found), words));
     }
     let families: Vec<Value> = list(new, "ipFamilies").to_vec();
     for family in families.iter().skip(found.len()) {

@@ -1,14 +1,14 @@
-//! What a Service defaults to, and what goes with its type.
+//! Defaults of a Service, and fields that depend on its type.
 
 use serde_json::{Map, Value, json};
 
 use super::{balances, has_cluster_ip, has_health_port, has_node_ports, is_external, list, text};
-use crate::api_server::form::set;
+use crate::api_server::objects::set;
 
-/// How long a client stays with an endpoint, in seconds.
+/// Default timeout of session affinity, in seconds.
 const AFFINITY_SECONDS: u32 = 10_800;
 
-/// Puts in what is not there.
+/// Sets defaults.
 pub(in crate::api_server::builtin) fn default(service: &mut Value) {
     let balances_load = {
         let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return };
@@ -57,8 +57,8 @@ fn fill(fields: &mut Map<String, Value>, name: &str, value: impl Fn() -> Value) 
     }
 }
 
-/// Brings the fields of a write together: one address and all addresses, what an update leaves out, what another
-/// type does not have.
+/// Prepares a write: synchronizes `clusterIP` and `clusterIPs`, keeps allocated values that an update omits,
+/// and drops fields that the new type does not have.
 pub(in crate::api_server::builtin) fn prepare(new: &mut Value, old: Option<&Value>) {
     keep_allocated(new, old);
     agree_on_addresses(new, old);
@@ -101,7 +101,7 @@ fn agree_on_addresses(new: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// What the server has given stays where a replacement does not name it.
+/// Keeps allocated values that a replacement omits.
 fn keep_allocated(new: &mut Value, old: Option<&Value>) {
     let Some(old) = old else { return };
     if has_cluster_ip(old) && has_cluster_ip(new) {
@@ -137,7 +137,7 @@ fn keep_allocated(new: &mut Value, old: Option<&Value>) {
     }
 }
 
-/// What a type has and another has not goes with it, unless it was changed as well.
+/// Drops fields of the old type that the new type does not have, unless they were changed as well.
 fn drop_of_type(new: &mut Value, old: &Value) {
     let node_ports = |service: &Value| -> Vec<Value> {
         list(service, "ports").iter().filter_map(|port| port.get("nodePort")).cloned().collect()
@@ -173,7 +173,7 @@ fn drop_of_type(new: &mut Value, old: &Value) {
     }
 }
 
-/// A Service of two families that is to have one again keeps the first.
+/// Keeps the first family of a dual-stack Service that returns to one.
 fn go_back_to_one(new: &mut Value, old: &Value) {
     let single = |service: &Value| text(service, "ipFamilyPolicy") == "SingleStack";
     if single(old) || !single(new) {

@@ -1,14 +1,15 @@
-//! Services, in the words of a real server.
+//! Tests of Services, in a real server's words.
 
 use serde_json::{Value, json};
 
-use crate::api_server::builtin::tests::{form, service, told, written};
+use crate::api_server::builtin::tests::{causes_of, service, strategy, written};
 
 #[test]
-fn a_service_gets_what_it_does_not_name() {
-    let form = form("", "Service");
-    let first = written(&form, &service(json!({"ports": [{"port": 80}], "type": "LoadBalancer"})), None, &[])
-        .unwrap();
+fn defaults_of_a_service_are_set() {
+    let strategy = strategy("", "Service");
+    let first =
+        written(&strategy, &service(json!({"ports": [{"port": 80}], "type": "LoadBalancer"})), None, &[])
+            .unwrap();
     let expected = json!({
         "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30000}],
         "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "type": "LoadBalancer", "sessionAffinity": "None",
@@ -19,37 +20,37 @@ fn a_service_gets_what_it_does_not_name() {
     let both = service(
         json!({"ports": [{"port": 80}], "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6"]}),
     );
-    let second = written(&form, &both, None, &[first]).unwrap();
+    let second = written(&strategy, &both, None, &[first]).unwrap();
     assert_eq!(second["spec"]["clusterIPs"], json!(["fd00:96::1", "10.96.0.2"]));
     let headless = service(json!({"ports": [{"port": 80}], "clusterIP": "None"}));
-    let headless = written(&form, &headless, None, &[]).unwrap();
+    let headless = written(&strategy, &headless, None, &[]).unwrap();
     assert_eq!(
         (&headless["spec"]["clusterIPs"], &headless["spec"]["ipFamilyPolicy"]),
         (&json!(["None"]), &json!("RequireDualStack"))
     );
     let name = service(json!({"type": "ExternalName", "externalName": "example.com"}));
     let expected = json!({"type": "ExternalName", "externalName": "example.com", "sessionAffinity": "None"});
-    assert_eq!(written(&form, &name, None, &[]).unwrap()["spec"], expected);
+    assert_eq!(written(&strategy, &name, None, &[]).unwrap()["spec"], expected);
 }
 
 #[test]
-fn what_a_type_has_goes_with_it() {
-    let form = form("", "Service");
+fn fields_of_the_old_type_are_dropped() {
+    let strategy = strategy("", "Service");
     let spec = json!({"ports": [{"port": 80}], "type": "LoadBalancer", "loadBalancerClass": "x/y", "externalTrafficPolicy": "Local"});
-    let mut old = written(&form, &service(spec), None, &[]).unwrap();
+    let mut old = written(&strategy, &service(spec), None, &[]).unwrap();
     old["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}});
     let mut changed = old.clone();
     changed["spec"]["type"] = json!("ClusterIP");
-    let new = written(&form, &changed, Some(&old), &[]).unwrap();
+    let new = written(&strategy, &changed, Some(&old), &[]).unwrap();
     let expected = json!({
         "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}], "clusterIP": "10.96.0.1",
         "clusterIPs": ["10.96.0.1"], "type": "ClusterIP", "sessionAffinity": "None",
         "internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
     });
     assert_eq!((&new["spec"], &new["status"]), (&expected, &json!({"loadBalancer": {}})));
-    // A replacement that names nothing of it keeps what the server has given.
+    // A replacement that omits allocated values keeps them.
     let bare = service(json!({"ports": [{"port": 80}], "type": "LoadBalancer", "loadBalancerClass": "x/y"}));
-    let kept = written(&form, &bare, Some(&old), &[]).unwrap();
+    let kept = written(&strategy, &bare, Some(&old), &[]).unwrap();
     assert_eq!(
         (&kept["spec"]["ports"], &kept["spec"]["clusterIPs"]),
         (&old["spec"]["ports"], &old["spec"]["clusterIPs"])
@@ -57,10 +58,10 @@ fn what_a_type_has_goes_with_it() {
 }
 
 #[test]
-fn a_service_that_makes_no_sense_is_refused() {
-    let form = form("", "Service");
+fn an_invalid_service_is_rejected() {
+    let strategy = strategy("", "Service");
     let taken = written(
-        &form,
+        &strategy,
         &service(json!({"ports": [{"port": 80, "nodePort": 31999}], "type": "NodePort"})),
         None,
         &[],
@@ -138,35 +139,35 @@ fn a_service_that_makes_no_sense_is_refused() {
             ],
         ),
     ] {
-        assert_eq!(told(written(&form, &service(spec), None, &others)), expected);
+        assert_eq!(causes_of(written(&strategy, &service(spec), None, &others)), expected);
     }
 }
 
 #[test]
-fn the_class_and_the_first_address_of_a_service_stay() {
-    let form = form("", "Service");
+fn the_class_and_the_first_address_of_a_service_are_immutable() {
+    let strategy = strategy("", "Service");
     let spec = json!({"ports": [{"port": 80}], "type": "LoadBalancer", "loadBalancerClass": "x/y"});
-    let old = written(&form, &service(spec), None, &[]).unwrap();
+    let old = written(&strategy, &service(spec), None, &[]).unwrap();
     let mut other = old.clone();
     other["spec"]["loadBalancerClass"] = json!("x/z");
     assert_eq!(
-        told(written(&form, &other, Some(&old), &[])),
+        causes_of(written(&strategy, &other, Some(&old), &[])),
         ["spec.loadBalancerClass: Invalid value: \"x/z\": may not change once set"]
     );
     let mut other = old.clone();
     other["spec"]["clusterIP"] = json!("10.96.9.9");
     assert_eq!(
-        told(written(&form, &other, Some(&old), &[])),
+        causes_of(written(&strategy, &other, Some(&old), &[])),
         ["spec.clusterIPs[0]: Invalid value: [\"10.96.9.9\"]: may not change once set"]
     );
 }
 
 #[test]
-fn a_status_of_a_service_holds_addresses_of_a_load_balancer() {
-    let form = form("", "Service");
+fn a_service_status_holds_only_valid_load_balancer_addresses() {
+    let strategy = strategy("", "Service");
     let status = |kind: &str, ingress: Value| {
         let object = json!({"spec": {"type": kind}, "status": {"loadBalancer": {"ingress": [ingress]}}, "metadata": {"name": "x"}});
-        let causes = form.validate(&object, Some(&json!({"metadata": {"name": "x"}})), Some("status"));
+        let causes = strategy.validate(&object, Some(&json!({"metadata": {"name": "x"}})), Some("status"));
         causes.into_iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>()
     };
     let place = "status.loadBalancer.ingress";

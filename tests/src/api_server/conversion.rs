@@ -1,14 +1,14 @@
-//! How objects are stored, and how they are shown in the version that they are asked for in.
+//! Conversion of objects to the storage version and to the requested version.
 
 use serde_json::{Map, Value, json};
 
 use super::builtin;
-use super::form::Form;
-use super::kinds::Kind;
-use super::merge::Versions;
+use super::kinds::ApiKind;
+use super::merge::VersionConverter;
+use super::strategy::Strategy;
 
-/// An object as it is stored: without conversion, in the version of the kind that is for this.
-pub(super) fn to_storage(kind: &Kind, mut object: Value) -> Value {
+/// Converts an object to the storage version of its kind: only `apiVersion` changes.
+pub(super) fn to_storage(kind: &ApiKind, mut object: Value) -> Value {
     if is_new_event(kind) {
         object = builtin::convert_event(&object, "v1");
     } else if let Some(stored) = kind.stored() {
@@ -18,21 +18,21 @@ pub(super) fn to_storage(kind: &Kind, mut object: Value) -> Value {
     object
 }
 
-/// A stored object as a version shows it.
-pub(super) fn to_version(kind: &Kind, mut object: Value, version: &str) -> Value {
+/// Converts a stored object to a version.
+pub(super) fn to_version(kind: &ApiKind, mut object: Value, version: &str) -> Value {
     if is_new_event(kind) {
         object = builtin::convert_event(&object, "events.k8s.io/v1");
     }
     object["kind"] = json!(kind.kind);
     let shown = kind.version(version);
-    // What is stored is first seen as the stored version has it.
-    let stored = kind.stored().filter(|stored| kind.habits.is_custom && stored.name != version);
+    // First apply the storage version's schema.
+    let stored = kind.stored().filter(|stored| kind.traits.is_custom && stored.name != version);
     for of in stored.into_iter().chain(shown) {
         object["apiVersion"] = json!(kind.api_version(&of.name));
-        match &of.form {
-            Some(form) if kind.habits.is_custom => form.show(&mut object),
-            // What was put behind the server's back may have been given less.
-            Some(form) if kind.plural == "events" => form.default(&mut object),
+        match &of.strategy {
+            Some(strategy) if kind.traits.is_custom => strategy.show(&mut object),
+            // Objects that a test put into the store may lack defaults.
+            Some(strategy) if kind.plural == "events" => strategy.default(&mut object),
             _ => {}
         }
     }
@@ -40,21 +40,21 @@ pub(super) fn to_version(kind: &Kind, mut object: Value, version: &str) -> Value
     object
 }
 
-fn is_new_event(kind: &Kind) -> bool {
+fn is_new_event(kind: &ApiKind) -> bool {
     kind.group == "events.k8s.io"
 }
 
-/// The versions of a kind, for what is about fields of several.
-pub(super) struct OfKind<'a>(pub(super) &'a Kind);
+/// The versions of a kind, for field managers.
+pub(super) struct KindVersions<'a>(pub(super) &'a ApiKind);
 
-impl Versions for OfKind<'_> {
-    fn form(&self, api_version: &str) -> Option<Form> {
+impl VersionConverter for KindVersions<'_> {
+    fn strategy(&self, api_version: &str) -> Option<Strategy> {
         if self.0.plural == "events" && ["v1", "events.k8s.io/v1"].contains(&api_version) {
             let group = api_version.strip_suffix("/v1").unwrap_or_default();
-            return Form::built_in(group, "v1", "Event");
+            return Strategy::built_in(group, "v1", "Event");
         }
         let version = api_version.rsplit('/').next()?;
-        self.0.version(version)?.form.clone()
+        self.0.version(version)?.strategy.clone()
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Result<Option<Value>, String> {
@@ -75,7 +75,7 @@ impl Versions for OfKind<'_> {
     }
 }
 
-/// Metadata alone, as `PartialObjectMetadata` shows it.
+/// Returns an object's `PartialObjectMetadata`.
 pub(super) fn partial(object: &Value) -> Value {
     let metadata = object.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})

@@ -1,11 +1,11 @@
-//! What was probably meant by a name that nobody knows.
+//! The search for the name that a misspelling was meant to be.
 
-/// A longer name is none that somebody mistyped.
+/// A longer name is not a misspelling.
 const LONGEST: usize = 64;
-/// A name that is a part of another is that one, if it is this long.
+/// Minimum length of a name that matches as a part of another.
 const LEAST_PART: usize = 5;
 
-/// The name nearest to what is written, if any is near enough to be meant.
+/// Returns the nearest name, if any is near enough.
 pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if written.len() > LONGEST {
         return None;
@@ -15,12 +15,12 @@ pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -
     distances.min().map(|(_, name)| name)
 }
 
-/// How far two names are apart, if one may be meant by the other: both in lower case.
+/// Returns the distance of two names if one may be a misspelling of the other: both in lower case.
 fn distance(written: &str, name: &str) -> Option<usize> {
     let distance = strsim::osa_distance(written, name);
     let is_part = written.len() >= LEAST_PART && name.contains(written);
     let is_near = distance <= name.len().min(written.len()) / 3;
-    // What is only a part comes after what is mistyped.
+    // A mere part ranks behind a misspelling.
     if is_near { Some(distance) } else { is_part.then_some(LONGEST + distance) }
 }
 

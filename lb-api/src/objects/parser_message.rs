@@ -1,14 +1,14 @@
-//! A parser's words, as a problem quotes them.
+//! Parser messages, adapted for problems.
 
-/// Characters of what was found that are shown.
+/// Maximum length of the quoted value.
 const LONGEST: usize = 80;
-/// Characters of a whole message.
+/// Maximum length of a message.
 const LONGEST_MESSAGE: usize = 300;
-/// Stands between what was found and what a parser expects.
+/// Separates the found value from the expected one.
 const EXPECTED: &str = ", expected ";
 
-/// The words without the path and the line, which a problem has itself (a parser counts lines from the start of the
-/// document, which would mislead); without a value that may be a password; and no longer than a reader wants.
+/// Removes the path and the line, which the problem has itself (the parser counts lines from the start of the
+/// document, which would mislead), and values that may be passwords; and shortens the rest.
 pub(super) fn plain(message: &str, path: &str) -> String {
     let message = message.strip_prefix(path).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message);
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
@@ -20,12 +20,12 @@ pub(super) fn plain(message: &str, path: &str) -> String {
     format!("{found}{EXPECTED}{}{advice}", cut(expected, LONGEST_MESSAGE))
 }
 
-/// Whether what stands in a field may be a password, or in place of one.
+/// Returns whether a field may contain a password, even in place of another value.
 fn may_be_secret(path: &str) -> bool {
     path.to_lowercase().contains("password") || path.starts_with("data") || path.starts_with("stringData")
 }
 
-/// `invalid type: string`, of `invalid type: string "hush"`.
+/// Returns `invalid type: string` of `invalid type: string "hush"`.
 fn without_value(found: &str) -> &str {
     let value = found.find(['"', '`']).unwrap_or(found.len());
     found.get(..value).unwrap_or_default().trim_end()

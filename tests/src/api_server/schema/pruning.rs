@@ -1,18 +1,18 @@
-//! What a structural schema does to an object before it is looked at: fields that it does not have go, nulls that
-//! it does not allow go, defaults come.
+//! Preparation of an object by a structural schema before validation: unknown fields and disallowed nulls are
+//! removed, defaults are set.
 
 use serde_json::{Map, Value};
 
 use super::{flag, properties};
 
-/// The schema of a field, if the schema says anything of it.
+/// Returns the schema of a field, if there is one.
 fn below<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     properties(schema)
         .and_then(|properties| properties.get(name))
         .or_else(|| Some(&schema["additionalProperties"]).filter(|schema| schema.is_object()))
 }
 
-/// Takes away what the schema does not have, and notes the paths.
+/// Removes unknown fields, and records their paths.
 pub(super) fn prune(schema: &Value, value: &mut Value, path: &str, root: bool, gone: &mut Vec<String>) {
     let embedded = root || flag(schema, "x-kubernetes-embedded-resource");
     match value {
@@ -46,7 +46,7 @@ pub(super) fn prune(schema: &Value, value: &mut Value, path: &str, root: bool, g
     }
 }
 
-/// Takes away nulls that the schema does not allow and does not replace.
+/// Removes nulls that the schema neither allows nor replaces.
 pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -65,7 +65,7 @@ pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
     }
 }
 
-/// Puts in what is not there and has a default.
+/// Sets defaults.
 pub(super) fn default(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -87,7 +87,7 @@ pub(super) fn default(schema: &Value, value: &mut Value) {
     }
 }
 
-/// A field of the metadata that nobody has heard of.
+/// Removes unknown fields of the metadata; returns their paths.
 pub(in crate::api_server) fn unknown_metadata(metadata: &mut Map<String, Value>) -> Vec<String> {
     let Some(known) = crate::api_server::builtin::named("meta.ObjectMeta").and_then(|of| of.record()) else {
         return Vec::new();

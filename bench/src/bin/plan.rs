@@ -1,5 +1,4 @@
-//! The cost of planning: `cargo run --release -p lb-plan --example plan_cost`.
-#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
+//! The cost of planning: `cargo xtask bench plan`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What was accepted outlives the agent: objects that are wrong when one starts are as another one before it had them.
+//! Tests that the last-known-good configuration survives the agent: an object that is invalid when an agent
+//! starts keeps the state that the previous agent had.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
-use fairlead_tests::lab::addresses::IpFamily;
-use fairlead_tests::lab::{AgentOptions, Lab, LabNode, Topology, TrafficPolicy, WEB_V4};
+use fairlead_tests::lab::addresses::IpVersion;
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -21,90 +22,90 @@ use serde_json::{Value, json};
 const ROUTERS_AS: u32 = 64_500;
 const AGENTS_AS: u32 = 64_501;
 const WITHIN: Duration = Duration::from_secs(30);
-/// How long a router's kernel is watched for a hole.
+/// How long the router's route is monitored for an interruption.
 const WATCHED_FOR: Duration = Duration::from_secs(4);
-/// What the agent says of an object that stays.
+/// The agent's message about an object that it keeps.
 const STAYS: &str = "its last-known-good configuration stays in force";
 
 #[test]
-fn objects_of_a_directory_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+fn invalid_files_at_an_agents_start_keep_their_last_known_good_objects() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::directory(lab, node)?;
+        let lab_state = LastGoodLab::directory(lab, node)?;
         let unread = |name, spec: &str| {
             json!({"apiVersion": "metallb.io/v1beta1", "kind": name, "spec": spec,
                 "metadata": {"name": "lab", "namespace": "metallb-system"}})
         };
-        scene.stays_over_a_restart(
+        lab_state.survives_a_restart(
             || {
-                scene.put_pool(&unread("IPAddressPool", "nothing"))?;
-                scene.put_peer(&unread("BGPPeer", "nothing"))
+                lab_state.put_pool(&unread("IPAddressPool", "nothing"))?;
+                lab_state.put_peer(&unread("BGPPeer", "nothing"))
             },
             &["IPAddressPool metallb-system/lab: spec", "BGPPeer metallb-system/lab: spec"],
         )?;
-        scene.stays_over_a_restart(
-            || scene.put_file("pool", "---\n{"),
+        lab_state.survives_a_restart(
+            || lab_state.put_file("pool", "---\n{"),
             &[
-                "this document cannot be read",
+                "cannot parse this document",
                 "IPAddressPool metallb-system/lab: the object is invalid; its last-known-good",
             ],
         )?;
-        scene.judged_wrong_stays_over_a_restart()?;
-        scene.gone_is_gone()
+        lab_state.invalid_survives_a_restart()?;
+        lab_state.deleted_stays_deleted()
     })
 }
 
 #[test]
-fn objects_of_a_cluster_that_are_wrong_when_an_agent_starts_are_as_they_were() -> Result<()> {
+fn invalid_cluster_objects_at_an_agents_start_keep_their_last_known_good_state() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::cluster(lab, node)?;
-        scene.judged_wrong_stays_over_a_restart()?;
-        scene.gone_is_gone()
+        let lab_state = LastGoodLab::cluster(lab, node)?;
+        lab_state.invalid_survives_a_restart()?;
+        lab_state.deleted_stays_deleted()
     })
 }
 
-/// What the two tests above are held against.
+/// Shows that the two tests above can fail.
 #[test]
-fn without_the_file_an_object_that_is_wrong_when_an_agent_starts_is_nothing() -> Result<()> {
+fn without_the_last_good_file_an_invalid_object_is_ignored() -> Result<()> {
     run(|lab, node| {
-        let scene = RoutedScenario::directory(lab, node)?;
+        let lab_state = LastGoodLab::directory(lab, node)?;
         for content in [None, Some("{\"format\":1,\"obj")] {
-            scene.put_pool(&pool(&["203.0.113.10/33"]))?;
-            scene.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
+            lab_state.put_pool(&pool(&["203.0.113.10/33"]))?;
+            lab_state.wait_problems(&["IPAddressPool metallb-system/lab: spec.addresses[0]", STAYS])?;
             node.kill_agent()?;
             match content {
-                None => fs::remove_file(scene.file())?,
-                Some(content) => fs::write(scene.file(), content)?,
+                None => fs::remove_file(lab_state.file())?,
+                Some(content) => fs::write(lab_state.file(), content)?,
             }
-            node.start_agent(&scene.options)?;
-            wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &[], WITHIN)?;
+            node.start_agent(&lab_state.options)?;
+            wait_kernel_next_hops(lab_state.frr.host(), WEB_V4.into(), &[], WITHIN)?;
             let log = node.agent_log();
             ensure!(log.contains("cannot read what was accepted before"), "{log}");
-            ensure!(!scene.problems()?.iter().any(|problem| problem.contains(STAYS)));
-            scene.mend("64512:1")?;
+            ensure!(!lab_state.problems()?.iter().any(|problem| problem.contains(STAYS)));
+            lab_state.fix("64512:1")?;
         }
         Ok(())
     })
 }
 
-/// A node that announces an address to a router, and where its objects are written.
-struct RoutedScenario<'lab> {
+/// A node that advertises an address to a router, and the source of its objects.
+struct LastGoodLab<'lab> {
     lab: &'lab Lab,
     node: &'lab LabNode<'lab>,
     frr: Frr,
     plane: Option<ControlPlane>,
-    options: AgentOptions,
+    options: LabAgentOptions,
 }
 
-impl<'lab> RoutedScenario<'lab> {
+impl<'lab> LastGoodLab<'lab> {
     fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
-        Self::start(lab, node, None, AgentOptions::default())
+        Self::start(lab, node, None, LabAgentOptions::default())
     }
 
     fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
-        let options = AgentOptions { kubeconfig: Some(plane.kubeconfig()), ..AgentOptions::default() };
+        let options = LabAgentOptions { kubeconfig: Some(plane.kubeconfig()), ..LabAgentOptions::default() };
         plane.put(&lab.topology().observed()?)?;
-        let mut service = lab.topology().wish("web", &[IpFamily::V4], "SingleStack")?;
+        let mut service = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
         plane.put(&[service])?;
         Self::start(lab, node, Some(plane), options)
@@ -114,31 +115,31 @@ impl<'lab> RoutedScenario<'lab> {
         lab: &'lab Lab,
         node: &'lab LabNode<'lab>,
         plane: Option<ControlPlane>,
-        options: AgentOptions,
+        options: LabAgentOptions,
     ) -> Result<Self> {
-        let peer = RouterPeer::at(node.spec().addresses().of(IpFamily::V4), AGENTS_AS).source(gateway(node));
+        let peer = RouterPeer::at(node.spec().addresses().of(IpVersion::V4), AGENTS_AS).source(gateway(node));
         let peer = RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer };
         let frr = Frr::start(&*lab.router()?, &RouterConfig::new(ROUTERS_AS, gateway(node)).peer(peer))?;
-        let scene = Self { lab, node, frr, plane, options };
-        // The lab's own pool would be the same one twice.
+        let lab_state = Self { lab, node, frr, plane, options };
+        // The lab's own pool would conflict with the test's.
         fs::remove_file(lab.outside(&lab.manifests_directory()).join("metallb.yaml"))?;
-        scene.put_right("64512:0")?;
-        node.start_agent(&scene.options)?;
-        scene.wait_community("64512:0")?;
-        wait_kernel_next_hops(scene.frr.host(), WEB_V4.into(), &scene.hops(), WITHIN)?;
-        Ok(scene)
+        lab_state.put_valid("64512:0")?;
+        node.start_agent(&lab_state.options)?;
+        lab_state.wait_community("64512:0")?;
+        wait_kernel_next_hops(lab_state.frr.host(), WEB_V4.into(), &lab_state.hops(), WITHIN)?;
+        Ok(lab_state)
     }
 
-    /// What was accepted, as this process sees the file.
+    /// Returns the last-known-good file as this process sees it.
     fn file(&self) -> PathBuf {
         self.lab.outside(&self.node.socket().with_extension("accepted.json"))
     }
 
     fn hops(&self) -> [IpAddr; 1] {
-        [self.node.spec().addresses().of(IpFamily::V4)]
+        [self.node.spec().addresses().of(IpVersion::V4)]
     }
 
-    fn put_right(&self, community: &str) -> Result<()> {
+    fn put_valid(&self, community: &str) -> Result<()> {
         self.put_pool(&pool(&["203.0.113.10/32"]))?;
         self.put_peer(&self.peer("9s"))?;
         let advertisement = json!({ "ipAddressPools": ["lab"], "communities": [community] });
@@ -174,13 +175,13 @@ impl<'lab> RoutedScenario<'lab> {
 
     fn put_file(&self, file: &str, text: &str) -> Result<()> {
         let directory = self.lab.outside(&self.lab.manifests_directory());
-        // The agent must not read half of it.
+        // Write atomically, so that the agent never reads half of it.
         fs::write(directory.join(".draft"), text)?;
         Ok(fs::rename(directory.join(".draft"), directory.join(format!("{file}.yaml")))?)
     }
 
-    fn judged_wrong_stays_over_a_restart(&self) -> Result<()> {
-        self.stays_over_a_restart(
+    fn invalid_survives_a_restart(&self) -> Result<()> {
+        self.survives_a_restart(
             || {
                 self.put_pool(&pool(&["203.0.113.10/33"]))?;
                 self.put_peer(&self.peer("1s"))
@@ -194,11 +195,12 @@ impl<'lab> RoutedScenario<'lab> {
         )
     }
 
-    /// Has objects go wrong, kills the agent, starts another and one more, and mends them: the route is never gone.
-    fn stays_over_a_restart(&self, wrong: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
+    /// Makes objects invalid, kills the agent, starts another and one more, and fixes the objects: the route
+    /// must never disappear.
+    fn survives_a_restart(&self, invalidate: impl Fn() -> Result<()>, problems: &[&str]) -> Result<()> {
         let mode = fs::metadata(self.file())?.permissions().mode() & 0o777;
         ensure!(mode == 0o600, "others may read passwords: {mode:o}");
-        wrong()?;
+        invalidate()?;
         self.wait_problems(&problems[..1])?;
         for _ in 0..2 {
             let before = self.established()?;
@@ -207,20 +209,20 @@ impl<'lab> RoutedScenario<'lab> {
             self.watch_route()?;
             wait(WITHIN, || {
                 let now = self.established()?;
-                ensure!(now > before, "no other session: {now}, {before} before");
+                ensure!(now > before, "no new session: {now}, {before} before");
                 Ok(())
             })?;
             self.wait_problems(problems)?;
-            // What the agent tells first would by now have replaced what the router had kept.
+            // By now the agent's first UPDATEs would have replaced the routes that the router kept.
             self.watch_route()?;
         }
-        self.mend("64512:1")?;
+        self.fix("64512:1")?;
         self.watch_route()?;
-        self.mend("64512:0")
+        self.fix("64512:0")
     }
 
-    fn mend(&self, community: &str) -> Result<()> {
-        self.put_right(community)?;
+    fn fix(&self, community: &str) -> Result<()> {
+        self.put_valid(community)?;
         self.wait_community(community)?;
         wait(WITHIN, || {
             let problems = self.problems()?;
@@ -229,8 +231,8 @@ impl<'lab> RoutedScenario<'lab> {
         })
     }
 
-    /// The pool goes while no agent runs, and comes back wrong.
-    fn gone_is_gone(&self) -> Result<()> {
+    /// Deletes the pool while no agent runs, and creates an invalid one: the old pool must not return.
+    fn deleted_stays_deleted(&self) -> Result<()> {
         self.node.kill_agent()?;
         match &self.plane {
             Some(plane) => plane.delete("metallb.io/v1beta1", "IPAddressPool", "lab")?,
@@ -258,7 +260,7 @@ impl<'lab> RoutedScenario<'lab> {
         Ok(serde_json::from_value(self.node.status()?["problems"].take())?)
     }
 
-    /// Waits until the agent's status tells all of these.
+    /// Waits until the agent's status reports all of these.
     fn wait_problems(&self, wanted: &[&str]) -> Result<()> {
         wait(WITHIN, || {
             let problems = self.problems()?;
@@ -277,12 +279,12 @@ impl<'lab> RoutedScenario<'lab> {
         self.frr.wait_routes(WEB_V4.into(), WITHIN, &has).map(drop)
     }
 
-    /// How many sessions the router has had with the node.
+    /// Returns how many sessions with the node the router has established.
     fn established(&self) -> Result<u64> {
         let address = self.hops()[0].to_string();
         let text = self.frr.vtysh(&format!("show bgp neighbors {address} json"))?;
-        let told: Value = serde_json::from_str(&text)?;
-        Ok(told[&address]["connectionsEstablished"].as_u64().unwrap_or_default())
+        let printed: Value = serde_json::from_str(&text)?;
+        Ok(printed[&address]["connectionsEstablished"].as_u64().unwrap_or_default())
     }
 }
 
@@ -294,9 +296,9 @@ fn gateway(node: &LabNode<'_>) -> Ipv4Addr {
     node.spec().segment().gateway().v4
 }
 
-/// A node with a pod, in a lab of its own.
+/// Runs a test in a lab of one node with a pod.
 fn run(test: impl FnOnce(&Lab, &LabNode<'_>) -> Result<()>) -> Result<()> {
     let topology = Topology::empty().node('a', 1).pods("n1", "web", 1);
-    let topology = topology.service("web", "web", &[WEB_V4], TrafficPolicy::Local);
+    let topology = topology.service("web", "web", &[WEB_V4], ExternalPolicy::Local);
     topology.run(|lab| test(lab, &lab.node("n1")?))
 }

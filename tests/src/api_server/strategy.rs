@@ -1,26 +1,29 @@
-//! What is known of one kind in one version: how bodies are read, what is filled in, and what is refused.
+//! The strategy of a kind in one version: how bodies are read, defaulted and validated.
+
+mod custom;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::builtin;
 use super::merge::FieldSet;
-use super::refusal::{Cause, Refusal};
+use super::negotiate::BodyEncoding;
 use super::schema::{Schema, unknown_metadata};
+use super::status_error::{StatusCause, StatusError};
 use super::text;
-use super::types::Type;
+use super::types::ValueType;
 
-/// A kind in one version.
+/// The strategy of a kind in one version.
 #[derive(Clone, Debug)]
-pub(super) struct Form(Arc<Inner>);
+pub(super) struct Strategy(Arc<Definition>);
 
 #[derive(Debug)]
-struct Inner {
+struct Definition {
     group: String,
     version: String,
     kind: String,
-    types: Type,
+    types: ValueType,
     source: Source,
 }
 
@@ -30,36 +33,29 @@ enum Source {
     Custom { schema: Schema, has_status: bool },
 }
 
-/// How a body is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notation {
-    Json,
-    Yaml,
-}
-
-/// What becomes of fields that nobody knows or that come twice.
+/// The treatment of unknown and duplicate fields (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// The request is refused.
+    /// The request is rejected.
     Strict,
     /// The client is warned.
     Warn,
-    /// Nothing.
+    /// They are ignored.
     Ignore,
 }
 
-/// An object that was read, and what the client is warned of.
-pub(super) type Read = (Value, Vec<String>);
+/// An object that was read, and warnings for the client.
+pub(super) type ReadObject = (Value, Vec<String>);
 
-impl Form {
-    /// A version of a kind that a CustomResourceDefinition defines.
+impl Strategy {
+    /// Creates the strategy of a version of a CustomResourceDefinition.
     pub(super) fn custom(definition: &Value, version: &str) -> Option<Self> {
         let spec = definition.get("spec")?;
         let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let of_version = spec.get("versions")?.as_array()?.iter().find(|other| other["name"] == version)?;
         let schema = Schema::new(of_version);
         let has_status = of_version.pointer("/subresources/status").is_some();
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(Definition {
             group: text("/group")?,
             version: version.to_owned(),
             kind: text("/names/kind")?,
@@ -68,9 +64,9 @@ impl Form {
         })))
     }
 
-    /// A kind that is always there.
+    /// Creates the strategy of a built-in kind.
     pub(super) fn built_in(group: &str, version: &str, kind: &str) -> Option<Self> {
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(Definition {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: kind.to_owned(),
@@ -79,12 +75,12 @@ impl Form {
         })))
     }
 
-    /// What its fields are.
-    pub(super) fn types(&self) -> &Type {
+    /// Returns the types of its fields.
+    pub(super) fn types(&self) -> &ValueType {
         &self.0.types
     }
 
-    /// Its version, with its group.
+    /// Returns its version with its group.
     pub(super) fn api_version(&self) -> String {
         match self.0.group.as_str() {
             "" => self.0.version.clone(),
@@ -92,7 +88,7 @@ impl Form {
         }
     }
 
-    /// An object without anything, as the fields of a new one are compared with.
+    /// Returns an empty object, the baseline for the fields of a new one.
     pub(super) fn blank(&self) -> Value {
         let mut blank = json!({"apiVersion": self.api_version(), "kind": self.0.kind});
         if matches!(self.0.source, Source::BuiltIn) {
@@ -101,7 +97,7 @@ impl Form {
         blank
     }
 
-    /// Fields that a path leaves as they are, and that nobody owns by a write there.
+    /// Returns the fields that a write to a subresource neither changes nor owns.
     pub(super) fn reset(&self, subresource: Option<&str>) -> FieldSet {
         match (&self.0.source, subresource) {
             (Source::Custom { has_status: true, .. }, None) => FieldSet::of(&[&["status"]]),
@@ -114,25 +110,25 @@ impl Form {
     /// Reads the body of a create or a replacement.
     ///
     /// # Errors
-    /// When it is no object of the kind.
+    /// When it is not an object of the kind.
     pub(super) fn read(
         &self,
         body: &str,
-        notation: Notation,
+        encoding: BodyEncoding,
         strictness: Strictness,
-    ) -> Result<Read, Refusal> {
-        let mut read = match notation {
-            Notation::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
-            Notation::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
+    ) -> Result<ReadObject, StatusError> {
+        let mut read = match encoding {
+            BodyEncoding::Json => text::json(body).map_err(|error| self.unread(&error.to_string()))?,
+            BodyEncoding::Yaml => text::yaml(body).map_err(|error| self.unread(&error.to_string()))?,
         };
-        let twice = |path: &String| match notation {
-            Notation::Json => format!("duplicate field \"{path}\""),
-            Notation::Yaml => text::yaml_duplicate(body, path),
+        let twice = |path: &String| match encoding {
+            BodyEncoding::Json => format!("duplicate field \"{path}\""),
+            BodyEncoding::Yaml => text::yaml_duplicate(body, path),
         };
         let mut complaints: Vec<String> = read.duplicates.iter().map(twice).collect();
         let mut unknown = self.fit(&mut read.value).map_err(|words| self.unread(&words))?;
         if matches!(self.0.source, Source::BuiltIn) {
-            // The real server meets them in the order of the body.
+            // The real server finds them in the order of the body.
             unknown.sort_by_key(|path| place_in(body, path));
         }
         complaints.extend(unknown.iter().map(|path| unknown_field(path)));
@@ -142,11 +138,15 @@ impl Form {
         Ok((read.value, warned(complaints, strictness)))
     }
 
-    /// Reads what a patch has made of an object.
+    /// Reads the result of a patch.
     ///
     /// # Errors
-    /// When it is no object of the kind any more.
-    pub(super) fn read_patched(&self, mut object: Value, strictness: Strictness) -> Result<Read, Refusal> {
+    /// When it is no longer an object of the kind.
+    pub(super) fn read_patched(
+        &self,
+        mut object: Value,
+        strictness: Strictness,
+    ) -> Result<ReadObject, StatusError> {
         let patched = object.clone();
         let unknown = self.fit(&mut object).map_err(|words| invalid_patch(&patched, &words))?;
         let complaints: Vec<String> = unknown.iter().map(|path| unknown_field(path)).collect();
@@ -157,12 +157,12 @@ impl Form {
         Ok((object, warned(complaints, strictness)))
     }
 
-    /// Reads the body of an apply, which is taken as it is.
+    /// Reads the body of an apply without changes.
     ///
     /// # Errors
-    /// When it is no object.
-    pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<Read, Refusal> {
-        let refuse = |words: &str| Refusal::bad_request(format!("error decoding YAML: {words}"));
+    /// When it is not an object.
+    pub(super) fn read_applied(&self, body: &str, strictness: Strictness) -> Result<ReadObject, StatusError> {
+        let refuse = |words: &str| StatusError::bad_request(format!("error decoding YAML: {words}"));
         let read = text::yaml(body).map_err(|error| {
             refuse(&format!("error converting YAML to JSON: yaml: {}", yaml_words(body, &error)))
         })?;
@@ -184,7 +184,7 @@ impl Form {
         let complaints: Vec<String> =
             read.duplicates.iter().map(|path| text::yaml_duplicate(body, path)).collect();
         if strictness == Strictness::Strict && !complaints.is_empty() {
-            return Err(Refusal::bad_request(format!(
+            return Err(StatusError::bad_request(format!(
                 "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
                 complaints.join("\n  ")
             )));
@@ -192,14 +192,15 @@ impl Form {
         Ok((value, warned(complaints, strictness)))
     }
 
-    fn unread(&self, words: &str) -> Refusal {
-        let Inner { version, kind, .. } = &*self.0;
-        Refusal::bad_request(format!(
+    fn unread(&self, words: &str) -> StatusError {
+        let Definition { version, kind, .. } = &*self.0;
+        StatusError::bad_request(format!(
             "{kind} in version \"{version}\" cannot be handled as a {kind}: {words}"
         ))
     }
 
-    /// Makes an object one of the kind: what nobody knows goes, defaults come. The paths of what went.
+    /// Converts an object to the kind: drops unknown fields, sets defaults. Returns the paths of dropped
+    /// fields.
     fn fit(&self, object: &mut Value) -> Result<Vec<String>, String> {
         let unknown = match &self.0.source {
             Source::BuiltIn => {
@@ -215,15 +216,15 @@ impl Form {
 
     fn fit_custom(&self, schema: &Schema, object: &mut Value) -> Result<Vec<String>, String> {
         let mut unknown = Vec::new();
-        whole_numbers(object);
+        custom::whole_numbers(object);
         if let Some(metadata) = object.get_mut("metadata") {
             if let Some(fields) = metadata.as_object_mut() {
                 unknown.extend(unknown_metadata(fields));
             }
-            builtin::read(&Type::Named("meta.ObjectMeta"), metadata, "metadata")?;
-            builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+            builtin::read(&ValueType::Named("meta.ObjectMeta"), metadata, "metadata")?;
+            builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
         }
-        // Of another kind or version nothing is known here.
+        // Fields of another kind or version are not known here.
         if object["apiVersion"] == self.api_version() {
             unknown.extend(schema.prune(object));
             schema.drop_nulls(object);
@@ -235,7 +236,7 @@ impl Form {
         Ok(unknown)
     }
 
-    /// Puts in what is not there and has a default; an object of a built-in kind is then as it is written.
+    /// Sets defaults; an object of a built-in kind gets its stored form.
     pub(super) fn default(&self, object: &mut Value) {
         match &self.0.source {
             Source::BuiltIn => {
@@ -244,14 +245,14 @@ impl Form {
             }
             Source::Custom { schema, .. } => {
                 if let Some(metadata) = object.get_mut("metadata") {
-                    builtin::write(&Type::Named("meta.ObjectMeta"), metadata);
+                    builtin::write(&ValueType::Named("meta.ObjectMeta"), metadata);
                 }
                 schema.default(object);
             }
         }
     }
 
-    /// Makes what is stored what is shown.
+    /// Converts a stored object for a response.
     pub(super) fn show(&self, object: &mut Value) {
         if let Source::Custom { schema, .. } = &self.0.source {
             schema.prune(object);
@@ -259,36 +260,41 @@ impl Form {
         }
     }
 
-    /// Does what the kind does with each write before it is looked at.
+    /// Prepares an object for a write, before validation.
     pub(super) fn prepare(&self, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
         match &self.0.source {
             Source::BuiltIn => builtin::prepare(&self.0.kind, new, old, subresource),
-            Source::Custom { has_status, .. } => prepare_custom(*has_status, new, old, subresource),
+            Source::Custom { has_status, .. } => custom::prepare(*has_status, new, old, subresource),
         }
     }
 
-    /// What is wrong with an object.
-    pub(super) fn validate(&self, new: &Value, old: Option<&Value>, subresource: Option<&str>) -> Vec<Cause> {
-        let Inner { group, kind, .. } = &*self.0;
+    /// Validates an object.
+    pub(super) fn validate(
+        &self,
+        new: &Value,
+        old: Option<&Value>,
+        subresource: Option<&str>,
+    ) -> Vec<StatusCause> {
+        let Definition { group, kind, .. } = &*self.0;
         let mut causes = builtin::check_metadata(group, kind, new, old);
         match &self.0.source {
             Source::BuiltIn => causes.extend(builtin::check(group, kind, new, old, subresource)),
             Source::Custom { schema, .. } => {
-                causes.extend(schema.mistakes(new, old, subresource == Some("status")));
+                causes.extend(schema.violations(new, old, subresource == Some("status")));
             }
         }
         causes
     }
 
-    /// The refusal of an object with these mistakes.
-    pub(super) fn invalid(&self, name: &str, causes: &[Cause]) -> Refusal {
-        let Inner { group, kind, .. } = &*self.0;
-        // Events have been of the core, and the real server still says so.
+    /// Returns the error for an object with these causes.
+    pub(super) fn invalid(&self, name: &str, causes: &[StatusCause]) -> StatusError {
+        let Definition { group, kind, .. } = &*self.0;
+        // Events were in the core group, which the real server still names.
         let group = if group == "events.k8s.io" { "" } else { group };
-        Refusal::invalid(group, kind, name, causes)
+        StatusError::invalid(group, kind, name, causes)
     }
 
-    /// What the client is warned of in an object that is taken.
+    /// Returns warnings about an accepted object.
     pub(super) fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         match &self.0.source {
             Source::BuiltIn => builtin::warnings(&self.0.kind, new, old),
@@ -301,7 +307,7 @@ fn unknown_field(path: &str) -> String {
     format!("unknown field \"{path}\"")
 }
 
-/// Where the last key of a path is first met in a body.
+/// Returns the first position of the last key of a path in a body.
 fn place_in(body: &str, path: &str) -> Option<usize> {
     let key = path.rsplit('.').next()?;
     let quoted = format!("\"{key}\"");
@@ -314,7 +320,7 @@ fn warned(complaints: Vec<String>, strictness: Strictness) -> Vec<String> {
     if strictness == Strictness::Ignore { Vec::new() } else { complaints }
 }
 
-/// The words of the real server's reader of YAML, for the mistakes that we know of.
+/// Returns the message of the real server's YAML parser, for known errors.
 fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
     let lines = body.trim_end().lines().count().max(1);
     let line = error.location().map_or(1, |location| location.line() as usize).min(lines);
@@ -325,77 +331,7 @@ fn yaml_words(body: &str, error: &serde_saphyr::Error) -> String {
     }
 }
 
-fn invalid_patch(patched: &Value, words: &str) -> Refusal {
-    let cause = Cause::invalid("patch", &json!(patched.to_string()), words);
-    Refusal::invalid("", "", "", &[cause])
-}
-
-/// Writes numbers without a fraction as whole ones.
-fn whole_numbers(value: &mut Value) {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < MOST);
-            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
-                *value = json!(whole);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
-        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        _ => {}
-    }
-}
-
-fn prepare_custom(has_status: bool, new: &mut Value, old: Option<&Value>, subresource: Option<&str>) {
-    let Some(fields) = new.as_object_mut() else { return };
-    match (subresource, old) {
-        (Some("status"), Some(old)) => {
-            let status = fields.remove("status");
-            let managers = fields.get("metadata").and_then(|metadata| metadata.get("managedFields")).cloned();
-            let mut kept = old.as_object().cloned().unwrap_or_default();
-            kept.remove("status");
-            kept.extend(status.map(|status| ("status".to_owned(), status)));
-            if let Some(metadata) = kept.get_mut("metadata").and_then(Value::as_object_mut) {
-                set(metadata, "managedFields", managers);
-            }
-            *fields = kept;
-        }
-        (None, old) if has_status => set(fields, "status", old.and_then(|old| old.get("status")).cloned()),
-        _ => {}
-    }
-    let generation = match old {
-        None => 1,
-        Some(old) => {
-            let content = |object: &Map<String, Value>| {
-                let mut content = object.clone();
-                let apart = ["apiVersion", "metadata"].into_iter().chain(has_status.then_some("status"));
-                apart.for_each(|name| {
-                    content.remove(name);
-                });
-                content
-            };
-            let changed = old.as_object().is_none_or(|old| content(old) != content(fields));
-            let deleted = |metadata: Option<&Value>| {
-                metadata.is_some_and(|metadata| metadata.get("deletionTimestamp").is_some())
-            };
-            let dying = deleted(fields.get("metadata")) && !deleted(old.get("metadata"));
-            let last = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-            last + i64::from(changed || dying)
-        }
-    };
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("generation".to_owned(), json!(generation));
-    }
-}
-
-/// Sets a field, or takes it away.
-pub(super) fn set(fields: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    match value {
-        Some(value) => {
-            fields.insert(name.to_owned(), value);
-        }
-        None => {
-            fields.remove(name);
-        }
-    }
+fn invalid_patch(patched: &Value, words: &str) -> StatusError {
+    let cause = StatusCause::invalid("patch", &json!(patched.to_string()), words);
+    StatusError::invalid("", "", "", &[cause])
 }

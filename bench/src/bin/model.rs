@@ -1,5 +1,4 @@
-//! The cost of a model after another one: `cargo run --release -p lb-model --example model_cost`.
-#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock; what is measured does not")]
+//! The cost of a model after another one: `cargo xtask bench model`.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

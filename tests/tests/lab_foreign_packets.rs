@@ -1,5 +1,5 @@
-//! Other people's packets: what is for no port of a VIP is refused, what only looks like the cluster's is left alone, and
-//! what anybody can send stops nothing.
+//! Tests of foreign packets: those for undeclared ports of a VIP are rejected, those that only look like the
+//! cluster's pass unmodified, and no sender can disable a function.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::lab::topology::ECHO_PORT;
-use fairlead_tests::lab::{AgentOptions, FAR_V4, Lab, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
+use fairlead_tests::lab::{FAR_V4, Lab, LabAgentOptions, SHARED_V4, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::packets::build::Frame;
 use fairlead_tests::traffic::RawSocket;
 
@@ -26,12 +26,12 @@ fn with_agents(arguments: &[&str], test: impl FnOnce(&Lab) -> Result<()>) -> Res
             lab.router()?.set_next_hops(vip, &["n1"])?;
         }
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        agents::start(&lab.nodes()?, &AgentOptions { arguments, ..AgentOptions::default() })?;
+        agents::start(&lab.nodes()?, &LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
         test(lab)
     })
 }
 
-/// Packets of n1 with this outcome.
+/// Returns the number of packets of n1 with this outcome.
 fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     let status = lab.node("n1")?.status()?;
     let outcomes = status["outcomes"].as_array().context("no outcomes")?;
@@ -39,7 +39,8 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// How many more packets there are of an outcome once `act` has been done and this many are there, or time is over.
+/// Runs `act`, and returns how many packets of an outcome there are more, once there are `wanted` or the time
+/// is over.
 fn counts(lab: &Lab, outcome: &str, wanted: u64, act: impl FnOnce() -> Result<()>) -> Result<u64> {
     let before = counted(lab, outcome)?;
     act()?;
@@ -47,7 +48,7 @@ fn counts(lab: &Lab, outcome: &str, wanted: u64, act: impl FnOnce() -> Result<()
     while counted(lab, outcome)? < before + wanted && begun.elapsed() < WITHIN {
         sleep(Duration::from_millis(50));
     }
-    // What goes round goes on.
+    // Looping packets keep coming.
     sleep(Duration::from_millis(300));
     Ok(counted(lab, outcome)? - before)
 }
@@ -55,11 +56,11 @@ fn counts(lab: &Lab, outcome: &str, wanted: u64, act: impl FnOnce() -> Result<()
 fn octets(vip: IpAddr) -> Result<[u8; 4]> {
     match vip {
         IpAddr::V4(vip) => Ok(vip.octets()),
-        IpAddr::V6(vip) => bail!("{vip} is no IPv4 address"),
+        IpAddr::V6(vip) => bail!("{vip} is not an IPv4 address"),
     }
 }
 
-/// Ten datagrams for a port that the VIP has not.
+/// Sends ten datagrams for an undeclared port of the VIP.
 fn ten_datagrams() -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_ttl(255)?;
@@ -70,7 +71,7 @@ fn ten_datagrams() -> Result<()> {
 }
 
 #[test]
-fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Result<()> {
+fn undeclared_ports_are_rejected_at_once_without_a_routing_loop() -> Result<()> {
     with_agents(&[], |lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4] {
             lab.client()?.run(|| refused_by_udp(vip).with_context(|| format!("UDP to {vip}")))?;
@@ -80,13 +81,13 @@ fn ports_that_a_vip_has_not_are_refused_at_once_and_nothing_goes_round() -> Resu
         ensure!(refused == 10, "10 datagrams were received {refused} times");
         let stream =
             lab.client()?.run(|| Ok(TcpStream::connect_timeout(&(WEB_V4, ECHO_PORT).into(), WITHIN)?));
-        stream.context("a port that the VIP has").map(drop)
+        stream.context("a declared port of the VIP").map(drop)
     })
 }
 
-/// What the refusal is for.
+/// Shows why undeclared ports are rejected.
 #[test]
-fn a_port_that_is_passed_goes_round() -> Result<()> {
+fn a_passed_undeclared_port_causes_a_routing_loop() -> Result<()> {
     with_agents(&["--undeclared-ports", "pass"], |lab| {
         let received = counts(lab, "not_ours", 300, || lab.client()?.run(ten_datagrams))?;
         ensure!(received > 300, "10 datagrams were received {received} times");
@@ -110,9 +111,9 @@ fn refused_by_tcp(vip: IpAddr) -> Result<()> {
     let begun = Instant::now();
     match TcpStream::connect_timeout(&SocketAddr::new(vip, UNDECLARED), WITHIN) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            // All of the lab is one machine: an error that comes before `connect` has let go of its socket is forgotten,
+            // The lab is one machine: an error that arrives before `connect` has released its socket is lost,
             // and the next SYN is sent a second later.
-            ensure!(begun.elapsed() < 5 * AT_ONCE, "refused after {:?}", begun.elapsed());
+            ensure!(begun.elapsed() < 5 * AT_ONCE, "rejected after {:?}", begun.elapsed());
             Ok(())
         }
         other => bail!("{other:?}"),
@@ -120,7 +121,7 @@ fn refused_by_tcp(vip: IpAddr) -> Result<()> {
 }
 
 #[test]
-fn packets_of_others_are_left_alone() -> Result<()> {
+fn foreign_packets_pass_unmodified() -> Result<()> {
     with_agents(&[], |lab| {
         query_from_the_port_of_gue(lab)?;
         let n1 = lab.node("n1")?.spec().addresses().v4.octets();
@@ -132,17 +133,14 @@ fn packets_of_others_are_left_alone() -> Result<()> {
                 (0..30).try_for_each(|number| socket.send(&foreign_error(n1, number)?))
             })
         })?;
-        ensure!(
-            foreign == 30,
-            "{foreign} of 30 errors to this node about a VIP's packets are known to be foreign"
-        );
+        ensure!(foreign == 30, "{foreign} of 30 foreign ICMP errors about a VIP's packets were counted");
         let after: Vec<u64> = moved.iter().map(|name| counted(lab, name)).collect::<Result<_>>()?;
         ensure!(before == after, "{moved:?} went from {before:?} to {after:?}");
         Ok(())
     })
 }
 
-/// As a node's NAT may choose it: one flow in 64,512.
+/// Returns a node's NAT may choose the GUE port as a source port: for one flow in 64,512.
 fn query_from_the_port_of_gue(lab: &Lab) -> Result<()> {
     let server = lab.client()?.thread(|| {
         let socket = UdpSocket::bind("0.0.0.0:5353")?;
@@ -167,13 +165,13 @@ fn query_from_the_port_of_gue(lab: &Lab) -> Result<()> {
     server.join().ok().context("the server panicked")?.map(drop)
 }
 
-/// An ICMP error to a node about a packet that a VIP is said to have sent.
+/// Returns an ICMP error to a node about a packet that a VIP supposedly sent.
 fn foreign_error(to: [u8; 4], number: u16) -> Result<Vec<u8>> {
     let quoted = Frame::v4(octets(WEB_V4)?, CLIENT).tcp(ECHO_PORT, 20_000 + number).ip();
     Ok(Frame::v4(CLIENT, to).message(3, 1, &[&[0; 4], &quoted[..28]].concat()).ip())
 }
 
-/// 4,400 pings a second are several times the budget of answers.
+/// 4,400 pings per second are several times the budget of replies.
 #[test]
 fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
     with_agents(&["--forwarding", "gue"], |lab| {
@@ -186,7 +184,7 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
             RawSocket::open()?.send_for(&[ping], 4400, Duration::from_secs(30), ends)
         })?;
         sleep(Duration::from_secs(1));
-        let told = counts(lab, "too_big_sent", 20, || {
+        let reported = counts(lab, "too_big_sent", 20, || {
             lab.client()?.run(|| {
                 let socket = RawSocket::open()?;
                 for port in 3000..3020 {
@@ -201,10 +199,10 @@ fn pings_do_not_stop_path_mtu_discovery() -> Result<()> {
         let pings = flood.join().ok().context("the flood panicked")??;
         let unanswered = counted(lab, "echo_dropped")? - unanswered;
         println!("{pings} pings, {unanswered} of them over the rate");
-        ensure!(unanswered > 100, "the budget of pings was not used up: {unanswered} of {pings}");
-        ensure!(unanswered < pings, "pings over the rate go round: {unanswered} of {pings}");
-        let told = told?;
-        ensure!(told == 20, "{told} of 20 senders were told that their packet is too big");
+        ensure!(unanswered > 100, "the budget of pings was not exhausted: {unanswered} of {pings}");
+        ensure!(unanswered < pings, "pings over the rate loop: {unanswered} of {pings}");
+        let reported = reported?;
+        ensure!(reported == 20, "{reported} of 20 senders got a Packet Too Big");
         Ok(())
     })
 }

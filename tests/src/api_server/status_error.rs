@@ -1,75 +1,75 @@
-//! Why a request is refused, as the real server tells it.
+//! Error statuses and their causes, in the real server's words.
 
 use serde_json::{Map, Value, json};
 
-/// One thing that is wrong with an object.
+/// A cause of an invalid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    /// Of the kind of mistake.
+pub(super) struct StatusCause {
+    /// The reason.
     pub(super) reason: &'static str,
-    /// In words, with the value.
+    /// The message, with the value.
     pub(super) message: String,
-    /// Path of the field.
+    /// The path of the field.
     pub(super) field: String,
 }
 
-impl Cause {
+impl StatusCause {
     fn new(reason: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), field: field.into() }
     }
 
-    /// A value that cannot be; it is shown as JSON.
+    /// Invalid value, shown as JSON.
     pub(super) fn invalid(field: impl Into<String>, value: &Value, why: impl AsRef<str>) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {}: {}", shown(value), why.as_ref()))
     }
 
-    /// A value that cannot be, which is not shown.
+    /// Invalid value, not shown.
     pub(super) fn invalid_unshown(field: impl Into<String>, why: impl AsRef<str>) -> Self {
         Self::new("FieldValueInvalid", field, format!("Invalid value: {}", why.as_ref()))
     }
 
-    /// A value of a wrong type.
+    /// Value of a wrong type.
     pub(super) fn mistyped(field: impl Into<String>, found: &str, why: impl AsRef<str>) -> Self {
         Self::new("FieldValueTypeInvalid", field, format!("Invalid value: \"{found}\": {}", why.as_ref()))
     }
 
-    /// A field that must be there; `why` may be empty.
+    /// Missing required field; `why` may be empty.
     pub(super) fn required(field: impl Into<String>, why: &str) -> Self {
         let colon = if why.is_empty() { "" } else { ": " };
         Self::new("FieldValueRequired", field, format!("Required value{colon}{why}"))
     }
 
-    /// A value that is there already.
+    /// Duplicate value.
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self::new("FieldValueDuplicate", field, format!("Duplicate value: {value}"))
     }
 
-    /// A value that is none of those that there are.
+    /// Value that is not one of the supported ones.
     pub(super) fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let listed = supported.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let message = format!("Unsupported value: {value}: supported values: {listed}");
         Self::new("FieldValueNotSupported", field, message)
     }
 
-    /// A field that must not be set, or not so.
+    /// Forbidden field or value.
     pub(super) fn forbidden(field: impl Into<String>, why: &str) -> Self {
         Self::new("FieldValueForbidden", field, format!("Forbidden: {why}"))
     }
 
-    /// A text of too many bytes.
+    /// String of too many bytes.
     pub(super) fn too_long(field: impl Into<String>, most: usize) -> Self {
         let unit = if most == 1 { "byte" } else { "bytes" };
         Self::new("FieldValueTooLong", field, format!("Too long: may not be more than {most} {unit}"))
     }
 
-    /// A list of too many items.
+    /// List of too many items.
     pub(super) fn too_many(field: impl Into<String>, count: usize, most: usize) -> Self {
         let unit = if most == 1 { "item" } else { "items" };
         let message = format!("Too many: {count}: must have at most {most} {unit}");
         Self::new("FieldValueTooMany", field, message)
     }
 
-    /// The same cause below another field.
+    /// Returns the cause below another field.
     pub(super) fn under(mut self, parent: &str) -> Self {
         let between = if self.field.starts_with('[') || self.field.is_empty() { "" } else { "." };
         self.field = format!("{parent}{between}{}", self.field);
@@ -81,7 +81,7 @@ impl Cause {
     }
 }
 
-/// A value as Go shows it.
+/// Formats a value as Go does.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.split_once('e') {
@@ -92,41 +92,41 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A request that is refused.
+/// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// The status of the answer.
+pub(super) struct StatusError {
+    /// The HTTP status.
     pub(super) code: u16,
-    /// In one word; empty where the real server gives none.
+    /// The reason; empty if the real server gives none.
     pub(super) reason: String,
-    /// In words.
+    /// The message.
     pub(super) message: String,
-    /// The object that it is about, and the causes.
+    /// The object in question, and the causes.
     pub(super) details: Option<Value>,
 }
 
-impl Refusal {
-    /// The request makes no sense.
+impl StatusError {
+    /// Malformed request.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self { code: 400, reason: "BadRequest".into(), message: message.into(), details: None }
     }
 
-    /// The server cannot do it; the real one gives no reason with these.
+    /// Internal error; the real server gives no reason with these.
     pub(super) fn internal(message: impl Into<String>) -> Self {
         Self { code: 500, reason: String::new(), message: message.into(), details: None }
     }
 
-    /// The patch cannot be done on the object.
+    /// Patch that cannot be applied to the object.
     pub(super) fn unprocessable(message: impl Into<String>) -> Self {
         Self { code: 422, reason: "Invalid".into(), message: message.into(), details: None }
     }
 
-    /// The object is not as its kind wants it.
-    pub(super) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
+    /// Invalid object.
+    pub(super) fn invalid(group: &str, kind: &str, name: &str, causes: &[StatusCause]) -> Self {
         let dot = if group.is_empty() { "" } else { "." };
-        // The real server says the same thing once in words, and as often as it comes in the causes.
+        // The real server lists equal causes once in the message, but all of them in the details.
         let mut lines: Vec<String> = Vec::new();
-        for line in causes.iter().map(Cause::line) {
+        for line in causes.iter().map(StatusCause::line) {
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -150,7 +150,7 @@ impl Refusal {
         Self { code: 422, reason: "Invalid".into(), message, details: Some(Value::Object(details)) }
     }
 
-    /// The `Status` that tells it.
+    /// Returns the `Status` object.
     pub(super) fn status(&self) -> Value {
         let mut status = json!({
             "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",

@@ -1,4 +1,4 @@
-//! Events of an agent: its node has begun to announce a Service.
+//! Events of an agent: its node has begun to advertise a Service.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::desired::DesiredStatus;
 use super::diff::Listing;
+use crate::event_reason::EventReason;
 use crate::events::{EmittedFacts, EventLimits, EventQueue, NewEvent};
 
 /// The source of the Events, by the name that users of MetalLB know.
@@ -16,41 +17,41 @@ const COMPONENT: &str = "metallb-speaker";
 /// Namespace and name of a Service.
 type Name = (String, String);
 
-/// Emits an Event for every Service that the node begins to announce.
-pub(super) struct AnnounceEvents {
+/// Emits an Event for every Service that the node begins to advertise.
+pub(super) struct AdvertisementEvents {
     events: EventQueue,
     node: String,
-    announced: Announced,
+    advertised: Advertised,
 }
 
-/// The Services that are announced; `None` before the first update.
+/// The Services that are advertised; `None` before the first update.
 #[derive(Debug, Default)]
-struct Announced(Option<EmittedFacts<Name>>);
+struct Advertised(Option<EmittedFacts<Name>>);
 
-impl AnnounceEvents {
+impl AdvertisementEvents {
     /// Creates the emitter, and the task that writes its Events until it is aborted.
     pub(super) fn new(client: Client, node: String) -> (Self, impl Future<Output = ()>) {
         let (events, task) = EventQueue::new(client, COMPONENT, node.clone(), EventLimits::AGENT);
-        (Self { events, node, announced: Announced::default() }, task)
+        (Self { events, node, advertised: Advertised::default() }, task)
     }
 
     /// Emits what is new. An Event that does not fit into the queue is dropped: it would come too late.
     pub(super) fn update(&mut self, desired: &DesiredStatus, actual: &Listing) {
-        let announced = desired.services().filter_map(|object| name(&object.status)).collect();
+        let advertised = desired.services().filter_map(|object| name(&object.status)).collect();
         let mut dropped = 0;
-        for service in self.announced.update(announced, actual) {
+        for service in self.advertised.update(advertised, actual) {
             dropped += usize::from(!self.events.try_emit(event(&self.node, service)));
         }
         if dropped > 0 {
-            tracing::info!(dropped, "not emitting all Events of announced Services: too many at once");
+            tracing::info!(dropped, "not emitting all Events of advertised Services: too many at once");
         }
     }
 }
 
-impl Announced {
-    /// Returns the Services that are newly announced. At the first update, those in the status objects that a previous
-    /// agent has left are not new; none is while these objects are not known.
-    fn update(&mut self, announced: BTreeSet<Name>, actual: &Listing) -> Vec<Name> {
+impl Advertised {
+    /// Returns the Services that are newly advertised. At the first update, those in the status objects that
+    /// a previous agent has left are not new; none is while these objects are not known.
+    fn update(&mut self, advertised: BTreeSet<Name>, actual: &Listing) -> Vec<Name> {
         let emitted = match (&mut self.0, actual) {
             (Some(emitted), _) => emitted,
             (None, Listing::Pending) => return Vec::new(),
@@ -61,7 +62,7 @@ impl Announced {
             }
         };
         let mut new = Vec::new();
-        emitted.update(announced, |service| {
+        emitted.update(advertised, |service| {
             new.push(service.clone());
             true
         });
@@ -78,8 +79,7 @@ fn event(node: &str, (namespace, name): Name) -> NewEvent {
             name: Some(name),
             ..ObjectReference::default()
         },
-        is_warning: false,
-        reason: "nodeAssigned",
+        reason: EventReason::NodeAssigned,
         note: format!("announcing from node {node:?} with protocol \"bgp\""),
         action: "Announce",
     }
@@ -96,26 +96,26 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn new(announced: &mut Announced, services: &[&str], actual: &Listing) -> Vec<String> {
+    fn new(advertised: &mut Advertised, services: &[&str], actual: &Listing) -> Vec<String> {
         let services = services.iter().map(|name| ("shop".to_owned(), (*name).to_owned())).collect();
-        announced.update(services, actual).into_iter().map(|(_, name)| name).collect()
+        advertised.update(services, actual).into_iter().map(|(_, name)| name).collect()
     }
 
     #[test]
-    fn a_service_is_new_when_its_announcement_begins_and_when_it_begins_again() {
-        let mut announced = Announced::default();
-        assert_eq!(new(&mut announced, &["a"], &Listing::Pending), [] as [&str; 0]);
-        assert_eq!(new(&mut announced, &["a"], &Listing::Undefined), ["a"]);
-        assert_eq!(new(&mut announced, &["a", "b"], &Listing::Pending), ["b"]);
-        assert_eq!(new(&mut announced, &["b"], &Listing::Undefined), [] as [&str; 0]);
-        assert_eq!(new(&mut announced, &["a", "b"], &Listing::Undefined), ["a"]);
+    fn a_service_is_new_when_its_advertisement_begins_and_when_it_begins_again() {
+        let mut advertised = Advertised::default();
+        assert_eq!(new(&mut advertised, &["a"], &Listing::Pending), [] as [&str; 0]);
+        assert_eq!(new(&mut advertised, &["a"], &Listing::Undefined), ["a"]);
+        assert_eq!(new(&mut advertised, &["a", "b"], &Listing::Pending), ["b"]);
+        assert_eq!(new(&mut advertised, &["b"], &Listing::Undefined), [] as [&str; 0]);
+        assert_eq!(new(&mut advertised, &["a", "b"], &Listing::Undefined), ["a"]);
     }
 
     #[test]
-    fn a_service_that_a_previous_agent_announced_is_not_new() {
+    fn a_service_that_a_previous_agent_advertised_is_not_new() {
         let status = serde_json::json!({"serviceNamespace": "shop", "serviceName": "a"});
         let object = ActualObject { status, ..ActualObject::default() };
         let actual = Listing::Objects(BTreeMap::from([("bgp-a".to_owned(), object)]));
-        assert_eq!(new(&mut Announced::default(), &["a", "b"], &actual), ["b"]);
+        assert_eq!(new(&mut Advertised::default(), &["a", "b"], &actual), ["b"]);
     }
 }

@@ -1,4 +1,4 @@
-//! How a webhook is asked: over TLS, within its time, and trusted by its own authority only.
+//! A call of a webhook: over TLS, with its timeout and its CA bundle.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -20,52 +20,52 @@ use crate::api_server::call::Call;
 use crate::api_server::objects::text;
 use crate::api_server::store::key;
 
-/// Where a webhook is.
-struct Place {
-    /// Host and port, as the address says it.
+/// The endpoint of a webhook.
+struct WebhookEndpoint {
+    /// Host and port as in the URL.
     host: String,
     port: u16,
     path: String,
-    /// What errors call the other end of the connection.
+    /// The remote address as errors name it.
     peer: String,
-    /// Where that is in truth; `None`: nowhere.
+    /// The actual address to connect to; `None` if there is none.
     dial: Option<String>,
 }
 
-/// Sends a review to a webhook; what it has said, or why that came to nothing.
-pub(super) async fn ask(call: &Call, webhook: &Value, review: &Value) -> Result<Value, String> {
+/// Sends a review to a webhook; returns its response, or why the call failed.
+pub(super) async fn call(call: &Call, webhook: &Value, review: &Value) -> Result<Value, String> {
     let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
-    let place = place(call, &webhook["clientConfig"]);
-    let (place, url) = match place {
-        Ok(place) => {
-            let port = if text(webhook, "/clientConfig/url").is_empty() || place.port != 443 {
-                format!(":{}", place.port)
+    let endpoint = endpoint(call, &webhook["clientConfig"]);
+    let (endpoint, url) = match endpoint {
+        Ok(endpoint) => {
+            let port = if text(webhook, "/clientConfig/url").is_empty() || endpoint.port != 443 {
+                format!(":{}", endpoint.port)
             } else {
                 String::new()
             };
-            let url = format!("https://{}{port}{}?timeout={seconds}s", place.host, place.path);
-            (place, url)
+            let url = format!("https://{}{port}{}?timeout={seconds}s", endpoint.host, endpoint.path);
+            (endpoint, url)
         }
         Err((url, why)) => {
             return Err(format!("failed to call webhook: Post \"{url}?timeout={seconds}s\": {why}"));
         }
     };
-    let sent = send(&place, seconds, webhook, review);
+    let sent = send(&endpoint, seconds, webhook, review);
     match tokio::time::timeout(Duration::from_secs(seconds), sent).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Trouble::Way(why))) => Err(format!("failed to call webhook: Post \"{url}\": {why}")),
-        Ok(Err(Trouble::Answer(why))) => Err(format!("failed to call webhook: {why}")),
+        Ok(Err(CallError::Way(why))) => Err(format!("failed to call webhook: Post \"{url}\": {why}")),
+        Ok(Err(CallError::Answer(why))) => Err(format!("failed to call webhook: {why}")),
         Err(_) => Err(format!("failed to call webhook: Post \"{url}\": context deadline exceeded")),
     }
 }
 
-/// Where it went wrong.
-enum Trouble {
+/// Whether the transport or the response is at fault.
+enum CallError {
     Way(String),
     Answer(String),
 }
 
-fn place(call: &Call, config: &Value) -> Result<Place, (String, String)> {
+fn endpoint(call: &Call, config: &Value) -> Result<WebhookEndpoint, (String, String)> {
     if let Some(rest) = text(config, "/url").strip_prefix("https://") {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = match authority.rsplit_once(':') {
@@ -73,7 +73,7 @@ fn place(call: &Call, config: &Value) -> Result<Place, (String, String)> {
             None => (authority, 443),
         };
         let peer = format!("{host}:{port}");
-        return Ok(Place {
+        return Ok(WebhookEndpoint {
             host: host.to_owned(),
             port,
             path: format!("/{path}"),
@@ -92,20 +92,25 @@ fn place(call: &Call, config: &Value) -> Result<Place, (String, String)> {
     let kind = inner.kinds.of("", "services").ok_or_else(missing)?;
     let service = inner.objects.get(&key(kind, Some(namespace), name)).ok_or_else(missing)?;
     let peer = format!("{}:{port}", text(service, "/spec/clusterIP"));
-    // This machine is not in the cluster's network.
+    // The test process is not in the cluster's network.
     let dial = call.store.route(namespace, name).map(|address| address.to_string());
-    Ok(Place { host, port, path: path.to_owned(), peer, dial })
+    Ok(WebhookEndpoint { host, port, path: path.to_owned(), peer, dial })
 }
 
-async fn send(place: &Place, seconds: u64, webhook: &Value, review: &Value) -> Result<Value, Trouble> {
-    let way = |error: String| Trouble::Way(error);
-    let refused = |why: &str| way(format!("dial tcp {}: connect: {why}", place.peer));
-    let dial = place.dial.as_ref().ok_or_else(|| refused("connection refused"))?;
+async fn send(
+    endpoint: &WebhookEndpoint,
+    seconds: u64,
+    webhook: &Value,
+    review: &Value,
+) -> Result<Value, CallError> {
+    let way = |error: String| CallError::Way(error);
+    let refused = |why: &str| way(format!("dial tcp {}: connect: {why}", endpoint.peer));
+    let dial = endpoint.dial.as_ref().ok_or_else(|| refused("connection refused"))?;
     let stream = TcpStream::connect(dial).await.map_err(|error| match error.kind() {
         ErrorKind::ConnectionRefused => refused("connection refused"),
         _ => refused(&error.to_string()),
     })?;
-    let name = ServerName::try_from(place.host.clone()).map_err(|error| way(error.to_string()))?;
+    let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| way(error.to_string()))?;
     let connector = connector(text(webhook, "/clientConfig/caBundle")).map_err(way)?;
     let stream = connector.connect(name, stream).await.map_err(|error| {
         let words = error.to_string();
@@ -120,8 +125,8 @@ async fn send(place: &Place, seconds: u64, webhook: &Value, review: &Value) -> R
         .await
         .map_err(|error| way(error.to_string()))?;
     tokio::spawn(connection);
-    let request = hyper::Request::post(format!("{}?timeout={seconds}s", place.path))
-        .header("Host", format!("{}:{}", place.host, place.port))
+    let request = hyper::Request::post(format!("{}?timeout={seconds}s", endpoint.path))
+        .header("Host", format!("{}:{}", endpoint.host, endpoint.port))
         .header("Content-Type", "application/json")
         .header("Accept", "application/json, */*")
         .header("User-Agent", "kube-apiserver-admission")
@@ -130,13 +135,13 @@ async fn send(place: &Place, seconds: u64, webhook: &Value, review: &Value) -> R
     let response = sender.send_request(request).await.map_err(|error| way(error.to_string()))?;
     if !response.status().is_success() {
         let why = "an error on the server (\"unknown\") has prevented the request from succeeding";
-        return Err(Trouble::Answer(why.to_owned()));
+        return Err(CallError::Answer(why.to_owned()));
     }
     let body = response.into_body().collect().await.map_err(|error| way(error.to_string()))?.to_bytes();
-    serde_json::from_slice(&body).map_err(|error| Trouble::Answer(error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| CallError::Answer(error.to_string()))
 }
 
-/// Trusts the authorities of a bundle, and without one nobody.
+/// Creates a connector that trusts the authorities of a bundle; without one, none.
 fn connector(bundle: &str) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     let pem = STANDARD.decode(bundle).map_err(|error| error.to_string())?;

@@ -1,21 +1,19 @@
-//! The kinds that are read, slim: only the fields that matter here. Other fields are accepted.
+//! The kinds of Kubernetes that are read, with the relevant fields only. Other fields are accepted.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::null::null_default;
-use super::selector::LabelSelector;
 
-/// What all objects have.
+/// The metadata of an object.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Name, unique in kind and namespace.
     pub name: String,
-    /// Namespace, if one is written.
+    /// Namespace, if present.
     pub namespace: Option<String>,
     /// Labels.
     #[serde(default, deserialize_with = "null_default")]
@@ -23,13 +21,13 @@ pub struct Metadata {
     /// Annotations.
     #[serde(default, deserialize_with = "null_default")]
     pub annotations: BTreeMap<String, String>,
-    /// When it was made (RFC 3339); times of one cluster sort as text.
+    /// Creation time (RFC 3339); times of one cluster sort as text.
     #[serde(default)]
     pub creation_timestamp: Option<String>,
-    /// What tells it from another of its name, before or after it.
+    /// Identifies the object among earlier and later ones with its name.
     #[serde(default)]
     pub uid: Option<String>,
-    /// Which of its versions this is: a number that grows (Kubernetes 1.35 promises as much).
+    /// The version of the object: an increasing number (as Kubernetes 1.35 promises).
     #[serde(default)]
     pub resource_version: Option<String>,
 }
@@ -39,74 +37,74 @@ pub struct Metadata {
 pub struct Service {
     /// Name, labels and annotations.
     pub metadata: Metadata,
-    /// What is wanted.
+    /// The desired state.
     #[serde(default, deserialize_with = "null_default")]
     pub spec: ServiceSpec,
-    /// What has been given.
+    /// The allocated addresses.
     #[serde(default, deserialize_with = "null_default")]
     pub status: ServiceStatus,
 }
 
-/// What a Service wants.
+/// The desired state of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
-    /// `LoadBalancer`, or a type that does not concern us.
+    /// `LoadBalancer`, or an irrelevant type.
     pub r#type: Option<String>,
     /// Its ports.
     #[serde(default, deserialize_with = "null_default")]
     pub ports: Vec<ServicePort>,
-    /// `Cluster` (also when it is not there) or `Local`.
+    /// `Cluster` (the default) or `Local`.
     pub external_traffic_policy: Option<String>,
-    /// `None` (also when it is not there) or `ClientIP`.
+    /// `None` (the default) or `ClientIP`.
     pub session_affinity: Option<String>,
-    /// Wanted address: an old field, still honoured.
+    /// Requested address: a deprecated field, still supported.
     #[serde(rename = "loadBalancerIP")]
     pub load_balancer_ip: Option<String>,
-    /// Which load balancer is to serve it.
+    /// The class of the load balancer that serves it.
     pub load_balancer_class: Option<String>,
-    /// CIDRs that clients must be in.
+    /// CIDRs of admitted clients.
     #[serde(default, deserialize_with = "null_default")]
     pub load_balancer_source_ranges: Vec<String>,
-    /// Addresses within the cluster: one of each family that the Service is of, the primary first.
+    /// Cluster addresses: one of each of the Service's families, the primary first.
     #[serde(default, rename = "clusterIPs", deserialize_with = "null_default")]
     pub cluster_ips: Vec<String>,
-    /// `SingleStack` (also when it is not there), `PreferDualStack` or `RequireDualStack`.
+    /// `SingleStack` (the default), `PreferDualStack` or `RequireDualStack`.
     pub ip_family_policy: Option<String>,
 }
 
 /// A port of a Service.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ServicePort {
-    /// Name; an only port may have none.
+    /// Name; optional for an only port.
     pub name: Option<String>,
-    /// `TCP` (also when it is not there), `UDP` or `SCTP`.
+    /// `TCP` (the default), `UDP` or `SCTP`.
     pub protocol: Option<String>,
     /// Port of the VIP.
     pub port: NonZeroU16,
 }
 
-/// What a Service has been given.
+/// The addresses of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
-    /// By a load balancer.
+    /// The load balancer's addresses.
     #[serde(default, deserialize_with = "null_default")]
     pub load_balancer: LoadBalancerStatus,
 }
 
-/// What a load balancer has given a Service.
+/// The addresses that a load balancer has allocated to a Service.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct LoadBalancerStatus {
-    /// Points of entry.
+    /// Ingress points.
     #[serde(default, deserialize_with = "null_default")]
     pub ingress: Vec<Ingress>,
 }
 
-/// A point of entry.
+/// An ingress point.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Ingress {
-    /// Its address; not there where a load balancer gives a host name.
+    /// Its address; absent if the load balancer uses a host name.
     pub ip: Option<String>,
 }
 
@@ -133,26 +131,26 @@ pub struct EndpointSlice {
     pub ports: Vec<EndpointPort>,
 }
 
-/// An endpoint: as a rule a pod.
+/// An endpoint: usually a pod.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Its addresses, which are all of the same endpoint.
+    /// Its addresses, all of the same endpoint.
     #[serde(default, deserialize_with = "null_default")]
     pub addresses: Vec<String>,
     /// Node that it runs on.
     pub node_name: Option<String>,
-    /// Whether it can be used.
+    /// Its conditions.
     #[serde(default, deserialize_with = "null_default")]
     pub conditions: Conditions,
 }
 
-/// Whether an endpoint can be used.
+/// The conditions of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Conditions {
-    /// Ready; not known counts as ready.
+    /// Ready; unknown counts as ready.
     pub ready: Option<bool>,
-    /// Serves, though it may be terminating.
+    /// Serving, though it may be terminating.
     pub serving: Option<bool>,
     /// Terminating.
     pub terminating: Option<bool>,
@@ -163,7 +161,7 @@ pub struct Conditions {
 pub struct EndpointPort {
     /// Name of the port of the Service that it belongs to.
     pub name: Option<String>,
-    /// `TCP` (also when it is not there), `UDP` or `SCTP`.
+    /// `TCP` (the default), `UDP` or `SCTP`.
     pub protocol: Option<String>,
     /// Port of the endpoint.
     pub port: Option<u16>,
@@ -174,28 +172,28 @@ pub struct EndpointPort {
 pub struct Node {
     /// Name and labels.
     pub metadata: Metadata,
-    /// What is wanted of it.
+    /// The desired state.
     #[serde(default, deserialize_with = "null_default")]
     pub spec: NodeSpec,
-    /// What is known of it.
+    /// The actual state.
     #[serde(default, deserialize_with = "null_default")]
     pub status: NodeStatus,
 }
 
-/// What is wanted of a Node.
+/// The desired state of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct NodeSpec {
-    /// What keeps pods away from it.
+    /// Taints, which keep pods away from it.
     #[serde(default, deserialize_with = "null_default")]
     pub taints: Vec<Taint>,
-    /// Whether no pods are to come to it.
+    /// Whether it is cordoned.
     pub unschedulable: Option<bool>,
 }
 
-/// What keeps pods away from a Node.
+/// A taint of a Node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Taint {
-    /// Which.
+    /// Its key.
     pub key: String,
     /// Its value.
     pub value: Option<String>,
@@ -204,7 +202,7 @@ pub struct Taint {
     pub effect: String,
 }
 
-/// What is known of a Node.
+/// The actual state of a Node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct NodeStatus {
     /// Its addresses.
@@ -218,110 +216,21 @@ pub struct NodeStatus {
 /// A condition of a Node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NodeCondition {
-    /// Which.
+    /// Its type.
     pub r#type: String,
-    /// `True`, `False` or `Unknown`.
+    /// `True`, `False` or `UnknownField`.
     pub status: String,
-    /// Why, in a word.
+    /// The reason, one word.
     pub reason: Option<String>,
-    /// Why, in words.
+    /// The message.
     pub message: Option<String>,
 }
 
 /// An address of a Node.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NodeAddress {
-    /// `InternalIP`, or a type that does not concern us.
+    /// `InternalIP`, or an irrelevant type.
     pub r#type: String,
     /// The address.
     pub address: String,
-}
-
-/// `metallb.io/v1beta1` IPAddressPool.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct IpAddressPool {
-    /// Name and labels.
-    pub metadata: Metadata,
-    /// What is in it.
-    pub spec: IpAddressPoolSpec,
-}
-
-/// What is in a pool.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct IpAddressPoolSpec {
-    /// CIDRs (`192.0.2.0/24`) and ranges (`192.0.2.10-192.0.2.20`), of IPv4 and IPv6.
-    #[schemars(length(min = 1))]
-    pub addresses: Vec<String>,
-    /// Whether addresses are given to Services that do not ask for this pool; not there is yes.
-    #[schemars(extend("x-default" = true))]
-    pub auto_assign: Option<bool>,
-    /// Whether IPv4 addresses that end with .0 or .255 are left out.
-    #[serde(rename = "avoidBuggyIPs")]
-    #[schemars(extend("x-default" = false))]
-    pub avoid_buggy_ips: Option<bool>,
-    /// For which Services it is kept; not there is for all.
-    pub service_allocation: Option<ServiceAllocation>,
-}
-
-/// For which Services a pool is kept.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceAllocation {
-    /// Which of several pools comes first: the lowest number, and zero after all others.
-    #[serde(default, deserialize_with = "null_default")]
-    pub priority: i64,
-    /// Namespaces by name.
-    #[serde(default, deserialize_with = "null_default")]
-    pub namespaces: Vec<String>,
-    /// Namespaces by label.
-    #[serde(default, deserialize_with = "null_default")]
-    pub namespace_selectors: Vec<LabelSelector>,
-    /// Services by label.
-    #[serde(default, deserialize_with = "null_default")]
-    pub service_selectors: Vec<LabelSelector>,
-}
-
-/// `metallb.io/v1beta1` L2Advertisement.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct L2Advertisement {
-    /// Name.
-    pub metadata: Metadata,
-    /// What it announces, and where.
-    #[serde(default, deserialize_with = "null_default")]
-    pub spec: L2AdvertisementSpec,
-}
-
-/// What an L2Advertisement announces, and where.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct L2AdvertisementSpec {
-    /// Names of pools.
-    #[serde(default, deserialize_with = "null_default")]
-    pub ip_address_pools: Vec<String>,
-    /// Pools by label, beside those by name. With neither, all pools.
-    #[serde(default, deserialize_with = "null_default")]
-    pub ip_address_pool_selectors: Vec<LabelSelector>,
-    /// Nodes that may announce; empty for all.
-    #[serde(default, deserialize_with = "null_default")]
-    pub node_selectors: Vec<LabelSelector>,
-    /// Interfaces to announce on; empty for all.
-    #[serde(default, deserialize_with = "null_default")]
-    pub interfaces: Vec<String>,
-    /// Services by label; empty for all.
-    #[serde(default, deserialize_with = "null_default")]
-    pub service_selectors: Vec<LabelSelector>,
-    /// Nodes that should announce rather than others, with weights that add up.
-    #[serde(default, deserialize_with = "null_default")]
-    pub preferred_node_selectors: Vec<PreferredNodes>,
-}
-
-/// Nodes that should announce rather than others.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-pub struct PreferredNodes {
-    /// How much rather, from 1 to 100.
-    #[schemars(range(min = 1, max = 100))]
-    pub weight: i32,
-    /// Which nodes; an empty selector selects every one.
-    pub preference: LabelSelector,
 }
