@@ -1,4 +1,4 @@
-//! A packet's memory in the kernel, as a [`Frame`].
+//! The packet memory of an XDP context, as a [`Frame`].
 #![allow(unsafe_code, reason = "packet memory is reached by pointers; every access is bounds-checked here")]
 
 use core::arch::asm;
@@ -7,11 +7,11 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use lb_pipeline::frame::Frame;
 
-/// No header that is looked at starts behind this offset. The verifier needs a bound on what is added to a
-/// packet pointer, or it takes the sum for one that could wrap.
+/// Maximum offset of a header. The verifier demands a bound on what is added to a packet pointer, or the sum
+/// could wrap.
 const LAST_OFFSET: usize = 0x3fff;
 
-/// The packet of an XDP context.
+/// The frame of an XDP context.
 pub(crate) struct XdpFrame {
     pub(crate) context: *mut xdp_md,
 }
@@ -36,8 +36,8 @@ impl XdpFrame {
         data_end as usize as *mut u8
     }
 
-    /// `N` readable bytes from `at`. Pointers are compared as pointers: as numbers the compiler would compare
-    /// their lower halves, which tells the verifier nothing.
+    /// Returns `N` readable bytes from `at`. Compares pointers, not numbers: of numbers, the compiler would
+    /// compare the lower halves, which proves nothing to the verifier.
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<*mut [u8; N]> {
         if at > LAST_OFFSET {
@@ -52,7 +52,7 @@ impl XdpFrame {
     }
 }
 
-/// The same number, of which the compiler no longer knows where it comes from.
+/// Returns the same number, but hides its origin from the compiler.
 #[inline(always)]
 pub(crate) fn opaque(number: u64) -> u64 {
     let mut same = number;
@@ -67,7 +67,7 @@ impl Frame for XdpFrame {
     fn view<const N: usize>(&self, at: usize) -> Option<&[u8; N]> {
         let bytes = self.bytes::<N>(at)?;
         // SAFETY: `bytes` has checked that all N bytes lie between data and data_end; an array of bytes has
-        // no alignment; nobody else writes the packet, and the borrow of `self` ends before it is moved.
+        // no alignment; nothing else writes the packet, and the borrow of `self` ends before it is moved.
         Some(unsafe { &*bytes })
     }
 

@@ -1,7 +1,7 @@
-//! The question to the node's own kernel: does it have the TCP connection of the packet under way?
+//! The lookup of the packet's TCP connection in the node's own kernel.
 //!
-//! Sockets are asked by a helper, tracked connections by functions of the kernel (kfuncs), which are called by their
-//! number in this kernel's BTF. The numbers are not known here, so there are gaps that the agent fills:
+//! Sockets are looked up by a helper, tracked connections by kernel functions (kfuncs), which are called by
+//! their BTF ID in the running kernel. These IDs are unknown at compile time, so the agent fills gaps:
 //! [`lb_common::kernel::marker`].
 #![allow(
     unsafe_code,
@@ -18,19 +18,19 @@ use lb_common::wire::ip::protocol;
 use crate::frame::XdpFrame;
 use crate::maps;
 
-const CANNOT_TELL: u32 = KernelAnswer::Unknown as u32;
-const NO: u32 = KernelAnswer::Absent as u32;
-const HAS: u32 = KernelAnswer::Present as u32;
+const UNKNOWN: u32 = KernelAnswer::Unknown as u32;
+const ABSENT: u32 = KernelAnswer::Absent as u32;
+const PRESENT: u32 = KernelAnswer::Present as u32;
 
-/// `BPF_F_CURRENT_NETNS`: the network namespace of the interface that the packet came in by.
+/// `BPF_F_CURRENT_NETNS`: the network namespace of the ingress interface.
 const THIS_NAMESPACE: i32 = -1;
 /// `-ENOENT`.
 const NOT_FOUND: i32 = -2;
-/// `IP_CT_DIR_ORIGINAL`: the packet goes the way that the connection was opened.
+/// `IP_CT_DIR_ORIGINAL`: the packet has the direction in which the connection was opened.
 const FROM_CLIENT: u8 = 0;
 
-/// The kernel's `struct bpf_ct_opts`, in its first form, which later kernels take as well. Aligned, or the compiler would
-/// write two fields at once where the verifier allows no such store to the stack.
+/// The kernel's `struct bpf_ct_opts` in its first form, which later kernels accept. Aligned, or the compiler
+/// would write two fields at once with a store that the verifier rejects.
 #[repr(C, align(8))]
 struct Options {
     namespace: i32,
@@ -40,7 +40,7 @@ struct Options {
     zone: u16,
 }
 
-/// As many bytes as the kernel's first form has.
+/// Bytes of the kernel's first form.
 const OPTIONS_BYTES: u32 = 12;
 const _: () = assert!(size_of::<Options>() == 16 && core::mem::offset_of!(Options, zone) == 10);
 
@@ -49,18 +49,18 @@ const _: () = assert!(size_of::<Options>() == 16 && core::mem::offset_of!(Option
 #[inline(never)]
 pub extern "C" fn lb_ask_kernel(context: *mut xdp_md) -> u32 {
     if !is_allowed() {
-        return CANNOT_TELL;
+        return UNKNOWN;
     }
-    let Some(packet) = maps::packet() else { return CANNOT_TELL };
+    let Some(packet) = maps::packet() else { return UNKNOWN };
     let mut connection = TcpConnection::EMPTY;
     let bytes = lb_pipeline::read_connection(&XdpFrame::new(context), packet, &mut connection);
     if bytes == 0 {
-        return CANNOT_TELL;
+        return UNKNOWN;
     }
-    if has_socket(context, &mut connection, bytes) { HAS } else { tracked(context, &connection, bytes) }
+    if has_socket(context, &mut connection, bytes) { PRESENT } else { tracked(context, &connection, bytes) }
 }
 
-/// Whether the agent lets the program ask.
+/// Returns whether the agent allows lookups.
 #[inline(always)]
 fn is_allowed() -> bool {
     let allowed: u64;
@@ -72,7 +72,7 @@ fn is_allowed() -> bool {
     allowed != 0
 }
 
-/// Whether a socket of this node has the connection.
+/// Returns whether a socket of this node has the connection.
 #[inline(always)]
 fn has_socket(context: *mut xdp_md, connection: &mut TcpConnection, bytes: u32) -> bool {
     let tuple = (&raw mut *connection).cast();
@@ -90,7 +90,7 @@ fn has_socket(context: *mut xdp_md, connection: &mut TcpConnection, bytes: u32) 
     socket::is_alive(state)
 }
 
-/// What the kernel's table of tracked connections says.
+/// Returns what the conntrack table knows.
 #[inline(always)]
 fn tracked(context: *mut xdp_md, connection: &TcpConnection, bytes: u32) -> u32 {
     let mut options = Options {
@@ -102,15 +102,15 @@ fn tracked(context: *mut xdp_md, connection: &TcpConnection, bytes: u32) -> u32 
     };
     let found = look_up(context, connection, bytes, &mut options);
     if found == 0 {
-        // Where nothing can be looked up nobody has written the reason.
-        return if options.error == NOT_FOUND { NO } else { CANNOT_TELL };
+        // If nothing can be looked up, the error is not set.
+        return if options.error == NOT_FOUND { ABSENT } else { UNKNOWN };
     }
     let (state, status) = (state(found), status(found));
     release(found);
-    if options.direction == FROM_CLIENT && conntrack::is_alive(state, status) { HAS } else { NO }
+    if options.direction == FROM_CLIENT && conntrack::is_alive(state, status) { PRESENT } else { ABSENT }
 }
 
-/// A tracked connection, with a reference to it; zero for none.
+/// Returns a tracked connection, with a reference to it; zero if there is none.
 #[inline(always)]
 fn look_up(context: *mut xdp_md, connection: &TcpConnection, bytes: u32, options: &mut Options) -> u64 {
     let found: u64;
@@ -129,7 +129,7 @@ fn look_up(context: *mut xdp_md, connection: &TcpConnection, bytes: u32, options
     found
 }
 
-/// Gives the reference back.
+/// Releases the reference.
 #[inline(always)]
 fn release(connection: u64) {
     // SAFETY: as it is, two moves into a register. Filled in, `bpf_ct_release(connection)`.
@@ -142,7 +142,7 @@ fn release(connection: u64) {
     }
 }
 
-/// The TCP state of a tracked connection.
+/// Returns the TCP state of a tracked connection.
 #[inline(always)]
 fn state(connection: u64) -> u64 {
     let state: u64;
@@ -155,7 +155,7 @@ fn state(connection: u64) -> u64 {
     state
 }
 
-/// The status bits of a tracked connection, the lowest eight.
+/// Returns the lowest eight status bits of a tracked connection.
 #[inline(always)]
 fn status(connection: u64) -> u64 {
     let status: u64;

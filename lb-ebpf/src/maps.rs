@@ -126,7 +126,7 @@ impl Tables for Maps {
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool {
         let Some([_, a, b, c]) = slot_words(slot) else { return false };
         let first = a.load();
-        // They stand in front: where the first word names nobody, nobody has led.
+        // Former leaders are in front: if the first word has none, there is none.
         first != u64::MAX && (word_has(first, node) || word_has(b.load(), node) || word_has(c.load(), node))
     }
 
@@ -273,7 +273,7 @@ impl Tables for Maps {
     }
 }
 
-/// What its bucket has of a key.
+/// Returns the word of a key in its bucket.
 #[inline(always)]
 fn bucket4(key: &Vip4Key) -> Option<u64> {
     let bucket = VIPS4.get_ptr(key.bucket())?.cast::<Bucket<SharedWord>>();
@@ -282,7 +282,7 @@ fn bucket4(key: &Vip4Key) -> Option<u64> {
     Some(vips::look_up(unsafe { &*bucket }, key.to_words()))
 }
 
-/// What its bucket has of a key.
+/// Returns the word of a key in its bucket.
 #[inline(always)]
 fn bucket6(key: &Vip6Key) -> Option<u64> {
     let bucket = VIPS6.get_ptr(key.bucket())?.cast::<Bucket<SharedWord>>();
@@ -290,7 +290,7 @@ fn bucket6(key: &Vip6Key) -> Option<u64> {
     Some(vips::look_up(unsafe { &*bucket }, key.to_words()))
 }
 
-/// What a bucket or, where that has spilled, the map beside it has of a key.
+/// Returns the VIP of a word or, if the bucket has spilled, of `lb_vips_more`.
 #[inline(always)]
 fn found(word: u64, key: impl Fn() -> Vip6Key) -> Option<Vip> {
     if word & vips::PRESENT != 0 {
@@ -305,7 +305,7 @@ fn found(word: u64, key: impl Fn() -> Vip6Key) -> Option<Vip> {
     Some(Vip::from_word(unsafe { &*vip }.load()))
 }
 
-/// The words of a slot.
+/// Returns the words of a slot.
 #[inline(always)]
 fn slot_words<'a>(slot: u32) -> Option<&'a [SharedWord; ring::WORDS]> {
     let words = RINGS.get_ptr(slot)?.cast::<[SharedWord; ring::WORDS]>();
@@ -314,7 +314,7 @@ fn slot_words<'a>(slot: u32) -> Option<&'a [SharedWord; ring::WORDS]> {
     Some(unsafe { &*words })
 }
 
-/// A cell of `lb_liveness`, as one word.
+/// Returns a cell of `lb_liveness` as one word.
 #[inline(always)]
 fn cell<'a>(index: u32) -> Option<&'a SharedWord> {
     let word = LIVENESS.get_ptr(index)?.cast::<SharedWord>();
@@ -333,7 +333,7 @@ fn add(traffic: Option<*mut Traffic>, bytes: u32) {
     }
 }
 
-/// Where the description of the packet under way is kept, for both halves of its way.
+/// Returns the description of the current packet, which all subprograms share.
 #[inline(always)]
 pub(crate) fn packet<'a>() -> Option<&'a mut PacketInfo> {
     let packet = PACKET.get_ptr_mut(0)?;
@@ -342,7 +342,7 @@ pub(crate) fn packet<'a>() -> Option<&'a mut PacketInfo> {
     Some(unsafe { &mut *packet })
 }
 
-/// Counts what became of a packet.
+/// Counts a verdict.
 #[inline(always)]
 pub(crate) fn count(outcome: u32) {
     increment(VERDICTS.get_ptr_mut(outcome));
@@ -356,7 +356,7 @@ fn increment(counter: Option<*mut u64>) {
     }
 }
 
-/// The action that sends the frame out by another interface.
+/// Returns the action that sends the frame out of another interface.
 #[inline(always)]
 pub(crate) fn redirect(ifindex: u32) -> u32 {
     // SAFETY: the helper notes the interface for this packet and checks it itself.

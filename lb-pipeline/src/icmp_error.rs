@@ -43,7 +43,7 @@ pub fn send_icmp_error<F: Subprograms, T: TableSubprograms>(
     refusal: Refusal,
 ) -> Verdict {
     let config = configured(tables)?;
-    let (told, budget) = match refusal {
+    let (sent, budget) = match refusal {
         Refusal::TooBig => (Outcome::TooBigSent, Budget::TooBig),
         Refusal::UndeclaredPort => (Outcome::PortUnreachableSent, Budget::Error),
         _ => (Outcome::TimeExceededSent, Budget::Error),
@@ -56,7 +56,7 @@ pub fn send_icmp_error<F: Subprograms, T: TableSubprograms>(
         Family::V4 => answer_v4(frame, config, packet, refusal)?,
         Family::V6 => answer_v6(frame, config, packet, refusal)?,
     }
-    Ok(Forward::Transmit(told))
+    Ok(Forward::Transmit(sent))
 }
 
 /// Sends an ICMP error if the verdict is a refusal that the sender can act on.

@@ -8,7 +8,7 @@
 //! ```text
 //! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
 //!                          ▲ leads the slot: home                                                     │
-//!                          └───────────────────────────── nobody ─────────────────────────────────────┘
+//!                          └──────────────────────────── unknown ─────────────────────────────────────┘
 //! ```
 //!
 //! So the flow table is a cache: a flow at its home needs no entry, and one that has moved is found by a node
@@ -361,7 +361,8 @@ fn decide_tcp<W: Lookups>(question: &Question, world: &W) -> Decision {
 fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
     let first = question.asked == 0;
     if question.marks & MARK_OPENING != 0 {
-        // Home has seen a SYN since, so it may be a new connection with the ports of one that ended here.
+        // Home has seen a SYN since, so this may be a new connection with the ports of one that was closed
+        // here.
         let sure = question.is(FlowState::Open) || question.is(FlowState::Moved);
         return match world.kernel() {
             KernelAnswer::Present => true,
@@ -370,19 +371,19 @@ fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
         };
     }
     if question.kind == PacketKind::Opening {
-        // Somebody else begins anew what is over here.
+        // Another node reopens a flow that is closed here.
         return first || !question.is(FlowState::Closed);
     }
-    // A SYN may have been a stranger's, or one sent again after the ring had changed, while the connection lives with
-    // somebody who led before.
+    // The SYN may have been a stranger's, or a retransmission after the ring changed, while a former leader
+    // has the connection.
     let [last, before, ..] = question.slot.former;
     let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
     let may_be_elsewhere = || world.find(SlotRange::FORMER) != NO_NODE || world.has_recent_death();
     !(first && question.is(FlowState::HalfOpen) && others_led && may_be_elsewhere())
 }
 
-/// Whether somebody else may have the flow who has just gone silent, and is likely to be back: then a SYN, which may be a
-/// stranger's, is not to begin it here, and what follows a SYN not to be believed.
+/// Returns whether the owner may be a node that died recently and may come back: then a SYN, which may be a
+/// stranger's, does not open the flow here, and a segment after a SYN is no evidence.
 #[inline(always)]
 fn is_held<W: Lookups>(question: &Question, world: &W) -> bool {
     if question.asked != 0 {
@@ -397,13 +398,13 @@ fn is_held<W: Lookups>(question: &Question, world: &W) -> bool {
         && world.has_recent_death()
 }
 
-/// Whether the packet begins anew what is over at another node.
+/// Returns whether the packet reopens a flow that is closed at another node.
 #[inline(always)]
 fn is_reopened(question: &Question) -> bool {
     question.kind == PacketKind::Opening && question.is(FlowState::Closed)
 }
 
-/// A packet of a flow that the table has as this node's own.
+/// Decides about a flow that this node owns by its table.
 #[inline(always)]
 fn of_own<W: Lookups>(question: &Question, world: &W) -> Decision {
     if question.is(FlowState::HalfOpen)
@@ -412,25 +413,25 @@ fn of_own<W: Lookups>(question: &Question, world: &W) -> Decision {
         return begun(question, world);
     }
     if question.is(FlowState::Unconfirmed) && world.kernel() != KernelAnswer::Present {
-        // What nobody has confirmed may well begin now.
+        // An unconfirmed flow may open now.
         let opening = question.kind == PacketKind::Opening;
         return question.own_as(if opening { FlowState::HalfOpen } else { FlowState::Unconfirmed });
     }
     question.own_as(question.confirmed())
 }
 
-/// A flow that begins here, or goes on after its SYN has been seen here.
+/// Decides about a flow that opens here, or whose SYN was seen here.
 #[inline(always)]
 fn begun<W: Lookups>(question: &Question, world: &W) -> Decision {
     match question.kind {
         PacketKind::Opening => question.own_as(FlowState::HalfOpen),
-        // The kernel notices only after this packet that the handshake is complete: the next one confirms it.
+        // The kernel completes the handshake only after this packet: the next one confirms the flow.
         PacketKind::Tcp if world.kernel() == KernelAnswer::Absent => question.own_as(FlowState::Unconfirmed),
         _ => question.own_as(question.confirmed()),
     }
 }
 
-/// A packet of a flow that is noted as another's, who can be asked.
+/// Decides about a flow whose recorded holder is another node that can be asked.
 #[inline(always)]
 fn to_holder(question: &Question) -> Decision {
     let node = question.holder;
@@ -447,18 +448,19 @@ fn to_holder(question: &Question) -> Decision {
     Decision { action: CandidateAction::Delegate, node, state }
 }
 
-/// Neither the table nor the kernel knows the flow, or it may be an older one of somebody else's.
+/// Decides about a flow that neither table nor kernel know, or that may be an older one of another node.
 #[inline(always)]
 fn ask_others<W: Lookups>(question: &Question, world: &W) -> Decision {
     let recent_death = world.has_recent_death();
     if question.is_elsewhere() && recent_death {
-        // The others need not know whose the flow is, nor that this one has just gone silent: one of them would take
-        // it for nobody's.
+        // The others may know neither the owner nor its recent death: one of them would take the flow for
+        // unknown.
         return question.quietly(CandidateAction::Hold, question.own);
     }
     let next = if question.may_ask() { next_to_ask(question, world) } else { NO_NODE };
     if next != NO_NODE {
-        // Home alone notes whom it asks; not over a SYN, which is its own unless somebody else has the flow.
+        // Only home records the node that it asks; not over a SYN of its own, unless another node has the
+        // flow.
         let notes = question.asked == 0 && !question.is_own() && !recent_death;
         return question.quietly(if notes { CandidateAction::Delegate } else { CandidateAction::Ask }, next);
     }
@@ -468,7 +470,7 @@ fn ask_others<W: Lookups>(question: &Question, world: &W) -> Decision {
     end(question, world)
 }
 
-/// At home, for a flow that nobody knows.
+/// Decides at home about an unknown flow.
 #[inline(always)]
 fn end<W: Lookups>(question: &Question, world: &W) -> Decision {
     if question.kind == PacketKind::Opening || question.is_own() && question.is(FlowState::HalfOpen) {
@@ -485,10 +487,10 @@ fn end<W: Lookups>(question: &Question, world: &W) -> Decision {
     question.quietly(CandidateAction::Unknown, question.own)
 }
 
-/// The leader, then the slot from the beginning of the window.
+/// Returns the leader, else the first node of the window that can be asked.
 ///
-/// A node that is asked need not lead the slot in its own view: then the leader in that view, which was passed over
-/// or is not known to whoever sent the packet, is the likeliest to own the flow or to know who does.
+/// This node need not lead the slot in its own view: then the leader in that view, which the sender skipped
+/// or does not know, most likely owns the flow or knows its owner.
 #[inline(always)]
 fn next_to_ask<W: Lookups>(question: &Question, world: &W) -> NodeIndex {
     let leader = question.slot.leader;
@@ -498,8 +500,8 @@ fn next_to_ask<W: Lookups>(question: &Question, world: &W) -> NodeIndex {
     world.find(SlotRange::from(question.window() * WINDOW as u32))
 }
 
-/// The first node that can be asked in a part of a slot, seen from the node `own`; [`NO_NODE`] if there is none.
-/// `can_ask` is never called for that node itself.
+/// Returns the first node that `own` can ask in a range of a slot; [`NO_NODE`] if there is none. `can_ask` is
+/// never called for `own`.
 #[inline(always)]
 pub fn find(
     slot: Slot,
@@ -519,7 +521,7 @@ pub fn find(
         }
         position += 1;
     }
-    // Of leader and successors, a datagram asks one.
+    // For UDP, only one of leader and successors is asked.
     let mut left = match kind {
         _ if only_former => 0,
         PacketKind::Udp => u8::from(slot.leader == own),
@@ -537,24 +539,24 @@ pub fn find(
     NO_NODE
 }
 
-/// Whether a successor has a position of its own: former leaders have theirs already.
+/// Returns whether a successor has a position of its own: former leaders have theirs already.
 #[inline(always)]
 const fn counts(slot: Slot, successor: NodeIndex) -> bool {
     successor != NO_NODE && !slot.has_led(successor)
 }
 
-/// What goes with a packet, beside the list of those asked.
+/// What a packet carries besides the list of nodes asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Trail {
     /// `MARK_*`.
     pub marks: u32,
-    /// Place of the flow's home in the list of those asked.
+    /// Index of the flow's home in the list of nodes asked.
     pub home: u32,
 }
 
 impl Trail {
-    /// The trail of a packet that has come to the node `own`, whose slot and table say this: the node is the flow's
-    /// home if it leads the slot and nobody who was asked before it did.
+    /// Returns the trail of a packet on arrival at the node `own`, which is the flow's home if it leads the
+    /// slot and no node asked before does.
     #[inline(always)]
     pub fn arrived(self, slot: Slot, own: NodeIndex, holder: NodeIndex, asked: usize) -> Self {
         let mut trail = self;
@@ -576,7 +578,7 @@ impl Trail {
         trail
     }
 
-    /// The trail of a packet that goes on from a node whose table says this of the flow.
+    /// Returns the trail of a packet that leaves a node with this state in its table.
     #[inline(always)]
     pub const fn going_on(self, state: u32, asked: usize) -> Self {
         let is_opening = asked == 0 && state == FlowState::HalfOpen as u32;
@@ -584,7 +586,7 @@ impl Trail {
     }
 }
 
-/// The window of a slot in which a node stands, the last one if it stands in several; the first if in none.
+/// Returns the last window of a slot that contains a node; the first one if none does.
 #[inline(always)]
 pub fn window_of(slot: Slot, node: NodeIndex) -> u32 {
     let mut position = 0;

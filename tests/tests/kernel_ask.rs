@@ -29,7 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const FROM: u16 = 4000;
 /// Where the pod listens that tracked connections lead to.
 const POD: u16 = 8080;
-/// Whom the program asks in these tests: nobody else, and another node.
+/// The nodes that the program asks in these tests: none, and another one.
 const PORTS: [u16; 2] = [port::LOCAL, port::FORMER_NEAR];
 
 /// One address family's addresses.
@@ -168,7 +168,7 @@ fn a_socket_of_this_node_is_found_while_its_connection_lives() -> Result<()> {
                 drop(listener);
                 let connected = Connected::open(side, to, (side.vip, to).into())?;
                 assert_eq!(verdict(&mut kernel, side, to)?, "local_by_kernel", "{} port {to}", side.vip);
-                assert_eq!(verdict(&mut silent, side, to)?, without(to), "nobody is asked");
+                assert_eq!(verdict(&mut silent, side, to)?, without(to), "no node is asked");
                 connected.client.shutdown(std::net::Shutdown::Write)?;
                 assert_eq!(verdict(&mut kernel, side, to)?, "local_by_kernel", "half closed");
                 connected.abort()?;

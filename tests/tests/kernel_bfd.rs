@@ -109,7 +109,7 @@ fn peer(discriminator: u32, flags: u8) -> BTreeMap<IpAddr, BfdAddress> {
     BTreeMap::from([(ROUTER4.into(), BfdAddress { discriminator, flags, ..BfdAddress::default() })])
 }
 
-/// A stranger's packet costs the agent nothing, and nobody else's is touched.
+/// A stranger's packet costs the agent nothing, and no other packet is touched.
 #[test]
 fn strangers_are_dropped_only_where_the_agent_receives() -> Result<()> {
     const DROP: u32 = 1;

@@ -193,7 +193,7 @@ fn udp_holds_its_share_and_gives_it_up_for_tcp() -> Result<()> {
         set.judge(&datagram)?;
     }
     let held = (set.held(FlowState::Udp)?, set.held(FlowState::Unconfirmed)?);
-    // The last that was pushed out has come again since, as one that nobody knew.
+    // The last that was pushed out has come again since, as one of an unknown flow.
     assert_eq!(held.0, UDP_WAYS);
     assert!(held.1 <= UNPROVEN_WAYS, "{held:?}");
     set.open(&clients_of_one_set(6, REST))?;
@@ -228,7 +228,7 @@ fn a_full_set_gives_up_closed_flows_first() -> Result<()> {
     Ok(())
 }
 
-/// Whom home has asked has the flow if nobody has sent it back for a while.
+/// The node that home has asked owns the flow if the packet has not come back for a while.
 #[test]
 fn a_delegation_is_confirmed_in_time() -> Result<()> {
     let tables = Fixture::Standard.tables();

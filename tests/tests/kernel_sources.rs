@@ -117,7 +117,7 @@ fn ten_thousand_ranges_admit_whom_a_plain_search_admits() -> Result<()> {
     ensure!(tables.totals() == kernel.totals()?);
     println!("{refused} of {} packets refused", 2 * CLIENTS);
     ensure!((CLIENTS / 4..2 * CLIENTS - CLIENTS / 4).contains(&refused));
-    let outside = deepest.context("nobody is refused")?;
+    let outside = deepest.context("no client is refused")?;
     let cost = |kernel: &mut Kernel| kernel.cost(PROGRAM, &outside, 1_000_000);
     let (with, without) = (cost(&mut kernel)?.0, cost(&mut Kernel::load(&restricted(&[]))?)?.0);
     println!("a packet that is refused: {with} ns with {RANGES} ranges, {without} ns with none");

@@ -25,8 +25,8 @@ struct Verified {
     frames: Vec<u32>,
 }
 
-/// Has the kernel verify a program. It does not tell what it did of a program that loads, so this one does not: behind
-/// the verifier the kernel finds that the process may have no further file.
+/// Makes the kernel verify a program. It reports statistics only of a program that fails to load, so this one
+/// fails behind the verifier: the process may open no further file.
 fn verify(object: &[u8], program: &str) -> Result<Verified> {
     let mut loader = EbpfLoader::new();
     loader.verifier_log_level(VerifierLogLevel::STATS).map_max_entries(name::RINGS, 1);

@@ -57,7 +57,7 @@ fn slot(order: [NodeIndex; 4], led: &[NodeIndex]) -> Slot {
     Slot { leader, successors: [a, b, c], former }
 }
 
-/// This node leads the slot, 4 and 5 did before, and nobody has been asked yet.
+/// This node leads the slot, 4 and 5 did before, and no node has been asked yet.
 fn question(kind: PacketKind, known: Option<(NodeIndex, FlowState)>) -> Question {
     Question {
         slot: slot([OWN, 1, 2, 3], &[4, 5]),
@@ -114,7 +114,7 @@ fn a_syn_that_may_have_been_a_strangers_does_not_hide_who_led_before() {
     let acked = question(PacketKind::Tcp, Some((OWN, HalfOpen)));
     assert_eq!(decide(&acked, |_| true), step(CandidateAction::Ask, 4));
     assert_eq!(asking(&acked, |_| true, KernelAnswer::Present), own(Open));
-    assert_eq!(decide(&acked, |node| node < 4), own(Open), "nobody who led is there to be asked");
+    assert_eq!(decide(&acked, |node| node < 4), own(Open), "no former leader can be asked");
     let nobodys = Question { asked: 2, marks: HOME | MARK_UNKNOWN | MARK_OPENING, ..acked };
     assert_eq!(decide(&nobodys, |_| true), own(Open));
     assert_eq!(Trail::default().going_on(HalfOpen as u32, 0).marks, MARK_OPENING);
@@ -130,12 +130,12 @@ fn while_a_node_is_silent_no_syn_takes_over_what_it_may_have() {
     assert_eq!(after_a_death(&acked, |n| n < 4), held, "who led may be back at once");
     assert_eq!(after_a_death(&acked, |n| n == 5), step(CandidateAction::Ask, 5));
     let unled = Question { slot: slot([OWN, 1, 2, 3], &[]), ..acked };
-    assert_eq!(after_a_death(&unled, |_| false), own(Open), "nobody led");
+    assert_eq!(after_a_death(&unled, |_| false), own(Open), "there are no former leaders");
     let stands_in = Question { slot: slot([1, OWN, 2, 3], &[OWN]), ..acked };
     assert_eq!(
         after_a_death(&stands_in, |_| false),
         own(Moved),
-        "nobody but this node in place of the dead leader"
+        "only this node in place of the dead leader"
     );
 }
 
@@ -147,18 +147,18 @@ fn after_a_syn_at_home_only_what_is_certain_is_an_older_flow() {
         marks: HOME | MARK_OPENING,
         ..question(PacketKind::Tcp, Some((OWN, state)))
     };
-    for (state, can_tell, cannot) in
+    for (state, known, unknown) in
         [(Open, false, true), (Moved, false, true), (Closed, false, false), (HalfOpen, false, false)]
     {
         let is_taken = |kernel| asking(&asked(state), |_| false, kernel).action == CandidateAction::Own;
-        assert_eq!(is_taken(KernelAnswer::Absent), can_tell, "{state:?}");
-        assert_eq!(is_taken(KernelAnswer::Unknown), cannot, "{state:?}");
+        assert_eq!(is_taken(KernelAnswer::Absent), known, "{state:?}");
+        assert_eq!(is_taken(KernelAnswer::Unknown), unknown, "{state:?}");
         assert!(is_taken(KernelAnswer::Present));
     }
 }
 
 #[test]
-fn a_flow_is_confirmed_by_the_kernel_where_it_can_tell() {
+fn a_flow_is_confirmed_by_the_kernel_where_it_knows() {
     let acked =
         Question { slot: slot([OWN, 1, 2, 3], &[]), ..question(PacketKind::Tcp, Some((OWN, HalfOpen))) };
     assert_eq!(
@@ -216,7 +216,7 @@ fn a_delegate_that_cannot_be_asked_is_replaced_by_the_next_who_can() {
 }
 
 #[test]
-fn what_nobody_knows_goes_home_and_ends_there() {
+fn an_unknown_flow_returns_home_and_ends_there() {
     for kind in [PacketKind::Tcp, PacketKind::Closing] {
         let unknown = question(kind, None);
         assert_eq!(decide(&unknown, |_| false), step(CandidateAction::Unknown, OWN), "alone, it is home");
@@ -261,7 +261,7 @@ fn home_is_the_first_that_leads() {
     let here = arrived(first, OWN, 1);
     assert_eq!(here, Trail { marks: MARK_LED | MARK_HERE, home: 1 });
     assert_eq!(here.going_on(0, 1), Trail { marks: MARK_LED, home: 1 });
-    // With nobody left to be asked it decides, as if it had been asked first.
+    // With no node left to ask it decides, as if it had been asked first.
     let unknown = Question { asked: 1, marks: here.marks, ..question(PacketKind::Tcp, None) };
     assert_eq!(decide(&unknown, |_| false), step(CandidateAction::Unknown, OWN));
     assert_eq!(arrived(Trail { marks: MARK_LED, home: 0 }, OWN, 1), Trail { marks: MARK_LED, home: 0 });
@@ -278,7 +278,7 @@ fn while_a_node_is_silent_nothing_new_is_noted() {
     assert_eq!(
         ask(Some((4, Moved))),
         held,
-        "who is noted may be back at once, and nobody else need know of it"
+        "the recorded holder may come back, and no other node need know of it"
     );
     let udp = after_a_death(&question(PacketKind::Udp, Some((4, Udp))), |n| n != 4);
     assert_eq!((udp.action, udp.node), (CandidateAction::Ask, 5), "UDP does not wait for one node");
@@ -286,7 +286,7 @@ fn while_a_node_is_silent_nothing_new_is_noted() {
 }
 
 #[test]
-fn the_sixth_asks_nobody() {
+fn the_sixth_asks_no_other() {
     let last = Question { asked: MAX_ASKED - 1, ..question(PacketKind::Tcp, Some((3, Moved))) };
     assert_eq!(decide(&last, |_| true), step(CandidateAction::Return, OWN));
     let before = Question { asked: MAX_ASKED - 2, ..question(PacketKind::Tcp, Some((3, Moved))) };

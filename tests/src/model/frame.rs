@@ -38,7 +38,7 @@ impl SliceFrame {
         }
     }
 
-    /// The packet as it is now.
+    /// Returns the packet in its present state.
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.memory.split_off(self.start)
     }

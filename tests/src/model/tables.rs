@@ -1,4 +1,4 @@
-//! What the agent tells the program, in ordinary maps, and what the program counts.
+//! The maps of the program as ordinary maps, and its counters.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -165,7 +165,7 @@ impl HostTables {
         self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
     }
 
-    /// Empties the sets of flows that a packet has looked at, and tells which; forgets fragments and routers too.
+    /// Empties the sets of flows that packets have touched and returns their numbers; forgets fragments and routers too.
     pub fn forget_flows(&self) -> BTreeSet<u32> {
         self.fragments.borrow_mut().clear();
         self.routers_heard.borrow_mut().clear();
@@ -200,7 +200,7 @@ impl HostTables {
         self.totals.replace(totals);
     }
 
-    /// Counts what became of a packet.
+    /// Counts a verdict.
     pub(super) fn count(&self, counter: u32) {
         assert!((counter as usize) < capacity::VERDICTS, "counter {counter} is outside its map");
         *self.totals.borrow_mut().refusals.entry(counter).or_default() += 1;

@@ -108,7 +108,7 @@ impl Frame {
         self.upper(Upper::Udp(source, destination, b"hello".to_vec()))
     }
 
-    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: nobody on the
+    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: no host on the
     /// way looks at it.
     pub fn sctp(self, source: u16, destination: u16, kind: u8) -> Self {
         let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();

@@ -86,7 +86,7 @@ const fn protocol(frame: &Frame) -> u8 {
     if frame.is_v4() { 4 } else { 41 }
 }
 
-/// What goes with a packet in GUE once somebody has been asked.
+/// What a packet in GUE carries once a node has been asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// `MARK_*`.
@@ -261,7 +261,7 @@ impl Expect {
         }
     }
 
-    /// Whether that is what became of it.
+    /// Returns whether the result is as expected.
     ///
     /// # Errors
     /// What differs, in words.

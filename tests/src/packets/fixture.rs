@@ -1,4 +1,4 @@
-//! The small cluster that test packets meet: who the nodes are, and what each VIP port leads to.
+//! The cluster of the test packets: its nodes, and the target of each VIP port.
 
 pub mod sources;
 
@@ -26,7 +26,7 @@ pub const SELF_MAC: Mac = [0x02, 0, 0, 0, 0, 0x01];
 pub const ROUTER_MAC: Mac = [0x02, 0, 0, 0, 0, 0xfe];
 /// The MAC of another node.
 pub const PEER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x02];
-/// A MAC that nobody knows.
+/// An unknown MAC.
 pub const OTHER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x77];
 /// The MAC of this node's other interface.
 pub const SECOND_MAC: Mac = [0x02, 0, 0, 0, 1, 0x01];
@@ -274,7 +274,7 @@ pub enum Fixture {
     /// The agent has not written its configuration, and names no interface.
     Unconfigured,
     /// This node has no address for encapsulated packets and no answers to echo requests left, and probes
-    /// nobody.
+    /// no node.
     Silent,
     /// This node drains.
     Draining,

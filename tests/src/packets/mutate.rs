@@ -1,4 +1,4 @@
-//! Packets that nobody would write: the table's rows with something wrong, and noise. One seed gives one
+//! Invalid packets: the rows of the table with defects, and noise. One seed gives one
 //! sequence.
 
 use super::table::Row;

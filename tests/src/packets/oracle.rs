@@ -1,4 +1,4 @@
-//! Which packets may be none of Fairlead's business, told by another parser than the program's own.
+//! An oracle for packets that must pass, with a parser of its own.
 //!
 //! It errs to one side: what it calls a stranger must pass untouched; of the rest it says nothing.
 
@@ -22,7 +22,7 @@ pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     !concerns_us(tables, readable).unwrap_or(false)
 }
 
-/// `None` where a header that would tell is missing or not valid.
+/// `None` if a header that decides is missing or invalid.
 fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
     let header = Ethernet2HeaderSlice::from_slice(frame).ok()?;
     let mut kind = header.ether_type();

@@ -2,21 +2,21 @@
 
 mod arp;
 mod bfd;
-mod complain;
 mod cut;
 mod destination;
 mod echo;
 mod extensions;
 mod forward;
 mod fragment;
+mod icmp_error;
+mod icmp_quote;
 mod ipip;
 mod malformed;
 mod others;
 mod owner;
 mod probe;
-mod quoted;
 mod sctp;
-mod second;
+mod second_chance;
 mod sources;
 mod tunnel;
 mod undeclared;
@@ -55,7 +55,7 @@ pub struct Row {
 const UNOWNED: u32 = Outcome::Unowned as u32;
 
 impl Row {
-    /// What nobody knows is noted, so that its next packet asks nobody; what is served is noted as its row says.
+    /// An unknown flow is recorded, so that its next packet asks no node; a served flow is recorded as its row says.
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
         let served = [Outcome::Local, Outcome::LocalFromNode, Outcome::Decapsulated].map(|o| o as u32);
         let leaves = match expect.counter() {
@@ -148,10 +148,10 @@ pub fn written() -> Vec<Row> {
         ipip::rows(),
         bfd::rows(),
         owner::rows(),
-        second::rows(),
+        second_chance::rows(),
         probe::rows(),
-        complain::rows(),
-        quoted::rows(),
+        icmp_error::rows(),
+        icmp_quote::rows(),
         fragment::rows(),
         undeclared::rows(),
         sctp::rows(),

@@ -21,7 +21,7 @@ struct Cluster {
     /// The node whose kernel has the connection.
     owner: NodeIndex,
     /// Whether kernels can be asked.
-    can_tell: bool,
+    kernels_know: bool,
 }
 
 /// Where a packet ended.
@@ -94,7 +94,7 @@ impl Cluster {
             question: &question,
             can_ask: |node: NodeIndex| self.alive[place][usize::from(node)] && !asked.contains(&node),
             recent_death: false,
-            kernel: || match (self.can_tell, self.owner == at) {
+            kernel: || match (self.kernels_know, self.owner == at) {
                 (false, _) => KernelAnswer::Unknown,
                 (true, true) => KernelAnswer::Present,
                 (true, false) => KernelAnswer::Absent,
@@ -159,12 +159,12 @@ fn any_cluster() -> impl Strategy<Value = Cluster> {
         any_node(),
         any::<bool>(),
     )
-        .prop_map(|(slots, entries, alive, owner, can_tell)| Cluster {
+        .prop_map(|(slots, entries, alive, owner, kernels_know)| Cluster {
             slots,
             entries,
             alive,
             owner,
-            can_tell,
+            kernels_know,
         })
 }
 
@@ -185,7 +185,7 @@ proptest! {
         prop_assert_eq!(once.len(), asked.len(), "asked twice: {:?}", asked);
     }
 
-    /// No entry is left anywhere, nobody agrees with anybody about anything, and no kernel can be asked.
+    /// No entry is left anywhere, no two nodes agree about anything, and no kernel can be asked.
     #[test]
     fn a_flow_at_its_home_needs_no_entry(
         mut cluster in any_cluster(),
@@ -193,14 +193,14 @@ proptest! {
         home in any_node(),
     ) {
         cluster.entries.fill(None);
-        cluster.can_tell = false;
+        cluster.kernels_know = false;
         let slot = &mut cluster.slots[usize::from(home)];
         *slot = led_by(home, *slot);
         match cluster.end(kind, home) {
             Some(node) => prop_assert_eq!(node, home),
             None => {
-                let is_told = cluster.alive.iter().all(|view| view[usize::from(home)]);
-                prop_assert!(!is_told, "only who takes home for dead does not tell it");
+                let is_alive_for_all = cluster.alive.iter().all(|view| view[usize::from(home)]);
+                prop_assert!(!is_alive_for_all, "only a node that takes home for dead does not return it");
             }
         }
     }
@@ -235,7 +235,7 @@ proptest! {
             entries: (0..NODES).map(entry).collect(),
             alive: std::iter::repeat_n(std::iter::repeat_n(true, NODES).collect(), NODES).collect(),
             owner,
-            can_tell: true,
+            kernels_know: true,
         };
         prop_assert_eq!(cluster.end(kind, home), Some(owner));
     }

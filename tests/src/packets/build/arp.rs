@@ -22,7 +22,7 @@ pub struct Arp {
 }
 
 impl Arp {
-    /// "Who has `target`? Tell the client's address at the router's MAC."
+    /// An ARP request for `target`, from the client's address and the router's MAC.
     pub const fn request(target: [u8; 4]) -> Self {
         Self {
             macs: [BROADCAST, ROUTER_MAC],
@@ -42,7 +42,7 @@ impl Arp {
         }
     }
 
-    /// "`address` is at the MAC of somebody", said to all as a request.
+    /// A gratuitous ARP request: `address` is at the MAC of another host.
     pub const fn gratuitous(address: [u8; 4]) -> Self {
         Self { sender: (OTHER_MAC, address), ..Self::request(address) }
     }

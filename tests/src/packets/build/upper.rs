@@ -1,4 +1,4 @@
-//! What an IP packet carries.
+//! Payloads of IP packets.
 #![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
 
 use etherparse::{Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type};

@@ -1,4 +1,4 @@
-//! ARP: who answers whom for what.
+//! ARP: requests, and the node that answers them.
 
 use lb_common::verdict::{Outcome, Refusal};
 

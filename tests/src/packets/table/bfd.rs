@@ -1,4 +1,4 @@
-//! BFD of routers: control packets that are noted on their way up, echoes that go back, and what is nobody's.
+//! BFD of routers: control packets recorded on their way to the agent, echoes returned, and all others.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -189,8 +189,8 @@ fn not_returned() -> Vec<Row> {
         row("BFD echo of this node", Frame::v4(SELF4, SELF4).ttl(255)),
         row("BFD echo to its sender, TTL 254", Frame::v4(ROUTER4, ROUTER4).ttl(254)),
         row("BFD echo to this node, hop limit 254", router6().ttl(254)),
-        row("BFD echo of somebody else", Frame::v4(PEER4, PEER4).ttl(255)),
-        row("BFD echo of somebody else to this node", Frame::v4(PEER4, SELF4).ttl(255)),
+        row("BFD echo of another host", Frame::v4(PEER4, PEER4).ttl(255)),
+        row("BFD echo of another host to this node", Frame::v4(PEER4, SELF4).ttl(255)),
         row("BFD echo of a router to another IPv6 address", Frame::v6(ROUTER6, PLAIN6).ttl(255)),
         row("BFD echo, first fragment", router4().fragment(0, true)),
         Row::frame("BFD echo from the port of echoes", &router4().datagram(ECHO, 50_000, &[7; 30]), NOT_OURS),

@@ -1,4 +1,4 @@
-//! Packets that end too early: each kind cut at every length, and each kind with the directly readable part
+//! Truncated packets: each kind cut at every length, and each kind with the linear part
 //! ending at every length.
 
 use lb_common::verdict::Refusal;
@@ -113,7 +113,7 @@ fn split() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
         ("IPv4 TCP rewritten", near.bytes(), vec![truncated(14), bad_length(38), (48, rewritten)]),
         ("IPv6 UDP in GUE", far.bytes(), vec![truncated(14), (58, encapsulated)]),
         (
-            "GUE from a peer",
+            "GUE from a node",
             gue.bytes(),
             vec![truncated(14), (38, refused(Refusal::BadGue)), bad_length(78), (88, taken)],
         ),

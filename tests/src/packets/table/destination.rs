@@ -1,4 +1,4 @@
-//! Frames to other MACs, which a switch floods when it does not know them: what would be judged is left alone.
+//! Frames to other MACs, which a switch may flood: they pass, whatever they carry.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -16,7 +16,7 @@ pub(super) fn rows() -> Vec<Row> {
     [to_others(), marked(), broken(), on_another_link()].concat()
 }
 
-/// What is forwarded, served, opened, answered or told to its sender where it is addressed to this link.
+/// Packets that are forwarded, served, decapsulated or answered if they are addressed to this link.
 fn kinds() -> Vec<(&'static str, Frame)> {
     let (v4, v6) = (Frame::v4(CLIENT4, VIP4), Frame::v6(CLIENT6, VIP6));
     let inner = v4.clone().syn(4000, port::LOCAL).ip();
@@ -35,8 +35,8 @@ fn kinds() -> Vec<(&'static str, Frame)> {
         ("echo request", v4.clone().icmp(8, 0)),
         ("ICMPv6 echo request", v6.icmp(128, 0)),
         ("ICMP error", v4.message(3, 1, &[&[0; 4], &quote[..28]].concat())),
-        ("GUE from a peer", Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
-        ("GUE from a peer over IPv6", Frame::v6(PEER6, SELF6).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from a node", Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from a node over IPv6", Frame::v6(PEER6, SELF6).gue(50_000, [0, 4, 0, 0], &inner)),
         ("GUE from a stranger", Frame::v4(CLIENT4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
     ]
 }
@@ -92,14 +92,14 @@ fn on_another_link() -> Vec<Row> {
     let near = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
     let new = Frame::v4(CLIENT4, VIP4).syn(4000, port::LOCAL);
     let other = Frame { macs: [OTHER_MAC, near.macs[1]], ..near.clone() };
-    let not_told = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).macs(OTHER_MAC, PEER_MAC);
+    let unanswered = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).macs(OTHER_MAC, PEER_MAC);
     let passed = Expect::Untouched(Outcome::NotOurs as u32);
     vec![
         Row::frame("forwarded on another uplink", &near, rewritten(&near, node::NEAR))
             .meets(Fixture::OtherUplink),
         Row::frame("served on another uplink", &new, LOCAL).meets(Fixture::OtherUplink),
         Row::frame("to another MAC on another uplink", &other, passed).meets(Fixture::OtherUplink),
-        Row::frame("to any MAC before the configuration", &not_told, refused(Refusal::NotConfigured))
+        Row::frame("to any MAC before the configuration", &unanswered, refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
     ]
 }

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 echo to a VIP, and what looks like it.
+//! ICMP and ICMPv6 echo to a VIP, and similar packets.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -106,7 +106,7 @@ fn not_echo() -> Vec<Row> {
         ("ICMPv6 echo reply", 129, 0),
         ("ICMPv6 echo request with code 1", 128, 1),
         ("ICMPv6 packet too big", 2, 0),
-        ("neighbour solicitation", 135, 0),
+        ("neighbor solicitation", 135, 0),
         ("router advertisement", 134, 0),
         ("multicast listener report", 143, 0),
     ] {

@@ -1,4 +1,4 @@
-//! Packets for a VIP, well-formed: local, by MAC rewrite, in GUE, or refused for lack of a way.
+//! Valid packets for a VIP: local, by MAC rewrite, in GUE, or refused without a next hop.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -156,13 +156,13 @@ fn from_a_peer() -> Vec<Row> {
     let here = || Expect::Untouched(Outcome::LocalFromNode as u32);
     let peer = |frame: Frame| frame.macs(SELF_MAC, PEER_MAC);
     vec![
-        Row::frame("from a peer, led by another node", &peer(new4(port::NEAR)), here()),
-        Row::frame("from a peer, led by a far node", &peer(new6(port::FAR6)), here()),
-        Row::frame("from a peer, TTL 1", &peer(new4(port::NEAR)).ttl(1), here()),
-        Row::frame("from a peer, tagged", &peer(new4(port::NEAR)).tag(3), here()),
-        Row::frame("from a peer, led by nobody", &peer(new4(port::LEADERLESS)), here()),
-        Row::frame("from a peer, led by this node", &peer(new4(port::LOCAL)), LOCAL),
-        Row::frame("from a peer, no slot", &peer(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
+        Row::frame("from a node, led by another node", &peer(new4(port::NEAR)), here()),
+        Row::frame("from a node, led by a far node", &peer(new6(port::FAR6)), here()),
+        Row::frame("from a node, TTL 1", &peer(new4(port::NEAR)).ttl(1), here()),
+        Row::frame("from a node, tagged", &peer(new4(port::NEAR)).tag(3), here()),
+        Row::frame("from a node, without a leader", &peer(new4(port::LEADERLESS)), here()),
+        Row::frame("from a node, led by this node", &peer(new4(port::LOCAL)), LOCAL),
+        Row::frame("from a node, no slot", &peer(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
     ]
 }
 

@@ -159,8 +159,8 @@ fn at_owners() -> Vec<Row> {
             row("last fragment of an own flow", &last, LOCAL)
                 .after(&[&new, &first])
                 .leaves(&[(node::SELF, Open)]),
-            row("first fragment of nobody's flow", &first, UNOWNED),
-            row("last fragment of nobody's flow", &last, LOCAL)
+            row("first fragment of an unknown flow", &first, UNOWNED),
+            row("last fragment of an unknown flow", &last, LOCAL)
                 .after(&[&first])
                 .leaves(&[(node::SELF, Unconfirmed)]),
         ]);

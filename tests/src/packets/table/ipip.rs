@@ -1,4 +1,4 @@
-//! IP in IP: to nodes that are reached so, and from peers.
+//! IP in IP: to nodes with that mode, and from nodes.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
@@ -127,10 +127,10 @@ fn taken() -> Vec<Row> {
     let last_hop = inner4().ttl(1);
     let in_options = inner4().options(&[1; 8]);
     vec![
-        row("IPv4 right in IPv4 from a peer", over4(&i4), &i4),
-        row("IPv6 right in IPv4 from a peer", over4(&i6), &i6),
-        row("IPv4 right in IPv6 from a peer", over6(&i4), &i4),
-        row("IPv6 right in IPv6 from a peer", over6(&i6), &i6),
+        row("IPv4 right in IPv4 from a node", over4(&i4), &i4),
+        row("IPv6 right in IPv4 from a node", over4(&i6), &i6),
+        row("IPv4 right in IPv6 from a node", over6(&i4), &i4),
+        row("IPv6 right in IPv6 from a node", over6(&i6), &i6),
         row("IP in IP behind one tag", over4(&i6).tag(5), &i6),
         row("IP in IP behind two tags", over6(&i4).tag_of(0x88a8, 6).tag(5), &i4),
         row("IP in IP behind outer options", over4(&i4).options(&[0x94, 4, 0, 0]), &i4),
@@ -162,9 +162,9 @@ fn passed() -> Vec<Row> {
     vec![
         row("IP in IP from a stranger", from(CLIENT4, SELF4)),
         row("IP in IPv6 from a stranger", from6(CLIENT6, SELF6)),
-        row("IP in IP from a peer to another address", from(PEER4, PLAIN4)),
-        row("IP in IPv6 from a peer to another address", from6(PEER6, PLAIN6)),
-        row("IP in IP from a peer to a VIP", from(PEER4, VIP4)),
+        row("IP in IP from a node to another address", from(PEER4, PLAIN4)),
+        row("IP in IPv6 from a node to another address", from6(PEER6, PLAIN6)),
+        row("IP in IP from a node to a VIP", from(PEER4, VIP4)),
         row("IP in IP where it was not asked for", over4(&i4)).meets(Fixture::OtherUplink),
         row("IP in IPv6 where it was not asked for", over6(&i6)).meets(Fixture::OtherUplink),
         row("IP in IP around IPv4 for no VIP", over4(&plain4)),
@@ -196,7 +196,7 @@ fn passed() -> Vec<Row> {
     ]
 }
 
-/// Passed as it came, since it may be somebody else's, but counted.
+/// Passed unmodified, since it may be for another process, but counted.
 fn unread(name: &str, number: u8, inner: &[u8], refusal: Refusal) -> Row {
     Row::frame(name, &Frame::v4(PEER4, SELF4).raw(number, inner), refused(refusal))
 }
@@ -221,7 +221,7 @@ fn parts() -> Vec<Row> {
     );
     let alone = Expect::Untouched(0);
     vec![
-        Row::frame("IP in IP around an error about nobody's flow", &over4(&error), {
+        Row::frame("IP in IP around an error about an unknown flow", &over4(&error), {
             opened(&over4(&error), &error, lb_common::verdict::Outcome::Unowned)
         })
         .leaves(&[]),

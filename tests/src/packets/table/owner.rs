@@ -1,11 +1,11 @@
-//! The owner rule: who is a packet for, what is noted of its flow, and who else is asked.
+//! The owner rule: the owner of a packet, what is recorded of its flow, and the other nodes asked.
 
 mod asked;
-mod bereaved;
 mod datagrams;
 mod home;
 mod life;
 mod opening;
+mod recent_death;
 mod windows;
 
 use lb_common::flows::FlowState::{Closed, HalfOpen, Moved, Unconfirmed};
@@ -34,7 +34,7 @@ pub(super) fn rows() -> Vec<Row> {
         directed(),
         from_peers(),
         life::rows(),
-        bereaved::rows(),
+        recent_death::rows(),
         asked::rows(),
         datagrams::rows(),
         home::rows(),
@@ -78,8 +78,8 @@ fn in_gue(asked: impl Into<Asked>, inner: &Frame) -> Frame {
     listed(Frame::v4(PEER4, SELF4), 50_000, asked, inner)
 }
 
-/// As it comes home where nobody of these knows its flow, of whom the first leads the slot.
-fn nobodys(asked: &[u32], inner: &Frame) -> Frame {
+/// As it returns home if none of these nodes knows its flow; the first one leads the slot.
+fn unknown(asked: &[u32], inner: &Frame) -> Frame {
     let asked = Asked::from(asked);
     let marks = asked.marks | MARK_UNKNOWN;
     in_gue(asked.marks(marks), inner)
@@ -90,12 +90,12 @@ fn taken(outer: &Frame, inner: &Frame) -> Expect {
     decapsulated(outer, inner)
 }
 
-/// Out of GUE, and nobody's.
+/// Decapsulated from GUE, with an unknown flow.
 fn unowned(outer: &Frame, inner: &Frame) -> Expect {
     opened(outer, inner, Outcome::Unowned)
 }
 
-/// What becomes of `inner` once it is out of a frame from a peer and asked of somebody else: it leaves in the
+/// The result for `inner` once it is decapsulated and another node is asked: it leaves in the
 /// frame's Ethernet header, with this node on the list.
 fn passed_on(inner: &Frame, to: u16, asked: impl Into<Asked>) -> Expect {
     let mut asked = asked.into();
@@ -122,7 +122,7 @@ fn directed() -> Vec<Row> {
             row("past a dead leader", port::BEHIND_DEAD, |f| rewritten(f, node::NEAR));
             row("past a draining and a dead node", port::BEHIND_DRAINING, |f| encapsulated(f, node::FAR4));
             row("to the first of those that drain", port::DRAINING, |f| encapsulated(f, node::DRAINING));
-            row("with nobody alive", port::DEAD, |_| refused(Refusal::NoLiveNode));
+            row("with no node alive", port::DEAD, |_| refused(Refusal::NoLiveNode));
             row("led by another, before by this node", port::FORMER_SELF, |f| rewritten(f, node::NEAR));
         }
     }
@@ -156,36 +156,36 @@ fn from_peers() -> Vec<Row> {
     let asked = in_gue(&[], &unknown);
     let over_v6 = v6().tcp(4000, port::LOCAL);
     vec![
-        Row::frame("from a peer, SYN, noted", &by_mac(new.clone()), FROM_PEER)
+        Row::frame("from a node, SYN, noted", &by_mac(new.clone()), FROM_PEER)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a peer, owned, this node not in the slot", &by_mac(old.clone()), FROM_PEER)
+        Row::frame("from a node, owned, this node not in the slot", &by_mac(old.clone()), FROM_PEER)
             .after(&[&by_mac(new.clone())])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame(
-            "from a peer, unknown, led by another",
+            "from a node, unknown, led by another",
             &by_mac(old.clone()),
             asked_l2(&old, node::NEAR, ASKED_ONE),
         )
         .leaves(&[(node::NEAR, Unconfirmed)]),
-        Row::frame("from a peer, unknown, led by nobody", &by_mac(tcp(port::LEADERLESS)), UNOWNED),
-        Row::frame("from a peer, unknown, led by this node", &by_mac(unknown.clone()), UNOWNED),
-        Row::frame("from a peer in GUE, owned", &stranger, taken(&stranger, &old))
+        Row::frame("from a node, unknown, without a leader", &by_mac(tcp(port::LEADERLESS)), UNOWNED),
+        Row::frame("from a node, unknown, led by this node", &by_mac(unknown.clone()), UNOWNED),
+        Row::frame("from a node in GUE, owned", &stranger, taken(&stranger, &old))
             .after(&[&in_gue(&[], &new)])
             .leaves(&[(node::SELF, Moved)]),
-        Row::frame("from a peer in GUE, owned and ended", &ended, taken(&ended, &finished))
+        Row::frame("from a node in GUE, owned and ended", &ended, taken(&ended, &finished))
             .after(&[&by_mac(new.clone())])
             .leaves(&[(node::SELF, Closed)]),
-        Row::frame("from a peer in GUE, new", &in_gue(&[], &new), taken(&in_gue(&[], &new), &new))
+        Row::frame("from a node in GUE, new", &in_gue(&[], &new), taken(&in_gue(&[], &new), &new))
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a peer in GUE, unknown", &asked, unowned(&asked, &unknown)),
-        Row::frame("from a peer in GUE, unknown, led by another", &in_gue(&[], &tcp(port::FAR4)), {
+        Row::frame("from a node in GUE, unknown", &asked, unowned(&asked, &unknown)),
+        Row::frame("from a node in GUE, unknown, led by another", &in_gue(&[], &tcp(port::FAR4)), {
             passed_on(&tcp(port::FAR4), node::FAR4, Asked::from(&[]).marks(0))
         })
         .leaves(&[(node::FAR4, Unconfirmed)]),
-        Row::frame("IPv6 from a peer in GUE, unknown", &in_gue(&[], &over_v6), {
+        Row::frame("IPv6 from a node in GUE, unknown", &in_gue(&[], &over_v6), {
             unowned(&in_gue(&[], &over_v6), &over_v6)
         }),
-        Row::frame("from a peer in GUE, led by nobody", &in_gue(&[], &tcp(port::LEADERLESS)), {
+        Row::frame("from a node in GUE, without a leader", &in_gue(&[], &tcp(port::LEADERLESS)), {
             unowned(&in_gue(&[], &tcp(port::LEADERLESS)), &tcp(port::LEADERLESS))
         }),
     ]

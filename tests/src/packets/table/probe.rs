@@ -1,4 +1,4 @@
-//! S-BFD: probes of peers, the answers to one's own, and what is neither.
+//! S-BFD: probes of other nodes, replies to this node's probes, and other packets.
 #![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
 
 use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
@@ -310,7 +310,7 @@ fn not_noted() -> Vec<Row> {
     vec![
         bad("answer to another agent's probe", ANSWER, of_before),
         bad("answer for another node", ANSWER, discriminator(node::FAR6)),
-        bad("answer to nobody", ANSWER, 0),
+        bad("reply to discriminator zero", ANSWER, 0),
         bad("answer in state Down", 0x40 | FINAL, discriminator(node::FAR4)),
         bad("answer in state Init", 0x80 | FINAL, discriminator(node::FAR4)),
         Row::frame("answer before the configuration", &answer(peer4(), ANSWER, discriminator(node::FAR4)), {

@@ -1,4 +1,4 @@
-//! SCTP (RFC 9260): carried as TCP is, with the type of the first chunk in place of the flags.
+//! SCTP (RFC 9260): handled as TCP, with the type of the first chunk in place of the flags.
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
@@ -47,7 +47,7 @@ fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
     rows
 }
 
-/// As a client's packets tell it.
+/// As a client's packets show it.
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |chunk| base.clone().sctp(4000, port::LOCAL, chunk);
     let [init, cookie, data, heartbeat] = [INIT, COOKIE_ECHO, DATA, HEARTBEAT].map(packet);
@@ -133,9 +133,9 @@ fn tunnelled() -> Vec<Row> {
     let unknown = Frame::v6(CLIENT6, VIP6).sctp(4000, port::LOCAL, DATA);
     let in_gue = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &[][..], inner);
     vec![
-        Row::frame("SCTP INIT from a peer in GUE", &in_gue(&inner), decapsulated(&in_gue(&inner), &inner))
+        Row::frame("SCTP INIT from a node in GUE", &in_gue(&inner), decapsulated(&in_gue(&inner), &inner))
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("IPv6 SCTP from a peer in GUE, unknown", &in_gue(&unknown), {
+        Row::frame("IPv6 SCTP from a node in GUE, unknown", &in_gue(&unknown), {
             crate::packets::expect::opened(&in_gue(&unknown), &unknown, Outcome::Unowned)
         })
         .leaves(&[(node::SELF, Unconfirmed)]),

@@ -31,8 +31,17 @@ const SERVICES: [Service; 5] = [
 ];
 
 pub(super) fn rows() -> Vec<Row> {
-    let groups =
-        [clients(), nobody(), owned(), early(), fragments(), errors(), echoes(), undeclared(), from_peers()];
+    let groups = [
+        clients(),
+        no_client(),
+        owned(),
+        early(),
+        fragments(),
+        errors(),
+        echoes(),
+        undeclared(),
+        from_peers(),
+    ];
     groups.concat().into_iter().map(|row| row.meets(Fixture::Sources)).collect()
 }
 
@@ -79,7 +88,7 @@ fn from() -> Vec<Client> {
         v6(host6(0xc, 16), [false, false, false]),
         v6(host6(0xd, 255), [false, true, false]),
         v6(host6(0xe, 9), [false, false, false]),
-        // An IPv4 range admits no IPv6 packet, unless somebody sends from an address that no link has.
+        // An IPv4 range admits no IPv6 packet, except from an IPv4-mapped address, which no link has.
         v6(mapped4, [true, false, true]),
     ]
 }
@@ -118,11 +127,11 @@ fn clients() -> Vec<Row> {
 }
 
 /// A VIP that has no ranges at all, and no counter either.
-fn nobody() -> Vec<Row> {
+fn no_client() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, refusal());
     vec![
-        row("TCP to a Service that admits nobody", &v4(CLIENT4).tcp(4000, port::UNCOUNTED)),
-        row("IPv6 UDP to a Service that admits nobody", &v6(CLIENT6).udp(4000, port::UNCOUNTED)),
+        row("TCP to a Service that admits no client", &v4(CLIENT4).tcp(4000, port::UNCOUNTED)),
+        row("IPv6 UDP to a Service that admits no client", &v6(CLIENT6).udp(4000, port::UNCOUNTED)),
     ]
 }
 
@@ -155,7 +164,7 @@ fn owned() -> Vec<Row> {
     rows
 }
 
-/// A client outside is told nothing: the refusal comes before every answer.
+/// A client outside gets no answer: the refusal comes before every answer.
 fn early() -> Vec<Row> {
     let other = || v4([203, 0, 113, 16]);
     let other6 = || v6(host6(0xe, 9));
@@ -305,7 +314,7 @@ fn from_peers() -> Vec<Row> {
                 marked(&other).marked(0x88b5),
                 refusal(),
             ),
-            Row::frame(format!("{family} of a client outside from a peer's MAC"), &marked(&other), refusal()),
+            Row::frame(format!("{family} of a client outside from a node's MAC"), &marked(&other), refusal()),
         ]);
     }
     rows

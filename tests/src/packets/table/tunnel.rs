@@ -1,4 +1,4 @@
-//! GUE to this node: from peers and from others, well-formed and not.
+//! GUE to this node: from nodes and from other hosts, valid and invalid.
 
 use lb_common::tag::TagKey;
 use lb_common::verdict::Refusal;
@@ -40,10 +40,10 @@ fn taken() -> Vec<Row> {
     let row = |name: &str, outer: Frame, inner: &Frame| Row::frame(name, &outer, decapsulated(&outer, inner));
     let options = [0x94, 4, 0, 0];
     vec![
-        row("IPv4 from a peer over IPv4", over4(INNER_V4, &i4.ip()), &i4),
-        row("IPv6 from a peer over IPv4", over4(INNER_V6, &i6.ip()), &i6),
-        row("IPv4 from a peer over IPv6", over6(INNER_V4, &i4.ip()), &i4),
-        row("IPv6 from a peer over IPv6", over6(INNER_V6, &i6.ip()), &i6),
+        row("IPv4 from a node over IPv4", over4(INNER_V4, &i4.ip()), &i4),
+        row("IPv6 from a node over IPv4", over4(INNER_V6, &i6.ip()), &i6),
+        row("IPv4 from a node over IPv6", over6(INNER_V4, &i4.ip()), &i4),
+        row("IPv6 from a node over IPv6", over6(INNER_V6, &i6.ip()), &i6),
         row("GUE behind one tag", over4(INNER_V6, &i6.ip()).tag(5), &i6),
         row("GUE behind two tags", over6(INNER_V4, &i4.ip()).tag_of(0x88a8, 6).tag(5), &i4),
         row("GUE behind outer IPv4 options", over4(INNER_V4, &i4.ip()).options(&options), &i4),

@@ -1,4 +1,4 @@
-//! Ports of a VIP that are none of its Services'.
+//! Undeclared ports of a VIP.
 
 use lb_common::verdict::Refusal;
 
@@ -35,7 +35,7 @@ fn answered() -> Vec<Row> {
         row("IPv6 UDP to another port of a VIP", v6().udp(4000, port::UNUSED)),
         row("UDP to another port of a VIP behind two tags", v4().udp(1, port::UNUSED).tag(8).tag(9)),
         row("UDP to another port of a VIP on its last hop", v4().udp(1, port::UNUSED).ttl(1)),
-        row("UDP to another port of a VIP from a peer", v4().udp(1, port::UNUSED).macs(SELF_MAC, PEER_MAC)),
+        row("UDP to another port of a VIP from a node", v4().udp(1, port::UNUSED).macs(SELF_MAC, PEER_MAC)),
         row("a long datagram to another port of a VIP", v4().udp(1, port::UNUSED).sized(1400)),
         row("a long IPv6 datagram to another port of a VIP", v6().udp(1, port::UNUSED).sized(1400)),
         row("an IPv6 datagram behind an extension to another port of a VIP", extended),
@@ -77,10 +77,10 @@ fn by_hand() -> Vec<Row> {
     let quote = datagram.ip();
     let macs = [datagram.macs[1], datagram.macs[0]].concat();
     let mut ip = vec![0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0, 198, 51, 100, 10, 10, 0, 0, 1];
-    let sum = super::complain::checksum(&ip);
+    let sum = super::icmp_error::checksum(&ip);
     ip[10..12].copy_from_slice(&sum);
     let mut icmp = [[3, 3, 0, 0, 0, 0, 0, 0].as_slice(), &quote].concat();
-    let sum = super::complain::checksum(&icmp);
+    let sum = super::icmp_error::checksum(&icmp);
     icmp[2..4].copy_from_slice(&sum);
     let bytes = [macs.as_slice(), &[8, 0], &ip, &icmp].concat();
     let outcome = lb_common::verdict::Outcome::PortUnreachableSent;

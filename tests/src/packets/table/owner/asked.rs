@@ -39,7 +39,7 @@ fn taken_over() -> Vec<Row> {
     rows.extend([
         Row::frame("SYN is not for the former leader", &syn(port::TAKEN_OVER), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a peer to the former leader", &from_peer, {
+        Row::frame("from a node to the former leader", &from_peer, {
             asked_gue(&tcp(port::TAKEN_OVER), node::FAR4, &[SELF])
         })
         .leaves(&[(node::FAR4, Unconfirmed)]),
@@ -97,7 +97,7 @@ fn delegated() -> Vec<Row> {
     ]
 }
 
-/// Former leaders, newest first, then successors; nobody twice; after six nobody.
+/// Former leaders, newest first, then successors; none twice; none after the sixth.
 fn in_order() -> Vec<Row> {
     let frame = tcp(port::FULL);
     let ids = [node::FAR4, node::FAR4_SECOND, node::NEAR, node::NEAR_SECOND, node::NEAR_GUE4].map(wire_id);
@@ -122,8 +122,8 @@ fn in_order() -> Vec<Row> {
         row(&ids[..3], node::NEAR_SECOND, marked(node::NEAR_SECOND)),
         row(&ids[..4], node::NEAR_GUE4, passed_on(&frame, node::NEAR_GUE4, &ids[..4])),
         Row::frame("five asked before", &sixth, full(&frame)),
-        Row::frame("five that nobody knows asked before", &of_strangers, refused(Refusal::NoHome)),
-        Row::frame("four that nobody knows asked before", &in_gue(&strangers[..4], &frame), {
+        Row::frame("five unknown nodes asked before", &of_strangers, refused(Refusal::NoHome)),
+        Row::frame("four unknown nodes asked before", &in_gue(&strangers[..4], &frame), {
             passed_on(&frame, node::FAR4, &strangers[..4])
         }),
         Row::frame("asked in another order", &in_gue(&around, &frame), marked(node::NEAR)),

@@ -1,4 +1,4 @@
-//! UDP has no beginning: it is asked for only while older flows may live elsewhere.
+//! UDP flows, for which other nodes are asked only while these may own older flows.
 
 use lb_common::flows::FlowState::{Udp, Unconfirmed};
 
@@ -11,7 +11,7 @@ pub(super) fn rows() -> Vec<Row> {
     datagrams()
 }
 
-/// UDP has no beginning: it is asked for only while older flows may live elsewhere.
+/// UDP flows, for which other nodes are asked only while these may own older flows.
 fn datagrams() -> Vec<Row> {
     let young = udp(port::YOUNG);
     let successors = udp(port::YOUNG_SUCCESSORS);
@@ -25,7 +25,7 @@ fn datagrams() -> Vec<Row> {
     vec![
         mine(Row::frame("UDP, settled, former leaders", &settled, LOCAL)),
         mine(Row::frame("UDP, settled, successors", &udp(port::SUCCESSORS), LOCAL)),
-        mine(Row::frame("UDP from a peer, settled", &in_gue(&[], &settled), {
+        mine(Row::frame("UDP from a node, settled", &in_gue(&[], &settled), {
             taken(&in_gue(&[], &settled), &settled)
         })),
         Row::frame("UDP, young, to the former leader", &young, asked_gue(&young, node::FAR4, &[SELF]))

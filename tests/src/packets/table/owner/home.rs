@@ -1,9 +1,9 @@
-//! What nobody knows goes back to its home, which decides.
+//! Packets of unknown flows, which return to their home.
 
 use lb_common::flows::FlowState::{Closed, HalfOpen, Open, Unconfirmed};
 use lb_common::verdict::Refusal;
 
-use super::{ASKED_MORE, SELF, fin, given_back, in_gue, nobodys, syn, taken, tcp, unowned, v4, v6};
+use super::{ASKED_MORE, SELF, fin, given_back, in_gue, syn, taken, tcp, unknown, unowned, v4, v6};
 use crate::packets::build::Frame;
 use crate::packets::expect::{Asked, LOCAL, asked_l2, listed, refused};
 use crate::packets::fixture::{PEER6, SELF6, node, port, wire_id};
@@ -48,7 +48,7 @@ fn returned() -> Vec<Row> {
     rows
 }
 
-/// There is nobody to tell.
+/// Home cannot be reached.
 fn homeless() -> Vec<Row> {
     let far = tcp(port::FAR4_FORMER_SELF);
     let asked = Asked::from(&[wire_id(node::FAR4)]);
@@ -60,7 +60,7 @@ fn homeless() -> Vec<Row> {
         row("home is not on the list", asked.clone().home(1), &far),
         row("home is behind every list", asked.home(0xff), &far),
         row("home does not stand in the slot", Asked::from(&[wire_id(node::FAR6)]), &tcp(port::LOCAL)),
-        row("home is nobody's identity", Asked::from(&[77]), &tcp(port::LEADERLESS)),
+        row("home has an unknown ID", Asked::from(&[77]), &tcp(port::LEADERLESS)),
         row("home has no identity", Asked::from(&[0]), &tcp(port::LEADERLESS)),
     ]
 }
@@ -71,28 +71,33 @@ fn decided() -> Vec<Row> {
     let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
     for (family, base) in [("IPv4", v4()), ("IPv6", v6())] {
         let frame = base.tcp(4000, port::TAKEN_OVER);
-        let back = nobodys(&asked, &frame);
-        rows.push(Row::frame(format!("{family}, nobody's, decided at home"), &back, unowned(&back, &frame)));
+        let back = unknown(&asked, &frame);
+        rows.push(Row::frame(
+            format!("{family}, unknown, in no table, decided at home"),
+            &back,
+            unowned(&back, &frame),
+        ));
     }
     let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
-    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
+    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| unknown(&asked, inner));
     let no_longer = tcp(port::FAR4_FORMER_SELF);
-    let at_former = nobodys(&[SELF], &no_longer);
+    let at_former = unknown(&[SELF], &no_longer);
     let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
     let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
     rows.extend([
-        Row::frame("nobody's, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
-        Row::frame("FIN, nobody's, decided at home", &back_end, unowned(&back_end, &end)),
-        Row::frame("nobody's, delegated, decided at home", &back, unowned(&back, &frame)).after(&[&frame]),
-        Row::frame("nobody's, decided at home, again", &frame, LOCAL)
+        Row::frame("unknown, in no table, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
+        Row::frame("FIN, unknown, in no table, decided at home", &back_end, unowned(&back_end, &end)),
+        Row::frame("unknown, in no table, delegated, decided at home", &back, unowned(&back, &frame))
+            .after(&[&frame]),
+        Row::frame("unknown, in no table, decided at home, again", &frame, LOCAL)
             .after(&[&frame, &back])
             .leaves(&[(node::SELF, Unconfirmed)]),
-        Row::frame("nobody's, decided where another leads by now", &at_former, {
+        Row::frame("unknown, in no table, decided where another leads by now", &at_former, {
             unowned(&at_former, &no_longer)
         }),
-        Row::frame("SYN, nobody's, begins at home", &back_new, taken(&back_new, &new))
+        Row::frame("SYN, unknown, in no table, begins at home", &back_new, taken(&back_new, &new))
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("SYN, nobody's, delegated, begins at home", &back_new, taken(&back_new, &new))
+        Row::frame("SYN, unknown, in no table, delegated, begins at home", &back_new, taken(&back_new, &new))
             .after(&[&frame])
             .leaves(&[(node::SELF, HalfOpen)]),
     ]);
@@ -103,7 +108,7 @@ fn decided() -> Vec<Row> {
 fn known() -> Vec<Row> {
     let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
     let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
-    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| nobodys(&asked, inner));
+    let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| unknown(&asked, inner));
     let row = |name: &str, before: &[&Frame], outer: &Frame, inner: &Frame, state| {
         Row::frame(name, outer, taken(outer, inner)).after(before).leaves(&[(node::SELF, state)])
     };
@@ -111,20 +116,20 @@ fn known() -> Vec<Row> {
         Row::frame(name, frame, LOCAL).after(before).leaves(&[(node::SELF, state)])
     };
     vec![
-        row("nobody else's, begun at home", &[&new], &back, &frame, Open),
-        row("FIN, nobody else's, begun at home", &[&new], &back_end, &end, Closed),
-        row("SYN, nobody else's, begun at home", &[&new], &back_new, &new, HalfOpen),
-        row("nobody else's, owned at home", &[&new, &back], &back, &frame, Open),
-        row("SYN, nobody else's, owned at home", &[&new, &back], &back_new, &new, Open),
-        row("nobody else's, closed at home", &[&new, &back_end], &back, &frame, Closed),
-        row("SYN, nobody else's, closed at home", &[&new, &back_end], &back_new, &new, HalfOpen),
+        row("unknown elsewhere, begun at home", &[&new], &back, &frame, Open),
+        row("FIN, unknown elsewhere, begun at home", &[&new], &back_end, &end, Closed),
+        row("SYN, unknown elsewhere, begun at home", &[&new], &back_new, &new, HalfOpen),
+        row("unknown elsewhere, owned at home", &[&new, &back], &back, &frame, Open),
+        row("SYN, unknown elsewhere, owned at home", &[&new, &back], &back_new, &new, Open),
+        row("unknown elsewhere, closed at home", &[&new, &back_end], &back, &frame, Closed),
+        row("SYN, unknown elsewhere, closed at home", &[&new, &back_end], &back_new, &new, HalfOpen),
         mine("owned is not for the former leader", &[&new, &back], &frame, Open),
         mine("SYN, owned, is not for the former leader", &[&new, &back], &new, Open),
         mine("closed is not for the former leader", &[&new, &back_end], &frame, Closed),
     ]
 }
 
-/// Home, which those before did not lead, is this node itself, and nobody is left to be asked.
+/// Home is this node itself, which no node asked before leads, and no node is left to ask.
 fn itself() -> Vec<Row> {
     let (frame, new) = (tcp(port::LOCAL), syn(port::LOCAL));
     let [outer, outer_new] = [&frame, &new].map(|inner| in_gue(Asked::from(&[77]).marks(0), inner));

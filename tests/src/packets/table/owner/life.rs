@@ -2,7 +2,7 @@
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
 
-use super::{SELF, UNOWNED, by_mac, fin, in_gue, nobodys, syn, taken, tcp, udp, v4, v6};
+use super::{SELF, UNOWNED, by_mac, fin, in_gue, syn, taken, tcp, udp, unknown, v4, v6};
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{LOCAL, rewritten};
 use crate::packets::fixture::{node, port};
@@ -12,7 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
     [life("IPv4", &v4()), life("IPv6", &v6().tag(3)), kept(), never_led()].concat()
 }
 
-/// As a client's packets tell it.
+/// As a client's packets show it.
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let segment = |flags| base.clone().segment(4000, port::LOCAL, flags);
     let syn = segment(flags::SYN);
@@ -73,8 +73,8 @@ fn kept() -> Vec<Row> {
         Row::frame("begun, asked by the leader", &asked, taken(&asked, &old))
             .after(&[&begun])
             .leaves(&[(node::SELF, Moved)]),
-        Row::frame("nobody's, led by another by now", &old, rewritten(&old, node::NEAR))
-            .after(&[&nobodys(&[SELF], &old)])
+        Row::frame("unknown, in no table, led by another by now", &old, rewritten(&old, node::NEAR))
+            .after(&[&unknown(&[SELF], &old)])
             .leaves(&[(node::SELF, Unconfirmed)]),
         // It may have a successor at the leader; if not, it comes back from there.
         Row::frame("owned and closed, led by another by now", &old, rewritten(&old, node::NEAR))

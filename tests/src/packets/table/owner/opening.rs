@@ -1,9 +1,9 @@
-//! A SYN may be a stranger's, while the connection lives with somebody who led before: the ACK after it is asked of them.
+//! SYNs that may be a stranger's while a former leader has the connection: it is asked for the ACK after the SYN.
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
-use super::{SELF, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, v4, v6};
+use super::{SELF, by_mac, fin, given_back, in_gue, syn, taken, tcp, unknown, v4, v6};
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{Asked, Expect, LOCAL, asked_gue};
 use crate::packets::fixture::{node, port, wire_id};
@@ -47,14 +47,14 @@ fn begun() -> Vec<Row> {
 /// Where this node stands in for a dead leader.
 fn led_by_another() -> Vec<Row> {
     let (frame, new) = (tcp(port::DEAD_FORMERS), syn(port::DEAD_FORMERS));
-    let back = nobodys(&[SELF, wire_id(node::FAR4)], &frame);
+    let back = unknown(&[SELF, wire_id(node::FAR4)], &frame);
     vec![
         Row::frame("ACK after SYN behind a dead leader, to the former one", &frame, {
             asked_gue(&frame, node::FAR4, Asked::from(&[SELF]).marks(MARK_OPENING))
         })
         .after(&[&new])
         .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("nobody else's, begun behind a dead leader", &back, taken(&back, &frame))
+        Row::frame("unknown elsewhere, begun behind a dead leader", &back, taken(&back, &frame))
             .after(&[&new])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame("owned behind a dead leader is not for the former one", &frame, LOCAL)
@@ -88,7 +88,7 @@ fn asked() -> Vec<Row> {
         ),
         row("closed here", &[&new, &end], &asked, back(), Closed),
         row("begun here too", &[&new], &asked, back(), HalfOpen),
-        row("unconfirmed here", &[&nobodys(&[SELF], &tcp(at))], &asked, back(), Unconfirmed),
+        row("unconfirmed here", &[&unknown(&[SELF], &tcp(at))], &asked, back(), Unconfirmed),
         Row::frame("after a SYN at home, unknown here", &asked, back()),
     ]
 }

@@ -1,4 +1,4 @@
-//! A long history is searched window by window: each packet that nobody knows makes home ask the next one.
+//! The search of a long history, window by window: with each packet of an unknown flow, home asks the next one.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
@@ -19,8 +19,8 @@ fn within(window: u32, asked: &[u32]) -> Asked {
     Asked::from(asked).marks(MARK_LED | window << MARK_WINDOW_SHIFT)
 }
 
-/// A packet that nobody in this window knows.
-fn nobodys(window: u32) -> Frame {
+/// A packet of a flow that no node in this window knows.
+fn unknown(window: u32) -> Frame {
     let first = window as usize * WINDOW;
     let others = LONG_FORMER.iter().skip(first).take(WINDOW - 1).map(|node| wire_id(*node));
     let asked: Vec<u32> = std::iter::once(SELF).chain(others).collect();
@@ -32,27 +32,27 @@ fn nobodys(window: u32) -> Frame {
 /// At home.
 fn searched() -> Vec<Row> {
     let frame = tcp(port::LONG);
-    let [first, second, third, fourth] = [0, 1, 2, 3].map(nobodys);
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(unknown);
     let searching = || refused(Refusal::Searching);
     let (next, last) = (node::NEAR_GUE6, node::DRAINING_SECOND);
     vec![
         Row::frame("the first window", &frame, asked_gue(&frame, node::FAR4, within(0, &[SELF])))
             .leaves(&[(node::FAR4, Unconfirmed)]),
-        Row::frame("nobody's in the first window", &first, searching()).leaves(&[(next, Unconfirmed)]),
-        Row::frame("nobody's in the first window, delegated", &first, searching())
+        Row::frame("unknown in the first window", &first, searching()).leaves(&[(next, Unconfirmed)]),
+        Row::frame("unknown in the first window, delegated", &first, searching())
             .after(&[&frame])
             .leaves(&[(next, Unconfirmed)]),
         Row::frame("the second window", &frame, asked_gue(&frame, next, within(1, &[SELF])))
             .after(&[&first])
             .leaves(&[(next, Unconfirmed)]),
-        Row::frame("nobody's in the second window", &second, searching())
+        Row::frame("unknown in the second window", &second, searching())
             .after(&[&first])
             .leaves(&[(last, Unconfirmed)]),
         Row::frame("the third window", &frame, asked_l2(&frame, last, ASKED_ONE))
             .after(&[&second])
             .leaves(&[(last, Unconfirmed)]),
-        Row::frame("nobody's in the third window", &third, unowned(&third, &frame)).after(&[&second]),
-        Row::frame("nobody's in a window that no slot has", &fourth, unowned(&fourth, &frame)),
+        Row::frame("unknown in the third window", &third, unowned(&third, &frame)).after(&[&second]),
+        Row::frame("unknown in a window that no slot has", &fourth, unowned(&fourth, &frame)),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! What is told to the sender of a packet that cannot be forwarded, and when nothing is.
+//! ICMP errors to the sender of a packet that cannot be forwarded, and packets that get none.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
@@ -48,21 +48,21 @@ fn by_hand() -> Vec<Row> {
     let mut icmp = [[11, 0, 0, 0, 0, 0, 0, 0].as_slice(), expired.ip().as_slice()].concat();
     let sum = checksum(&icmp);
     icmp[2..4].copy_from_slice(&sum);
-    let told4 = [macs.as_slice(), &[8, 0], &ip, &icmp].concat();
+    let sent4 = [macs.as_slice(), &[8, 0], &ip, &icmp].concat();
 
     let addresses = [crate::packets::fixture::SELF6, CLIENT6].concat();
     let mut icmp = [&[2, 0, 0, 0, 0, 0, 0x05, 0xb4], &large.ip()[..1232]].concat();
     let sum = checksum(&[&addresses, [0, 0, 0x04, 0xd8, 0, 0, 0, 58].as_slice(), &icmp].concat());
     icmp[2..4].copy_from_slice(&sum);
-    let told6 =
+    let sent6 =
         [macs.as_slice(), &[0x86, 0xdd, 0x60, 0, 0, 0, 0x04, 0xd8, 58, 64], &addresses, &icmp].concat();
     let becomes = |bytes, outcome| Expect::Becomes(crate::model::Action::Transmit, outcome, bytes);
     vec![
         Row::frame("time exceeded, byte by byte", &expired, {
-            becomes(told4, lb_common::verdict::Outcome::TimeExceededSent)
+            becomes(sent4, lb_common::verdict::Outcome::TimeExceededSent)
         }),
         Row::frame("packet too big, byte by byte", &large, {
-            becomes(told6, lb_common::verdict::Outcome::TooBigSent)
+            becomes(sent6, lb_common::verdict::Outcome::TooBigSent)
         }),
     ]
 }
@@ -148,8 +148,11 @@ fn in_buffers() -> Vec<Row> {
         Row::frame("time exceeded, the quote just readable", &short, time_exceeded_readable(&short, 42))
             .split_at(42),
     );
-    let mut crowded =
-        Row::frame("no headroom left to complain", &v4(port::NEAR).ttl(1), refused(Refusal::NoHeadroom));
+    let mut crowded = Row::frame(
+        "no headroom left for an ICMP error",
+        &v4(port::NEAR).ttl(1),
+        refused(Refusal::NoHeadroom),
+    );
     crowded.packet.metadata = 200;
     rows.push(crowded);
     rows

@@ -1,4 +1,4 @@
-//! Ways of a second chance: in GUE, under the experimental EtherTypes, and back from there.
+//! Second chances: in GUE, with the experimental EtherTypes, and their return.
 
 use lb_common::flows::FlowState::{Moved, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
@@ -143,7 +143,7 @@ fn restored() -> Vec<Row> {
             rows.push(Row::bytes(name, marked(frame, ASKED_MORE), without_mark(frame, outcome)));
         };
         let of = |upper| Frame { upper, ..frame(port::LOCAL) };
-        // Nobody else can be asked, so the stack of who leads decides.
+        // No other node can be asked, so the stack of the leader decides.
         row("new", &of(v4(0).syn(4000, port::LOCAL).upper), Outcome::Decapsulated);
         row("unknown", &frame(port::LOCAL), Outcome::Unowned);
         row("unknown, former leaders", &frame(port::TAKEN_OVER), Outcome::Unowned);
@@ -192,7 +192,7 @@ fn passed_on() -> Vec<Row> {
 /// Bytes of what is larger on the way home: IP, UDP, GUE, marks and tag, and five who have been asked.
 const FULL: usize = 40 + 8 + 4 + 8 + 5 * 4;
 
-/// What nobody knows: its home is the sender of 0x88b5; behind 0x88b6 it is not known, but in GUE it would be.
+/// Unknown flows: their home is the sender of 0x88b5; with 0x88b6 it is unknown, but not in GUE.
 fn given_back() -> Vec<Row> {
     let mut rows = Vec::new();
     let smaller = u32::from(MTU) - FULL as u32;
@@ -257,17 +257,17 @@ fn of_others() -> Vec<Row> {
         row("from the router", vip.marked(mark));
         row("from a stranger", vip.clone().macs(SELF_MAC, OTHER_MAC).marked(mark));
         row("from a stranger behind a tag", vip.clone().tag(3).macs(SELF_MAC, OTHER_MAC).marked(mark));
-        row("from a peer, empty", from_peer(&[]));
-        row("from a peer, of no IP version", from_peer(&[0x55; 60]));
-        row("from a peer, ARP", from_peer(&Arp::request(VIP4).payload()));
-        row("from a peer, for no VIP", from_peer(&Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip()));
-        row("from a peer, for an unused port", from_peer(&v4(port::UNUSED).ip()));
-        row("from a peer, an echo request", from_peer(&Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip()));
-        row("from a peer, an ICMPv6 echo request", from_peer(&Frame::v6(CLIENT6, VIP6).icmp(128, 0).ip()));
-        row("from a peer, GUE", from_peer(&Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &vip.ip()).ip()));
-        row("from a peer, S-BFD", from_peer(&Frame::v4(PEER4, SELF4).udp(1, 7784).ip()));
+        row("from a node, empty", from_peer(&[]));
+        row("from a node, of no IP version", from_peer(&[0x55; 60]));
+        row("from a node, ARP", from_peer(&Arp::request(VIP4).payload()));
+        row("from a node, for no VIP", from_peer(&Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip()));
+        row("from a node, for an unused port", from_peer(&v4(port::UNUSED).ip()));
+        row("from a node, an echo request", from_peer(&Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip()));
+        row("from a node, an ICMPv6 echo request", from_peer(&Frame::v6(CLIENT6, VIP6).icmp(128, 0).ip()));
+        row("from a node, GUE", from_peer(&Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &vip.ip()).ip()));
+        row("from a node, S-BFD", from_peer(&Frame::v4(PEER4, SELF4).udp(1, 7784).ip()));
         row(
-            "from a peer behind three tags",
+            "from a node behind three tags",
             vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, PEER_MAC).marked(mark),
         );
     }

@@ -1,42 +1,38 @@
-//! The flow's owner, or who is to be asked, is gone or cannot be reached.
+//! Flows whose owner, or the node to ask, died recently or has no next hop.
 
 use lb_common::flows::FlowState::{HalfOpen, Moved, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::opening::opening;
-use super::{SELF, UNOWNED, by_mac, fin, given_back, in_gue, nobodys, syn, taken, tcp, udp, v6};
+use super::{SELF, UNOWNED, by_mac, fin, given_back, in_gue, syn, taken, tcp, udp, unknown, v6};
 use crate::packets::expect::{LOCAL, asked_gue, refused};
 use crate::packets::fixture::{node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [bereaved(), without_a_way()].concat()
+    [held(), without_a_way()].concat()
 }
 
-/// Nobody knows the flow, and its owner may be a node that is gone for a moment.
-fn bereaved() -> Vec<Row> {
-    let orphaned = || refused(Refusal::Hold);
+/// The flow is unknown, and its owner may be a node that died recently.
+fn held() -> Vec<Row> {
+    let hold = || refused(Refusal::Hold);
     let lost = in_gue(&[], &tcp(port::FORMER_LOST));
     let others_asked = in_gue(&[wire_id(node::FAR4)], &tcp(port::FORMERS_LOST));
     let asked = [SELF, wire_id(node::FAR4)];
-    let home = nobodys(&asked, &tcp(port::FORMERS_LOST));
-    let home_fin = nobodys(&asked, &fin(port::FORMERS_LOST));
-    let home_syn = nobodys(&asked, &syn(port::FORMERS_LOST));
+    let home = unknown(&asked, &tcp(port::FORMERS_LOST));
+    let home_fin = unknown(&asked, &fin(port::FORMERS_LOST));
+    let home_syn = unknown(&asked, &syn(port::FORMERS_LOST));
     vec![
-        Row::frame("unknown, the leader just lost", &tcp(port::SELF_BEHIND_LOST), orphaned()),
-        Row::frame("FIN, unknown, the leader just lost", &fin(port::SELF_BEHIND_LOST), orphaned()),
+        Row::frame("unknown, the leader just lost", &tcp(port::SELF_BEHIND_LOST), hold()),
+        Row::frame("FIN, unknown, the leader just lost", &fin(port::SELF_BEHIND_LOST), hold()),
+        Row::frame("IPv6, unknown, the leader just lost", &v6().tcp(4000, port::SELF_BEHIND_LOST), hold()),
+        Row::frame("unknown, the former leader just lost", &tcp(port::FORMER_LOST), hold()),
         Row::frame(
-            "IPv6, unknown, the leader just lost",
-            &v6().tcp(4000, port::SELF_BEHIND_LOST),
-            orphaned(),
-        ),
-        Row::frame("unknown, the former leader just lost", &tcp(port::FORMER_LOST), orphaned()),
-        Row::frame(
-            "unknown, from a peer, the former leader just lost",
+            "unknown, from a node, the former leader just lost",
             &by_mac(tcp(port::FORMER_LOST)),
-            orphaned(),
+            hold(),
         ),
-        Row::frame("unknown, in GUE, the former leader just lost", &lost, orphaned()),
+        Row::frame("unknown, in GUE, the former leader just lost", &lost, hold()),
         Row::frame("unknown, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
             asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, &[SELF])
         }),
@@ -46,9 +42,9 @@ fn bereaved() -> Vec<Row> {
         Row::frame("unknown, a former leader just lost, the other asked", &others_asked, {
             given_back(&tcp(port::FORMERS_LOST), node::FAR4, &[wire_id(node::FAR4)])
         }),
-        Row::frame("nobody's, a former leader just lost", &home, orphaned()),
-        Row::frame("FIN, nobody's, a former leader just lost", &home_fin, orphaned()),
-        Row::frame("SYN, nobody's, a former leader just lost", &home_syn, {
+        Row::frame("unknown, in no table, a former leader just lost", &home, hold()),
+        Row::frame("FIN, unknown, in no table, a former leader just lost", &home_fin, hold()),
+        Row::frame("SYN, unknown, in no table, a former leader just lost", &home_syn, {
             taken(&home_syn, &syn(port::FORMERS_LOST))
         })
         .leaves(&[(node::SELF, HalfOpen)]),
@@ -57,7 +53,7 @@ fn bereaved() -> Vec<Row> {
         })
         .after(&[&syn(port::FORMERS_LOST)])
         .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("begun, the only former leader just lost", &tcp(port::FORMER_LOST), orphaned())
+        Row::frame("begun, the only former leader just lost", &tcp(port::FORMER_LOST), hold())
             .after(&[&syn(port::FORMER_LOST)])
             .leaves(&[(node::SELF, HalfOpen)]),
         Row::frame("SYN, a former leader just lost", &syn(port::FORMERS_LOST), LOCAL)

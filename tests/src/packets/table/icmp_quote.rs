@@ -1,4 +1,4 @@
-//! ICMP errors about packets from a VIP, and what looks like them.
+//! ICMP errors about packets from a VIP, and similar packets.
 
 use lb_common::flows::FlowState::{HalfOpen, Moved, Open};
 use lb_common::verdict::{Outcome, Refusal};
@@ -135,7 +135,7 @@ fn leaders() -> Vec<Row> {
         row("an unused port", port::UNUSED, &|_| NOT_OURS);
         // It notes nothing: it neither begins a flow nor keeps it alive.
         let frame = about(&sent(port::LOCAL).tag(3));
-        rows.push(Row::frame(format!("{family} error to nobody's flow here"), &frame, UNOWNED).leaves(&[]));
+        rows.push(Row::frame(format!("{family} error to an unknown flow here"), &frame, UNOWNED).leaves(&[]));
     }
     rows
 }
@@ -146,15 +146,15 @@ fn own_flows() -> Vec<Row> {
     for (family, sent, client) in families() {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
-            let nobodys = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_UNKNOWN);
-            let nobodys = listed(Frame::v4(PEER4, SELF4), 50_000, nobodys, &client.clone().tcp(4000, port));
+            let unknown = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_UNKNOWN);
+            let unknown = listed(Frame::v4(PEER4, SELF4), 50_000, unknown, &client.clone().tcp(4000, port));
             rows.push(
                 Row::frame(
                     format!("{family} error to this node's own flow of port {port}"),
                     &about(&sent(port)),
                     LOCAL,
                 )
-                .after(&[&new, &nobodys])
+                .after(&[&new, &unknown])
                 .leaves(&[(node::SELF, Open)]),
             );
         }
@@ -218,7 +218,7 @@ fn shapes() -> Vec<Row> {
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a peer by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)),
+        Row::frame("error from a node by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)),
     ]
 }
 
@@ -289,9 +289,9 @@ fn in_gue() -> Vec<Row> {
         ("ICMPv6", sent6, Frame::v6(CLIENT6, VIP6).syn(4000, port::NEAR)),
     ] {
         let error = about(&sent(port::NEAR));
-        let unknown = about(&sent(port::UNUSED));
+        let no_vip = about(&sent(port::UNUSED));
         let asked = listed(Frame::v4(PEER4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
-        let nobodys = about(&sent(port::LOCAL));
+        let unknown = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
             Row::frame(format!("{family} error in GUE to the owner"), &outer(&error), {
@@ -299,15 +299,15 @@ fn in_gue() -> Vec<Row> {
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, HalfOpen)]),
-            Row::frame(format!("{family} error in GUE about nobody's flow"), &outer(&nobodys), {
-                opened(&outer(&nobodys), &nobodys, Outcome::Unowned)
+            Row::frame(format!("{family} error in GUE about an unknown flow"), &outer(&unknown), {
+                opened(&outer(&unknown), &unknown, Outcome::Unowned)
             })
             .leaves(&[]),
             Row::frame(format!("{family} error in GUE, asked on"), &asked, {
                 asked_gue(&about(&sent(port::TAKEN_OVER)), node::FAR4, &[77, wire_id(node::SELF)])
             })
             .leaves(&[]),
-            Row::frame(format!("{family} error in GUE about no VIP"), &outer(&unknown), {
+            Row::frame(format!("{family} error in GUE about no VIP"), &outer(&no_vip), {
                 refused(Refusal::InnerNotVip)
             }),
             Row::frame(format!("{family} error in GUE in GUE"), &again, refused(Refusal::InnerNotVip)),
