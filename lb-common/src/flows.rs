@@ -4,15 +4,16 @@
 //! way  | tag 32 | node 16 | state 3 | age 13 |     all zero: empty
 //! ```
 //!
-//! The table is a cache: without its entry, the owner rule finds a flow by a detour. So an entry is worth the cost of that
-//! detour, and this decides the shares of a set: entries that a stranger can create ([`FlowState::is_unproven`]) have
-//! [`UNPROVEN_WAYS`] ways and never evict others; UDP has at most [`UDP_WAYS`] of the rest and yields to TCP; of confirmed
-//! TCP flows, those that only other nodes could find ([`FlowState::Moved`]) are evicted last. An entry that has been idle
-//! for [`STALE`] units may be evicted by any other.
+//! The table is a cache: without its entry, the owner rule finds a flow by a detour. So an entry is worth the
+//! cost of that detour, and this decides the shares of a set: entries that a stranger can create
+//! ([`FlowState::is_unproven`]) have [`UNPROVEN_WAYS`] ways and never evict others; UDP has at most
+//! [`UDP_WAYS`] of the rest and yields to TCP; of confirmed TCP flows, those that only other nodes could find
+//! ([`FlowState::Moved`]) are evicted last. An entry that has been idle for [`STALE`] units may be evicted by
+//! any other.
 //!
-//! Two flows with the same set and tag share a way. This happens once in 2^32 pairs of a set and costs one flow a detour.
-//! Ways are plain 64-bit loads and stores without a lock: if two CPUs write a set at the same time, one write is lost,
-//! and the next packet of that flow repeats it.
+//! Two flows with the same set and tag share a way. This happens once in 2^32 pairs of a set and costs one
+//! flow a detour. Ways are plain 64-bit loads and stores without a lock: if two CPUs write a set at the same
+//! time, one write is lost, and the next packet of that flow repeats it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,8 +27,8 @@ pub const UNPROVEN_WAYS: usize = 2;
 pub const UDP_WAYS: usize = 2;
 /// Bits of [`FlowEntry::age`].
 pub const AGE_BITS: u32 = 13;
-/// Idle time after which any flow may evict an entry, in units of 17.2 s: two hours and a quarter, slightly more than the
-/// two hours of TCP keepalive.
+/// Idle time after which any flow may evict an entry, in units of 17.2 s: two hours and a quarter, slightly
+/// more than the two hours of TCP keepalive.
 pub const STALE: u16 = 472;
 const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 
@@ -37,8 +38,8 @@ const AGE_MASK: u64 = (1 << AGE_BITS) - 1;
 pub enum FlowState {
     /// A SYN, and nothing since.
     HalfOpen = 1,
-    /// Only packets that a stranger could have sent: a segment of an unknown flow, the first datagram, or a flow
-    /// delegated to a node that has not confirmed it.
+    /// Only packets that a stranger could have sent: a segment of an unknown flow, the first datagram, or a
+    /// flow delegated to a node that has not confirmed it.
     Unconfirmed = 2,
     /// A UDP flow of more than one datagram.
     Udp = 3,
@@ -106,15 +107,15 @@ impl FlowKey {
 
 /// A 64-bit word that others read and write at the same time.
 ///
-/// In user space, an atomic. The BPF target has no atomic loads, only loads that are atomic in effect, so the program has a
-/// type of its own.
+/// In user space, an atomic. The BPF target has no atomic loads, only loads that are atomic in effect, so the
+/// program has a type of its own.
 pub trait Word {
     /// Loads the word.
     fn load(&self) -> u64;
     /// Stores the word.
     fn store(&self, value: u64);
-    /// Returns the same number, but hides its origin from the compiler, which could otherwise turn arithmetic into
-    /// branches.
+    /// Returns the same number, but hides its origin from the compiler, which could otherwise turn arithmetic
+    /// into branches.
     #[inline(always)]
     fn opaque(value: u64) -> u64 {
         value
@@ -153,7 +154,8 @@ impl<W: Word> FlowSet<W> {
     /// An `Option` leaves its content undefined for `None`, and the verifier rejects even a copy of that.
     #[inline(always)]
     pub fn get_bits(&self, tag: u32) -> u32 {
-        // Without a branch: the way cannot be predicted, and a wrong guess stalls until the set has arrived from memory.
+        // Without a branch: the way cannot be predicted, and a wrong guess stalls until the set has arrived
+        // from memory.
         let mut bits = 0;
         for way in &self.ways {
             let word = way.load();
@@ -164,8 +166,8 @@ impl<W: Word> FlowSet<W> {
         bits as u32
     }
 
-    /// Records a flow: in its own way if its class has room, else in a free way, else in the way of the entry to evict. If
-    /// no entry may be evicted for it, nothing changes.
+    /// Records a flow: in its own way if its class has room, else in a free way, else in the way of the entry
+    /// to evict. If no entry may be evicted for it, nothing changes.
     #[inline(always)]
     pub fn put(&self, tag: u32, entry: FlowEntry) {
         let mut census = Census::default();
@@ -203,8 +205,8 @@ impl<W: Word> FlowSet<W> {
 
 /// A way of a set, as seen by the flow to record.
 ///
-/// Everything here is arithmetic: the verifier follows each branch with all register states, and eight ways have too many
-/// of them. Truth values are the numbers 0 and 1.
+/// Everything here is arithmetic: the verifier follows each branch with all register states, and eight ways
+/// have too many of them. Truth values are the numbers 0 and 1.
 #[derive(Clone, Copy)]
 struct Held {
     /// 1 if it is the flow's own way.

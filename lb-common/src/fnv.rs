@@ -1,4 +1,5 @@
-//! FNV-1a, 64 bits: the same in every version of every program, for identities and names that must not change.
+//! FNV-1a, 64 bits: the same in every version of every program, for identities and names that must not
+//! change.
 
 /// Hashes octets.
 pub fn fnv1a(octets: impl IntoIterator<Item = u8>) -> u64 {

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// How a packet is carried to another node. The number is [`crate::maps::Node::mode`], where 0 says that there is no
-/// next hop.
+/// How a packet is carried to another node. The number is [`crate::maps::Node::mode`], where 0 says that
+/// there is no next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ForwardingMode {
@@ -12,7 +12,8 @@ pub enum ForwardingMode {
     L2 = 1,
     /// GUE.
     Gue = 2,
-    /// IP in IP (RFC 2003, RFC 4213; RFC 2473). It has no room for the list of nodes asked, so second chances go in GUE.
+    /// IP in IP (RFC 2003, RFC 4213; RFC 2473). It has no room for the list of nodes asked, so second chances
+    /// go in GUE.
     Ipip = 3,
 }
 

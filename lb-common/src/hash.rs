@@ -1,14 +1,15 @@
 //! The keyed flow hash: a universal hash of the words that identify a flow, then a keyed mix.
 //!
-//! The first half multiplies sums of words and secret words in pairs and adds up the products (NH, RFC 4418 section
-//! 5.2): without the key, two flows collide with a probability of 2^-32. The second half is a
-//! bijection that makes every bit of the result depend on every bit of that sum, with another secret between its two
-//! multiplications. BPF multiplies in one instruction and has none to rotate, so this costs a fifth of SipHash.
+//! The first half multiplies sums of words and secret words in pairs and adds up the products (NH, RFC 4418
+//! section 5.2): without the key, two flows collide with a probability of 2^-32. The second half is a
+//! bijection that makes every bit of the result depend on every bit of that sum, with another secret between
+//! its two multiplications. BPF multiplies in one instruction and has none to rotate, so this costs a fifth
+//! of SipHash.
 //!
-//! Without the key, an attacker cannot choose addresses and ports that fall on one slot or node. Seeing which node answers
-//! allows trial and error under any hash. This hash guarantees less against that than SipHash would, but there is little
-//! to gain: the flow table is a cache with separate shares for what strangers send. Packets that must not be forged carry
-//! a tag, and tags use SipHash ([`crate::tag`]).
+//! Without the key, an attacker cannot choose addresses and ports that fall on one slot or node. Seeing which
+//! node answers allows trial and error under any hash. This hash guarantees less against that than SipHash
+//! would, but there is little to gain: the flow table is a cache with separate shares for what strangers
+//! send. Packets that must not be forged carry a tag, and tags use SipHash ([`crate::tag`]).
 
 use crate::sip::Sip;
 
@@ -74,8 +75,8 @@ const fn derived(key: &HashKey, number: u8) -> u64 {
     sip.finish()
 }
 
-/// What identifies a flow besides its addresses: both ports as in the header, and the protocol. All zero for a Service with
-/// session affinity.
+/// What identifies a flow besides its addresses: both ports as in the header, and the protocol. All zero for
+/// a Service with session affinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowPorts {
     /// Source port, then destination port, in wire order.

@@ -1,8 +1,8 @@
 //! The lookup of a TCP connection in the node's own kernel.
 //!
-//! It searches the kernel's sockets and its conntrack table. The interfaces differ between kernels, so the program is
-//! compiled with gaps, the [`marker`]s, which the agent fills when it loads the program. With its gaps unfilled, the program
-//! looks up nothing and works everywhere.
+//! It searches the kernel's sockets and its conntrack table. The interfaces differ between kernels, so the
+//! program is compiled with gaps, the [`marker`]s, which the agent fills when it loads the program. With its
+//! gaps unfilled, the program looks up nothing and works everywhere.
 
 /// What the node's own kernel knows of a TCP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -10,8 +10,8 @@
 pub enum KernelAnswer {
     /// Not all tables could be searched.
     Unknown = 0,
-    /// Neither a live socket nor a live tracked connection. This is no proof: an eBPF replacement of kube-proxy carries
-    /// packets to pods past the kernel's tables.
+    /// Neither a live socket nor a live tracked connection. This is no proof: an eBPF replacement of
+    /// kube-proxy carries packets to pods past the kernel's tables.
     Absent = 1,
     /// A socket or tracked connection past its handshake and not closed.
     Present = 2,
@@ -23,8 +23,8 @@ impl KernelAnswer {
 }
 
 /// Addresses and ports of a TCP connection in the direction of its client, in wire order: the kernel's
-/// `struct bpf_sock_tuple`. IPv4 takes the first [`TcpConnection::V4_BYTES`]. Aligned, so that two words can be
-/// written at once.
+/// `struct bpf_sock_tuple`. IPv4 takes the first [`TcpConnection::V4_BYTES`]. Aligned, so that two words can
+/// be written at once.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TcpConnection {
@@ -53,8 +53,9 @@ const _: () = assert!(size_of::<TcpConnection>() == 40);
 
 /// States of the kernel's sockets (`TCP_*` in `net/tcp_states.h`).
 pub mod socket {
-    /// The states of a live connection: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING. Not SYN_SENT,
-    /// SYN_RECV, NEW_SYN_RECV, which a stranger's SYN creates; not LISTEN; not TIME_WAIT and CLOSE, which are closed.
+    /// The states of a live connection: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING. Not
+    /// SYN_SENT, SYN_RECV, NEW_SYN_RECV, which a stranger's SYN creates; not LISTEN; not TIME_WAIT and CLOSE,
+    /// which are closed.
     const ALIVE: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
 
     /// Returns whether a connection in this state is alive.
@@ -68,8 +69,8 @@ pub mod socket {
 pub mod conntrack {
     /// ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK; not SYN_SENT, SYN_RECV, TIME_WAIT and CLOSE.
     const ALIVE: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6;
-    /// Both sides have sent packets. Without it, a single forged ACK may have created the entry: by default, the kernel
-    /// picks up connections in the middle.
+    /// Both sides have sent packets. Without it, a single forged ACK may have created the entry: by default,
+    /// the kernel picks up connections in the middle.
     const ASSURED: u64 = 1 << 2;
 
     /// Returns whether a tracked TCP connection in this state, with this status, is alive.
@@ -79,8 +80,8 @@ pub mod conntrack {
     }
 }
 
-/// Gaps in the program's code. Each is a move of one of these numbers into a register, followed by the instruction that the
-/// agent replaces. As compiled, the instructions report that nothing can be looked up.
+/// Gaps in the program's code. Each is a move of one of these numbers into a register, followed by the
+/// instruction that the agent replaces. As compiled, the instructions report that nothing can be looked up.
 pub mod marker {
     /// `r0 = 0` → `r0 = 1`: lookups are allowed.
     pub const ALLOWED: i32 = 0x6c62_6101;

@@ -1,9 +1,11 @@
 //! How the types in maps lie in memory.
 //!
-//! Both sides of a map are compiled apart, and an agent takes over maps that another version has made. So each type is
-//! integers and arrays of them without padding, and its fields, offsets and sizes are compared with a committed file.
+//! Both sides of a map are compiled apart, and an agent takes over maps that another version has made. So
+//! each type is integers and arrays of them without padding, and its fields, offsets and sizes are compared
+//! with a committed file.
 
-/// A type that the program and the agent read and write in maps: `repr(C)`, integers and arrays only, no padding.
+/// A type that the program and the agent read and write in maps: `repr(C)`, integers and arrays only, no
+/// padding.
 pub(crate) trait Shared {
     /// Bytes of a value.
     const SIZE: usize;

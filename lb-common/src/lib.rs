@@ -1,9 +1,9 @@
 //! The contract between Fairlead's XDP program and its agent.
 //!
-//! What crosses the border (keys and values of maps) and what both sides must compute alike (the flow hash, the look-up
-//! in a ring, tags) is written here once. The packet pipeline is in `lb-pipeline`. The crate has no `std`, no allocation
-//! and no dependency; only the feature `aya`, for user space, adds one, so that keys and values can be given to aya's
-//! maps.
+//! What crosses the border (keys and values of maps) and what both sides must compute alike (the flow hash,
+//! the look-up in a ring, tags) is written here once. The packet pipeline is in `lb-pipeline`. The crate has
+//! no `std`, no allocation and no dependency; only the feature `aya`, for user space, adds one, so that keys
+//! and values can be given to aya's maps.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -20,7 +20,8 @@
 //! | [`tag`] | the keyed tags of packets between nodes |
 //! | [`wire`] | headers as byte arrays, checksums |
 //!
-//! A flow is hashed with keys of the cluster; its hash selects a slot of the VIP's ring, and the slot names the nodes:
+//! A flow is hashed with keys of the cluster; its hash selects a slot of the VIP's ring, and the slot names
+//! the nodes:
 //!
 //! ```
 //! use lb_common::flows::FlowKey;

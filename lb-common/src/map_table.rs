@@ -1,15 +1,17 @@
 //! The table of maps: names, kinds, types and sizes, written once.
 //!
-//! [`shared_maps!`] gives the table to a macro: here to one that makes the names and [`MAPS`], in the XDP program to one
-//! that makes the maps. All of them are pinned; scratch memory of the program is not in the table.
+//! [`shared_maps!`] gives the table to a macro: here to one that makes the names and [`MAPS`], in the XDP
+//! program to one that makes the maps. All of them are pinned; scratch memory of the program is not in the
+//! table.
 //!
 //! [`shared_maps!`]: crate::shared_maps
 
 use crate::layout::Shared;
 use crate::maps::capacity;
 
-/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned under, so an agent
-/// never reads maps of another layout as its own. A test compares both with `layout/v<LAYOUT>.txt`.
+/// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned
+/// under, so an agent never reads maps of another layout as its own. A test compares both with
+/// `layout/v<LAYOUT>.txt`.
 pub const LAYOUT: u32 = 5;
 
 /// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
@@ -58,7 +60,8 @@ macro_rules! shared_maps {
                 LruHashMap<$crate::maps::FragmentKey, $crate::maps::FragmentFlow>, capacity::FRAGMENTS, Plain;
             /// BFD sessions with routers that are up, by this node's discriminator.
             BFD = "lb_bfd", HashMap<u32, $crate::maps::BfdSession>, capacity::BFD, Plain;
-            /// Addresses (IPv4 as `::ffff:a.b.c.d`) of BFD peers, up or not, and this node's own that it speaks from.
+            /// Addresses (IPv4 as `::ffff:a.b.c.d`) of BFD peers, up or not, and this node's own that it
+            /// speaks from.
             BFD_ADDRESSES = "lb_bfd_addrs",
                 HashMap<[u64; 2], $crate::maps::BfdAddress>, capacity::BFD_ADDRESSES, Plain;
             /// Clients that VIPs with source ranges admit, by prefix.

@@ -1,7 +1,7 @@
 //! Keys and values of the maps that the XDP program and the agent share, as they lie in memory.
 //!
-//! Wire data are byte arrays in wire order; numbers are native. There is no padding and no `bool`, `enum` or `Option`,
-//! because the other side can write any bit pattern.
+//! Wire data are byte arrays in wire order; numbers are native. There is no padding and no `bool`, `enum` or
+//! `Option`, because the other side can write any bit pattern.
 
 mod bfd;
 mod budget;
@@ -43,7 +43,8 @@ pub mod capacity {
     pub const VIP_STATS: usize = VIPS;
     /// Numbers of [`crate::verdict::Outcome`] and [`crate::verdict::Refusal`], with room; a power of two.
     pub const VERDICTS: usize = 64;
-    /// Sets of flows, a power of two; each has 64 bytes and holds eight flows. The agent may choose another number.
+    /// Sets of flows, a power of two; each has 64 bytes and holds eight flows. The agent may choose another
+    /// number.
     pub const FLOW_SETS: usize = 1 << 17;
     /// Fragmented packets in transit.
     pub const FRAGMENTS: usize = 8_192;
@@ -143,7 +144,8 @@ pub const VIP_NEW_LEADER: u32 = 4;
 
 /// [`Vip::flags`] of an address: packets to TCP and UDP ports that no Service declares are refused.
 pub const VIP_CLOSED: u32 = 8;
-/// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: this holds for all of its Services.
+/// [`Vip::flags`]: only clients in `lb_sources` are admitted. Of an address: this holds for all of its
+/// Services.
 pub const VIP_SOURCES: u32 = 16;
 
 /// A node of the cluster, with all that sending a packet to it needs.
@@ -290,8 +292,8 @@ impl Link {
 pub struct Config {
     /// Keys of the flow hash, derived from the cluster's secret.
     pub flow_keys: FlowKeys,
-    /// Keys of the tags on packets between nodes: the first one signs, both verify. Without a second key, the first
-    /// one twice.
+    /// Keys of the tags on packets between nodes: the first one signs, both verify. Without a second key, the
+    /// first one twice.
     pub tag_keys: [HashKey; 2],
     /// Nonce of this node's discriminators. Only the next agent reads it.
     pub probe_nonce: u64,
@@ -315,8 +317,8 @@ pub struct Config {
     pub tag_key_ids: [u8; 2],
     /// Zero.
     pub pad: [u8; 6],
-    /// Indices of the first interfaces with the program; zero: none. Their entries of `lb_links` are copied here, where
-    /// every packet finds them without a look-up.
+    /// Indices of the first interfaces with the program; zero: none. Their entries of `lb_links` are copied
+    /// here, where every packet finds them without a look-up.
     pub uplinks: [u32; UPLINKS],
     /// Those entries.
     pub uplink_links: [Link; UPLINKS],
@@ -370,7 +372,8 @@ impl Config {
         None
     }
 
-    /// Returns the tag key with this ID. By value: the verifier would follow a pointer to each of the two to the end.
+    /// Returns the tag key with this ID. By value: the verifier would follow a pointer to each of the two to
+    /// the end.
     #[inline(always)]
     pub const fn tag_key(&self, id: u8) -> Option<HashKey> {
         let ([first, second], [a, b]) = (self.tag_keys, self.tag_key_ids);
@@ -386,7 +389,8 @@ impl Config {
 
 /// [`Config::flags`]: this node drains; its reflector replies AdminDown.
 pub const CONFIG_DRAINING: u16 = 1;
-/// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent reads it.
+/// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent
+/// reads it.
 pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
 /// [`Config::flags`]: IP in IP from nodes of the cluster is accepted.
 pub const CONFIG_IPIP: u16 = 8;

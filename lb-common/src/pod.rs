@@ -7,8 +7,8 @@ use crate::layout::shared_types;
 
 macro_rules! pod {
     ($($name:ty { $($field:ident),+ })+) => {$(
-        // SAFETY: repr(C) over integers and arrays of them, for which any bit pattern is valid, and without padding: both
-        // are checked by the trait `Shared`, which every type of this list has.
+        // SAFETY: repr(C) over integers and arrays of them, for which any bit pattern is valid, and without
+        // padding: both are checked by the trait `Shared`, which every type of this list has.
         unsafe impl Pod for $name {}
     )+};
 }

@@ -3,8 +3,8 @@
 /// No node: the padding of a [`Slot`].
 pub const NO_NODE: u16 = u16::MAX;
 
-/// Index of a node in the `lb_nodes` map of one agent. It never leaves the machine: nodes may number the cluster
-/// differently, so packets carry wire IDs.
+/// Index of a node in the `lb_nodes` map of one agent. It never leaves the machine: nodes may number the
+/// cluster differently, so packets carry wire IDs.
 pub type NodeIndex = u16;
 
 /// Former leaders in a slot.
@@ -14,8 +14,8 @@ pub const WORDS: usize = 1 + FORMER / 4;
 
 /// A slot of a ring: the nodes that get its flows.
 ///
-/// It is read and written as [`WORDS`] 64-bit words, so a reader sees each word from before or after a change, never a
-/// mixture. Forwarding a packet needs the first word only.
+/// It is read and written as [`WORDS`] 64-bit words, so a reader sees each word from before or after a
+/// change, never a mixture. Forwarding a packet needs the first word only.
 #[repr(C, align(32))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot {
@@ -63,8 +63,8 @@ impl Slot {
     }
 }
 
-/// The leader of a slot, and whether this node is a former leader, in 16 bits: all that most packets need. A map of these
-/// fits sixteen times as many slots into the data cache and the TLB as the rings themselves.
+/// The leader of a slot, and whether this node is a former leader, in 16 bits: all that most packets need. A
+/// map of these fits sixteen times as many slots into the data cache and the TLB as the rings themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotLeader(u16);
 

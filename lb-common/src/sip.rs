@@ -60,8 +60,9 @@ mod tests {
     const K0: u64 = 0x0706_0504_0302_0100;
     const K1: u64 = 0x0f0e_0d0c_0b0a_0908;
 
-    /// The reference appends a word with the length; what is hashed here is of a fixed length for each purpose and
-    /// leaves it out, so the reference is driven word by word and its last block is mixed in by hand.
+    /// The reference appends a word with the length; what is hashed here is of a fixed length for each
+    /// purpose and leaves it out, so the reference is driven word by word and its last block is mixed in by
+    /// hand.
     fn with_length_block(words: &[u64], length: u64) -> u64 {
         let mut sip = Sip::new(K0, K1);
         for word in words {

@@ -1,6 +1,7 @@
 //! The keyed tags of packets between nodes: S-BFD in both directions, and GUE.
 //!
-//! SipHash-1-3 with a key of the cluster. It is not the key of the flow hash, so it can be replaced without moving flows. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
+//! SipHash-1-3 with a key of the cluster. It is not the key of the flow hash, so it can be replaced without
+//! moving flows. The threat model is in `docs/decisions/0008-tags-between-nodes.md`.
 
 use crate::hash::HashKey;
 use crate::sip::Sip;
@@ -39,8 +40,8 @@ impl TagKeys {
 /// ID of the key that is derived from the key of the flow hash.
 pub const DERIVED_ID: u8 = 0;
 
-/// Derives the tag key of a cluster without tag keys: two outputs of SipHash with the key of the flow hash. No flow has
-/// these words, so the flow hash does not reveal it.
+/// Derives the tag key of a cluster without tag keys: two outputs of SipHash with the key of the flow hash.
+/// No flow has these words, so the flow hash does not reveal it.
 pub const fn derive(hash_key: &HashKey) -> HashKey {
     HashKey { k0: derived_word(hash_key, 0), k1: derived_word(hash_key, 1) }
 }
@@ -53,8 +54,8 @@ const fn derived_word(hash_key: &HashKey, number: u8) -> u64 {
     sip.finish()
 }
 
-/// Returns this node's discriminator towards a node, which cannot be guessed without `nonce`. Never zero, which is no
-/// discriminator (RFC 5880 section 6.8.1).
+/// Returns this node's discriminator towards a node, which cannot be guessed without `nonce`. Never zero,
+/// which is no discriminator (RFC 5880 section 6.8.1).
 pub const fn discriminator(nonce: u64, node: u16) -> u32 {
     let mut sip = Sip::new(nonce, 0);
     sip.word(node as u64);

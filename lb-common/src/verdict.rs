@@ -1,4 +1,5 @@
-//! The outcomes and refusals of packets. Each has a number, a name and a fate, so every packet is counted by name.
+//! The outcomes and refusals of packets. Each has a number, a name and a fate, so every packet is counted by
+//! name.
 
 use crate::maps::capacity;
 

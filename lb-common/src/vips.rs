@@ -5,10 +5,11 @@
 //! lb_vips6 | key         | VIP     | key         | VIP     |     or two
 //! ```
 //!
-//! Each key maps to one bucket. A key whose bucket is full goes to the hash map `lb_vips_more`, and the bucket records
-//! this ([`SPILLED`]), so that other lookups do not touch the map. An entry stays in its place until it is removed.
-//! Because entries never move, no lookup can miss an entry that exists. The VIP's word is written last and cleared first,
-//! and marks the entry as valid ([`PRESENT`]): an update is a single 64-bit store.
+//! Each key maps to one bucket. A key whose bucket is full goes to the hash map `lb_vips_more`, and the
+//! bucket records this ([`SPILLED`]), so that other lookups do not touch the map. An entry stays in its place
+//! until it is removed. Because entries never move, no lookup can miss an entry that exists. The VIP's word
+//! is written last and cleared first, and marks the entry as valid ([`PRESENT`]): an update is a single
+//! 64-bit store.
 //!
 //! Of 4,000 VIPs, about one IPv4 key and ten IPv6 keys spill; at full capacity, 4 % and 10 %.
 
@@ -153,8 +154,8 @@ pub trait BucketKey: Copy {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 const OTHER: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-/// The upper bits of a second multiplication. One multiplication alone maps consecutive keys, as pools produce them, to
-/// few buckets.
+/// The upper bits of a second multiplication. One multiplication alone maps consecutive keys, as pools
+/// produce them, to few buckets.
 #[inline(always)]
 const fn upper_bits(product: u64, bits: u32) -> u32 {
     ((product ^ product >> 32).wrapping_mul(GOLDEN) >> (64 - bits)) as u32
@@ -231,8 +232,8 @@ impl BucketKey for Vip6Key {
     }
 }
 
-/// Returns the word of a key's VIP in its bucket. Without [`PRESENT`] the bucket does not hold the key; with [`SPILLED`] alone,
-/// `lb_vips_more` may hold it.
+/// Returns the word of a key's VIP in its bucket. Without [`PRESENT`] the bucket does not hold the key; with
+/// [`SPILLED`] alone, `lb_vips_more` may hold it.
 #[inline(always)]
 pub fn look_up<W: Word, const WIDTH: usize>(bucket: &Bucket<W>, key: [u64; WIDTH]) -> u64 {
     for entry in bucket.chunks_exact(WIDTH + 1) {

@@ -1,9 +1,9 @@
 //! The floor: the least program that does for an IPv4 packet what forwarding by MAC address has to do.
 //!
-//! One bounds check, every table a plain array with just the words that are needed, nothing but IPv4 TCP and UDP
-//! without options. It does all that the product's program does for such a packet: is the frame for this interface, is
-//! the destination a VIP's port, the keyed hash, slot, leader, its liveness, whether this node has led the slot,
-//! whether the frame comes from a node, TTL, MAC addresses, and three counters.
+//! One bounds check, every table a plain array with just the words that are needed, nothing but IPv4 TCP and
+//! UDP without options. It does all that the product's program does for such a packet: is the frame for this
+//! interface, is the destination a VIP's port, the keyed hash, slot, leader, its liveness, whether this node
+//! has led the slot, whether the frame comes from a node, TTL, MAC addresses, and three counters.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;

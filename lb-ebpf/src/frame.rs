@@ -43,9 +43,10 @@ impl XdpFrame {
         if at > LAST_OFFSET {
             return None;
         }
-        // Opaque, or the compiler would check one sum against the end of the packet and use another that it has found
-        // to be equal, which the verifier has not. The mask repeats the bound where it is needed: before Linux 6.9 the
-        // verifier loses the bound of a number that was spilled to the stack before it was compared.
+        // Opaque, or the compiler would check one sum against the end of the packet and use another that it
+        // has found to be equal, which the verifier has not. The mask repeats the bound where it is needed:
+        // before Linux 6.9 the verifier loses the bound of a number that was spilled to the stack before it
+        // was compared.
         let at = opaque(at as u64) as usize & LAST_OFFSET;
         let first = self.start().wrapping_add(at);
         if first.wrapping_add(N) > self.end() { None } else { Some(first.cast()) }

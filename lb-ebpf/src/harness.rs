@@ -1,7 +1,7 @@
 //! The packet of each run of a benchmark, made anew from a template.
 //!
-//! The kernel's test runs feed a packet back in as the program has left it. So each run makes the packet anew, for
-//! another flow each time, and takes back the move of its first byte.
+//! The kernel's test runs feed a packet back in as the program has left it. So each run makes the packet
+//! anew, for another flow each time, and takes back the move of its first byte.
 #![allow(
     unsafe_code,
     reason = "packet memory and map values are reached by pointers; every access is checked here"
@@ -59,8 +59,8 @@ pub(crate) fn begin(context: *mut xdp_md) -> bool {
     prepare(context).is_some()
 }
 
-/// Takes back the move of the packet's first byte. The plan is looked up again: kept meanwhile it would take up stack,
-/// of which the program leaves little.
+/// Takes back the move of the packet's first byte. The plan is looked up again: kept meanwhile it would take
+/// up stack, of which the program leaves little.
 #[inline(always)]
 pub(crate) fn end(context: *mut xdp_md, action: u32) -> u32 {
     let Some(Plan { growth, .. }) = PLAN.get(0) else { return XDP_ABORTED };
@@ -154,9 +154,8 @@ impl Memory {
     #[inline(always)]
     fn field<'a>(&self, at: u32) -> Option<&'a mut [u8; 2]> {
         let mut at = u64::from(at);
-        // Else the compiler would check one sum against the end of the packet and use another, equal one, which the
-        // verifier has not seen checked.
-        // SAFETY: a register moved onto itself.
+        // Else the compiler would check one sum against the end of the packet and use another, equal one,
+        // which the verifier has not seen checked. SAFETY: a register moved onto itself.
         unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
         if at > 127 {
             return None;

@@ -114,8 +114,8 @@ fn tracked(context: *mut xdp_md, connection: &TcpConnection, bytes: u32) -> u32 
 #[inline(always)]
 fn look_up(context: *mut xdp_md, connection: &TcpConnection, bytes: u32, options: &mut Options) -> u64 {
     let found: u64;
-    // SAFETY: as it is, two moves into a register. Filled in, `bpf_xdp_ct_lookup(context, tuple, tuple's size, options,
-    // options' size)`, which the verifier checks; a call leaves nothing in r1 to r5.
+    // SAFETY: as it is, two moves into a register. Filled in, `bpf_xdp_ct_lookup(context, tuple, tuple's
+    // size, options, options' size)`, which the verifier checks; a call leaves nothing in r1 to r5.
     unsafe {
         asm!("r0 = {marker}", "r0 = 0", marker = const marker::CT_LOOKUP,
             lateout("r0") found,
@@ -146,8 +146,8 @@ fn release(connection: u64) {
 #[inline(always)]
 fn state(connection: u64) -> u64 {
     let state: u64;
-    // SAFETY: as it is, two moves into a register. Filled in, a load of a byte from the connection, which the verifier
-    // checks by the kernel's types.
+    // SAFETY: as it is, two moves into a register. Filled in, a load of a byte from the connection, which the
+    // verifier checks by the kernel's types.
     unsafe {
         asm!("r0 = {marker}", "r0 = 0", marker = const marker::CT_STATE,
             lateout("r0") state, in("r1") connection, options(nostack, readonly));

@@ -1,9 +1,10 @@
 //! The reference: a load balancer that works as the well-known ones do, written for this benchmark.
 //!
-//! A hash of VIPs by address, port and protocol; a kernel LRU hash of flows by their five-tuple, which says where a
-//! flow goes; for flows that are not in it a ring of 65,537 entries, as Maglev fills it; the packet goes
-//! in IP-in-IP to the server, by the router. Counters: packets and LRU misses of all, packets and bytes of each VIP and
-//! server. One LRU is shared by all CPUs; others have one for each, which costs one look-up more.
+//! A hash of VIPs by address, port and protocol; a kernel LRU hash of flows by their five-tuple, which says
+//! where a flow goes; for flows that are not in it a ring of 65,537 entries, as Maglev fills it; the packet
+//! goes in IP-in-IP to the server, by the router. Counters: packets and LRU misses of all, packets and bytes
+//! of each VIP and server. One LRU is shared by all CPUs; others have one for each, which costs one look-up
+//! more.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
@@ -271,7 +272,8 @@ fn encapsulate_v4(context: *mut xdp_md, packet: &Packet, server: &Server, contro
     h[6..12].copy_from_slice(&own);
     [h[12], h[13]] = [0x08, 0x00];
     let [l0, l1] = ((packet.length + 20) as u16).to_be_bytes();
-    // Of a network that no server routes to, and another for each flow, so that servers' queues share the work.
+    // Of a network that no server routes to, and another for each flow, so that servers' queues share the
+    // work.
     let [s0, s1, ..] = (packet.flow.source[0] ^ (packet.flow.ports << 16)).to_be_bytes();
     let [d0, d1, d2, d3] = server.address[0].to_ne_bytes();
     let header = [

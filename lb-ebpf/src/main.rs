@@ -1,8 +1,9 @@
 //! Fairlead's XDP program: one packet in, one XDP action out.
 //!
-//! A packet takes the path of [`lb_pipeline`], the same code that runs on the host. This crate ties it to the kernel: the
-//! packet's memory ([`frame`]), the maps ([`maps`]), the subprograms ([`calls`]), the question whether the kernel has a
-//! connection ([`kernel`]), and the translation of a verdict into an XDP action ([`entry`]).
+//! A packet takes the path of [`lb_pipeline`], the same code that runs on the host. This crate ties it to the
+//! kernel: the packet's memory ([`frame`]), the maps ([`maps`]), the subprograms ([`calls`]), the question
+//! whether the kernel has a connection ([`kernel`]), and the translation of a verdict into an XDP action
+//! ([`entry`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]
@@ -35,8 +36,8 @@ pub fn nothing(_context: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// The question to the kernel alone, about the packet that `lb_packet` describes; its answer instead of an action. The
-/// agent loads it to find out whether this kernel lets the program ask.
+/// The question to the kernel alone, about the packet that `lb_packet` describes; its answer instead of an
+/// action. The agent loads it to find out whether this kernel lets the program ask.
 #[xdp(frags)]
 pub fn asks(context: XdpContext) -> u32 {
     kernel::lb_ask_kernel(context.ctx)

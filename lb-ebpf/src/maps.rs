@@ -117,8 +117,8 @@ impl Tables for Maps {
     #[inline(always)]
     fn leader(&self, slot: u32) -> Option<SlotLeader> {
         let word = LEADERS.get_ptr(slot / LEADERS_A_WORD as u32)?.cast::<SharedWord>();
-        // SAFETY: an entry is one aligned 64-bit word that lives as long as the map; the agent may store to it at the same
-        // time, which a load sees before or after.
+        // SAFETY: an entry is one aligned 64-bit word that lives as long as the map; the agent may store to
+        // it at the same time, which a load sees before or after.
         Some(SlotLeader::get(unsafe { &*word }.load(), slot))
     }
 
@@ -167,8 +167,8 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession> {
-        // SAFETY: the agent replaces a value as a whole; one that is reused under a running program is one packet
-        // that is noted for another session, or for none.
+        // SAFETY: the agent replaces a value as a whole; one that is reused under a running program is one
+        // packet that is noted for another session, or for none.
         unsafe { BFD.get(discriminator) }
     }
 
@@ -210,15 +210,15 @@ impl Tables for Maps {
     fn flow_set(&self, set: u32) -> Option<&FlowSet<SharedWord>> {
         // The agent chooses the number of sets when it creates the map.
         let set = FLOWS.get_ptr(set & self.config()?.flow_mask)?.cast::<FlowSet<SharedWord>>();
-        // SAFETY: a set is so many aligned 64-bit words and lives as long as the map; others store to them at the same
-        // time, which each load sees before or after.
+        // SAFETY: a set is so many aligned 64-bit words and lives as long as the map; others store to them at
+        // the same time, which each load sees before or after.
         Some(unsafe { &*set })
     }
 
     #[inline(always)]
     fn flow_age(&self) -> u16 {
-        // SAFETY: the helper takes nothing and reads a clock that each tick moves. 2^34 ns are 17.2 s; the bits that
-        // are kept come round after a day and a half.
+        // SAFETY: the helper takes nothing and reads a clock that each tick moves. 2^34 ns are 17.2 s; the
+        // bits that are kept come round after a day and a half.
         ((unsafe { bpf_ktime_get_coarse_ns() } >> 34) & ((1 << AGE_BITS) - 1)) as u16
     }
 
@@ -277,8 +277,8 @@ impl Tables for Maps {
 #[inline(always)]
 fn bucket4(key: &Vip4Key) -> Option<u64> {
     let bucket = VIPS4.get_ptr(key.bucket())?.cast::<Bucket<SharedWord>>();
-    // SAFETY: a bucket is so many aligned 64-bit words and lives as long as the map; the agent may store to them at the
-    // same time, which each load sees before or after.
+    // SAFETY: a bucket is so many aligned 64-bit words and lives as long as the map; the agent may store to
+    // them at the same time, which each load sees before or after.
     Some(vips::look_up(unsafe { &*bucket }, key.to_words()))
 }
 
@@ -300,8 +300,8 @@ fn found(word: u64, key: impl Fn() -> Vip6Key) -> Option<Vip> {
         return None;
     }
     let vip = VIPS_MORE.get_ptr(key())?.cast::<SharedWord>();
-    // SAFETY: a value is one aligned 64-bit word; one that is reused under a running program is one packet to another
-    // live node.
+    // SAFETY: a value is one aligned 64-bit word; one that is reused under a running program is one packet to
+    // another live node.
     Some(Vip::from_word(unsafe { &*vip }.load()))
 }
 
@@ -309,8 +309,8 @@ fn found(word: u64, key: impl Fn() -> Vip6Key) -> Option<Vip> {
 #[inline(always)]
 fn slot_words<'a>(slot: u32) -> Option<&'a [SharedWord; ring::WORDS]> {
     let words = RINGS.get_ptr(slot)?.cast::<[SharedWord; ring::WORDS]>();
-    // SAFETY: a slot is so many aligned 64-bit words and lives as long as the map; the agent may store to them at the
-    // same time, which each load sees before or after.
+    // SAFETY: a slot is so many aligned 64-bit words and lives as long as the map; the agent may store to
+    // them at the same time, which each load sees before or after.
     Some(unsafe { &*words })
 }
 
@@ -337,8 +337,8 @@ fn add(traffic: Option<*mut Traffic>, bytes: u32) {
 #[inline(always)]
 pub(crate) fn packet<'a>() -> Option<&'a mut PacketInfo> {
     let packet = PACKET.get_ptr_mut(0)?;
-    // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one; the second half
-    // takes it when the first no longer looks at it.
+    // SAFETY: the value is this CPU's own, and an XDP program is not preempted by another one; the second
+    // half takes it when the first no longer looks at it.
     Some(unsafe { &mut *packet })
 }
 

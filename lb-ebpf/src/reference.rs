@@ -1,5 +1,6 @@
-//! What `bench packet` holds the program against, each under the harness: a load balancer as the well-known ones are
-//! made ([`maglev`]), and the least program that does what forwarding by MAC address does ([`floor`]).
+//! What `bench packet` holds the program against, each under the harness: a load balancer as the well-known
+//! ones are made ([`maglev`]), and the least program that does what forwarding by MAC address does
+//! ([`floor`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]

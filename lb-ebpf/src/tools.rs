@@ -26,9 +26,9 @@ pub(crate) fn add(tally: Option<*mut Tally>, packets: u64, bytes: u64) {
 /// The value that a map has handed out a pointer to. The caller lets no other reference to it live.
 #[inline(always)]
 pub(crate) fn value<'a, T>(pointer: Option<*mut T>) -> Option<&'a mut T> {
-    // SAFETY: the kernel keeps a map's values as long as the program runs. Those of maps per CPU are this CPU's own, and
-    // an XDP program is not preempted by another one; those of the others are written before it runs, or hold a server
-    // of a flow, where a change meanwhile is one packet to another server.
+    // SAFETY: the kernel keeps a map's values as long as the program runs. Those of maps per CPU are this
+    // CPU's own, and an XDP program is not preempted by another one; those of the others are written before
+    // it runs, or hold a server of a flow, where a change meanwhile is one packet to another server.
     pointer.map(|pointer| unsafe { &mut *pointer })
 }
 

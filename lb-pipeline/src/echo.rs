@@ -14,7 +14,8 @@ use crate::verdict::{Forward, NOT_OURS, Verdict};
 /// Processes ICMP directly behind an IP header without options or extensions.
 ///
 /// # Errors
-/// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::SourceRefused`], [`Refusal::Truncated`].
+/// [`Refusal::EchoNotAnswered`], [`Refusal::EchoDropped`], [`Refusal::SourceRefused`],
+/// [`Refusal::Truncated`].
 #[inline(always)]
 pub fn judge_echo<F: Subprograms, T: TableSubprograms>(
     frame: &mut F,

@@ -1,11 +1,11 @@
-//! The fast path. It handles unfragmented TCP and UDP over IPv4 without options or IPv6 without extension headers, with
-//! at most one VLAN tag, if the packet is for a VIP whose slot another node leads or whose flow this node owns, or for
-//! no VIP.
+//! The fast path. It handles unfragmented TCP and UDP over IPv4 without options or IPv6 without extension
+//! headers, with at most one VLAN tag, if the packet is for a VIP whose slot another node leads or whose flow
+//! this node owns, or for no VIP.
 //!
-//! Every field has a fixed offset from the IP header, so two bounds checks suffice, and every lookup is an array access.
-//! A packet that needs more is declined before anything is modified or counted, and takes the slow path. The fast path is
-//! a subset of the slow path: each packet that it handles gets the same verdict, bytes and counters there. The host model
-//! checks this for every packet of every test.
+//! Every field has a fixed offset from the IP header, so two bounds checks suffice, and every lookup is an
+//! array access. A packet that needs more is declined before anything is modified or counted, and takes the
+//! slow path. The fast path is a subset of the slow path: each packet that it handles gets the same verdict,
+//! bytes and counters there. The host model checks this for every packet of every test.
 
 use lb_common::flows::{FlowEntry, FlowKey, FlowState};
 use lb_common::forwarding::ForwardingMode;

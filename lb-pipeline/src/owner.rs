@@ -345,8 +345,9 @@ fn decide_tcp<W: Lookups>(question: &Question, world: &W) -> Decision {
         return question.quietly(CandidateAction::Hold, question.own);
     }
     let first = question.asked == 0;
-    // A SYN begins a flow where it comes first. If it is noted as another's, that one is asked: so a blind SYN does not
-    // end what lives there. (A SYN of a live connection is answered by its kernel alone, RFC 5961 section 4.)
+    // A SYN begins a flow where it comes first. If it is noted as another's, that one is asked: so a blind
+    // SYN does not end what lives there. (A SYN of a live connection is answered by its kernel alone, RFC
+    // 5961 section 4.)
     if first && question.kind == PacketKind::Opening {
         return begun(question, world);
     }

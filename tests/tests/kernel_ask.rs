@@ -1,5 +1,5 @@
-//! The program asks the kernel for a connection: with real sockets and really tracked connections, in a network namespace
-//! of each test's own.
+//! The program asks the kernel for a connection: with real sockets and really tracked connections, in a
+//! network namespace of each test's own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
@@ -231,7 +231,8 @@ fn a_tracked_connection_is_found_while_it_lives() -> Result<()> {
     })
 }
 
-/// By default the kernel takes connections up in the middle, so that a forged ACK leaves one that says ESTABLISHED.
+/// By default the kernel takes connections up in the middle, so that a forged ACK leaves one that says
+/// ESTABLISHED.
 #[test]
 fn a_connection_that_only_a_stranger_speaks_on_is_none_that_lives() -> Result<()> {
     if let Some(reason) = kernel_lookup::prepare(KernelLookup::Auto).lookups.conntrack {

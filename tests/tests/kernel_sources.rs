@@ -1,5 +1,5 @@
-//! Source ranges in the kernel's trie: thousands of them admit whom a plain search admits, and they are read back as they
-//! were written.
+//! Source ranges in the kernel's trie: thousands of them admit whom a plain search admits, and they are read
+//! back as they were written.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What this kernel's verifier has to do for each program, and how much of its limits that takes. The lane of other
-//! kernels reads the lines that begin with `verified`.
+//! What this kernel's verifier has to do for each program, and how much of its limits that takes. The lane of
+//! other kernels reads the lines that begin with `verified`.
 
 use anyhow::{Context, Result, ensure};
 use aya::programs::{ProgramError, Xdp};
@@ -14,8 +14,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 const LIMIT: u32 = 1_000_000;
 /// Half of them: kernels differ by as much as a change of the program does.
 const BUDGET: u32 = LIMIT / 2;
-/// Bytes of stack of the deepest chain of calls, counted as the oldest kernels do. It cannot be half of the limit: the
-/// function that reads all headers takes half by itself, and calls others. What is left takes one more small function.
+/// Bytes of stack of the deepest chain of calls, counted as the oldest kernels do. It cannot be half of the
+/// limit: the function that reads all headers takes half by itself, and calls others. What is left takes one
+/// more small function.
 const STACK_BUDGET: u32 = stack::LIMIT - 32;
 
 /// What the verifier says of a program that it accepts.
@@ -44,8 +45,8 @@ fn verify(object: &[u8], program: &str) -> Result<Verified> {
     read(&log).with_context(|| format!("the verifier says of {program}: {log:?}"))
 }
 
-/// `processed 167439 insns (limit 1000000) …`; and `stack depth 0+248+20`, on Linux 7.2 with ` max 272` behind it, or on 7.3 a
-/// line for each function, `subprog 2 (lb_judge) global … stack 128`.
+/// `processed 167439 insns (limit 1000000) …`; and `stack depth 0+248+20`, on Linux 7.2 with ` max 272`
+/// behind it, or on 7.3 a line for each function, `subprog 2 (lb_judge) global … stack 128`.
 fn read(log: &str) -> Option<Verified> {
     let line = |start: &str| log.lines().find_map(|line| line.strip_prefix(start));
     let instructions = line("processed ")?.split_once(" insns")?.0.parse().ok()?;

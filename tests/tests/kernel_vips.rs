@@ -1,5 +1,5 @@
-//! VIPs and rings in the kernel's maps: what finds its bucket full is there all the same, everything is read back as it was
-//! written, and what stands beside the slots follows them.
+//! VIPs and rings in the kernel's maps: what finds its bucket full is there all the same, everything is read
+//! back as it was written, and what stands beside the slots follows them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,8 +52,8 @@ fn vips_that_find_their_bucket_full_are_there_all_the_same() -> Result<()> {
     let _object = load_object(OBJECT, Some(&pins), SIZES).context("load the object")?;
     let mut maps = Maps::open(&pins)?;
     let keys = crowded();
-    // All; with other values; without those that came first, which stand in the buckets; again; without those that
-    // came last; none.
+    // All; with other values; without those that came first, which stand in the buckets; again; without those
+    // that came last; none.
     let steps = [
         (vips(&keys, 0), 6),
         (vips(&keys, 1), 6),

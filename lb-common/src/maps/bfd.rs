@@ -8,7 +8,8 @@ pub struct BfdSession {
     pub remote: [u8; 16],
     /// This node's address, in the same form.
     pub local: [u8; 16],
-    /// When the last valid packet arrived, in nanoseconds of `CLOCK_MONOTONIC`; zero: none since the agent wrote this.
+    /// When the last valid packet arrived, in nanoseconds of `CLOCK_MONOTONIC`; zero: none since the agent
+    /// wrote this.
     pub heard: u64,
     /// UDP port, wire order: [`crate::wire::bfd::SINGLE_HOP_PORT`] or [`crate::wire::bfd::MULTIHOP_PORT`].
     pub port: [u8; 2],

@@ -1,6 +1,7 @@
 //! Budgets of the packets that the program sends on its own.
 
-/// The budgets of a CPU: entries of `lb_icmp_budget`. Packets that anyone can trigger have a budget of their own.
+/// The budgets of a CPU: entries of `lb_icmp_budget`. Packets that anyone can trigger have a budget of their
+/// own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Budget {

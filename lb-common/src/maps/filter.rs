@@ -1,5 +1,5 @@
-//! Bloom-style filters, one bit per key, in front of lookups that nearly always fail: VIP addresses and MAC addresses of
-//! nodes.
+//! Bloom-style filters, one bit per key, in front of lookups that nearly always fail: VIP addresses and MAC
+//! addresses of nodes.
 
 /// Words of the filter, for each IP version.
 const WORDS: usize = 512;
@@ -8,9 +8,9 @@ const BITS: u32 = (WORDS * 64).ilog2();
 
 /// A set of IP addresses with false positives and no false negatives.
 ///
-/// Consecutive addresses, as in a pool, have places of their own: 32,768 of them fill the filter without a collision. So
-/// the share of packets to other addresses that are looked up in vain is the number of addresses in the set / 32,768.
-/// A lookup touches one word, whatever the size of the set.
+/// Consecutive addresses, as in a pool, have places of their own: 32,768 of them fill the filter without a
+/// collision. So the share of packets to other addresses that are looked up in vain is the number of
+/// addresses in the set / 32,768. A lookup touches one word, whatever the size of the set.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressFilter {
@@ -77,8 +77,8 @@ const MAC_WORDS: usize = 256;
 /// Bits of a place in it.
 const MAC_BITS: u32 = (MAC_WORDS * 64).ilog2();
 
-/// A set of MAC addresses with false positives (6 % if it holds a thousand) and no false negatives. A lookup touches one
-/// word.
+/// A set of MAC addresses with false positives (6 % if it holds a thousand) and no false negatives. A lookup
+/// touches one word.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacFilter {

@@ -4,7 +4,8 @@
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Liveness {
-    /// Send time of the last probe that it answered, by the probe clock; in the cell of the clock, the clock itself.
+    /// Send time of the last probe that it answered, by the probe clock; in the cell of the clock, the clock
+    /// itself.
     pub last_seen: u32,
     /// One of `LIVENESS_*`.
     pub state: u32,

@@ -1,7 +1,8 @@
 //! Source ranges: the clients that a Service admits.
 
-/// A client of a VIP or, with a shorter prefix, a range of clients: a key of `lb_sources` without its prefix length. The
-/// prefix always covers the VIP number, which comes first, so the ranges of all VIPs share one trie.
+/// A client of a VIP or, with a shorter prefix, a range of clients: a key of `lb_sources` without its prefix
+/// length. The prefix always covers the VIP number, which comes first, so the ranges of all VIPs share one
+/// trie.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
@@ -20,8 +21,8 @@ impl Source {
     pub const BITS: u32 = Self::VIP_BITS + 128;
 }
 
-/// `::ffff:0.0.0.0`, the prefix of IPv4-mapped addresses. A number: of arrays that begin with zeros, the compiler makes a
-/// loop over bytes.
+/// `::ffff:0.0.0.0`, the prefix of IPv4-mapped addresses. A number: of arrays that begin with zeros, the
+/// compiler makes a loop over bytes.
 const V4_MAPPED: u128 = 0xffff << 32;
 
 /// Returns the IPv4-mapped IPv6 address.

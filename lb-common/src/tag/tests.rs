@@ -7,7 +7,8 @@ use super::*;
 
 const KEY: HashKey = HashKey { k0: 0x0706_0504_0302_0100, k1: 0x0f0e_0d0c_0b0a_0908 };
 
-/// The reference closes with a word that has the number of bytes in its uppermost byte; ours takes it as any word.
+/// The reference closes with a word that has the number of bytes in its uppermost byte; ours takes it as any
+/// word.
 fn reference(key: HashKey, words: &[u64]) -> u64 {
     let (last, before) = words.split_last().unwrap();
     let mut reference = SipHasher13::new_with_keys(key.k0, key.k1);

@@ -58,7 +58,8 @@ proptest! {
         prop_assert!((six.bucket() as usize) < capacity::VIP6_BUCKETS);
     }
 
-    /// Against a map, with so few keys that buckets fill, and with the mark of a spilled bucket set and taken away.
+    /// Against a map, with so few keys that buckets fill, and with the mark of a spilled bucket set and taken
+    /// away.
     #[test]
     fn a_bucket_is_a_small_map(steps in proptest::collection::vec((0u32..7, 0u32..4, 0u32..40), 1..60)) {
         let (four, six) = (Bucket::<AtomicU64>::default(), Bucket::<AtomicU64>::default());

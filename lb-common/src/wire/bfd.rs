@@ -14,8 +14,8 @@ pub const TTL: u8 = 255;
 pub const LENGTH: usize = 24;
 /// Bytes of a packet between nodes: the mandatory section and the authentication section.
 pub const TAGGED_LENGTH: usize = LENGTH + 16;
-/// First two bytes of an authentication section with a tag of the cluster: an unassigned type (RFC 5880 section 4.1) and
-/// the length of the section. Key ID, zero, the initiator's clock and the tag follow.
+/// First two bytes of an authentication section with a tag of the cluster: an unassigned type (RFC 5880
+/// section 4.1) and the length of the section. Key ID, zero, the initiator's clock and the tag follow.
 ///
 /// ```text
 /// | 254 | 16 | key | 0 | sequence (32 bits) | tag (64 bits) |
@@ -126,8 +126,8 @@ impl Control {
     }
 }
 
-/// Returns whether a receiver accepts a packet with these first four bytes from this discriminator: the checks of
-/// RFC 5880 section 6.8.6 that need no session.
+/// Returns whether a receiver accepts a packet with these first four bytes from this discriminator: the
+/// checks of RFC 5880 section 6.8.6 that need no session.
 #[inline(always)]
 pub const fn is_sound(head: [u8; 4], my_discriminator: u32) -> bool {
     // The agent's sessions with routers do not support authentication.

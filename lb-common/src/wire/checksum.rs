@@ -32,7 +32,8 @@ pub const fn sum<const N: usize>(bytes: &[u8; N]) -> u32 {
     total as u32
 }
 
-/// Returns the checksum field after one 16-bit word that it covers changed from `old` to `new` (RFC 1624, equation 3).
+/// Returns the checksum field after one 16-bit word that it covers changed from `old` to `new` (RFC 1624,
+/// equation 3).
 #[inline(always)]
 pub const fn update(check: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
     let check = !u16::from_be_bytes(check) as u32;

@@ -6,8 +6,8 @@ use super::{checksum, ip};
 pub const PORT: [u8; 2] = 6080u16.to_be_bytes();
 /// Bytes of the header without optional fields.
 pub const HEADER: usize = 4;
-/// Words of the private data that come first: four bytes (key ID, marks, home, zero), and the tag. The wire IDs of the nodes
-/// asked follow, a word each.
+/// Words of the private data that come first: four bytes (key ID, marks, home, zero), and the tag. The wire
+/// IDs of the nodes asked follow, a word each.
 pub const TAG_WORDS: usize = 2;
 /// Nodes that may be asked for a packet: the list names all but the last.
 pub const MAX_ASKED: usize = 6;

@@ -14,7 +14,8 @@ pub const TIME_EXCEEDED: [u8; 2] = [11, 0];
 pub const PACKET_TOO_BIG_V6: [u8; 2] = [2, 0];
 /// Type and code of ICMPv6 hop limit exceeded in transit.
 pub const TIME_EXCEEDED_V6: [u8; 2] = [3, 0];
-/// Returns whether an ICMP type is an error, which quotes the packet that it is about (RFC 1122 section 3.2.2).
+/// Returns whether an ICMP type is an error, which quotes the packet that it is about (RFC 1122 section
+/// 3.2.2).
 #[inline(always)]
 pub const fn is_error(kind: u8) -> bool {
     matches!(kind, 3 | 4 | 11 | 12)

@@ -1,5 +1,6 @@
-//! Words of a header, loaded and stored as a whole: the BPF compiler loads single bytes one by one. Words are little-endian,
-//! whatever field they hold: the first byte is the lowest. Loads outside the header return zero, stores do nothing.
+//! Words of a header, loaded and stored as a whole: the BPF compiler loads single bytes one by one. Words are
+//! little-endian, whatever field they hold: the first byte is the lowest. Loads outside the header return
+//! zero, stores do nothing.
 
 /// Loads two bytes.
 #[inline(always)]

@@ -50,7 +50,8 @@ pub struct State {
     pub liveness: Vec<Liveness>,
     /// `lb_fragments`.
     pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
-    /// Sessions of `lb_bfd` that have been heard of, and the state byte; when that was is the clock's business.
+    /// Sessions of `lb_bfd` that have been heard of, and the state byte; when that was is the clock's
+    /// business.
     pub routers_heard: BTreeMap<u32, u32>,
 }
 
@@ -106,7 +107,8 @@ pub struct HostTables {
     liveness: Vec<Cell<Liveness>>,
     flows: Vec<FlowSet>,
     touched: RefCell<BTreeSet<u32>>,
-    /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a test.
+    /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a
+    /// test.
     fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
     routers_heard: RefCell<BTreeMap<u32, u32>>,
     allowances: RefCell<[Allowance; Budget::COUNT]>,
@@ -165,7 +167,8 @@ impl HostTables {
         self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
     }
 
-    /// Empties the sets of flows that packets have touched and returns their numbers; forgets fragments and routers too.
+    /// Empties the sets of flows that packets have touched and returns their numbers; forgets fragments and
+    /// routers too.
     pub fn forget_flows(&self) -> BTreeSet<u32> {
         self.fragments.borrow_mut().clear();
         self.routers_heard.borrow_mut().clear();

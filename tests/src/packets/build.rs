@@ -108,8 +108,8 @@ impl Frame {
         self.upper(Upper::Udp(source, destination, b"hello".to_vec()))
     }
 
-    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: no host on the
-    /// way looks at it.
+    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: no host
+    /// on the way looks at it.
     pub fn sctp(self, source: u16, destination: u16, kind: u8) -> Self {
         let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();
         let tag_and_checksum = [0x5a, 1, 2, 3, 0xc3, 0x2c, 0, 1];
@@ -141,8 +141,8 @@ impl Frame {
         self.upper(Upper::Raw(protocol, bytes.to_vec()))
     }
 
-    /// UDP to port 6080 of this node, as another node of the cluster sends it. The header's length is that of the list
-    /// of those asked, which `rest` begins with.
+    /// UDP to port 6080 of this node, as another node of the cluster sends it. The header's length is that of
+    /// the list of those asked, which `rest` begins with.
     pub fn gue(self, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
         self.gue_to(node::SELF, source_port, header, rest)
     }

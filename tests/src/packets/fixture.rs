@@ -280,8 +280,8 @@ pub enum Fixture {
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
-    /// The interface that packets come in by is another than the one that the configuration names, so that the map of
-    /// interfaces has to be asked; and IP in IP is not taken.
+    /// The interface that packets come in by is another than the one that the configuration names, so that
+    /// the map of interfaces has to be asked; and IP in IP is not taken.
     OtherUplink,
     /// What is for an undeclared port is dropped.
     Dropping,

@@ -14,9 +14,9 @@ use lb_common::maps::{
 use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for another MAC, or for no port of a VIP that is served or refused, no fragment for a VIP, no
-/// ICMP error to a VIP about a packet of its own, no ARP or echo request for a VIP, no GUE or S-BFD of a peer to this
-/// node, and no BFD that the agent would refuse.
+/// Whether the packet is for another MAC, or for no port of a VIP that is served or refused, no fragment for
+/// a VIP, no ICMP error to a VIP about a packet of its own, no ARP or echo request for a VIP, no GUE or S-BFD
+/// of a peer to this node, and no BFD that the agent would refuse.
 pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
     !concerns_us(tables, readable).unwrap_or(false)
@@ -162,7 +162,8 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     })
 }
 
-/// Whether it is a later fragment for a VIP. Its options need not be all there: nothing behind them is looked at.
+/// Whether it is a later fragment for a VIP. Its options need not be all there: nothing behind them is looked
+/// at.
 fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
@@ -238,8 +239,8 @@ pub(super) enum Part {
     Later,
 }
 
-/// Number and bytes of what follows the extension headers, up to the header of a later fragment; `None` for a packet
-/// that has not yet reached its last destination.
+/// Number and bytes of what follows the extension headers, up to the header of a later fragment; `None` for a
+/// packet that has not yet reached its last destination.
 pub(super) fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, Part, &[u8])> {
     let (mut next, mut part, mut rest) = (first, Part::Whole, behind);
     loop {

@@ -55,7 +55,8 @@ pub struct Row {
 const UNOWNED: u32 = Outcome::Unowned as u32;
 
 impl Row {
-    /// An unknown flow is recorded, so that its next packet asks no node; a served flow is recorded as its row says.
+    /// An unknown flow is recorded, so that its next packet asks no node; a served flow is recorded as its
+    /// row says.
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
         let served = [Outcome::Local, Outcome::LocalFromNode, Outcome::Decapsulated].map(|o| o as u32);
         let leaves = match expect.counter() {

@@ -205,8 +205,8 @@ proptest! {
         }
     }
 
-    /// All agree about the slot, whatever it is; the flow lives with one of those that stand in it; which entries are
-    /// lost is arbitrary; kernels can be asked.
+    /// All agree about the slot, whatever it is; the flow lives with one of those that stand in it; which
+    /// entries are lost is arbitrary; kernels can be asked.
     #[test]
     fn a_flow_that_has_moved_needs_no_entry_where_kernels_can_be_asked(
         common in any_slot(),
@@ -219,8 +219,8 @@ proptest! {
         let named = std::iter::once(home).chain(common.former).chain(common.successors);
         let named: Vec<_> = named.filter(|node| *node != NO_NODE).collect();
         let owner = named[place % named.len()];
-        // A stranger's SYN can hide a flow only from a home that never noted where it lives, and from five former
-        // leaders on.
+        // A stranger's SYN can hide a flow only from a home that never noted where it lives, and from five
+        // former leaders on.
         let at_home = if stray_syn { (home, HalfOpen) } else { (owner, Moved) };
         prop_assume!(kind != PacketKind::Opening || home == owner || (kept[usize::from(home)] && !stray_syn));
         let is_near = common.former[..WINDOW].contains(&owner);

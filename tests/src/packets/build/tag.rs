@@ -1,5 +1,5 @@
-//! What nodes put in front of a packet in GUE to prove that it is theirs. Which flow a packet is of is read from its
-//! bytes, by another parser than the program's own.
+//! What nodes put in front of a packet in GUE to prove that it is theirs. Which flow a packet is of is read
+//! from its bytes, by another parser than the program's own.
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
@@ -32,8 +32,8 @@ pub(super) fn words(said: Said, receiver: u32, asked: &[u32], inner: &[u8]) -> [
     [a, b, c, d, e, f, g, h]
 }
 
-/// Names the flow of a packet: its addresses and ports, those of the packet that an ICMP error quotes, or of a later
-/// fragment the addresses.
+/// Names the flow of a packet: its addresses and ports, those of the packet that an ICMP error quotes, or of
+/// a later fragment the addresses.
 fn name(packet: &[u8]) -> Option<u64> {
     match packet.first()? >> 4 {
         4 => name4(packet),

@@ -1,4 +1,5 @@
-//! SYNs that may be a stranger's while a former leader has the connection: it is asked for the ACK after the SYN.
+//! SYNs that may be a stranger's while a former leader has the connection: it is asked for the ACK after the
+//! SYN.
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};

@@ -1,4 +1,5 @@
-//! The search of a long history, window by window: with each packet of an unknown flow, home asks the next one.
+//! The search of a long history, window by window: with each packet of an unknown flow, home asks the next
+//! one.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
