@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::admission;
 pub use advertised::{BgpPreview, PeerPreview, PoolPreview};
-use lb_ipam::{Allocator, Decision, requests};
+use lb_ipam::{AllocationDecision, Allocator, requests};
 use lb_model::{AddressRule, Model, ServiceName};
 use lb_plan::speaker;
 
@@ -76,7 +76,7 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     all.sort_by(|one, other| place(one).cmp(&place(other)));
     all.dedup();
     let services = advertised::services(&model);
-    let preview = |(name, decision): (&ServiceName, &Decision)| {
+    let preview = |(name, decision): (&ServiceName, &AllocationDecision)| {
         let bgp = services.get(name).cloned().unwrap_or_default();
         let held = requests.requests.get(name).map_or(&[][..], |request| &request.held);
         service(name, decision, held, bgp)
@@ -89,7 +89,12 @@ pub fn preview(objects: &[Sourced<Object>], unread: Vec<Problem>, class: Option<
     }
 }
 
-fn service(name: &ServiceName, decision: &Decision, held: &[IpAddr], bgp: Vec<BgpPreview>) -> ServicePreview {
+fn service(
+    name: &ServiceName,
+    decision: &AllocationDecision,
+    held: &[IpAddr],
+    bgp: Vec<BgpPreview>,
+) -> ServicePreview {
     let assignment = decision.assignment.as_ref();
     let addresses = assignment.map(|it| it.addresses.clone()).unwrap_or_default();
     ServicePreview {

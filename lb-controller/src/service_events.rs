@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ObjectReference;
 use lb_api::kind::ObjectKind;
 use lb_api::objects::{Object, Sourced};
-use lb_ipam::{AllocationError, Decision, ServiceChange};
+use lb_ipam::{AllocationDecision, AllocationError, ServiceChange};
 use lb_model::ServiceName;
 
 use super::plan::{AllocationPlan, service_name};
@@ -57,7 +57,7 @@ impl ServiceEvents {
 }
 
 /// Returns the messages about a change that is written.
-fn of_change(change: &ServiceChange, decision: Option<&Decision>) -> Vec<Message> {
+fn of_change(change: &ServiceChange, decision: Option<&AllocationDecision>) -> Vec<Message> {
     let mut messages = Vec::new();
     if let Some(cleared) = decision.and_then(|decision| decision.cleared.as_ref()) {
         messages.push((EventReason::ClearAssignment, format!("Address removed: {cleared}")));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::decision::{AllocationError, Assignment, Decision};
+use super::decision::{AllocationDecision, AllocationError, Assignment};
 use super::ledger::{Ledger, Place};
 use super::request::{FamilyPolicy, IpFamily, Request};
 use lb_model::{Namespaces, PoolAllocation, Pools, ServiceName};
@@ -16,13 +16,13 @@ pub(super) struct AllocationPass<'a> {
 
 impl<'a> AllocationPass<'a> {
     /// Lets a Service keep the addresses that it holds, if they are still valid.
-    pub(super) fn keep(&mut self, name: &ServiceName, request: &Request) -> Decision {
+    pub(super) fn keep(&mut self, name: &ServiceName, request: &Request) -> AllocationDecision {
         match self.may_keep(name, request) {
             Ok(assignment) => {
                 self.take(name, request, &assignment.addresses);
-                Decision { assignment: Some(assignment), ..Decision::default() }
+                AllocationDecision { assignment: Some(assignment), ..AllocationDecision::default() }
             }
-            Err(error) => Decision { cleared: Some(error), ..Decision::default() },
+            Err(error) => AllocationDecision { cleared: Some(error), ..AllocationDecision::default() },
         }
     }
 
@@ -31,8 +31,8 @@ impl<'a> AllocationPass<'a> {
         &mut self,
         name: &ServiceName,
         request: &Request,
-        mut before: Decision,
-    ) -> Decision {
+        mut before: AllocationDecision,
+    ) -> AllocationDecision {
         let given = match &before.assignment {
             Some(assignment) => self.second_family(name, request, assignment),
             None => self.choose(name, request).map(Some),

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::net::IpAddr;
 
 use super::Allocation;
-use super::decision::Decision;
+use super::decision::AllocationDecision;
 use lb_api::objects::{self, Object, Sourced};
 use lb_model::{PoolName, ServiceName};
 
@@ -66,7 +66,7 @@ pub fn changes<O: Borrow<Sourced<Object>>>(
     changes
 }
 
-fn toward(decision: &Decision, service: &objects::Service) -> Option<ServiceChange> {
+fn toward(decision: &AllocationDecision, service: &objects::Service) -> Option<ServiceChange> {
     let Some(wanted) = &decision.assignment else {
         let held = held(service);
         let has_any = !held.is_empty() || pool(service).is_some();

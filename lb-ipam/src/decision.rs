@@ -7,7 +7,7 @@ use lb_model::{Owner, PoolName};
 
 /// The decision about a Service's request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decision {
+pub struct AllocationDecision {
     /// Its addresses now.
     pub assignment: Option<Assignment>,
     /// Why its former addresses were released, though it may have got others since.

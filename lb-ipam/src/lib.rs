@@ -19,7 +19,7 @@ mod requests;
 mod usage;
 
 pub use change::{ServiceChange, changes};
-pub use decision::{AllocationError, Assignment, Decision};
+pub use decision::{AllocationDecision, AllocationError, Assignment};
 pub use request::{FamilyPolicy, IpFamily, Request, Sharing};
 pub use requests::{ServiceRequests, requests};
 pub use usage::Usage;
@@ -41,7 +41,7 @@ pub struct Allocator {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allocation {
     /// The decisions about all requests.
-    pub decisions: BTreeMap<ServiceName, Decision>,
+    pub decisions: BTreeMap<ServiceName, AllocationDecision>,
     /// The usage of the pools.
     pub usage: BTreeMap<PoolName, Usage>,
 }

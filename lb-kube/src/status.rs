@@ -6,7 +6,7 @@
 //!                       └──────────── ActualStatus ◄──── watches ───┘
 //! ```
 //!
-//! Whoever changes the objects, they are restored to the desired state. Writes are best effort: a server that
+//! Changes by other writers are reverted to the desired state. Writes are best effort: a server that
 //! is unreachable, slow or refuses them only delays the status.
 
 mod actual;

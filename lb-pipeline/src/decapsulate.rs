@@ -40,11 +40,11 @@ pub(crate) fn find<F: Frame, T: Tables>(
         return Ok(NOT_OURS);
     }
     match sender(frame, tables, config, packet) {
-        Sender::Peer(_) => {}
+        Sender::Node(_) => {}
         // A reply to a query of this node may arrive at any local port, also that of GUE.
-        Sender::Stranger | Sender::ToSomebodyElse => return Ok(NOT_OURS),
+        Sender::Unknown | Sender::NotToUs => return Ok(NOT_OURS),
     }
-    packet.asked.by_peer = true;
+    packet.asked.by_node = true;
     let inner =
         if tunnel == PacketClass::Gue { find_in_gue(frame, packet)? } else { find_in_ip(frame, packet) };
     packet.l3 += packet.outer;
@@ -93,11 +93,11 @@ pub(crate) fn open<F: Frame>(frame: &mut F, packet: &mut PacketInfo) -> Result<(
 /// The sender of a packet.
 pub(crate) enum Sender {
     /// A node of the cluster, to this node.
-    Peer(NodeIndex),
+    Node(NodeIndex),
     /// Another host, to this node.
-    Stranger,
+    Unknown,
     /// The packet is not for this node's address.
-    ToSomebodyElse,
+    NotToUs,
 }
 
 /// Returns the sender of an IP packet.
@@ -111,27 +111,27 @@ pub(crate) fn sender<F: Frame, T: Tables>(
     let known = match packet.family {
         Family::V4 => {
             let Some(header) = frame.view::<{ ip::V4_HEADER }>(packet.l3) else {
-                return Sender::ToSomebodyElse;
+                return Sender::NotToUs;
             };
             let destination = [header[16], header[17], header[18], header[19]];
             if destination != config.address4 || destination == [0; 4] {
-                return Sender::ToSomebodyElse;
+                return Sender::NotToUs;
             }
             let source = [header[12], header[13], header[14], header[15]];
             tables.node_by_address(&v4_mapped(source))
         }
         Family::V6 => {
             let Some(to) = frame.view::<16>(packet.l3 + ip::v6::DESTINATION) else {
-                return Sender::ToSomebodyElse;
+                return Sender::NotToUs;
             };
             let own = u128::from_ne_bytes(config.address6);
             if u128::from_ne_bytes(*to) != own || own == 0 {
-                return Sender::ToSomebodyElse;
+                return Sender::NotToUs;
             }
             frame.view::<16>(packet.l3 + ip::v6::SOURCE).and_then(|source| tables.node_by_address(source))
         }
     };
-    known.map_or(Sender::Stranger, Sender::Peer)
+    known.map_or(Sender::Unknown, Sender::Node)
 }
 
 /// Returns the four bytes of GUE, if they announce an IP packet.

@@ -32,7 +32,7 @@ pub(crate) fn forward<F: Subprograms, T: TableSubprograms>(
     sources::check(frame, tables, packet)?;
     let order = tables.order(packet.slot).ok_or(Refusal::NoSlot)?;
     tables.count_vip(packet.vip, packet.length);
-    if packet.asked.by_peer {
+    if packet.asked.by_node {
         packet.local = Outcome::Decapsulated;
         packet.entry = look_up(tables, packet);
         return frame.serve(tables, packet);

@@ -104,7 +104,7 @@ impl PacketInfo {
         self.may_be_closed = false;
         self.path_mtu = 0;
         self.local = Outcome::Local;
-        self.asked.by_peer = false;
+        self.asked.by_node = false;
         self.asked.count = 0;
         self.asked.trail.marks = 0;
         self.asked.trail.home = 0;
@@ -143,7 +143,7 @@ impl PacketInfo {
 #[derive(Clone, Copy)]
 pub(crate) struct AskedNodes {
     /// A node asked this node for the packet.
-    pub(crate) by_peer: bool,
+    pub(crate) by_node: bool,
     pub(crate) count: usize,
     pub(crate) trail: Trail,
     /// Only the first `count` are valid.
@@ -152,7 +152,7 @@ pub(crate) struct AskedNodes {
 
 impl AskedNodes {
     pub(crate) const EMPTY: Self =
-        Self { by_peer: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
+        Self { by_node: false, count: 0, trail: Trail { marks: 0, home: 0 }, ids: [0; MAX_ASKED - 1] };
 
     /// Adds a node, unless the list is full.
     #[inline(always)]

@@ -36,7 +36,7 @@ pub fn judge_probe<F: Frame, T: Tables>(
     is_reply: bool,
 ) -> Verdict {
     let config = configured(tables)?;
-    let Sender::Peer(node) = sender(frame, tables, config, packet) else { return NOT_OURS };
+    let Sender::Node(node) = sender(frame, tables, config, packet) else { return NOT_OURS };
     let probe = sound(frame, packet, true)?;
     let section = section(frame, packet, &probe)?;
     let key = config.tag_key(section.key).ok_or(Refusal::BadTag)?;

@@ -46,7 +46,7 @@ fn recognise<F: Subprograms, T: TableSubprograms>(
     let macs = frame.view::<{ ethernet::MACS }>(0)?;
     let sender = tables.node_by_mac(&[macs[6], macs[7], macs[8], macs[9], macs[10], macs[11], 0, 0])?;
     let [version] = frame.view::<1>(packet.l3)?;
-    packet.asked.by_peer = true;
+    packet.asked.by_node = true;
     packet.asked.ids[0] = tables.node(sender)?.id;
     // Of several nodes, only the last is known, by its MAC, so no other can be asked. A single one is home.
     let is_alone = mark == ethernet::ASKED_ONE;

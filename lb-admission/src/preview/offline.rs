@@ -6,7 +6,7 @@ use lb_api::objects::{Conditions, Endpoint, EndpointPort, EndpointSlice, Ingress
 use lb_api::objects::{Object, Service, Sourced};
 use lb_api::problem::{Problem, Reason};
 
-use lb_ipam::Decision;
+use lb_ipam::AllocationDecision;
 use lb_model::{SERVICE_LABEL, ServiceName};
 
 /// Placeholders for cluster addresses: only their families count.
@@ -87,7 +87,7 @@ fn cluster_addresses(service: &Service) -> Vec<String> {
 }
 
 /// Writes the decisions into the Services' statuses.
-pub(super) fn give(objects: &mut [Sourced<Object>], decisions: &BTreeMap<ServiceName, Decision>) {
+pub(super) fn give(objects: &mut [Sourced<Object>], decisions: &BTreeMap<ServiceName, AllocationDecision>) {
     for object in objects {
         let namespace = object.value.namespace().unwrap_or_default().to_owned();
         let Object::Service(service) = &mut object.value else { continue };

@@ -112,7 +112,7 @@ fn what_has_been_silent_for_longer_than_tcp_is_makes_room() {
     assert_eq!(set.get(50), None);
     set.put(50, entry(Udp, STALE + 1));
     assert_eq!(set.get(50), Some(entry(Udp, STALE + 1)));
-    // Where no way is empty, whoever is stale goes, for a stranger too.
+    // Without an empty way, a stale flow is evicted, also by an unconfirmed one.
     for tag in 51..54 {
         set.put(tag, entry(HalfOpen, STALE + 2));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Decision, FamilyPolicy, IpFamily, Namespaces, Request};
+use crate::{AllocationDecision, FamilyPolicy, IpFamily, Namespaces, Request};
 use lb_api::objects;
 use lb_api::problem::Severity;
 use lb_model::{Model, Pools, ServiceName};
@@ -121,7 +121,7 @@ fn families(written: &str) -> Vec<IpFamily> {
 }
 
 /// Formats a decision, `NAME ADDRESSES of POOL [news] [cleared:WHY] [refused:WHY]`, with `-` for no address.
-pub(super) fn outcome(name: &ServiceName, decision: &Decision) -> String {
+pub(super) fn outcome(name: &ServiceName, decision: &AllocationDecision) -> String {
     let mut words = vec![name.name.clone()];
     match &decision.assignment {
         Some(given) => {

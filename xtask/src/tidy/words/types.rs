@@ -6,17 +6,13 @@ use super::super::project::Project;
 use super::super::rust::Source;
 
 /// Names of several types, with the reason. Each is used in one of the crates, or by its module's name.
-const REPEATABLE: [(&str, &str); 10] = [
-    ("BfdProfile", AS_WRITTEN),
+const REPEATABLE: [(&str, &str); 6] = [
     ("BgpAdvertisement", AS_WRITTEN),
     ("L2Advertisement", AS_WRITTEN),
     ("Node", AS_WRITTEN),
     ("Peer", AS_WRITTEN),
     ("Service", AS_WRITTEN),
-    ("ServiceAllocation", AS_WRITTEN),
-    ("Action", OF_TESTS),
     ("Frame", OF_TESTS),
-    ("Packet", OF_TESTS),
 ];
 
 const AS_WRITTEN: &str = "an object in lb-api, its valid value in lb-model, its form in a map or a session";

@@ -19,7 +19,7 @@ fn datagrams() -> Vec<Row> {
     let all = in_gue(&ids, &young);
     let one = in_gue(&ids[..1], &successors);
     let datagram = udp(port::FORMER_SELF);
-    let by_peer = by_mac(datagram.clone());
+    let by_node = by_mac(datagram.clone());
     let settled = udp(port::TAKEN_OVER);
     let mine = |row: Row| row.leaves(&[(node::SELF, Unconfirmed)]);
     vec![
@@ -54,11 +54,11 @@ fn datagrams() -> Vec<Row> {
             .after(&[&young])
             .leaves(&[(node::SELF, Udp)]),
         Row::frame("UDP owned, led by another by now", &datagram, LOCAL)
-            .after(&[&by_peer, &by_peer])
+            .after(&[&by_node, &by_node])
             .leaves(&[(node::SELF, Udp)]),
         // A stranger could have sent the one that came.
         Row::frame("UDP begun, led by another by now", &datagram, rewritten(&datagram, node::NEAR))
-            .after(&[&by_peer])
+            .after(&[&by_node])
             .leaves(&[(node::SELF, Unconfirmed)]),
     ]
 }

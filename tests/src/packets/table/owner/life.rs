@@ -97,13 +97,13 @@ fn never_led() -> Vec<Row> {
     let (new, old) = (syn(port::NEAR), tcp(port::NEAR));
     let datagram = udp(port::NEAR);
     let dead = tcp(port::SELF_BEHIND_DEAD);
-    let by_peer = by_mac(datagram.clone());
+    let by_node = by_mac(datagram.clone());
     vec![
         Row::frame("owned, and this node has never led", &old, rewritten(&old, node::NEAR))
             .after(&[&by_mac(new), &by_mac(old.clone())])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame("UDP owned, and this node has never led", &datagram, rewritten(&datagram, node::NEAR))
-            .after(&[&by_peer, &by_peer])
+            .after(&[&by_node, &by_node])
             .leaves(&[(node::SELF, Udp)]),
         Row::frame("SYN to this node behind a dead leader", &syn(port::SELF_BEHIND_DEAD), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),
