@@ -53,12 +53,14 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     if options.interfaces.is_empty() {
         options.interfaces = default_uplinks().await?;
     }
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(node = %options.node, uplinks = ?options.interfaces, "starting fairlead {version}");
     preflight::check(&options.interfaces, &pins)?;
     let source = ObjectSource::open(&options.source).await?;
     let socket = admin::listen(&options.socket)?;
     let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
     let prepared = kernel_lookup::prepare(options.ask_kernel);
-    tracing::info!(asks_kernel = %prepared.lookups, "prepared the XDP program");
+    tracing::info!("prepared the XDP program; kernel lookups: {}", prepared.lookups);
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
     let counters = Counters::open(&pins).map_err(AppError::Counters)?;

@@ -229,6 +229,10 @@ impl ControlLoop {
             Trigger::Deadline | Trigger::Router => self.reconcile(state),
             Trigger::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
+                match self.settings.draining {
+                    true => tracing::info!("draining on request"),
+                    false => tracing::info!("drain ended on request"),
+                }
                 self.reconcile(state);
             }
             Trigger::TagKeys => {

@@ -51,7 +51,7 @@ impl LastGoodFile {
         let path = self.path.display();
         match file::read(&self.path, &self.origin) {
             Ok(accepted) => {
-                tracing::info!(%path, objects = accepted.objects().count(), "Loaded the last-known-good configuration");
+                tracing::info!(%path, objects = accepted.objects().count(), "loaded the last-known-good configuration");
                 self.accepted = accepted;
                 self.is_written = true;
             }
@@ -60,7 +60,7 @@ impl LastGoodFile {
                 %path,
                 %error,
                 "cannot read the last-known-good configuration; objects that are invalid now are ignored until they are \
-                 fixed, and the file is written again"
+                 corrected; the file will be replaced"
             ),
             Err(error) => {
                 tracing::warn!(

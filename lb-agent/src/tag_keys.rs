@@ -126,7 +126,7 @@ fn note(changes: &watch::Sender<TagKeysRead>, path: &Path, read: Result<TagKeys,
         };
         if now.keys != before.keys {
             let other = now.keys.other.map(|key| key.id);
-            tracing::info!(current = now.keys.current.id, ?other, "Loaded new tag keys");
+            tracing::info!(current = now.keys.current.id, ?other, "loaded new tag keys");
         }
         let differs = *before != now;
         *before = now;

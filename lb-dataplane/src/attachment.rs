@@ -151,9 +151,9 @@ impl Attachment {
     fn restore(&mut self, link: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
         match link.is_of_other_layout {
             true if !self.are_maps_written => return Ok(link),
-            true => tracing::info!(interface, "taken over from an agent of another version"),
+            true => tracing::info!(interface, "replaced the XDP program of another version"),
             false => {
-                tracing::warn!(interface, "another process has replaced the program on the link: restored it")
+                tracing::warn!(interface, "restored the XDP program, which another process had replaced")
             }
         }
         self.program.restore(link, interface)

@@ -77,7 +77,7 @@ reasons! {
     DeprecatedAnnotation = "deprecatedAnnotation", "Service", true;
     /// The Service is invalid and not served; the note says why.
     LoadBalancerFailed = "LoadBalancerFailed", "Service", true;
-    /// A node announces the Service; the note names node and protocol.
+    /// A node begins to advertise the Service by BGP; the note names node and protocol.
     NodeAssigned = "nodeAssigned", "Service", false;
     /// The object is invalid; its last valid version stays in use.
     ConfigurationError = "ConfigurationError", "metallb.io", true;

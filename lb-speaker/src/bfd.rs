@@ -77,7 +77,9 @@ impl BfdMonitor {
 
     fn send(&self, command: BfdCommand) {
         if self.commands.send(command).is_err() {
-            tracing::error!("the BFD thread has ended; routers will declare this node down");
+            tracing::error!(
+                "the BFD thread has ended; routers will declare this node down; restart the agent"
+            );
         }
         // A full pipe already holds a wake-up.
         let _ = (&self.waker).write(&[0]);

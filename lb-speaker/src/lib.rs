@@ -168,7 +168,7 @@ impl Speaker {
             view.peers.iter().filter(|it| is_warned(&it.view)).map(|it| it.name.as_str()).collect();
         self.tasks().is_closed = true;
         if !grace.is_zero() && self.advertise_graceful_shutdown(&pending) {
-            tracing::info!(seconds = grace.as_secs_f64(), "advertised GRACEFUL_SHUTDOWN to the peers");
+            tracing::info!("advertised GRACEFUL_SHUTDOWN; closing the sessions in {} s", grace.as_secs_f64());
             tokio::time::sleep(grace).await;
         }
         let closing = {

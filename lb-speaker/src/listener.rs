@@ -97,7 +97,7 @@ impl Listeners {
             }
             Err(error) => {
                 let failure = format!(
-                    "cannot accept BGP connections, sessions are only opened from this node: {error}"
+                    "cannot listen for BGP connections: {error}; sessions are only opened from this node"
                 );
                 if self.failures.get(&listen_key) != Some(&failure) {
                     tracing::warn!("{failure}");

@@ -237,7 +237,8 @@ impl PeerLoop {
                 let remote =
                     self.connections[direction as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 self.failure = None;
-                tracing::info!(peer = %self.name, remote = ?remote, "BGP session up");
+                let remote = remote.map(|address| address.to_string()).unwrap_or_default();
+                tracing::info!(peer = %self.name, remote, "BGP session up");
             }
             PeerAction::Down(close) if close.reason.is_intentional() => {
                 tracing::info!(peer = %self.name, "BGP session closed: {}", close.reason);
@@ -248,7 +249,7 @@ impl PeerLoop {
             }
             PeerAction::CapabilitiesRefused(refused) => tracing::warn!(
                 peer = %self.name,
-                "the router refuses capabilities ({}); omitting them from the next OPEN",
+                "the peer rejects capabilities ({}); omitting them from the next OPEN",
                 refused.names().join(", ")
             ),
         }
@@ -267,7 +268,7 @@ impl PeerLoop {
 
     /// Returns the reason and the advice.
     fn describe(&self, close: &SessionClose) -> String {
-        let advice = close.advice(self.advice_context).map(|advice| format!(": {advice}"));
+        let advice = close.advice(self.advice_context).map(|advice| format!("; {advice}"));
         format!("{}{}", close.reason, advice.unwrap_or_default())
     }
 

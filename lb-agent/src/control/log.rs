@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_dataplane::liveness::NotAccepting;
 use lb_plan::plan::NodeState;
 
+use super::readiness::ReadyState;
 use crate::state::AgentState;
 
 /// Logs new and resolved problems.
@@ -26,6 +28,30 @@ pub(super) fn drains(before: &AgentState, nodes: &[NodeState]) {
         match (drained.get(&node.name).copied(), node.drain.as_deref()) {
             (was, Some(by)) if was != Some(by) => tracing::info!(node = %node.name, by, "node is draining"),
             (Some(_), None) => tracing::info!(node = %node.name, "node is no longer draining"),
+            _ => {}
+        }
+    }
+}
+
+/// Logs a change of this node's readiness.
+pub(super) fn readiness(was_ready: bool, now: ReadyState) {
+    match (was_ready, now) {
+        (false, ReadyState::Yes) => tracing::info!("ready: forwarding packets for VIPs"),
+        (true, ReadyState::No) => {
+            tracing::warn!("not ready: routes are withdrawn until this node can forward packets")
+        }
+        _ => {}
+    }
+}
+
+/// Logs the other nodes that stop or resume accepting new flows.
+pub(super) fn liveness(before: &NotAccepting, now: &NotAccepting, nodes: &[NodeState]) {
+    for node in nodes.iter().filter(|node| !node.is_self) {
+        match (before.contains(&node.address), now.contains(&node.address)) {
+            (false, true) => {
+                tracing::warn!(node = %node.name, "node is dead or draining: new flows go to other nodes");
+            }
+            (true, false) => tracing::info!(node = %node.name, "node accepts new flows again"),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lb_api::problem::Problem;
 use lb_bfd::initiator::ProbeTarget;
 use lb_common::tag;
-use lb_dataplane::liveness::{ProbeConfig, ProbedNode, ProbedNodes};
+use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbedNode, ProbedNodes};
 use lb_dataplane::map_io::MapsError;
 use lb_kube::config_errors::{ConfigErrors, is_configuration};
 use lb_model::Node;
@@ -47,18 +47,23 @@ impl ControlLoop {
         let advertised = self.advertise(state);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(state, plan, applied, advertised, failures);
+        state.logged_dead = self.not_accepting();
         state.reconciled = Instant::now();
     }
 
     fn plan(&self, state: &mut LoopState) -> Plan {
-        let silent = self.prober.as_ref().map(|prober| prober.not_accepting().borrow().clone());
         let facts = Facts {
-            silent: silent.unwrap_or_default(),
+            silent: self.not_accepting(),
             withdrawn: state.ready == ReadyState::No,
             ..state.network.facts.clone()
         };
         let elapsed = state.started.elapsed();
         state.planner.plan(state.model.model(), &facts, &self.settings, &state.installed, elapsed)
+    }
+
+    /// Returns the addresses of the nodes that are dead or draining.
+    fn not_accepting(&self) -> NotAccepting {
+        self.prober.as_ref().map(|prober| prober.not_accepting().borrow().clone()).unwrap_or_default()
     }
 
     /// Writes the difference to the maps. Returns how many operations were done, and the errors of the
@@ -152,6 +157,8 @@ impl ControlLoop {
         problems.extend(self.silent_veth(state, &plan.nodes));
         log::problems(&before.problems, &problems);
         log::drains(&before, &plan.nodes);
+        log::readiness(before.ready, state.ready);
+        log::liveness(&state.logged_dead, &self.not_accepting(), &plan.nodes);
         self.state.send_replace(Arc::new(AgentState {
             node: before.node.clone(),
             version: before.version.clone(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
 use lb_dataplane::attach::AttachedUplink;
-use lb_dataplane::liveness::ProbeConfig;
+use lb_dataplane::liveness::{NotAccepting, ProbeConfig};
 use lb_dataplane::net::observe::NetworkState;
 use lb_kube::reading::Reading;
 use lb_model::IncrementalModel;
@@ -34,6 +34,8 @@ pub(super) struct LoopState {
     pub(super) ready: ReadyState,
     /// Until when other hosts are greeted on a new uplink.
     pub(super) greet_until: Option<Instant>,
+    /// The nodes that the log last called dead or draining.
+    pub(super) logged_dead: NotAccepting,
     /// The configuration of the prober.
     pub(super) probes: Option<ProbeConfig>,
     pub(super) started: Instant,
@@ -59,6 +61,7 @@ impl LoopState {
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
             greet_until: None,
+            logged_dead: NotAccepting::new(),
             probes: None,
             started: now,
             reconciled: now,

@@ -31,7 +31,7 @@ impl SessionClose {
             CloseReason::ConnectTimedOut(_) => return Some(no_answer(context)),
             CloseReason::ConnectFailed(_) => {
                 "check that the router listens on peerAddress and peerPort, that there is a route to it, and that the \
-                 router has this node as a neighbor"
+                 router has this node as a peer"
             }
             CloseReason::ConnectionClosed(_) => closed(self.state),
             CloseReason::HoldTimerExpired(_) => return Some(silent(self.state, context)),
@@ -86,7 +86,7 @@ const fn closed(state: BgpState) -> &'static str {
     match state {
         BgpState::Established => "the router's BGP process has stopped or restarted; see its log",
         _ => {
-            "if this repeats, the router does not have this node's address as a neighbor, has it shut down, or backs \
+            "if this repeats, the router does not have this node's address as a peer, has it shut down, or backs \
              off after an error (BIRD: up to 5 minutes); see its log"
         }
     }
@@ -129,9 +129,9 @@ fn advice_on(notification: &Notification, context: AdviceContext) -> Option<Stri
             "the router received nothing from this node: check whether the node is starved of CPU or the link is down"
         }
         (code::CEASE, MAXIMUM) => "raise the router's maximum-prefix for this node, or set aggregationLength",
-        (code::CEASE, SHUTDOWN | DECONFIGURED) => "an operator has shut this neighbor down on the router",
+        (code::CEASE, SHUTDOWN | DECONFIGURED) => "an operator has shut this peer down on the router",
         (code::CEASE, REJECTED) => {
-            "the router rejects connections from this node: check that it has this node as a neighbor"
+            "the router rejects connections from this node: check that it has this node as a peer"
         }
         (code::CEASE, BFD) => {
             "the router's BFD session with this node went down: compare the BFD profiles, and check both sides for CPU starvation"

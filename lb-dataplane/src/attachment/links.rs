@@ -105,8 +105,7 @@ fn create_link(
         if interface.is_veth {
             tracing::info!(
                 interface = %interface.name,
-                "running in generic mode on a veth: packets that a native program sends are lost unless the peer has \
-                 XDP or GRO; if it has, use --xdp-mode native"
+                "running in generic mode on a veth; if its other end has an XDP program or GRO, use --xdp-mode native"
             );
         }
         return generic(program);

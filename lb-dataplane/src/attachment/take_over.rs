@@ -47,7 +47,7 @@ pub(super) fn take_over(
                 uplink.link = Some(held);
                 let (id, mode) = (program.id(), interface.program.map_or(AttachMode::Off, |it| it.mode));
                 interface.program = Some(XdpProgram { id, mode });
-                tracing::info!(interface = %interface.name, ?mode, "taken over from the previous agent");
+                tracing::info!(interface = %interface.name, ?mode, "adopted the XDP program of the previous agent");
             }
             // The interface has just been deleted.
             Err(_) => drop(fs::remove_file(&path)),

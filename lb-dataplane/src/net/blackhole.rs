@@ -67,8 +67,8 @@ impl Blackholes {
                     if let Some(error) = failed.as_ref().filter(|_| failed != logged) {
                         tracing::warn!(
                             error,
-                            "cannot install blackhole routes for advertised aggregates; retrying: packets to their \
-                             addresses that are no VIP loop between router and node"
+                            "cannot install blackhole routes for advertised aggregates; retrying. Until then, packets to \
+                             unused addresses of an aggregate loop between router and node"
                         );
                     }
                     logged = failed;

@@ -53,7 +53,7 @@ impl ErrorLog {
         let error_text = describe(error);
         // The transport logs it, once for all requests to the server.
         if is_transport(error) {
-            tracing::debug!("cannot {task}: {error_text}; {consequence}, retrying");
+            tracing::debug!("cannot {task}: {error_text}; {consequence}; retrying");
             return;
         }
         if self.logged_at.is_some_and(|logged_at| logged_at.elapsed() < LOG_INTERVAL) {
@@ -62,7 +62,7 @@ impl ErrorLog {
         }
         let failures = std::mem::take(&mut self.suppressed) + 1;
         self.logged_at = Some(Instant::now());
-        tracing::warn!(failures, "cannot {task}: {error_text}; {consequence}, retrying");
+        tracing::warn!(failures, "cannot {task}: {error_text}; {consequence}; retrying");
     }
 }
 

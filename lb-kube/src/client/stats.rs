@@ -97,7 +97,7 @@ impl ClientStats {
         let since = outage.map_or(now, |outage| outage.since);
         all.insert(server.to_owned(), Outage { since, logged_at: now });
         let error = error_log::with_causes(error);
-        tracing::warn!("{error}; the last known objects stay in use, retrying");
+        tracing::warn!("{error}; the known objects stay in use; retrying");
     }
 
     /// Registers the metrics.

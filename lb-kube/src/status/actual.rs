@@ -66,7 +66,10 @@ impl ActualStatus {
             was_defined |= self.watch_while_defined(kind, api.clone(), selector).await;
             if !was_defined {
                 self.set(kind, Listing::Undefined);
-                tracing::warn!("the cluster does not define {}; not writing it, retrying", kind.name());
+                tracing::warn!(
+                    "the cluster does not define {}; its objects are not written; checking again",
+                    kind.name()
+                );
             }
             tokio::time::sleep(UNDEFINED_RETRY[usize::from(was_defined)]).await;
         }

@@ -43,7 +43,7 @@ impl AdvertisementEvents {
             dropped += usize::from(!self.events.try_emit(event(&self.node, service)));
         }
         if dropped > 0 {
-            tracing::info!(dropped, "not emitting all Events of advertised Services: too many at once");
+            tracing::info!("dropped {dropped} Events nodeAssigned: too many at once");
         }
     }
 }
