@@ -1,4 +1,4 @@
-//! The program under a harness, to measure what a packet costs; `harness` alone is what is taken off.
+//! The program under the harness, to measure the cost of a packet; the cost of `harness` alone is subtracted.
 
 #![feature(asm_experimental_arch)]
 #![no_std]

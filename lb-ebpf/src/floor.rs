@@ -1,9 +1,9 @@
-//! The floor: the least program that does for an IPv4 packet what forwarding by MAC address has to do.
+//! The floor: the smallest program that does what forwarding an IPv4 packet by MAC rewrite requires.
 //!
-//! One bounds check, every table a plain array with just the words that are needed, nothing but IPv4 TCP and
-//! UDP without options. It does all that the product's program does for such a packet: is the frame for this
-//! interface, is the destination a VIP's port, the keyed hash, slot, leader, its liveness, whether this node
-//! has led the slot, whether the frame comes from a node, TTL, MAC addresses, and three counters.
+//! It has one bounds check, plain arrays with only the words that it needs, and handles only IPv4 TCP and UDP
+//! without options. For such a packet it does everything that the product's program does: destination MAC,
+//! VIP and port, keyed hash, slot, leader, the leader's liveness, whether this node has led the slot, whether
+//! the frame comes from a node, TTL, MAC addresses, and three counters.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
@@ -15,7 +15,7 @@ use lb_common::maps::Config;
 use crate::harness::Memory;
 use crate::tools::{self, Tally};
 
-/// What holds for the whole node beside its configuration.
+/// State of the node beside its configuration.
 #[repr(C)]
 struct State {
     /// The probe clock.
@@ -36,7 +36,7 @@ struct Vip {
     mask: u32,
 }
 
-/// How a frame gets to a node.
+/// The next hop to a node.
 #[repr(C)]
 struct Node {
     macs: [u8; 12],
@@ -53,12 +53,12 @@ static STATE: Array<State, 1> = Array::new();
 /// By the last two bytes of the address.
 #[btf_map(name = "floor_vips")]
 static VIPS: Array<Vip, 65_536> = Array::new();
-/// Of four slots each: the leader, and in the highest bit whether this node has led the slot.
+/// Four slots per entry: the leader, and in the highest bit whether this node has led the slot.
 #[btf_map(name = "floor_leaders")]
 static LEADERS: Array<u64, 256, MAPPED> = Array::new();
 #[btf_map(name = "floor_nodes")]
 static NODES: Array<Node, 1024> = Array::new();
-/// When a node was last heard of.
+/// The time of a node's last answer.
 #[btf_map(name = "floor_liveness")]
 static LIVENESS: Array<u32, 1024> = Array::new();
 #[btf_map(name = "floor_vip_sums")]
@@ -68,7 +68,7 @@ static NODE_SUMS: PerCpuArray<Tally, 1024> = PerCpuArray::new();
 #[btf_map(name = "floor_verdicts")]
 static VERDICTS: PerCpuArray<Tally, 4> = PerCpuArray::new();
 
-/// Ethernet, IPv4 without options, ports and flags of TCP; UDP is padded to as much by the smallest frame.
+/// Ethernet, IPv4 without options, ports and flags of TCP. The minimum frame size pads UDP to the same length.
 const HEADERS: usize = 14 + 20 + 14;
 
 #[inline(always)]
@@ -78,7 +78,7 @@ pub(crate) fn forward(context: *mut xdp_md) -> u32 {
     action
 }
 
-/// Forwards what is a VIP's; `None` for what is none of its business.
+/// Forwards a packet for a VIP; returns `None` for any other.
 #[inline(always)]
 fn carry(context: *mut xdp_md) -> Option<u32> {
     let memory = Memory::of(context);
@@ -88,7 +88,7 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     }
     let (config, state) = (CONFIG.get(0)?, STATE.get(0)?);
     let first = u64::from_le_bytes([h[0], h[1], h[2], h[3], h[4], h[5], 0, 0]);
-    // No fragment.
+    // Fragments are not handled.
     if first != config.uplink_links[0].mac_word() || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
         return None;
     }
@@ -120,7 +120,8 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     Some(out(context, node.ifindex))
 }
 
-/// One less in the upper byte of a word is one more in the sum's, with the carry brought round (RFC 1624).
+/// Returns the checksum after the upper byte of a word was decremented: incremented, with the end-around carry
+/// (RFC 1624).
 #[inline(always)]
 fn decrement_ttl(h: &mut [u8; HEADERS]) {
     h[22] -= 1;

@@ -1,7 +1,7 @@
-//! The packet of each run of a benchmark, made anew from a template.
+//! The packet of each benchmark run, rebuilt from a template.
 //!
-//! The kernel's test runs feed a packet back in as the program has left it. So each run makes the packet
-//! anew, for another flow each time, and takes back the move of its first byte.
+//! The kernel's test runs pass the packet to the next run as the program left it. So each run rebuilds the
+//! packet, for another flow each time, and undoes the move of its first byte.
 #![allow(
     unsafe_code,
     reason = "packet memory and map values are reached by pointers; every access is checked here"
@@ -15,18 +15,18 @@ use aya_ebpf::btf_maps::{Array, PerCpuArray};
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::macros::btf_map;
 
-/// Words of every packet that are made anew: Ethernet, IPv4 and TCP without options.
+/// Words that are rewritten in every packet: Ethernet, IPv4 and TCP without options.
 const HEAD: usize = 7;
-/// Words behind them, where the packet is no small one: no rewriting reaches behind these.
+/// Words after them that are rewritten unless the packet is small: the program changes none further on.
 const REST: usize = 5;
 
-/// What a run varies.
+/// The template, and how runs vary it.
 #[repr(C)]
 pub(crate) struct Plan {
     /// The packet's first bytes, as words: the compiler copies bytes one by one.
     head: [u64; HEAD],
     rest: [u64; REST],
-    /// Number of flows minus one; the number is a power of two.
+    /// Number of flows, a power of two, minus one.
     flow_mask: u32,
     /// Number of VIPs, up to 65,536.
     vips: u32,
@@ -38,11 +38,11 @@ pub(crate) struct Plan {
     port: u32,
     /// Offset of the last two bytes of the destination address, which number the VIP.
     vip_at: u32,
-    /// Bytes by which the program lengthens the packet; negative where it cuts.
+    /// Bytes that the program adds to the packet; negative if it removes some.
     growth: i32,
-    /// As many packets come before the first comes again: two to the power of this.
+    /// Binary logarithm of the number of packets before the first is repeated.
     turn_bits: u32,
-    /// The packet is a small one: zero or one.
+    /// 1 if the packet is small, else 0.
     small: u32,
     /// Zero.
     pad: u32,
@@ -53,14 +53,14 @@ static PLAN: Array<Plan, 1> = Array::new();
 #[btf_map(name = "bench_turn")]
 static TURN: PerCpuArray<u32, 1> = PerCpuArray::new();
 
-/// Makes the packet of the next flow; false where it cannot.
+/// Builds the packet of the next flow; returns false if it cannot.
 #[inline(always)]
 pub(crate) fn begin(context: *mut xdp_md) -> bool {
     prepare(context).is_some()
 }
 
-/// Takes back the move of the packet's first byte. The plan is looked up again: kept meanwhile it would take
-/// up stack, of which the program leaves little.
+/// Undoes the move of the packet's first byte. The plan is looked up again: keeping it would take stack, of
+/// which the program leaves little.
 #[inline(always)]
 pub(crate) fn end(context: *mut xdp_md, action: u32) -> u32 {
     let Some(Plan { growth, .. }) = PLAN.get(0) else { return XDP_ABORTED };
@@ -70,7 +70,7 @@ pub(crate) fn end(context: *mut xdp_md, action: u32) -> u32 {
     action
 }
 
-/// Makes the packet of the next flow, and nothing else.
+/// Builds the packet of the next flow only: the cost of the harness.
 #[inline(always)]
 pub(crate) fn alone(context: *mut xdp_md) -> u32 {
     if begin(context) { XDP_PASS } else { XDP_ABORTED }
@@ -111,13 +111,13 @@ fn next_turn() -> Option<u32> {
     Some(*turn)
 }
 
-/// All numbers of so many bits in an order without neighbors, so that no prefetcher helps.
+/// Returns all numbers of `bits` bits in an order that no prefetcher predicts.
 #[inline(always)]
 const fn scattered(turn: u32, bits: u32) -> u32 {
     turn.wrapping_mul(0x9e37_79b1) & ((1 << (bits & 31)) - 1)
 }
 
-/// Moves the packet's first byte; every [`Memory`] from before is void.
+/// Moves the packet's first byte, which invalidates every earlier [`Memory`].
 #[inline(always)]
 pub(crate) fn move_head(context: *mut xdp_md, delta: i32) -> bool {
     // SAFETY: the kernel hands the program a valid context for as long as it runs.
@@ -140,7 +140,7 @@ impl Memory {
         Self { first: data as usize as *mut u8, end: data_end as usize as *mut u8 }
     }
 
-    /// The first `N` bytes. The caller lets no view of them live beside another one.
+    /// Returns the first `N` bytes. The caller keeps no two views of them at once.
     #[inline(always)]
     pub(crate) fn head<'a, const N: usize>(&self) -> Option<&'a mut [u8; N]> {
         if self.first.wrapping_add(N) > self.end {
@@ -150,12 +150,12 @@ impl Memory {
         Some(unsafe { &mut *self.first.cast() })
     }
 
-    /// Two bytes at an offset that only the plan knows.
+    /// Returns two bytes at an offset that is known only at run time.
     #[inline(always)]
     fn field<'a>(&self, at: u32) -> Option<&'a mut [u8; 2]> {
         let mut at = u64::from(at);
-        // Else the compiler would check one sum against the end of the packet and use another, equal one,
-        // which the verifier has not seen checked. SAFETY: a register moved onto itself.
+        // Otherwise the compiler compares one sum with the end of the packet and uses another, equal one, which
+        // the verifier considers unchecked. SAFETY: a register moved onto itself.
         unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
         if at > 127 {
             return None;

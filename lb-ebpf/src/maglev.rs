@@ -1,10 +1,10 @@
-//! The reference: a load balancer that works as the well-known ones do, written for this benchmark.
+//! The reference: a load balancer of the well-known design, written for this benchmark.
 //!
-//! A hash of VIPs by address, port and protocol; a kernel LRU hash of flows by their five-tuple, which says
-//! where a flow goes; for flows that are not in it a ring of 65,537 entries, as Maglev fills it; the packet
-//! goes in IP-in-IP to the server, by the router. Counters: packets and LRU misses of all, packets and bytes
-//! of each VIP and server. One LRU is shared by all CPUs; others have one for each, which costs one look-up
-//! more.
+//! It has a hash table of VIPs by address, port and protocol; a kernel LRU hash table of flows by five-tuple,
+//! which maps a flow to its server; for other flows a ring of 65,537 entries, as Maglev fills it. The packet
+//! goes to the server in IP-in-IP, through the router. Counters: packets and LRU misses in total, packets and
+//! bytes per VIP and server. One LRU is shared by all CPUs; others have one per CPU, at the cost of one more
+//! lookup.
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::bindings::xdp_md;
@@ -49,11 +49,11 @@ pub(crate) struct FlowKey {
 pub(crate) struct Flow {
     server: u32,
     pad: u32,
-    /// When a datagram came last; zero for TCP, whose entries do not age.
+    /// The time of the last datagram; zero for TCP, whose entries do not age.
     seen: u64,
 }
 
-/// Where a server is; IPv4 in the first word.
+/// The address of a server; IPv4 in the first word.
 #[repr(C)]
 pub(crate) struct Server {
     address: [u32; 4],
@@ -70,9 +70,9 @@ pub(crate) struct Control {
 
 /// Entries of a ring.
 const RING: u32 = 65_537;
-/// As many flows as the product's table has ways for.
+/// The capacity of the product's flow table.
 const FLOWS: usize = 1 << 20;
-/// Datagrams further apart than this, in nanoseconds, are no flow.
+/// Nanoseconds after which a datagram starts a new flow.
 const UDP_LIFE: u64 = 30_000_000_000;
 /// `BPF_F_MMAPABLE`: filled by writing to memory.
 const MAPPED: usize = 1 << 10;
@@ -87,7 +87,7 @@ static FLOW_TABLE: LruHashMap<FlowKey, Flow, FLOWS> = LruHashMap::new();
 static RINGS: Array<u32, { RING as usize }, MAPPED> = Array::new();
 #[btf_map(name = "ref_servers")]
 static SERVERS: Array<Server, 4096> = Array::new();
-/// All packets and LRU misses.
+/// Packets and LRU misses in total.
 #[btf_map(name = "ref_all")]
 static ALL: PerCpuArray<Tally, 1> = PerCpuArray::new();
 #[btf_map(name = "ref_vip_sums")]
@@ -95,7 +95,7 @@ static VIP_SUMS: PerCpuArray<Tally, 4096> = PerCpuArray::new();
 #[btf_map(name = "ref_server_sums")]
 static SERVER_SUMS: PerCpuArray<Tally, 4096> = PerCpuArray::new();
 
-/// What has been read of a packet.
+/// The parsed packet.
 struct Packet {
     flow: FlowKey,
     begins: bool,
@@ -105,7 +105,7 @@ struct Packet {
     length: u32,
 }
 
-/// Ethernet, IP and what is read of TCP.
+/// Ethernet, IP and the parsed part of TCP.
 const V4_HEADERS: usize = 14 + 20 + 14;
 const V6_HEADERS: usize = 14 + 40 + 14;
 const SYN: u8 = 2;
@@ -132,7 +132,7 @@ pub(crate) fn forward(context: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn read_v4(memory: &Memory) -> Result<Packet, u32> {
     let h = memory.head::<V4_HEADERS>().ok_or(XDP_DROP)?;
-    // Options and fragments are not served.
+    // Options and fragments are not handled.
     if h[14] != 0x45 || u16::from_be_bytes([h[20], h[21]]) & 0x3fff != 0 {
         return Err(XDP_DROP);
     }
@@ -205,7 +205,7 @@ fn balance<const V6: bool>(context: *mut xdp_md, packet: &Packet) -> u32 {
     XDP_TX
 }
 
-/// The server of a flow that is in the table.
+/// Returns the server of a flow in the table.
 #[inline(always)]
 fn recall(flow: &FlowKey) -> Option<u32> {
     let entry = value(FLOW_TABLE.get_ptr_mut(flow))?;
@@ -219,7 +219,7 @@ fn recall(flow: &FlowKey) -> Option<u32> {
     Some(entry.server)
 }
 
-/// The server of a flow that is not in the table, and puts it there.
+/// Returns the server of a flow that is not in the table, and adds it.
 #[inline(always)]
 fn choose<const V6: bool>(vip: &Vip, flow: &FlowKey) -> Option<u32> {
     tools::add(ALL.get_ptr_mut(0), 0, 1);
@@ -231,10 +231,10 @@ fn choose<const V6: bool>(vip: &Vip, flow: &FlowKey) -> Option<u32> {
     Some(server)
 }
 
-/// What the hash begins with.
+/// Initial value of the hash.
 const SEED: u32 = 0xdead_beef;
 
-/// Three words to one, by the last mixing step of lookup3 (Bob Jenkins, public domain).
+/// Mixes three words into one, by the last step of lookup3 (Bob Jenkins, public domain).
 #[inline(always)]
 fn mixed(words: [u32; 3]) -> u32 {
     let [mut a, mut b, mut c] = words.map(|word| word.wrapping_add(SEED));
@@ -247,14 +247,14 @@ fn mixed(words: [u32; 3]) -> u32 {
     (c ^ b).wrapping_sub(b.rotate_left(24))
 }
 
-/// The words of an IPv6 address to one.
+/// Mixes the words of an IPv6 address into one.
 #[inline(always)]
 fn mixed_words(words: [u32; 4]) -> u32 {
     let [a, b, c, d] = words;
     mixed([mixed([a, b, c]), d, 0])
 }
 
-/// TTL and protocol of an outer IPv4 header, and the bit that says not to fragment.
+/// TTL, protocol and don't-fragment bit of an outer IPv4 header.
 const TTL: u8 = 64;
 const IPIP: u8 = 4;
 const IP6IP6: u8 = 41;
@@ -265,15 +265,15 @@ fn encapsulate_v4(context: *mut xdp_md, packet: &Packet, server: &Server, contro
     if !move_head(context, -20) {
         return None;
     }
-    // The old Ethernet header lies behind the new one and what the outer IP header will take.
+    // The old Ethernet header follows the new one and the room for the outer IP header.
     let h = Memory::of(context).head::<{ 20 + 14 }>()?;
     let own = [h[20], h[21], h[22], h[23], h[24], h[25]];
     h[..6].copy_from_slice(&control.next_hop);
     h[6..12].copy_from_slice(&own);
     [h[12], h[13]] = [0x08, 0x00];
     let [l0, l1] = ((packet.length + 20) as u16).to_be_bytes();
-    // Of a network that no server routes to, and another for each flow, so that servers' queues share the
-    // work.
+    // An address of a network that no server routes to, different per flow, so that the servers' queues share
+    // the work.
     let [s0, s1, ..] = (packet.flow.source[0] ^ (packet.flow.ports << 16)).to_be_bytes();
     let [d0, d1, d2, d3] = server.address[0].to_ne_bytes();
     let header = [
@@ -304,7 +304,7 @@ fn encapsulate_v4(context: *mut xdp_md, packet: &Packet, server: &Server, contro
     Some(())
 }
 
-/// The checksum of a header whose own is zero.
+/// Returns the checksum of a header whose checksum field is zero.
 #[inline(always)]
 fn sum(header: &[u8; 20]) -> u16 {
     let mut sum = 0u32;
@@ -328,7 +328,7 @@ fn encapsulate_v6(context: *mut xdp_md, packet: &Packet, server: &Server, contro
     h[14..18].copy_from_slice(&(0x6000_0000 | u32::from(packet.class) << 20).to_be_bytes());
     h[18..20].copy_from_slice(&(packet.length as u16).to_be_bytes());
     [h[20], h[21]] = [IP6IP6, TTL];
-    // 100::/64, which is discarded, and another address of it for each flow.
+    // An address of 100::/64, which is discarded, different per flow.
     h[22..34].copy_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     h[34..38].copy_from_slice(&(packet.flow.source[3] ^ packet.flow.ports).to_ne_bytes());
     for (word, at) in server.address.iter().zip([38, 42, 46, 50]) {

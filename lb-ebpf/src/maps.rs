@@ -21,7 +21,7 @@ use lb_pipeline::tables::Tables;
 
 use crate::frame::opaque;
 
-/// Makes a map of each row of [`lb_common::shared_maps`].
+/// Defines a map for each row of [`lb_common::shared_maps`].
 macro_rules! maps {
     ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident;)+) => {
         $(map! { $constant, $name, $kind [$key] [$value] [$entries, MapOption::$option as usize] })+
@@ -46,11 +46,11 @@ macro_rules! map {
 
 shared_maps!(maps);
 
-/// The description of the packet under way: scratch, of which the agent knows nothing.
+/// The parsed current packet: scratch memory of the program, not shared with the agent.
 #[btf_map(name = "lb_packet")]
 static PACKET: PerCpuArray<PacketInfo, 1> = PerCpuArray::new();
 
-/// 64 bits of a map that the agent or other CPUs read and write at the same time.
+/// 64 bits of a map that the agent and other CPUs read and write concurrently.
 #[repr(transparent)]
 pub(crate) struct SharedWord(UnsafeCell<u64>);
 
@@ -126,7 +126,7 @@ impl Tables for Maps {
     fn has_led(&self, slot: u32, node: NodeIndex) -> bool {
         let Some([_, a, b, c]) = slot_words(slot) else { return false };
         let first = a.load();
-        // Former leaders are in front: if the first word has none, there is none.
+        // Former leaders come first: if the first word has none, the slot has none.
         first != u64::MAX && (word_has(first, node) || word_has(b.load(), node) || word_has(c.load(), node))
     }
 
@@ -202,7 +202,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn note_fragment(&self, key: &FragmentKey, flow: &FragmentFlow) {
-        // A table that takes no entry leaves the fragments to go by their addresses.
+        // If the table takes no entry, later fragments are hashed by their addresses.
         let _ = FRAGMENTS.insert(key, flow, 0);
     }
 

@@ -1,6 +1,5 @@
-//! What `bench packet` holds the program against, each under the harness: a load balancer as the well-known
-//! ones are made ([`maglev`]), and the least program that does what forwarding by MAC address does
-//! ([`floor`]).
+//! The programs that `bench packet` compares with, each under the harness: a load balancer of the well-known
+//! design ([`maglev`]), and the smallest program that forwards by MAC rewrite ([`floor`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]
@@ -49,14 +48,14 @@ pub fn harness(context: XdpContext) -> u32 {
     harness::alone(context.ctx)
 }
 
-/// Sends every packet back: what live frames cost at least.
+/// Sends every packet back: the minimum cost of live frames.
 #[xdp(frags)]
 #[inline(always)]
 pub fn bounce(context: XdpContext) -> u32 {
     if harness::begin(context.ctx) { XDP_TX } else { XDP_ABORTED }
 }
 
-/// The far end of a veth: counts what arrives, and that is all.
+/// The far end of a veth: counts what arrives.
 #[xdp(frags)]
 #[inline(always)]
 pub fn sink(_context: XdpContext) -> u32 {

@@ -1,4 +1,4 @@
-//! What the reference and the floor are made with beside a packet's bytes.
+//! Helpers and map types of the reference and the floor.
 #![allow(
     unsafe_code,
     reason = "map values and the context are reached by pointers that the kernel hands out"
@@ -7,14 +7,14 @@
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_redirect};
 
-/// Packets and bytes, or two numbers of packets.
+/// Packets and bytes, or two packet counts.
 #[repr(C)]
 pub(crate) struct Tally {
     packets: u64,
     bytes: u64,
 }
 
-/// Adds to the counter at a place of a map, if there is one.
+/// Adds to the counter at an index of a map, if it exists.
 #[inline(always)]
 pub(crate) fn add(tally: Option<*mut Tally>, packets: u64, bytes: u64) {
     if let Some(tally) = value(tally) {
@@ -23,7 +23,7 @@ pub(crate) fn add(tally: Option<*mut Tally>, packets: u64, bytes: u64) {
     }
 }
 
-/// The value that a map has handed out a pointer to. The caller lets no other reference to it live.
+/// Returns the value behind a map's pointer. The caller keeps no other reference to it.
 #[inline(always)]
 pub(crate) fn value<'a, T>(pointer: Option<*mut T>) -> Option<&'a mut T> {
     // SAFETY: the kernel keeps a map's values as long as the program runs. Those of maps per CPU are this
@@ -32,14 +32,14 @@ pub(crate) fn value<'a, T>(pointer: Option<*mut T>) -> Option<&'a mut T> {
     pointer.map(|pointer| unsafe { &mut *pointer })
 }
 
-/// Nanoseconds since the machine was started.
+/// Returns the nanoseconds since boot.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: the helper takes nothing and reads a clock.
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Bytes of the frame that can be read.
+/// Returns the number of readable bytes of the frame.
 #[inline(always)]
 pub(crate) fn frame_len(context: *mut xdp_md) -> u64 {
     // SAFETY: the kernel hands the program a valid context for as long as it runs.
@@ -49,14 +49,14 @@ pub(crate) fn frame_len(context: *mut xdp_md) -> u64 {
     u64::from(data_end).wrapping_sub(data.into())
 }
 
-/// The interface that the packet has come in by.
+/// Returns the index of the ingress interface.
 #[inline(always)]
 pub(crate) fn ingress(context: *mut xdp_md) -> u32 {
     // SAFETY: as above.
     unsafe { (*context).ingress_ifindex }
 }
 
-/// The action that sends the frame out by another interface.
+/// Returns the action that sends the frame out of another interface.
 #[inline(always)]
 pub(crate) fn redirect(ifindex: u32) -> u32 {
     // SAFETY: the helper notes the interface for this packet and checks it itself.
