@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Call;
 use crate::api_server::admission::{self, AdmissionOperation};
+use crate::api_server::answer::StatusAndBody;
+use crate::api_server::call::Call;
 use crate::api_server::decode;
 use crate::api_server::definition;
 use crate::api_server::error;
 use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, version};
-use crate::api_server::respond::StatusAndBody;
 use crate::api_server::status_error::{StatusCause, StatusError};
 use crate::api_server::store::{ObjectKey, key};
 
