@@ -2,8 +2,7 @@
 
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
-use fairlead_tests::packets::build::Mac;
-use fairlead_tests::packets::fixture;
+use fairlead_tests::packets::fixture::{self, Mac};
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::FlowKeys;
 use lb_common::maps::{

@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
 use fairlead_tests::kernel::INGRESS;
-use fairlead_tests::packets::build::{Frame, Mac};
-use fairlead_tests::packets::fixture::ROUTER_MAC;
+use fairlead_tests::packets::build::Frame;
+use fairlead_tests::packets::fixture::{Mac, ROUTER_MAC};
 use lb_common::ring::{NodeIndex, Slot};
 use lb_dataplane::mapping::MappedWords;
 

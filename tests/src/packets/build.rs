@@ -8,7 +8,7 @@ use etherparse::{
     IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
 };
 
-use super::fixture::{TAG_KEYS, node, wire_id};
+use super::fixture::{Mac, TAG_KEYS, node, wire_id};
 use crate::model::Packet;
 use lb_common::ring::NodeIndex;
 
@@ -18,9 +18,6 @@ mod upper;
 pub use arp::{Arp, BROADCAST};
 pub use tag::Said;
 pub use upper::{Upper, chunk, flags};
-
-/// A MAC address.
-pub type Mac = [u8; 6];
 
 /// Source and destination of an IP packet.
 #[derive(Clone, Copy, Debug)]

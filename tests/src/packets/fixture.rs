@@ -16,9 +16,11 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
 use lb_common::wire::{bfd, gue};
 
-use super::build::Mac;
 use crate::kernel::INGRESS;
 use crate::model::{HostTables, Sizes};
+
+/// A MAC address.
+pub type Mac = [u8; 6];
 
 /// This node's MAC.
 pub const SELF_MAC: Mac = [0x02, 0, 0, 0, 0, 0x01];

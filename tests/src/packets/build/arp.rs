@@ -2,7 +2,8 @@
 
 use etherparse::{ArpEthIpv4Packet, ArpOperation};
 
-use super::{Mac, ethernet};
+use super::ethernet;
+use crate::packets::fixture::Mac;
 use crate::packets::fixture::{CLIENT4, OTHER_MAC, ROUTER_MAC};
 
 /// The broadcast MAC.

@@ -3,11 +3,11 @@
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
-use crate::packets::build::{BROADCAST, Frame, Mac};
+use crate::packets::build::{BROADCAST, Frame};
 use crate::packets::expect::{Expect, LOCAL, NOT_OURS, refused, rewritten};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, OTHER_MAC, PEER_MAC, PEER4, PEER6, SECOND_MAC, SELF_MAC, SELF4, SELF6, VIP4,
-    VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, Mac, OTHER_MAC, PEER_MAC, PEER4, PEER6, SECOND_MAC, SELF_MAC, SELF4, SELF6,
+    VIP4, VIP6, node, port,
 };
 
 const MULTICAST: Mac = [0x01, 0, 0x5e, 0, 0, 1];
