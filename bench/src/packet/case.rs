@@ -26,7 +26,7 @@ pub enum Program {
 
 /// A kind of packet.
 #[derive(Clone, Debug)]
-pub struct PacketKind {
+pub struct CaseKind {
     /// Its name in the report.
     pub name: &'static str,
     /// The program.
@@ -59,7 +59,7 @@ pub struct PacketKind {
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The packet.
-    pub kind: PacketKind,
+    pub kind: CaseKind,
     /// The numbers of flows and VIPs.
     pub size: CaseSize,
 }

@@ -12,7 +12,7 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
-use super::case::{Case, CaseSize, Leads, PacketKind};
+use super::case::{Case, CaseKind, CaseSize, Leads};
 
 /// The port of every VIP.
 pub const PORT: u16 = 443;
@@ -57,7 +57,7 @@ pub const fn v6(net: u8, n: u16) -> [u8; 16] {
 /// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
 pub fn tables(case: &Case) -> HostTables {
     let CaseSize { vips, rings, .. } = case.size;
-    let PacketKind { leads, mode, outer_family, protocol, .. } = case.kind;
+    let CaseKind { leads, mode, outer_family, protocol, .. } = case.kind;
     let config = Config {
         flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),

@@ -74,9 +74,9 @@ impl Call {
         let in_body = |pointer: &str| Some(text(&given, pointer).to_owned()).filter(|text| !text.is_empty());
         let of_query = |name: &str| self.query.get(name).map(str::to_owned);
         let propagation = in_body("/propagationPolicy").or_else(|| of_query("propagationPolicy"));
-        let orphans = given.get("orphanDependents").and_then(Value::as_bool);
+        let orphan_dependents = given.get("orphanDependents").and_then(Value::as_bool);
         let mut causes = Vec::new();
-        match (&propagation, orphans) {
+        match (&propagation, orphan_dependents) {
             (Some(policy), Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
                 causes.push(StatusCause::invalid("propagationPolicy", &json!(policy), why));
@@ -95,7 +95,8 @@ impl Call {
             return Err(error::invalid_options("DeleteOptions", &causes));
         }
         Ok(Deletion {
-            propagation: propagation.or_else(|| orphans.unwrap_or_default().then(|| "Orphan".to_owned())),
+            propagation: propagation
+                .or_else(|| orphan_dependents.unwrap_or_default().then(|| "Orphan".to_owned())),
             uid: in_body("/preconditions/uid"),
             version: in_body("/preconditions/resourceVersion"),
             is_dry: dry.is_some(),
