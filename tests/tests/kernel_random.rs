@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use fairlead_tests::model::{Action, counter_name};
 use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::mutate::Mutator;
-use fairlead_tests::packets::oracle::is_stranger;
+use fairlead_tests::packets::oracle::is_foreign;
 use fairlead_tests::packets::table;
 use fairlead_tests::twin::Twin;
 use lb_common::verdict::Outcome;
@@ -61,7 +61,7 @@ fn agree(fixture: Fixture, packets: u32) -> Result<()> {
                 "seed {seed}, packet {number}: {packet:02x?} was changed and passed as {counted}"
             );
         }
-        if is_stranger(&pair.tables, &packet) {
+        if is_foreign(&pair.tables, &packet) {
             strangers += 1;
             assert!(
                 host.action == Action::Pass && untouched,

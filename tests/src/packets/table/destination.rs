@@ -73,7 +73,7 @@ fn marked() -> Vec<Row> {
     [OTHER_MAC, BROADCAST]
         .map(|mac| {
             let frame = asked.clone().macs(mac, PEER_MAC);
-            Row::bytes(format!("marked, to {mac:02x?}"), frame.marked(0x88b5), NOT_OURS).leaves(&[])
+            Row::bytes(format!("marked, to {mac:02x?}"), frame.bytes_as(0x88b5), NOT_OURS).leaves(&[])
         })
         .to_vec()
 }

@@ -174,7 +174,7 @@ fn without_a_way() -> Vec<Row> {
         };
         rows.extend([
             row("to an unresolved node", port::UNRESOLVED, Refusal::NoNextHop),
-            row("by an unknown way", port::UNKNOWN_WAY, Refusal::NoNextHop),
+            row("by an unknown way", port::UNKNOWN_MODE, Refusal::NoNextHop),
             row("to a node outside the map", port::OUTSIDE, Refusal::NoNextHop),
             row("without a leader", port::LEADERLESS, Refusal::NoLiveNode),
             row("with a ring outside the map", port::RINGLESS, Refusal::NoSlot),

@@ -203,7 +203,7 @@ fn tunnelled() -> Vec<Row> {
         ]);
         let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
         let row = |name: &str, frame: &Frame, expect| {
-            Row::bytes(format!("{family} {name} marked"), marked(frame).marked(0x88b5), expect)
+            Row::bytes(format!("{family} {name} marked"), marked(frame).bytes_as(0x88b5), expect)
         };
         let restored = |frame: &Frame, outcome| opened(&marked(frame), frame, outcome);
         rows.extend([

@@ -175,7 +175,7 @@ fn from_peers() -> Vec<Row> {
         ]);
     }
     let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
-    rows.push(Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 8)));
+    rows.push(Row::bytes("marked, too big", marked.bytes_as(0x88b5), too_big(&marked, LARGEST - 8)));
     rows
 }
 

@@ -113,7 +113,7 @@ fn addressed_to_another() -> Vec<Row> {
         Row::frame("ICMPv6 error about a VIP's packet, to a pod, in GUE", &outer(&to6(PLAIN6)), {
             refused(Refusal::InnerNotVip)
         }),
-        Row::bytes("error about a VIP's packet, to a pod, marked", marked.marked(0x88b5), NOT_OURS),
+        Row::bytes("error about a VIP's packet, to a pod, marked", marked.bytes_as(0x88b5), NOT_OURS),
     ]
 }
 
@@ -326,12 +326,12 @@ fn marked() -> Vec<Row> {
         let error = about(&sent(port::NEAR)).macs(SELF_MAC, PEER_MAC);
         let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, PEER_MAC);
         rows.extend([
-            Row::bytes(format!("{family} error, marked"), error.marked(0x88b5), {
+            Row::bytes(format!("{family} error, marked"), error.bytes_as(0x88b5), {
                 opened(&error, &error, Outcome::Decapsulated)
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, HalfOpen)]),
-            Row::bytes(format!("{family} error about no VIP, marked"), unknown.marked(0x88b5), NOT_OURS),
+            Row::bytes(format!("{family} error about no VIP, marked"), unknown.bytes_as(0x88b5), NOT_OURS),
         ]);
     }
     rows

@@ -127,7 +127,7 @@ fn lists() -> Vec<Row> {
 
 /// As a peer sends it, marked.
 fn marked(frame: &Frame, mark: u16) -> Vec<u8> {
-    frame.clone().macs(SELF_MAC, PEER_MAC).marked(mark)
+    frame.clone().macs(SELF_MAC, PEER_MAC).bytes_as(mark)
 }
 
 /// As it came, but for the mark.
@@ -148,7 +148,7 @@ fn restored() -> Vec<Row> {
         row("unknown", &frame(port::LOCAL), Outcome::Unowned);
         row("unknown, former leaders", &frame(port::TAKEN_OVER), Outcome::Unowned);
         row("unknown, its last hop", &frame(port::LOCAL).ttl(1), Outcome::Unowned);
-        row("UDP", &of(v4(0).udp(4000, port::YOUNG_SUCCESSORS).upper), Outcome::Decapsulated);
+        row("UDP", &of(v4(0).udp(4000, port::NEW_LEADER_SUCCESSORS).upper), Outcome::Decapsulated);
         row("UDP, led by another", &of(v4(0).udp(4000, port::NEAR).upper), Outcome::Decapsulated);
     }
     for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
@@ -254,9 +254,9 @@ fn of_others() -> Vec<Row> {
     for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
         let from_peer = |payload: &[u8]| ethernet([SELF_MAC, PEER_MAC], &[], mark, payload);
         let mut row = |what: &str, bytes| rows.push(Row::bytes(format!("{name} {what}"), bytes, NOT_OURS));
-        row("from the router", vip.marked(mark));
-        row("from a stranger", vip.clone().macs(SELF_MAC, OTHER_MAC).marked(mark));
-        row("from a stranger behind a tag", vip.clone().tag(3).macs(SELF_MAC, OTHER_MAC).marked(mark));
+        row("from the router", vip.bytes_as(mark));
+        row("from a stranger", vip.clone().macs(SELF_MAC, OTHER_MAC).bytes_as(mark));
+        row("from a stranger behind a tag", vip.clone().tag(3).macs(SELF_MAC, OTHER_MAC).bytes_as(mark));
         row("from a node, empty", from_peer(&[]));
         row("from a node, of no IP version", from_peer(&[0x55; 60]));
         row("from a node, ARP", from_peer(&Arp::request(VIP4).payload()));
@@ -268,7 +268,7 @@ fn of_others() -> Vec<Row> {
         row("from a node, S-BFD", from_peer(&Frame::v4(PEER4, SELF4).udp(1, 7784).ip()));
         row(
             "from a node behind three tags",
-            vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, PEER_MAC).marked(mark),
+            vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, PEER_MAC).bytes_as(mark),
         );
     }
     rows
@@ -301,7 +301,7 @@ fn refusals() -> Vec<Row> {
         Row::bytes("0x88b5 around a packet without its end", longer, refused(Refusal::BadLength)),
         Row::bytes(
             "0x88b5 from the router before the configuration",
-            v4(port::LOCAL).macs(SELF_MAC, ROUTER_MAC).marked(ASKED_ONE),
+            v4(port::LOCAL).macs(SELF_MAC, ROUTER_MAC).bytes_as(ASKED_ONE),
             NOT_OURS,
         )
         .meets(Fixture::Unconfigured),

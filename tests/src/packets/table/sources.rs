@@ -305,13 +305,13 @@ fn from_peers() -> Vec<Row> {
                 decapsulated(&ipip(&ours), &ours)
             }),
             Row::frame(format!("{family} of a client outside in IP"), &ipip(&other), refusal()),
-            Row::bytes(format!("{family} of an admitted client, marked"), marked(&ours).marked(0x88b5), {
+            Row::bytes(format!("{family} of an admitted client, marked"), marked(&ours).bytes_as(0x88b5), {
                 opened(&marked(&ours), &ours, Outcome::Decapsulated)
             })
             .after(&[&gue(&ours)]),
             Row::bytes(
                 format!("{family} of a client outside, marked"),
-                marked(&other).marked(0x88b5),
+                marked(&other).bytes_as(0x88b5),
                 refusal(),
             ),
             Row::frame(format!("{family} of a client outside from a node's MAC"), &marked(&other), refusal()),

@@ -4,7 +4,7 @@ use lb_common::tag::TagKey;
 use lb_common::verdict::Refusal;
 
 use super::{Row, edited};
-use crate::packets::build::{Frame, Said};
+use crate::packets::build::{Frame, GueFields};
 use crate::packets::expect::{NOT_OURS, decapsulated, refused};
 use crate::packets::fixture::{
     CLIENT4, CLIENT6, Fixture, HASH_KEY, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
@@ -71,12 +71,12 @@ fn taken() -> Vec<Row> {
 /// With the tag of the cluster, and with none, from a node's address.
 fn tagged() -> Vec<Row> {
     let mut rows = Vec::new();
-    let said = Said { key: TAG_KEYS[0], marks: 1, home: 5 };
+    let said = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
     let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
     let list = [wire_id(node::FAR6).to_be_bytes().to_vec(), inner4().ip()].concat();
-    let saying = |said, to| Frame::v4(PEER4, SELF4).gue_saying(said, to, 50_000, [1, 4, 0, 0], &list);
+    let saying = |said, to| Frame::v4(PEER4, SELF4).gue_with(said, to, 50_000, [1, 4, 0, 0], &list);
     for (name, key) in [("the key in use", TAG_KEYS[0]), ("the other key", TAG_KEYS[1])] {
-        let frame = saying(Said { key, ..said }, node::SELF);
+        let frame = saying(GueFields { key, ..said }, node::SELF);
         rows.push(Row::frame(format!("GUE with a tag of {name}"), &frame, decapsulated(&frame, &inner4())));
     }
     let bad = |name: String, frame: &Frame| Row::frame(name, frame, refused(Refusal::BadTag));
@@ -97,7 +97,7 @@ fn tagged() -> Vec<Row> {
     let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
     rows.extend([
         Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
-        bad("GUE with a stranger's tag".into(), &saying(Said { key: stranger, ..said }, node::SELF)),
+        bad("GUE with a stranger's tag".into(), &saying(GueFields { key: stranger, ..said }, node::SELF)),
         bad("GUE with the tag for another node".into(), &saying(said, node::FAR6)),
         bad("GUE without private data".into(), &untagged(0, &inner4().ip())),
         bad("GUE with one word".into(), &untagged(1, &[vec![0; 4], inner4().ip()].concat())),

@@ -13,8 +13,8 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// UDP flows, for which other nodes are asked only while these may own older flows.
 fn datagrams() -> Vec<Row> {
-    let young = udp(port::YOUNG);
-    let successors = udp(port::YOUNG_SUCCESSORS);
+    let young = udp(port::NEW_LEADER);
+    let successors = udp(port::NEW_LEADER_SUCCESSORS);
     let ids = [node::FAR4, node::FAR4_SECOND, node::NEAR_GUE4].map(wire_id);
     let all = in_gue(&ids, &young);
     let one = in_gue(&ids[..1], &successors);

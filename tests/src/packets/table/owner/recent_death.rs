@@ -36,9 +36,11 @@ fn held() -> Vec<Row> {
         Row::frame("unknown, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
             asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, &[SELF])
         }),
-        Row::frame("UDP, young, a former leader just lost, to the other", &udp(port::YOUNG_FORMERS_LOST), {
-            asked_gue(&udp(port::YOUNG_FORMERS_LOST), node::FAR4, &[SELF])
-        }),
+        Row::frame(
+            "UDP, young, a former leader just lost, to the other",
+            &udp(port::NEW_LEADER_FORMERS_LOST),
+            asked_gue(&udp(port::NEW_LEADER_FORMERS_LOST), node::FAR4, &[SELF]),
+        ),
         Row::frame("unknown, a former leader just lost, the other asked", &others_asked, {
             given_back(&tcp(port::FORMERS_LOST), node::FAR4, &[wire_id(node::FAR4)])
         }),
