@@ -56,7 +56,7 @@ fn name4(packet: &[u8]) -> Option<u64> {
     }
     let quote = upper.get(8..)?;
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
-    let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
+    let ports = swapped(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.protocol().0 };
     Some(flow_hash_v4(&FLOW_KEYS, header.destination(), header.source(), flow))
 }
@@ -76,11 +76,11 @@ fn name6(packet: &[u8]) -> Option<u64> {
     }
     let quote = upper.get(8..)?;
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
-    let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
+    let ports = swapped(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.next_header().0 };
     Some(flow_hash_v6(&FLOW_KEYS, &header.destination(), &header.source(), flow))
 }
 
-const fn turned([a, b, c, d]: [u8; 4]) -> [u8; 4] {
+const fn swapped([a, b, c, d]: [u8; 4]) -> [u8; 4] {
     [c, d, a, b]
 }

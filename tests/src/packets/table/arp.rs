@@ -29,9 +29,9 @@ fn answered() -> Vec<Row> {
     vec![
         row("ARP request", request),
         row("ARP request to this node alone", unicast),
-        row("ARP request to a group", multicast),
+        row("ARP request to a multicast MAC", multicast),
         row("ARP probe from 0.0.0.0", probe),
-        row("ARP request by way of another MAC", proxied),
+        row("ARP request relayed by another MAC", proxied),
         row("ARP request that names a MAC", named),
         row("ARP request padded", request).padded(&[0; 18]),
         Row::bytes("ARP request behind a tag", request.bytes(&one), answer(&request, &one)),

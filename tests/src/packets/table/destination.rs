@@ -1,4 +1,4 @@
-//! Frames to other MACs, which a switch may flood: they pass, whatever they carry.
+//! Frames to other MACs, which a switch may flood: they pass, whatever their payload.
 
 use lb_common::verdict::{Outcome, Refusal};
 
@@ -16,7 +16,7 @@ pub(super) fn rows() -> Vec<Row> {
     [to_others(), marked(), broken(), on_another_link()].concat()
 }
 
-/// Packets that are forwarded, served, decapsulated or answered if they are addressed to this link.
+/// Packets that are forwarded, served, decapsulated or answered when sent to this link's MAC.
 fn kinds() -> Vec<(&'static str, Frame)> {
     let (v4, v6) = (Frame::v4(CLIENT4, VIP4), Frame::v6(CLIENT6, VIP6));
     let inner = v4.clone().syn(4000, port::LOCAL).ip();
@@ -37,17 +37,17 @@ fn kinds() -> Vec<(&'static str, Frame)> {
         ("ICMP error", v4.message(3, 1, &[&[0; 4], &quote[..28]].concat())),
         ("GUE from a node", Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
         ("GUE from a node over IPv6", Frame::v6(PEER6, SELF6).gue(50_000, [0, 4, 0, 0], &inner)),
-        ("GUE from a stranger", Frame::v4(CLIENT4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from an unknown host", Frame::v4(CLIENT4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
     ]
 }
 
 fn to_others() -> Vec<Row> {
     let macs = [
         ("to another MAC", OTHER_MAC),
-        ("to a peer's MAC", PEER_MAC),
+        ("to another node's MAC", PEER_MAC),
         ("to the MAC of another link", SECOND_MAC),
-        ("to all MACs", BROADCAST),
-        ("to a group of MACs", MULTICAST),
+        ("to the broadcast MAC", BROADCAST),
+        ("to a multicast MAC", MULTICAST),
         ("to the MAC zero", [0; 6]),
     ];
     let mut rows = Vec::new();
@@ -57,7 +57,7 @@ fn to_others() -> Vec<Row> {
             rows.push(Row::frame(format!("{what}, {to}"), &frame, NOT_OURS).leaves(&[]));
         }
     }
-    // Each of the six bytes counts.
+    // All six bytes are compared.
     for byte in 0..6 {
         let mut mac = SELF_MAC;
         mac[byte] ^= 0x40;
@@ -78,13 +78,13 @@ fn marked() -> Vec<Row> {
         .to_vec()
 }
 
-/// What would be dropped.
+/// Packets that are dropped when sent to this link's MAC.
 fn broken() -> Vec<Row> {
     let frame = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
     let long = |mac| edited(frame.clone().macs(mac, PEER_MAC).bytes(), 16, &[9, 0]);
     vec![
-        Row::bytes("a length that is wrong, to this link", long(SELF_MAC), refused(Refusal::BadLength)),
-        Row::bytes("a length that is wrong, to another MAC", long(OTHER_MAC), NOT_OURS),
+        Row::bytes("a wrong length, to this link", long(SELF_MAC), refused(Refusal::BadLength)),
+        Row::bytes("a wrong length, to another MAC", long(OTHER_MAC), NOT_OURS),
     ]
 }
 

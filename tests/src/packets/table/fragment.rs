@@ -1,4 +1,4 @@
-//! Fragments: the first has ports, and the others follow it or go by their addresses.
+//! Fragments: the first has ports; later ones follow it, or are forwarded by their addresses.
 
 use lb_common::flows::FlowState::{Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
@@ -16,7 +16,7 @@ use crate::packets::fixture::{
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 const HOP_BY_HOP: (u8, [u8; 8]) = (0, [0, 0, 1, 4, 0, 0, 0, 0]);
 
-/// A fragment: identification, offset in units of eight bytes, whether there are more.
+/// A fragment: identification, offset in units of eight bytes, more-fragments bit.
 #[derive(Clone, Copy)]
 struct Part(u16, u16, bool);
 
@@ -37,10 +37,10 @@ impl Part {
     }
 }
 
-/// A word for what is fragmented, and how it comes to a port.
+/// The name of a fragmented packet, and a function that builds it for a port.
 type Kind = (&'static str, fn(u16) -> Frame);
 
-/// A word for a way, a port that leads there, and what a frame becomes on it.
+/// The name of a forwarding mode, a port that uses it, and the expected result.
 type Way = (&'static str, u16, fn(&Frame) -> Expect);
 
 const KINDS: [Kind; 6] = [
@@ -60,7 +60,7 @@ fn v6(to: [u8; 16]) -> Frame {
     Frame::v6(CLIENT6, to)
 }
 
-/// Bytes of the middle of a packet.
+/// Bytes from the middle of a packet.
 fn middle(frame: &Frame) -> Frame {
     frame.clone().raw(frame.upper.protocol(), &[0xff; 64])
 }
@@ -111,7 +111,7 @@ fn in_order() -> Vec<Row> {
     rows
 }
 
-/// The addresses' ring is this node's; that of the silent VIPs is a near node's.
+/// This node leads the ring of the addresses; a near node leads that of the quiet VIPs.
 fn by_addresses() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, frame) in KINDS {
@@ -177,7 +177,7 @@ fn at_owners() -> Vec<Row> {
     rows
 }
 
-/// What peers send in GUE and marked.
+/// Fragments from other nodes, in GUE and under a relay EtherType.
 fn tunnelled() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in [("IPv4", v4(VIP4)), ("IPv6", v6(VIP6))] {
@@ -203,7 +203,7 @@ fn tunnelled() -> Vec<Row> {
         ]);
         let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
         let row = |name: &str, frame: &Frame, expect| {
-            Row::bytes(format!("{family} {name} marked"), marked(frame).bytes_as(0x88b5), expect)
+            Row::bytes(format!("{family} {name} relayed"), marked(frame).bytes_as(0x88b5), expect)
         };
         let restored = |frame: &Frame, outcome| opened(&marked(frame), frame, outcome);
         rows.extend([
@@ -256,9 +256,9 @@ fn malformed() -> Vec<Row> {
         let says = |frame: &Frame| edited(frame.bytes(), length_at, &[4, 0]);
         let row = |name: &str, bytes, refusal| Row::bytes(format!("{kind} {name}"), bytes, refused(refusal));
         rows.extend([
-            row("first fragment that says it is longer", says(&first), Refusal::BadLength),
-            row("last fragment that says it is longer", says(&last), Refusal::BadLength),
-            row("last fragment, followed, that says it is longer", says(&last), Refusal::BadLength)
+            row("first fragment with too large a length", says(&first), Refusal::BadLength),
+            row("last fragment with too large a length", says(&last), Refusal::BadLength),
+            row("last fragment, followed, with too large a length", says(&last), Refusal::BadLength)
                 .after(&[&first]),
             Row::frame(format!("{kind} first fragment before the configuration"), &first, {
                 refused(Refusal::NotConfigured)

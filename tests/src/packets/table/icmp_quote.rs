@@ -14,7 +14,7 @@ use crate::packets::fixture::{
     node, port, wire_id,
 };
 
-/// A router on the way to the client.
+/// A router on the path to the client.
 const ROUTER4: [u8; 4] = [10, 0, 0, 1];
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 
@@ -26,16 +26,16 @@ pub(super) fn rows() -> Vec<Row> {
         own_flows(),
         of_udp(),
         shapes(),
-        strangers(),
-        cut_short(),
+        foreign_packets(),
+        truncated_quotes(),
         in_gue(),
         marked(),
-        unready(),
+        unconfigured(),
     ]
     .concat()
 }
 
-/// What a VIP's port sent to the client.
+/// A packet from a VIP's port to the client.
 fn sent4(port: u16) -> Frame {
     Frame::v4(VIP4, CLIENT4).tcp(port, 4000)
 }
@@ -44,7 +44,7 @@ fn sent6(port: u16) -> Frame {
     Frame::v6(VIP6, CLIENT6).tcp(port, 4000)
 }
 
-/// An error with this quote.
+/// Builds an error with this quote.
 fn quoting(kind: u8, code: u8, source: &Frame, quote: &[u8]) -> Frame {
     let rest = [&[0; 4], quote].concat();
     match source.addresses {
@@ -54,7 +54,7 @@ fn quoting(kind: u8, code: u8, source: &Frame, quote: &[u8]) -> Frame {
     .message(kind, code, &rest)
 }
 
-/// An error about a packet, which it quotes with eight bytes behind the header.
+/// Builds an error that quotes a packet up to eight bytes behind the header.
 fn about(sent: &Frame) -> Frame {
     let header = if sent.is_v4() { 20 + sent.options.len() } else { 40 };
     let kind = if sent.is_v4() { 3 } else { 2 };
@@ -87,14 +87,15 @@ fn kinds() -> Vec<Row> {
     rows
 }
 
-/// A word for an IP version, what a VIP's port sent to the client, and the client's own way to the VIP.
+/// An IP version, a packet from a VIP's port to the client, and one from the client to the VIP.
 type Side = (&'static str, fn(u16) -> Frame, Frame);
 
 fn families() -> [Side; 2] {
     [("IPv4", sent4, Frame::v4(CLIENT4, VIP4)), ("IPv6", sent6, Frame::v6(CLIENT6, VIP6))]
 }
 
-/// An error is addressed to whom it quotes; else whoever invents one has nodes carry it about.
+/// An error must be addressed to the source of the packet it quotes; otherwise a forger could make nodes
+/// forward it.
 fn addressed_to_another() -> Vec<Row> {
     let foreign = || refused(Refusal::ForeignIcmpError);
     let (sent4, sent6) = (sent4(port::NEAR), sent6(port::NEAR));
@@ -113,11 +114,11 @@ fn addressed_to_another() -> Vec<Row> {
         Row::frame("ICMPv6 error about a VIP's packet, to a pod, in GUE", &outer(&to6(PLAIN6)), {
             refused(Refusal::InnerNotVip)
         }),
-        Row::bytes("error about a VIP's packet, to a pod, marked", marked.bytes_as(0x88b5), NOT_OURS),
+        Row::bytes("error about a VIP's packet, to a pod, relayed", marked.bytes_as(0x88b5), NOT_OURS),
     ]
 }
 
-/// By the ring alone.
+/// Errors forwarded by the ring.
 fn leaders() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, _) in families() {
@@ -133,14 +134,14 @@ fn leaders() -> Vec<Row> {
         row("no owner", port::LEADERLESS, &|_| refused(Refusal::NoLiveNode));
         row("a ring outside the map", port::RINGLESS, &|_| refused(Refusal::NoSlot));
         row("an unused port", port::UNUSED, &|_| NOT_OURS);
-        // It notes nothing: it neither begins a flow nor keeps it alive.
+        // It records nothing: it neither begins a flow nor keeps it alive.
         let frame = about(&sent(port::LOCAL).tag(3));
         rows.push(Row::frame(format!("{family} error to an unknown flow here"), &frame, UNOWNED).leaves(&[]));
     }
     rows
 }
 
-/// By the table of flows.
+/// Errors about flows in the flow table.
 fn own_flows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, client) in families() {
@@ -171,7 +172,7 @@ fn own_flows() -> Vec<Row> {
         let other = Frame { upper: sent(port::LOCAL).tcp(port::LOCAL, 4001).upper, ..sent(port::LOCAL) };
         rows.extend([
             Row::frame(
-                format!("{family} error to the owner that leads no longer"),
+                format!("{family} error to the owner that no longer leads"),
                 &about(&sent(port::FORMER_SELF)),
                 LOCAL,
             )
@@ -222,7 +223,7 @@ fn shapes() -> Vec<Row> {
     ]
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, NOT_OURS);
     let lite4 = Frame::v4(VIP4, CLIENT4).raw(136, &sent4(port::NEAR).ip()[20..]);
     let lite6 = Frame::v6(VIP6, CLIENT6).raw(136, &sent6(port::NEAR).ip()[40..]);
@@ -258,8 +259,8 @@ fn strangers() -> Vec<Row> {
     ]
 }
 
-/// Ports are what must be there; eight bytes are what ought to be.
-fn cut_short() -> Vec<Row> {
+/// The quote must contain the ports; it should contain eight bytes.
+fn truncated_quotes() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, header) in [("ICMP", sent4(port::NEAR), 20), ("ICMPv6", sent6(port::NEAR), 40)] {
         let kind = if sent.is_v4() { 3 } else { 1 };
@@ -271,8 +272,8 @@ fn cut_short() -> Vec<Row> {
     }
     let (error, error6) = (about(&sent4(port::NEAR)).bytes(), about(&sent6(port::NEAR)).bytes());
     rows.extend([
-        Row::bytes("error that says it is longer", edited(error, 16, &[1, 0]), NOT_OURS),
-        Row::bytes("ICMPv6 error that says it is longer", edited(error6, 18, &[1, 0]), NOT_OURS),
+        Row::bytes("error with too large a length", edited(error, 16, &[1, 0]), NOT_OURS),
+        Row::bytes("ICMPv6 error with too large a length", edited(error6, 18, &[1, 0]), NOT_OURS),
     ]);
     rows
 }
@@ -316,7 +317,7 @@ fn in_gue() -> Vec<Row> {
     rows
 }
 
-/// What is too large for GUE comes under the mark of a second chance.
+/// Errors too large for GUE arrive under a relay EtherType.
 fn marked() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, new) in [
@@ -326,18 +327,18 @@ fn marked() -> Vec<Row> {
         let error = about(&sent(port::NEAR)).macs(SELF_MAC, PEER_MAC);
         let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, PEER_MAC);
         rows.extend([
-            Row::bytes(format!("{family} error, marked"), error.bytes_as(0x88b5), {
+            Row::bytes(format!("{family} error, relayed"), error.bytes_as(0x88b5), {
                 opened(&error, &error, Outcome::Decapsulated)
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, HalfOpen)]),
-            Row::bytes(format!("{family} error about no VIP, marked"), unknown.bytes_as(0x88b5), NOT_OURS),
+            Row::bytes(format!("{family} error about no VIP, relayed"), unknown.bytes_as(0x88b5), NOT_OURS),
         ]);
     }
     rows
 }
 
-fn unready() -> Vec<Row> {
+fn unconfigured() -> Vec<Row> {
     let row = |name: &str, frame: &Frame, refusal| {
         Row::frame(name, frame, refused(refusal)).meets(Fixture::Unconfigured)
     };

@@ -26,26 +26,26 @@ const PROBE: u8 = UP | POLL | DEMAND;
 /// State and flags of an answer.
 const ANSWER: u8 = UP | FINAL;
 const SELF: u32 = wire_id(node::SELF);
-/// A peer's discriminator.
+/// Another node's discriminator.
 const MINE: u32 = 0x0102_0304;
 
 pub(super) fn rows() -> Vec<Row> {
-    [reflected(), not_reflected(), unsound(), forged(), noted(), not_noted(), stale(), of_others()].concat()
+    [reflected(), not_reflected(), invalid(), forged(), noted(), not_noted(), stale(), of_others()].concat()
 }
 
-/// A control packet with the tag of the key that is in use, sent at this moment.
+/// Builds a control packet with a tag of the current key and the current time.
 fn control(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
     signed(bare(flags, mine, yours), TAG_KEYS[0], CLOCK)
 }
 
-/// A control packet without a tag.
+/// Builds a control packet without a tag.
 fn bare(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
     let intervals = [50_000u32, 0, 0];
     let words = [mine, yours].into_iter().chain(intervals).flat_map(u32::to_be_bytes);
     [0x20, flags, 3, 24].into_iter().chain(words).collect()
 }
 
-/// The packet with a section of authentication, the bit that says so and the length.
+/// Adds an authentication section, its bit and its length to a packet.
 fn signed(mut packet: Vec<u8>, key: TagKey, sequence: u32) -> Vec<u8> {
     packet.truncate(24);
     packet[1] |= AUTHENTICATED;
@@ -75,7 +75,7 @@ fn probe(base: Frame) -> Frame {
     base.datagram(50_000, PORT, &control(PROBE, MINE, SELF))
 }
 
-/// The frame turned round, with this state in it.
+/// The frame sent back, with this state.
 fn reflection(frame: &Frame, state: u8) -> Expect {
     let [to, from] = frame.macs;
     let mut answer = Frame { macs: [from, to], ttl: 255, ..frame.clone() };
@@ -109,8 +109,8 @@ fn reflected() -> Vec<Row> {
     let mut rows = vec![
         up("probe", probe(peer4())),
         up("IPv6 probe", probe(peer6())),
-        up("probe without a sum", plain(peer4())),
-        up("IPv6 probe without a sum", plain(peer6())),
+        up("probe without a checksum", plain(peer4())),
+        up("IPv6 probe without a checksum", plain(peer6())),
         up("probe behind a tag", probe(peer4().tag(4))),
         up("IPv6 probe behind two tags", probe(peer6().tag(4).tag(5))),
         up("probe that has come far", probe(peer4().ttl(3))),
@@ -137,7 +137,7 @@ fn reflected() -> Vec<Row> {
     rows
 }
 
-/// A probe of which the answer's checksum comes to zero, which is written as all ones.
+/// A probe whose answer's checksum is zero, which is written as all ones.
 fn sums_to_zero(base: Frame) -> Frame {
     let at = base.bytes().len() + 6;
     (0..=u16::MAX)
@@ -171,8 +171,8 @@ fn not_reflected() -> Vec<Row> {
     ]
 }
 
-/// Both to the reflector and back from one.
-fn unsound() -> Vec<Row> {
+/// Probes and answers.
+fn invalid() -> Vec<Row> {
     let mut rows = Vec::new();
     let kinds =
         [("probe", PROBE, SELF, 50_000, PORT), ("answer", ANSWER, discriminator(node::FAR4), PORT, 50_000)];
@@ -184,8 +184,8 @@ fn unsound() -> Vec<Row> {
         };
         row("of version 0", &edited(good.clone(), 0, &[0x00]));
         row("of version 2", &edited(good.clone(), 0, &[0x40]));
-        row("that says it has 23 bytes", &edited(good.clone(), 3, &[23]));
-        row("that says it has 41 bytes", &edited(good.clone(), 3, &[41]));
+        row("with length 23", &edited(good.clone(), 3, &[23]));
+        row("with length 41", &edited(good.clone(), 3, &[41]));
         row("with multiplier 0", &edited(good.clone(), 2, &[0]));
         row("from discriminator 0", &edited(good.clone(), 4, &[0; 4]));
         row("of 23 bytes", &good[..23]);
@@ -202,7 +202,7 @@ fn unsound() -> Vec<Row> {
     rows
 }
 
-/// From a node's address, and not by a node.
+/// Packets forged with a node's address.
 fn forged() -> Vec<Row> {
     let mut rows = Vec::new();
     let kinds = [
@@ -221,14 +221,14 @@ fn forged() -> Vec<Row> {
         };
         row("without a tag", &bare(flags, MINE, yours));
         row("without a tag, and something behind it", &[bare(flags, MINE, yours), vec![0; 16]].concat());
-        row("that says it has 25 bytes", &edited(good.clone(), 3, &[25]));
+        row("with length 25", &edited(good.clone(), 3, &[25]));
         row("with a tag that it does not announce", &edited(good.clone(), 1, &[flags]));
         row("with a tag of another kind", &edited(good.clone(), 24, &[253]));
         row("with a section of another length", &edited(good.clone(), 25, &[15]));
         row("with something in the reserved byte", &edited(good.clone(), 27, &[1]));
         row("with the number of the other key", &edited(good.clone(), 26, &[TAG_KEYS[1].id]));
         row("with the number of no key", &edited(good.clone(), 26, &[77]));
-        row("with a stranger's tag", &signed(bare(flags, MINE, yours), stranger, CLOCK));
+        row("with a forged tag", &signed(bare(flags, MINE, yours), stranger, CLOCK));
         row("of another moment", &edited(good.clone(), 28, &(CLOCK + 1).to_be_bytes()));
         row("with another state", &edited(good.clone(), 1, &[good[1] ^ 0xc0]));
         row("from another discriminator", &edited(good.clone(), 7, &[good[7] ^ 1]));
@@ -240,7 +240,7 @@ fn forged() -> Vec<Row> {
     rows
 }
 
-/// An answer that is old, or older than one that has come.
+/// Answers that are too old, or older than one already received.
 fn stale() -> Vec<Row> {
     let frame = |flags, sequence| {
         let yours = discriminator(node::FAR4);
@@ -292,7 +292,7 @@ fn noted() -> Vec<Row> {
             node::FAR6,
             LIVENESS_ADMIN_DOWN,
         ),
-        row("answer without a sum", plain, node::FAR4, LIVENESS_UP),
+        row("answer without a checksum", plain, node::FAR4, LIVENESS_UP),
         row("answer without final", answer(peer4(), UP, to4), node::FAR4, LIVENESS_UP),
         row("answer with the other key's tag", of_old_key, node::FAR4, LIVENESS_UP),
         row("answer behind a tag", answer(peer4().tag(2), ANSWER, to4), node::FAR4, LIVENESS_UP),
@@ -320,7 +320,7 @@ fn not_noted() -> Vec<Row> {
     ]
 }
 
-/// The host may speak S-BFD on its own account.
+/// The host may run S-BFD of its own.
 fn of_others() -> Vec<Row> {
     let payload = control(PROBE, MINE, SELF);
     let mut rows = Vec::new();
@@ -329,8 +329,8 @@ fn of_others() -> Vec<Row> {
             let frame = base.datagram(source, destination, &payload);
             rows.push(Row::frame(format!("{kind} {what}"), &frame, NOT_OURS).meets(fixture));
         };
-        row("of a stranger", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
-        row("of a stranger over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
+        row("of an unknown host", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
+        row("of an unknown host over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
         row("of a peer to another address", Frame::v4(PEER4, PLAIN4), Fixture::Standard);
         row("of a peer to another IPv6 address", Frame::v6(PEER6, PLAIN6), Fixture::Standard);
         row("of a peer to 0.0.0.0, without an address", Frame::v4(PEER4, [0; 4]), Fixture::Silent);

@@ -24,7 +24,7 @@ pub(super) fn rows() -> Vec<Row> {
     let of_both = families.iter().flat_map(|(family, base)| {
         [forwarded(family, base), life(family, base), moved(family, base), refusals(family, base)].concat()
     });
-    of_both.chain(strangers()).chain(tunnelled()).collect()
+    of_both.chain(foreign_packets()).chain(tunnelled()).collect()
 }
 
 fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
@@ -47,7 +47,7 @@ fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
     rows
 }
 
-/// As a client's packets show it.
+/// The states that a client's packets reach.
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |chunk| base.clone().sctp(4000, port::LOCAL, chunk);
     let [init, cookie, data, heartbeat] = [INIT, COOKIE_ECHO, DATA, HEARTBEAT].map(packet);
@@ -59,7 +59,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     };
     let open = [&init, &cookie];
     vec![
-        row("INIT, noted", &[], &init, HalfOpen),
+        row("INIT, recorded", &[], &init, HalfOpen),
         row("INIT again", &[&init], &init, HalfOpen),
         row("COOKIE ECHO after INIT", &[&init], &cookie, Open),
         row("DATA after COOKIE ECHO", &open, &data, Open),
@@ -76,7 +76,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     ]
 }
 
-/// Where another node led before.
+/// Slots that another node led before.
 fn moved(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |port, chunk| base.clone().sctp(4000, port, chunk);
     let (init, cookie) = (packet(port::TAKEN_OVER, INIT), packet(port::TAKEN_OVER, COOKIE_ECHO));
@@ -90,7 +90,7 @@ fn moved(family: &str, base: &Frame) -> Vec<Row> {
         })
         .after(&[&init])
         .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame(format!("{family} SCTP owned, led by another by now"), &old, LOCAL)
+        Row::frame(format!("{family} SCTP owned, now led by another"), &old, LOCAL)
             .after(&[&begun, &open])
             .leaves(&[(node::SELF, Moved)]),
     ]
@@ -108,7 +108,7 @@ fn refusals(family: &str, base: &Frame) -> Vec<Row> {
         Row::bytes(format!("{family} SCTP that says it has {length} bytes"), says(length), refusal)
     };
     vec![
-        Row::frame(format!("{family} SCTP to another port of a VIP"), &undeclared, {
+        Row::frame(format!("{family} SCTP to an undeclared port of a VIP"), &undeclared, {
             port_unreachable(&undeclared)
         }),
         long(16),
@@ -119,7 +119,7 @@ fn refusals(family: &str, base: &Frame) -> Vec<Row> {
     ]
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     [("IPv4", Frame::v4(CLIENT4, PLAIN4)), ("IPv6", Frame::v6(CLIENT6, PLAIN6))]
         .into_iter()
         .map(|(family, base)| {

@@ -68,7 +68,7 @@ fn taken() -> Vec<Row> {
     ]
 }
 
-/// With the tag of the cluster, and with none, from a node's address.
+/// GUE from a node's address, with valid and invalid tags.
 fn tagged() -> Vec<Row> {
     let mut rows = Vec::new();
     let said = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
@@ -81,7 +81,7 @@ fn tagged() -> Vec<Row> {
     }
     let bad = |name: String, frame: &Frame| Row::frame(name, frame, refused(Refusal::BadTag));
     let good = saying(said, node::SELF).bytes();
-    // Behind Ethernet, IPv4, UDP and GUE: number, marks, home, zero, four bytes of tag, the list.
+    // Behind Ethernet, IPv4, UDP and GUE: key ID, marks, home, zero, four bytes of tag, the list.
     for (at, what) in (46..58)
         .zip(["number", "marks", "home", "zero", "tag", "tag", "tag", "tag", "list", "list", "list", "list"])
     {
@@ -97,12 +97,12 @@ fn tagged() -> Vec<Row> {
     let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
     rows.extend([
         Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
-        bad("GUE with a stranger's tag".into(), &saying(GueFields { key: stranger, ..said }, node::SELF)),
+        bad("GUE with a forged tag".into(), &saying(GueFields { key: stranger, ..said }, node::SELF)),
         bad("GUE with the tag for another node".into(), &saying(said, node::FAR6)),
         bad("GUE without private data".into(), &untagged(0, &inner4().ip())),
         bad("GUE with one word".into(), &untagged(1, &[vec![0; 4], inner4().ip()].concat())),
         bad("GUE with two words of zeros".into(), &untagged(2, &[vec![0; 8], inner4().ip()].concat())),
-        // Nothing is noted of it.
+        // It records nothing.
         bad("GUE around a first fragment, forged".into(), &untagged(2, &[vec![0; 8], first].concat())),
         bad(
             "GUE over IPv6, forged".into(),
@@ -117,8 +117,8 @@ fn not_for_us() -> Vec<Row> {
     let to = |source, destination| Frame::v4(source, destination).gue(50_000, INNER_V4, &inner);
     let to6 = |source, destination| Frame::v6(source, destination).gue(50_000, INNER_V4, &inner);
     vec![
-        Row::frame("GUE from a stranger over IPv4", &to(CLIENT4, SELF4), NOT_OURS),
-        Row::frame("GUE from a stranger over IPv6", &to6(CLIENT6, SELF6), NOT_OURS),
+        Row::frame("GUE from an unknown host over IPv4", &to(CLIENT4, SELF4), NOT_OURS),
+        Row::frame("GUE from an unknown host over IPv6", &to6(CLIENT6, SELF6), NOT_OURS),
         Row::frame(
             "an answer to a query from the port of GUE",
             &Frame::v4(CLIENT4, SELF4).udp(53, 6080),
@@ -193,14 +193,14 @@ fn inside() -> Vec<Row> {
         row("GUE around an unused port of a VIP", INNER_V4, &unused, Refusal::InnerNotVip),
         row("GUE around GUE", INNER_V4, &twice, Refusal::InnerNotVip),
         row("GUE around an echo request", INNER_V4, &echo, Refusal::InnerNotVip),
-        row("GUE around IPv6 that is said to be IPv4", INNER_V4, &inner6().ip(), Refusal::BadGue),
-        row("GUE around IPv4 that is said to be IPv6", INNER_V6, &inner4().ip(), Refusal::BadGue),
+        row("GUE around IPv6 declared as IPv4", INNER_V4, &inner6().ip(), Refusal::BadGue),
+        row("GUE around IPv4 declared as IPv6", INNER_V6, &inner4().ip(), Refusal::BadGue),
         row("GUE around seven extension headers", INNER_V6, &seven, Refusal::BadGue),
         row("GUE around a VIP without a ring", INNER_V4, &ringless, Refusal::NoSlot),
         row("GUE around half an IPv4 header", INNER_V4, &inner4().ip()[..10], Refusal::BadGue),
         row("GUE around an IPv4 header", INNER_V4, &inner4().ip()[..20], Refusal::BadGue),
         row("GUE around half an IPv6 header", INNER_V6, &inner6().ip()[..30], Refusal::BadGue),
-        row("GUE around a packet without its end", INNER_V4, &inner4().ip()[..44], Refusal::BadLength),
+        row("GUE around a truncated packet", INNER_V4, &inner4().ip()[..44], Refusal::BadLength),
     ]
 }
 
@@ -211,10 +211,10 @@ fn lengths() -> Vec<Row> {
     let longer = (good.len() as u16 - 14 + 1).to_be_bytes();
     let longer6 = (good6.len() as u16 - 54 + 1).to_be_bytes();
     vec![
-        Row::bytes("GUE over IPv4 that says it is longer", edited(good.clone(), 16, &longer), bad()),
-        Row::bytes("GUE over IPv4 that says it ends in UDP", edited(good.clone(), 16, &[0, 24]), bad()),
-        Row::bytes("GUE over IPv4 that says it ends in its header", edited(good, 16, &[0, 31]), bad()),
-        Row::bytes("GUE over IPv6 that says it is longer", edited(good6.clone(), 18, &longer6), bad()),
-        Row::bytes("GUE over IPv6 that says it ends in UDP", edited(good6, 18, &[0, 4]), bad()),
+        Row::bytes("GUE over IPv4 with too large a length", edited(good.clone(), 16, &longer), bad()),
+        Row::bytes("GUE over IPv4 whose length ends in UDP", edited(good.clone(), 16, &[0, 24]), bad()),
+        Row::bytes("GUE over IPv4 whose length ends in its header", edited(good, 16, &[0, 31]), bad()),
+        Row::bytes("GUE over IPv6 with too large a length", edited(good6.clone(), 18, &longer6), bad()),
+        Row::bytes("GUE over IPv6 whose length ends in UDP", edited(good6, 18, &[0, 4]), bad()),
     ]
 }
