@@ -1,4 +1,4 @@
-//! Small clusters, every kind of change.
+//! Every kind of change in small clusters.
 
 use super::engine::{EntryPoint, RunResult, Score, Setup, run};
 use super::report::OURS;
@@ -51,7 +51,7 @@ fn a_single_change_breaks_nothing_from_any_director() {
     }
 }
 
-/// Fairlead with tables that hold one flow in ten.
+/// Fairlead with flow tables for a tenth of the flows.
 fn cramped(setup: &Setup, ask_kernels: bool) -> RunResult {
     run(setup, vec![Box::new(Fairlead::new(16, Memory::Agent, ask_kernels)) as Box<dyn Scheme>], |_| ())
 }

@@ -16,7 +16,7 @@ use host::Host;
 use liveness::Liveness;
 pub use router::Router;
 
-/// The nodes that serve.
+/// The members of the cluster by index.
 pub type Members = BTreeMap<NodeIndex, Member>;
 
 /// The result of one node's probes of another.
@@ -24,23 +24,23 @@ pub type Members = BTreeMap<NodeIndex, Member>;
 pub struct NodeProbes {
     /// Its liveness state.
     pub liveness: LivenessState,
-    /// Since when it has been taken for dead; `None` also for a node that was never heard.
+    /// Since when it has been considered dead; `None` also for a node that was never heard from.
     pub dead_since: Option<Tick>,
 }
 
 /// One node's view of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// The objects, as far as it has heard.
+    /// The objects, as far as they have arrived.
     pub members: Members,
-    /// Every node that there has ever been, by index.
+    /// All nodes that ever existed, by index.
     pub peers: Vec<NodeProbes>,
 }
 
 /// Delays of changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Ticks that an object change takes at most.
+    /// Maximum ticks until an object change arrives.
     pub delay: Tick,
     /// Ticks of silence after which a node is dead.
     pub detection: Tick,
@@ -48,20 +48,20 @@ pub struct Timing {
 
 /// The changes of a tick.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct ClusterChanges {
     /// Nodes that have lost all their connections.
     pub died: Vec<NodeIndex>,
-    /// Nodes that begin, with nothing.
+    /// Nodes that start with empty state.
     pub started: Vec<NodeIndex>,
-    /// Nodes whose view is another one than before.
+    /// Nodes whose view has changed.
     pub learnt: Vec<NodeIndex>,
-    /// The router has other next hops.
+    /// Whether the router's next hops have changed.
     pub rerouted: bool,
 }
 
 /// The later part of an event.
 #[derive(Clone, Copy, Debug)]
-enum Aftermath {
+enum PendingEffect {
     Returns(NodeIndex),
     Starts(NodeIndex),
     IsRemoved(NodeIndex),
@@ -72,21 +72,21 @@ enum Aftermath {
 pub struct SimulatedCluster {
     timing: Timing,
     random: Random,
-    /// The objects as they are written.
+    /// The objects as written.
     members: Members,
     hosts: Vec<Host>,
-    /// Which hosts can be reached, by index.
+    /// Whether each host can be reached, by index.
     up: Vec<bool>,
-    agenda: BTreeMap<Tick, Vec<Aftermath>>,
+    agenda: BTreeMap<Tick, Vec<PendingEffect>>,
     liveness: Liveness,
     views: Vec<View>,
     router: Router,
-    /// What has happened since the last call of [`SimulatedCluster::advance`] returned.
-    news: News,
+    /// The changes since the last call of [`SimulatedCluster::advance`] returned.
+    news: ClusterChanges,
 }
 
 impl SimulatedCluster {
-    /// The cluster that a trace begins with. All nodes know it and have heard each other.
+    /// Creates the initial cluster of a trace; all nodes know it and have heard from each other.
     pub fn new(trace: &Trace, timing: Timing, seed: u64) -> Self {
         let members: Members = (0..).zip(trace.members.iter().copied()).collect();
         let mut world = Self {
@@ -98,7 +98,7 @@ impl SimulatedCluster {
             liveness: Liveness::new(timing.detection),
             views: Vec::new(),
             router: Router::default(),
-            news: News::default(),
+            news: ClusterChanges::default(),
             members,
         };
         for _ in 0..world.members.len() {
@@ -108,8 +108,8 @@ impl SimulatedCluster {
         world
     }
 
-    /// Begins a tick: what is due happens, and what is heard by now is known.
-    pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> News {
+    /// Begins a tick: events that are due happen, and changes that have arrived take effect.
+    pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> ClusterChanges {
         for aftermath in self.agenda.remove(&now).unwrap_or_default() {
             self.follow_up(aftermath, now);
         }
@@ -123,10 +123,10 @@ impl SimulatedCluster {
         std::mem::take(&mut self.news)
     }
 
-    /// Ends a tick: nodes probe each other, and the router looks at its links.
+    /// Ends a tick: nodes probe each other, and the router checks its links.
     pub fn settle(&mut self, now: Tick) {
         let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
-        // A node answers only nodes that it knows, and none before it knows its own object.
+        // A node answers only nodes it knows, and none before it knows its own object.
         let answers = |there: NodeIndex, asks: NodeIndex| {
             let known = self.hosts[usize::from(there)].known();
             known.contains_key(&there) && known.contains_key(&asks)
@@ -139,17 +139,17 @@ impl SimulatedCluster {
         self.news.rerouted |= self.router.offer(next_hops.collect());
     }
 
-    /// What a node knows.
+    /// Returns the view of a node.
     pub fn view(&self, node: NodeIndex) -> &View {
         &self.views[usize::from(node)]
     }
 
-    /// Which nodes can be reached, by index.
+    /// Returns whether each node can be reached, by index.
     pub fn up(&self) -> &[bool] {
         &self.up
     }
 
-    /// The router.
+    /// Returns the router.
     pub fn router(&self) -> &Router {
         &self.router
     }
@@ -167,36 +167,36 @@ impl SimulatedCluster {
             Event::Die(node, removal) => {
                 self.take_down(node);
                 self.news.died.push(node);
-                self.later(now + removal, Aftermath::IsRemoved(node));
+                self.later(now + removal, PendingEffect::IsRemoved(node));
             }
             Event::Vanish(node, ticks) => {
                 self.take_down(node);
-                self.later(now + ticks, Aftermath::Returns(node));
+                self.later(now + ticks, PendingEffect::Returns(node));
             }
             Event::Reboot(node, ticks) => {
                 self.take_down(node);
                 self.news.died.push(node);
-                self.later(now + ticks, Aftermath::Starts(node));
+                self.later(now + ticks, PendingEffect::Starts(node));
             }
             Event::ResetSession(node, ticks) => {
                 self.hosts[usize::from(node)].session = false;
-                self.later(now + ticks, Aftermath::Announces(node));
+                self.later(now + ticks, PendingEffect::Announces(node));
             }
         }
     }
 
-    fn follow_up(&mut self, aftermath: Aftermath, now: Tick) {
+    fn follow_up(&mut self, aftermath: PendingEffect, now: Tick) {
         match aftermath {
-            Aftermath::Returns(node) => self.up[usize::from(node)] = true,
-            Aftermath::Starts(node) => {
+            PendingEffect::Returns(node) => self.up[usize::from(node)] = true,
+            PendingEffect::Starts(node) => {
                 self.up[usize::from(node)] = true;
                 self.hosts[usize::from(node)] = Host::new(self.members.clone());
                 self.views[usize::from(node)] = View::default();
                 self.liveness.start(node, now);
                 self.news.started.push(node);
             }
-            Aftermath::IsRemoved(node) => self.write(node, None, now),
-            Aftermath::Announces(node) => self.hosts[usize::from(node)].session = true,
+            PendingEffect::IsRemoved(node) => self.write(node, None, now),
+            PendingEffect::Announces(node) => self.hosts[usize::from(node)].session = true,
         }
     }
 
@@ -214,7 +214,7 @@ impl SimulatedCluster {
         self.up[usize::from(node)] = false;
     }
 
-    fn later(&mut self, at: Tick, aftermath: Aftermath) {
+    fn later(&mut self, at: Tick, aftermath: PendingEffect) {
         self.agenda.entry(at).or_default().push(aftermath);
     }
 
@@ -225,7 +225,7 @@ impl SimulatedCluster {
         }
     }
 
-    /// Writes an object, and sends word of it to every node.
+    /// Writes an object, and sends the change to every node.
     fn write(&mut self, node: NodeIndex, member: Option<Member>, now: Tick) {
         match member {
             Some(member) => self.members.insert(node, member),
@@ -236,7 +236,7 @@ impl SimulatedCluster {
         }
     }
 
-    /// Brings each view up to date. A node that is down looks at nothing.
+    /// Updates the view of each node that is up.
     fn look(&mut self, now: Tick) {
         for (own, (view, host)) in (0..).zip(self.views.iter_mut().zip(&self.hosts)) {
             if !self.up[usize::from(own)] {
