@@ -29,7 +29,7 @@ pub const PEER4: [u8; 4] = [192, 0, 2, 2];
 pub const SELF: NodeIndex = 0;
 /// The keys of the flow hash.
 pub const FLOW_KEYS: FlowKeys = fixture::FLOW_KEYS;
-/// The keys of tags, that of the frames first.
+/// The keys of tags; the first one is used in the frames.
 const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
 /// Other nodes, numbered from 1.
@@ -37,24 +37,25 @@ pub const NODES: NodeIndex = 16;
 /// Slots of a ring.
 pub const SLOTS: u32 = 1024;
 
-/// VIP number `n`.
+/// Returns VIP number `n`.
 pub const fn vip4(n: u16) -> [u8; 4] {
     let [high, low] = n.to_be_bytes();
     [10, 80, high, low]
 }
 
-/// VIP number `n`.
+/// Returns VIP number `n`.
 pub const fn vip6(n: u16) -> [u8; 16] {
     v6(0x80, n)
 }
 
-/// `2001:db8:<net>::<n>`.
+/// Returns `2001:db8:<net>::<n>`.
 pub const fn v6(net: u8, n: u16) -> [u8; 16] {
     let [high, low] = n.to_be_bytes();
     [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
 }
 
-/// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
+/// Returns the cluster of a case, with its numbers of VIPs and rings; all nodes are alive and have one
+/// forwarding mode.
 pub fn tables(case: &Case) -> HostTables {
     let CaseSize { vips, rings, .. } = case.size;
     let CaseKind { leads, mode, outer_family, protocol, .. } = case.kind;
@@ -105,7 +106,7 @@ pub fn tables(case: &Case) -> HostTables {
     tables
 }
 
-/// The first slot of a VIP's ring.
+/// Returns the first slot of a VIP's ring.
 pub fn first_slot(case: &Case, vip: u16) -> u32 {
     u32::from(vip % case.size.rings) * SLOTS
 }
@@ -123,7 +124,7 @@ fn slot_of(index: u32, leads: Leads) -> Slot {
         Leads::Others => Slot { leader: first, successors: others, ..Slot::EMPTY },
         Leads::OthersOfFour => {
             let [a, b, c] = [0, 1, 2].map(|turn| 1 + (first + turn) % 3);
-            // Behind one or two of the others, or behind all three.
+            // After one, two or all three of the others.
             let successors = [[SELF, b, c], [b, SELF, c], [b, c, SELF]][(index % 3) as usize];
             Slot { leader: a, successors, ..Slot::EMPTY }
         }
@@ -136,22 +137,22 @@ fn slot_of(index: u32, leads: Leads) -> Slot {
     }
 }
 
-/// Nodes in no order that a prefetcher or a branch predictor could learn.
+/// Returns nodes in an order that no prefetcher or branch predictor can learn.
 const fn leader(slot: u32) -> NodeIndex {
     1 + (slot.wrapping_mul(0x9e37_79b1) >> 16) as NodeIndex % NODES
 }
 
-/// The MAC that leads to a node.
+/// Returns the next-hop MAC of a node.
 pub const fn next_hop(index: NodeIndex) -> Mac {
     [0x02, 0, 0, 0, 1, index as u8]
 }
 
-/// A node's address for encapsulated packets.
+/// Returns a node's address for encapsulated packets.
 pub const fn node4(index: NodeIndex) -> [u8; 4] {
     [192, 0, 2, index as u8]
 }
 
-/// A node's address for encapsulated packets.
+/// Returns a node's address for encapsulated packets.
 pub const fn node6(index: NodeIndex) -> [u8; 16] {
     v6(0xf0, index)
 }

@@ -1,4 +1,4 @@
-//! Kinds of packets.
+//! The kinds of packets.
 
 use fairlead_tests::packets::build::Frame;
 use lb_common::forwarding::ForwardingMode;
@@ -7,34 +7,34 @@ use lb_common::verdict::Outcome;
 use super::case::{CaseKind, Leads, Program, SOURCE_PORT};
 use super::cluster::{PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
 
-/// Bytes of an IP packet: more than the harness makes anew, and of the size of many real ones.
+/// Bytes of an IP packet: more than the harness rewrites, and a frequent size in real traffic.
 const SIZE: usize = 120;
 /// Bytes of an IP packet in the smallest frame: 64 with Ethernet's header and checksum.
 const SMALL: usize = 46;
-/// Offsets of the last two bytes of source and destination, and of the source port, in IPv4 and IPv6 without
-/// tags.
+/// Offsets of the last two bytes of source and destination, and of the source port, in untagged IPv4 and IPv6
+/// frames.
 const V4_AT: [u32; 3] = [14 + 14, 14 + 18, 14 + 20];
 const V6_AT: [u32; 3] = [14 + 22, 14 + 38, 14 + 40];
-/// A VLAN tag.
+/// Bytes of a VLAN tag.
 const TAG: u32 = 4;
-/// Outer IPv4, UDP, GUE and a tag in front of them.
+/// Bytes of outer IPv4, UDP, GUE and its tag.
 const GUE4: i32 = 40;
-/// The same with an outer IPv6.
+/// The same with outer IPv6.
 const GUE6: i32 = 60;
-/// Outer IPv4 alone.
+/// Bytes of outer IPv4 alone.
 const IPIP4: i32 = 20;
-/// Outer IPv6 alone.
+/// Bytes of outer IPv6 alone.
 const IPIP6: i32 = 40;
-/// One node in the list of those asked.
+/// Bytes of a node in the list of asked nodes.
 const ASKED: i32 = 4;
 
-/// What is measured to be taken off or compared with, in one size.
+/// Returns the baselines, measured in one size.
 pub fn bare() -> Vec<CaseKind> {
     let bare = |name, program| CaseKind { name, program, ..miss() };
     vec![bare("nothing", Program::Nothing), bare("harness", Program::Harness)]
 }
 
-/// With one flow and with many.
+/// Returns the kinds measured with one flow and with many.
 pub fn in_every_size() -> Vec<CaseKind> {
     vec![
         reference("reference", l2()),
@@ -50,17 +50,17 @@ pub fn in_every_size() -> Vec<CaseKind> {
     ]
 }
 
-/// With one flow only: what proves that a packet in GUE is a node's covers its flow.
+/// Returns the kinds measured with one flow only: the tag in GUE covers the flow.
 pub fn of_one_flow() -> Vec<CaseKind> {
     vec![decapsulate()]
 }
 
-/// With few flows.
+/// Returns the kinds measured with few flows.
 pub fn of_few_flows() -> Vec<CaseKind> {
     vec![reference("reference", l2()), floor(), l2()]
 }
 
-/// With many flows only.
+/// Returns the kinds measured with many flows only.
 pub fn of_many_flows() -> Vec<CaseKind> {
     vec![
         CaseKind { name: "harness", program: Program::Harness, ..miss() },
@@ -81,18 +81,18 @@ pub fn of_many_flows() -> Vec<CaseKind> {
     ]
 }
 
-/// With a ring for each Service.
+/// Returns the kinds measured with a ring for each Service.
 pub fn of_many_rings() -> Vec<CaseKind> {
     vec![floor(), l2(), gue()]
 }
 
-/// The client of a flow.
+/// Returns the client of a flow.
 pub const fn client4(flow: u16) -> [u8; 4] {
     let [high, low] = flow.to_be_bytes();
     [10, 9, high, low]
 }
 
-/// The client of a flow.
+/// Returns the client of a flow.
 pub const fn client6(flow: u16) -> [u8; 16] {
     v6(9, flow)
 }
@@ -100,16 +100,16 @@ pub const fn client6(flow: u16) -> [u8; 16] {
 /// The verdict on live frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// They go up the stack.
+    /// They are passed to the network stack.
     Pass,
-    /// They leave by the link that they came in by.
+    /// They leave by the link on which they arrived.
     Transmit,
     /// They leave by another link.
     Forward,
 }
 
 impl Way {
-    /// Its name in the report.
+    /// Returns its name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -127,8 +127,8 @@ pub struct Live {
     pub kind: CaseKind,
 }
 
-/// All that is measured with live frames, the smallest there are. The first of each way is what it costs at
-/// least.
+/// Returns the kinds measured with live frames of the smallest size. The first of each verdict is its minimum
+/// cost.
 pub fn live() -> Vec<Live> {
     let small =
         |way, kind: CaseKind| Live { way, kind: CaseKind { frame: kind.frame.clone().sized(SMALL), ..kind } };
@@ -183,7 +183,7 @@ fn miss() -> CaseKind {
     }
 }
 
-/// For an address that the filter of VIPs takes for one.
+/// A packet to an address that is a false positive of the VIP filter.
 fn miss_looked_up() -> CaseKind {
     let frame = Frame::v4(client4(0), vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE);
     CaseKind { name: "miss, looked up", frame, ..miss() }
@@ -210,7 +210,7 @@ fn l2_tagged() -> CaseKind {
     CaseKind { name: "l2, tagged", frame: v4().tag(7), flow_at, vip_at, port_at, ..l2() }
 }
 
-/// In a cluster of four nodes each slot names all of them.
+/// In a cluster of four nodes each slot contains all of them.
 fn l2_small_cluster() -> CaseKind {
     CaseKind { name: "l2, 4 nodes", leads: Leads::OthersOfFour, ..l2() }
 }
@@ -241,17 +241,17 @@ fn ipip() -> CaseKind {
     }
 }
 
-/// Of a flow that this node has.
+/// A packet of a flow that this node owns.
 fn owner() -> CaseKind {
     CaseKind { name: "owner", outcome: Outcome::Local, leads: Leads::Self_, known: true, ..l2() }
 }
 
-/// Of a flow that begins, each time anew.
+/// The first packet of a flow, each time anew.
 fn owner_syn() -> CaseKind {
     CaseKind { name: "owner, SYN", frame: v4_syn(), known: false, ..owner() }
 }
 
-/// Of a flow that this node has once its first packet has come.
+/// A packet of a flow that this node owns after the first packet.
 pub fn owner_udp() -> CaseKind {
     CaseKind { name: "owner, UDP", frame: v4_udp(), protocol: 17, known: false, ..owner() }
 }
@@ -260,7 +260,7 @@ fn owner_v6() -> CaseKind {
     CaseKind { name: "owner, IPv6", ..with_v6(owner(), v6_tcp()) }
 }
 
-/// Of a flow that this node has not, and the former leader is asked for.
+/// A packet of an unknown flow, for which the former leader is asked.
 fn delegate() -> CaseKind {
     CaseKind {
         name: "delegate",
@@ -271,7 +271,7 @@ fn delegate() -> CaseKind {
     }
 }
 
-/// Of a flow that this node has, from a node that has asked it.
+/// A packet of a flow that this node owns, from a node that asks it.
 fn decapsulate() -> CaseKind {
     let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + GUE4 as u32);
     CaseKind {
@@ -291,7 +291,7 @@ fn with_v6(kind: CaseKind, frame: Frame) -> CaseKind {
     CaseKind { frame, flow_at, vip_at, port_at, ..kind }
 }
 
-/// What the reference makes of the packets of a kind.
+/// Returns the packets of a kind, processed by the reference.
 fn reference(name: &'static str, kind: CaseKind) -> CaseKind {
     let growth = match (kind.outcome, kind.frame.is_v4()) {
         (Outcome::NotOurs, _) => 0,

@@ -101,11 +101,10 @@ fn refusals(family: &str, base: &Frame) -> Vec<Row> {
     let whole = base.clone().sctp(4000, port::LOCAL, INIT).bytes();
     let (length_at, header) = if base.is_v4() { (16, 20) } else { (18, 0) };
     let says = |length: u8| edited(whole.clone(), length_at, &[0, header + length]);
-    let long =
-        |length| Row::bytes(format!("{family} SCTP that says it has {length} bytes"), says(length), LOCAL);
+    let long = |length| Row::bytes(format!("{family} SCTP with length {length}"), says(length), LOCAL);
     let short = |length| {
         let refusal = refused(Refusal::BadLength);
-        Row::bytes(format!("{family} SCTP that says it has {length} bytes"), says(length), refusal)
+        Row::bytes(format!("{family} SCTP with length {length}"), says(length), refusal)
     };
     vec![
         Row::frame(format!("{family} SCTP to an undeclared port of a VIP"), &undeclared, {
