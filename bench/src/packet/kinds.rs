@@ -99,7 +99,7 @@ pub const fn client6(flow: u16) -> [u8; 16] {
 
 /// The verdict on live frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum LiveVerdict {
     /// They are passed to the network stack.
     Pass,
     /// They leave by the link on which they arrived.
@@ -108,7 +108,7 @@ pub enum Way {
     Forward,
 }
 
-impl Way {
+impl LiveVerdict {
     /// Returns its name in the report.
     pub const fn name(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl Way {
 /// Live frames of a kind.
 pub struct Live {
     /// Their verdict.
-    pub way: Way,
+    pub verdict: LiveVerdict,
     /// Their kind.
     pub kind: CaseKind,
 }
@@ -130,17 +130,19 @@ pub struct Live {
 /// Returns the kinds measured with live frames of the smallest size. The first of each verdict is its minimum
 /// cost.
 pub fn live() -> Vec<Live> {
-    let small =
-        |way, kind: CaseKind| Live { way, kind: CaseKind { frame: kind.frame.clone().sized(SMALL), ..kind } };
+    let small = |verdict, kind: CaseKind| Live {
+        verdict,
+        kind: CaseKind { frame: kind.frame.clone().sized(SMALL), ..kind },
+    };
     vec![
-        small(Way::Pass, CaseKind { name: "nothing", program: Program::Harness, ..miss() }),
-        small(Way::Pass, miss()),
-        small(Way::Pass, reference("reference, miss", miss())),
-        small(Way::Transmit, CaseKind { name: "nothing", program: Program::Bounce, ..l2() }),
-        small(Way::Transmit, l2()),
-        small(Way::Transmit, gue()),
-        small(Way::Transmit, reference("reference", l2())),
-        small(Way::Forward, l2()),
+        small(LiveVerdict::Pass, CaseKind { name: "nothing", program: Program::Harness, ..miss() }),
+        small(LiveVerdict::Pass, miss()),
+        small(LiveVerdict::Pass, reference("reference, miss", miss())),
+        small(LiveVerdict::Transmit, CaseKind { name: "nothing", program: Program::Bounce, ..l2() }),
+        small(LiveVerdict::Transmit, l2()),
+        small(LiveVerdict::Transmit, gue()),
+        small(LiveVerdict::Transmit, reference("reference", l2())),
+        small(LiveVerdict::Forward, l2()),
     ]
 }
 

@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 
 use super::case::{Case, CaseSize};
 use super::cluster;
-use super::kinds::{self, Live, Way};
+use super::kinds::{self, Live, LiveVerdict};
 use super::objects;
 
 /// The link on which frames arrive, and one to which they are forwarded.
@@ -134,7 +134,7 @@ fn attach(host: &LabHost, ebpf: &mut Ebpf, name: &str, links: &[&str]) -> Result
 
 /// A case with its object.
 struct Run {
-    way: Way,
+    verdict: LiveVerdict,
     case: Case,
     ebpf: Ebpf,
     frame: Vec<u8>,
@@ -149,7 +149,7 @@ impl Run {
         let mut tables = cluster::tables(&case);
         tables.config.uplinks[0] = NEAR;
         for node in &mut tables.nodes {
-            node.ifindex = if live.way == Way::Forward { AWAY } else { NEAR };
+            node.ifindex = if live.verdict == LiveVerdict::Forward { AWAY } else { NEAR };
         }
         let mut ebpf = objects::load(&case, &tables)?;
         let frame = case.kind.frame.bytes();
@@ -158,7 +158,7 @@ impl Run {
         let program: &mut Xdp =
             ebpf.program_mut(objects::program_name(&case)).context("no such program")?.try_into()?;
         program.load().context("the verifier refuses the program")?;
-        Ok(Self { way: live.way, case, ebpf, frame, rounds: Vec::new(), sent: 0, arrived: 0 })
+        Ok(Self { verdict: live.verdict, case, ebpf, frame, rounds: Vec::new(), sent: 0, arrived: 0 })
     }
 
     /// Sends this many frames. The first turn is not recorded: it fills tables.
@@ -192,11 +192,11 @@ impl Run {
 
     /// Returns the number of frames that have arrived at this case's destination.
     fn received(&self, host: &LabHost, ends: &Ends) -> Result<u64> {
-        if self.way == Way::Pass { ip_packets(host) } else { ends.arrived() }
+        if self.verdict == LiveVerdict::Pass { ip_packets(host) } else { ends.arrived() }
     }
 
     fn line(&self) -> Result<LiveLine> {
-        let (way, case) = (self.way.name(), self.case.kind.name);
+        let (way, case) = (self.verdict.name(), self.case.kind.name);
         ensure!(
             self.arrived * 100 >= self.sent * ARRIVE && self.arrived <= self.sent,
             "{way}, {case}: {} of {} frames arrived",

@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::case::{CaseSize, Program};
 use super::goals::Judgement;
-use super::kinds::Way;
+use super::kinds::LiveVerdict;
 use super::line::{Line, Ratio};
 use super::live::LiveLine;
 use super::measure::Prepared;
@@ -96,7 +96,8 @@ pub fn live(lines: &[LiveLine]) -> Table {
     table.set_header(["live frames", "program", "Mpps max", "median", "÷ nothing", "arrived"]);
     for line in lines {
         // Forwarding is compared with transmission: both are the same to the driver.
-        let way = if line.way == Way::Forward.name() { Way::Transmit.name() } else { line.way };
+        let way =
+            if line.way == LiveVerdict::Forward.name() { LiveVerdict::Transmit.name() } else { line.way };
         let least = lines.iter().find(|other| other.way == way).unwrap_or(line).rates();
         let [maximum, median] = line.rates();
         table.add_row([

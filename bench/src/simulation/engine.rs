@@ -92,29 +92,29 @@ impl SchemeRun {
         Self { scheme, connections, broken: 0, died: 0, lost: 0 }
     }
 
-    fn hear(&mut self, news: &ClusterChanges, world: &SimulatedCluster, now: Tick) {
-        for dead in &news.died {
+    fn apply(&mut self, changes: &ClusterChanges, world: &SimulatedCluster, now: Tick) {
+        for dead in &changes.died {
             for connection in self.connections.iter_mut().filter(|c| **c == Connection::With(*dead)) {
                 *connection = Connection::Over;
                 self.died += 1;
             }
         }
-        for node in &news.started {
+        for node in &changes.started {
             self.scheme.start(*node);
         }
-        for node in &news.learnt {
-            self.scheme.learn(*node, world.view(*node), now);
+        for node in &changes.changed_views {
+            self.scheme.update_view(*node, world.view(*node), now);
         }
         for node in up(world) {
             self.scheme.wake(node, now);
         }
-        if news.rerouted {
+        if changes.rerouted {
             self.scheme.reroute(world.router().next_hops(), now);
         }
     }
 
     /// Delivers a packet of a flow that has not ended.
-    fn carry(&mut self, packet: SimulatedPacket<'_>) {
+    fn deliver(&mut self, packet: SimulatedPacket<'_>) {
         let connection = &mut self.connections[packet.flow as usize];
         let (kind, owner) = match *connection {
             Connection::Over => return,
@@ -148,25 +148,25 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
     let trace = Trace::new(setup.subject, setup.nodes, setup.seed);
     let mut world = SimulatedCluster::new(&trace, setup.timing, setup.seed);
     let mut traffic = FlowSchedule::new(setup.flows, &trace, setup.seed);
-    let mut entrances = Random::new(setup.seed, "entrances");
-    let mut contestants: Vec<_> = schemes.into_iter().map(|s| SchemeRun::new(s, setup.flows)).collect();
+    let mut entries = Random::new(setup.seed, "entrances");
+    let mut runs: Vec<_> = schemes.into_iter().map(|s| SchemeRun::new(s, setup.flows)).collect();
     let mut at_risk = vec![false; setup.flows as usize];
     let mut packets = 0;
     for now in 0..trace.ticks {
         let events = trace.events.iter().filter(|(at, _)| *at == now).map(|(_, event)| *event);
-        let news = world.advance(now, events);
-        contestants.iter_mut().for_each(|contestant| contestant.hear(&news, &world, now));
+        let changes = world.advance(now, events);
+        runs.iter_mut().for_each(|run| run.apply(&changes, &world, now));
         let up = up(&world);
         let due = traffic.due(now);
         for flow in &due {
             let hash = traffic.hash(*flow);
             let director = match setup.ingress {
                 EntryPoint::Router => world.router().direct(hash),
-                EntryPoint::Anywhere => entrances.choose(&up).unwrap_or_default(),
+                EntryPoint::Anywhere => entries.choose(&up).unwrap_or_default(),
             };
             let packet =
                 SimulatedPacket { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
-            contestants.iter_mut().for_each(|contestant| contestant.carry(packet));
+            runs.iter_mut().for_each(|run| run.deliver(packet));
             at_risk[*flow as usize] |= now >= trace.first_event();
         }
         world.settle(now);
@@ -177,7 +177,7 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
         subject: setup.subject,
         at_risk: at_risk.iter().filter(|at_risk| **at_risk).count() as u64,
         packets,
-        scores: contestants.iter().map(SchemeRun::score).collect(),
+        scores: runs.iter().map(SchemeRun::score).collect(),
     }
 }
 

@@ -71,7 +71,7 @@ pub trait Scheme {
     fn start(&mut self, node: NodeIndex);
 
     /// Handles a change of a node's view.
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick);
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick);
 
     /// Handles a tick of a node that is up.
     fn wake(&mut self, _node: NodeIndex, _now: Tick) {}

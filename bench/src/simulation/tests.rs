@@ -13,8 +13,8 @@ fn setup(subject: Subject, ingress: EntryPoint, seed: u64) -> Setup {
     Setup { subject, nodes: 6, flows: FLOWS, seed, timing: Timing { delay: 3, detection: 3 }, ingress }
 }
 
-fn broken(outcome: &RunResult, wanted: impl Fn(&Score) -> bool) -> u64 {
-    outcome.scores.iter().filter(|score| wanted(score)).map(|score| score.broken).sum()
+fn broken(outcome: &RunResult, matches: impl Fn(&Score) -> bool) -> u64 {
+    outcome.scores.iter().filter(|score| matches(score)).map(|score| score.broken).sum()
 }
 
 fn fairlead(setup: &Setup, memory: Memory) -> RunResult {

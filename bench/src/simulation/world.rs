@@ -54,7 +54,7 @@ pub struct ClusterChanges {
     /// Nodes that start with empty state.
     pub started: Vec<NodeIndex>,
     /// Nodes whose view has changed.
-    pub learnt: Vec<NodeIndex>,
+    pub changed_views: Vec<NodeIndex>,
     /// Whether the router's next hops have changed.
     pub rerouted: bool,
 }
@@ -77,12 +77,12 @@ pub struct SimulatedCluster {
     hosts: Vec<Host>,
     /// Whether each host can be reached, by index.
     up: Vec<bool>,
-    agenda: BTreeMap<Tick, Vec<PendingEffect>>,
+    pending: BTreeMap<Tick, Vec<PendingEffect>>,
     liveness: Liveness,
     views: Vec<View>,
     router: Router,
     /// The changes since the last call of [`SimulatedCluster::advance`] returned.
-    news: ClusterChanges,
+    changes: ClusterChanges,
 }
 
 impl SimulatedCluster {
@@ -94,11 +94,11 @@ impl SimulatedCluster {
             random: Random::new(seed, "world"),
             hosts: Vec::new(),
             up: Vec::new(),
-            agenda: BTreeMap::new(),
+            pending: BTreeMap::new(),
             liveness: Liveness::new(timing.detection),
             views: Vec::new(),
             router: Router::default(),
-            news: ClusterChanges::default(),
+            changes: ClusterChanges::default(),
             members,
         };
         for _ in 0..world.members.len() {
@@ -110,17 +110,17 @@ impl SimulatedCluster {
 
     /// Begins a tick: events that are due happen, and changes that have arrived take effect.
     pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> ClusterChanges {
-        for aftermath in self.agenda.remove(&now).unwrap_or_default() {
-            self.follow_up(aftermath, now);
+        for effect in self.pending.remove(&now).unwrap_or_default() {
+            self.follow_up(effect, now);
         }
         for event in events {
             self.happen(event, now);
         }
         for host in self.hosts.iter_mut().zip(&self.up).filter(|(_, up)| **up).map(|(host, _)| host) {
-            host.read_mail(now);
+            host.apply_arrived(now);
         }
         self.look(now);
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.changes)
     }
 
     /// Ends a tick: nodes probe each other, and the router checks its links.
@@ -136,7 +136,7 @@ impl SimulatedCluster {
             .zip(self.hosts.iter().zip(&self.up))
             .filter(|(own, (host, up))| **up && host.announces(*own))
             .map(|(own, _)| own);
-        self.news.rerouted |= self.router.offer(next_hops.collect());
+        self.changes.rerouted |= self.router.set_next_hops(next_hops.collect());
     }
 
     /// Returns the view of a node.
@@ -166,7 +166,7 @@ impl SimulatedCluster {
             Event::Weigh(node, weight) => self.edit(node, now, |member| member.weight = weight),
             Event::Die(node, removal) => {
                 self.take_down(node);
-                self.news.died.push(node);
+                self.changes.died.push(node);
                 self.later(now + removal, PendingEffect::IsRemoved(node));
             }
             Event::Vanish(node, ticks) => {
@@ -175,7 +175,7 @@ impl SimulatedCluster {
             }
             Event::Reboot(node, ticks) => {
                 self.take_down(node);
-                self.news.died.push(node);
+                self.changes.died.push(node);
                 self.later(now + ticks, PendingEffect::Starts(node));
             }
             Event::ResetSession(node, ticks) => {
@@ -185,15 +185,15 @@ impl SimulatedCluster {
         }
     }
 
-    fn follow_up(&mut self, aftermath: PendingEffect, now: Tick) {
-        match aftermath {
+    fn follow_up(&mut self, effect: PendingEffect, now: Tick) {
+        match effect {
             PendingEffect::Returns(node) => self.up[usize::from(node)] = true,
             PendingEffect::Starts(node) => {
                 self.up[usize::from(node)] = true;
                 self.hosts[usize::from(node)] = Host::new(self.members.clone());
                 self.views[usize::from(node)] = View::default();
                 self.liveness.start(node, now);
-                self.news.started.push(node);
+                self.changes.started.push(node);
             }
             PendingEffect::IsRemoved(node) => self.write(node, None, now),
             PendingEffect::Announces(node) => self.hosts[usize::from(node)].session = true,
@@ -206,7 +206,7 @@ impl SimulatedCluster {
         self.up.push(true);
         self.views.push(View::default());
         self.liveness.add_node();
-        self.news.started.push(node);
+        self.changes.started.push(node);
         node
     }
 
@@ -214,8 +214,8 @@ impl SimulatedCluster {
         self.up[usize::from(node)] = false;
     }
 
-    fn later(&mut self, at: Tick, aftermath: PendingEffect) {
-        self.agenda.entry(at).or_default().push(aftermath);
+    fn later(&mut self, at: Tick, effect: PendingEffect) {
+        self.pending.entry(at).or_default().push(effect);
     }
 
     fn edit(&mut self, node: NodeIndex, now: Tick, change: impl FnOnce(&mut Member)) {
@@ -232,7 +232,7 @@ impl SimulatedCluster {
             None => self.members.remove(&node),
         };
         for host in &mut self.hosts {
-            host.post(now + self.random.below(self.timing.delay + 1), node, member);
+            host.send(now + self.random.below(self.timing.delay + 1), node, member);
         }
     }
 
@@ -247,7 +247,7 @@ impl SimulatedCluster {
                 if host.is_draining(own) { LivenessState::Draining } else { LivenessState::Accepting };
             if view.peers != peers || view.members != *host.known() {
                 *view = View { members: host.known().clone(), peers };
-                self.news.learnt.push(own);
+                self.changes.changed_views.push(own);
             }
         }
     }

@@ -17,7 +17,7 @@ impl Scheme for PlainEcmp {
 
     fn start(&mut self, _node: NodeIndex) {}
 
-    fn learn(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
+    fn update_view(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
 
     fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         packet.served_by(packet.director)
@@ -74,7 +74,7 @@ impl Scheme for ResilientEcmp {
 
     fn start(&mut self, _node: NodeIndex) {}
 
-    fn learn(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
+    fn update_view(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
 
     fn reroute(&mut self, next_hops: &[NodeIndex], now: Tick) {
         self.next_hops = next_hops.to_vec();

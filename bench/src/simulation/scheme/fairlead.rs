@@ -267,7 +267,7 @@ impl Scheme for Fairlead {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick) {
         let agent = &mut self.agents[usize::from(node)];
         agent.peers.clone_from(&view.peers);
         agent.ring.follow(view, now);

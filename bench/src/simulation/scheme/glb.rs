@@ -65,7 +65,7 @@ impl Scheme for Glb {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(state(view), |state| rows(state).into());
         *entry(&mut self.tables, node) = table;
     }

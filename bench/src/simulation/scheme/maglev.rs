@@ -82,7 +82,7 @@ impl Scheme for Maglev {
         *entry(&mut self.tables, node) = Arc::default();
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(accepting(view), |backends| fill(backends).into());
         *entry(&mut self.tables, node) = table;
     }
@@ -129,8 +129,8 @@ impl Scheme for MaglevWithConnections {
             Director { connections: Connections::new(self.sets), dead: Vec::new() };
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
-        self.maglev.learn(node, view, now);
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick) {
+        self.maglev.update_view(node, view, now);
         entry(&mut self.directors, node).dead =
             view.peers.iter().map(|peer| peer.liveness == LivenessState::Dead).collect();
     }

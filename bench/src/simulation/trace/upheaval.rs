@@ -60,8 +60,8 @@ fn event(cluster: &[Node], kind: u32, first: usize, at: Tick, random: &mut Rando
     chosen.unwrap_or(Event::Join(weight))
 }
 
-fn select(cluster: &[Node], wanted: impl Fn(&Node) -> bool) -> Vec<NodeIndex> {
-    (0..).zip(cluster).filter(|(_, node)| wanted(node)).map(|(index, _)| index).collect()
+fn select(cluster: &[Node], matches: impl Fn(&Node) -> bool) -> Vec<NodeIndex> {
+    (0..).zip(cluster).filter(|(_, node)| matches(node)).map(|(index, _)| index).collect()
 }
 
 fn note(cluster: &mut Vec<Node>, event: Event, at: Tick) {

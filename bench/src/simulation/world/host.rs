@@ -17,7 +17,7 @@ struct PendingChange {
 /// A host.
 pub(super) struct Host {
     known: Members,
-    mail: VecDeque<PendingChange>,
+    in_flight: VecDeque<PendingChange>,
     /// Whether its BGP session is established.
     pub(super) session: bool,
 }
@@ -25,21 +25,21 @@ pub(super) struct Host {
 impl Host {
     /// Creates a host that has just listed the objects.
     pub(super) fn new(known: Members) -> Self {
-        Self { known, mail: VecDeque::new(), session: true }
+        Self { known, in_flight: VecDeque::new(), session: true }
     }
 
     /// Sends it a change of an object. A watch keeps its order, so no change overtakes an earlier one.
-    pub(super) fn post(&mut self, arrival: Tick, node: NodeIndex, member: Option<Member>) {
-        let arrival = self.mail.back().map_or(arrival, |last| last.arrival.max(arrival));
-        self.mail.push_back(PendingChange { arrival, node, member });
+    pub(super) fn send(&mut self, arrival: Tick, node: NodeIndex, member: Option<Member>) {
+        let arrival = self.in_flight.back().map_or(arrival, |last| last.arrival.max(arrival));
+        self.in_flight.push_back(PendingChange { arrival, node, member });
     }
 
     /// Applies the changes that have arrived by now.
-    pub(super) fn read_mail(&mut self, now: Tick) {
-        while let Some(letter) = self.mail.pop_front_if(|letter| letter.arrival <= now) {
-            match letter.member {
-                Some(member) => self.known.insert(letter.node, member),
-                None => self.known.remove(&letter.node),
+    pub(super) fn apply_arrived(&mut self, now: Tick) {
+        while let Some(change) = self.in_flight.pop_front_if(|change| change.arrival <= now) {
+            match change.member {
+                Some(member) => self.known.insert(change.node, member),
+                None => self.known.remove(&change.node),
             };
         }
     }

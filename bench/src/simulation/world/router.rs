@@ -12,12 +12,12 @@ pub struct Router {
 impl Router {
     /// Sets the next hops, and returns whether they have changed. An empty set is ignored: the router keeps
     /// its next hops.
-    pub(super) fn offer(&mut self, next_hops: Vec<NodeIndex>) -> bool {
-        let other = !next_hops.is_empty() && next_hops != self.next_hops;
-        if other {
+    pub(super) fn set_next_hops(&mut self, next_hops: Vec<NodeIndex>) -> bool {
+        let has_changed = !next_hops.is_empty() && next_hops != self.next_hops;
+        if has_changed {
             self.next_hops = next_hops;
         }
-        other
+        has_changed
     }
 
     /// Returns the node at which a flow's packets enter the cluster.

@@ -17,7 +17,7 @@ const UP: u8 = 0xc0;
 const MINE: u32 = 0x0a0b_0c0d;
 
 pub(super) fn rows() -> Vec<Row> {
-    [noted(), of_another(), of_unknown_peers(), invalid(), returned(), not_returned()].concat()
+    [recorded(), of_another(), of_unknown_peers(), invalid(), returned(), not_returned()].concat()
 }
 
 fn control(state: u8, yours: u32) -> Vec<u8> {
@@ -33,14 +33,14 @@ fn router6() -> Frame {
     Frame::v6(ROUTER6, SELF6).ttl(255).class(0xc0)
 }
 
-fn noted() -> Vec<Row> {
+fn recorded() -> Vec<Row> {
     let row = |name: &str, base: Frame, port, state, session| {
         let frame = base.datagram(50_000, port, &control(state, session));
         Row::frame(name, &frame, Expect::Untouched(Outcome::BfdHeard as u32)).hears_router(session, state)
     };
     let long = [control(UP, session::NEXT4), vec![7; 8]].concat();
     let plain = router4().plain_datagram(49_152, SINGLE_HOP, &control(UP, session::NEXT4));
-    let noted = Expect::Untouched(Outcome::BfdHeard as u32);
+    let recorded = Expect::Untouched(Outcome::BfdHeard as u32);
     vec![
         row("BFD of a router", router4(), SINGLE_HOP, UP, session::NEXT4),
         row("BFD of a router over IPv6", router6(), SINGLE_HOP, UP, session::NEXT6),
@@ -55,8 +55,8 @@ fn noted() -> Vec<Row> {
         row("BFD over several IPv6 hops", router6().ttl(254), MULTIHOP, UP, session::FAR6),
         row("BFD after the configuration is gone", router4(), SINGLE_HOP, UP, session::NEXT4)
             .meets(Fixture::Unconfigured),
-        Row::frame("BFD without a checksum", &plain, noted.clone()).hears_router(session::NEXT4, UP),
-        Row::frame("BFD with trailing bytes", &router4().datagram(50_000, SINGLE_HOP, &long), noted)
+        Row::frame("BFD without a checksum", &plain, recorded.clone()).hears_router(session::NEXT4, UP),
+        Row::frame("BFD with trailing bytes", &router4().datagram(50_000, SINGLE_HOP, &long), recorded)
             .hears_router(session::NEXT4, UP),
     ]
 }

@@ -71,7 +71,7 @@ fn gue(inner: &Frame) -> Frame {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [in_order(), by_addresses(), at_owners(), tunnelled(), strangers(), malformed()].concat()
+    [in_order(), by_addresses(), at_owners(), tunnelled(), foreign_packets(), malformed()].concat()
 }
 
 fn in_order() -> Vec<Row> {
@@ -135,9 +135,9 @@ fn by_addresses() -> Vec<Row> {
             Row::frame(format!("IPv6 fragment of {protocol} alone"), &v6, rewritten(&v6, node::NEAR)),
         ]);
     }
-    let stranger = MIDDLE.of(Frame::v4([203, 0, 113, 10], VIP4).raw(17, &[0xff; 64]));
+    let other_client = MIDDLE.of(Frame::v4([203, 0, 113, 10], VIP4).raw(17, &[0xff; 64]));
     let first = FIRST.of(v4(VIP4).udp(4000, port::NEAR));
-    rows.push(Row::frame("fragment of another client", &stranger, LOCAL).after(&[&first]));
+    rows.push(Row::frame("fragment of another client", &other_client, LOCAL).after(&[&first]));
     let unused = FIRST.of(v4(VIP4).udp(4000, port::UNUSED));
     rows.extend([
         Row::frame("first fragment to an unused port", &unused, port_unreachable(&unused)),
@@ -232,7 +232,7 @@ fn tunnelled() -> Vec<Row> {
     rows
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, vip, plain) in [("IPv4", v4(VIP4), v4(PLAIN4)), ("IPv6", v6(VIP6), v6(PLAIN6))] {
         let mut row =

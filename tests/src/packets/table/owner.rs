@@ -149,7 +149,7 @@ fn directed() -> Vec<Row> {
 /// Packets for which another node has chosen this one: it is a candidate, never a director.
 fn from_peers() -> Vec<Row> {
     let (new, old) = (syn(port::NEAR), tcp(port::NEAR));
-    let stranger = in_gue(&[], &old);
+    let unlisted = in_gue(&[], &old);
     let finished = fin(port::NEAR);
     let ended = in_gue(&[], &finished);
     let unknown = tcp(port::LOCAL);
@@ -169,7 +169,7 @@ fn from_peers() -> Vec<Row> {
         .leaves(&[(node::NEAR, Unconfirmed)]),
         Row::frame("from a node, unknown, without a leader", &by_mac(tcp(port::LEADERLESS)), UNOWNED),
         Row::frame("from a node, unknown, led by this node", &by_mac(unknown.clone()), UNOWNED),
-        Row::frame("from a node in GUE, owned", &stranger, taken(&stranger, &old))
+        Row::frame("from a node in GUE, owned", &unlisted, taken(&unlisted, &old))
             .after(&[&in_gue(&[], &new)])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame("from a node in GUE, owned and ended", &ended, taken(&ended, &finished))

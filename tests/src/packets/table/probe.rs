@@ -30,7 +30,8 @@ const SELF: u32 = wire_id(node::SELF);
 const MINE: u32 = 0x0102_0304;
 
 pub(super) fn rows() -> Vec<Row> {
-    [reflected(), not_reflected(), invalid(), forged(), noted(), not_noted(), stale(), of_others()].concat()
+    [reflected(), not_reflected(), invalid(), forged(), recorded(), not_recorded(), stale(), of_others()]
+        .concat()
 }
 
 /// Builds a control packet with a tag of the current key and the current time.
@@ -212,7 +213,7 @@ fn forged() -> Vec<Row> {
     ];
     for (kind, flags, yours, source, destination) in kinds {
         let good = control(flags, MINE, yours);
-        let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+        let forged_key = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
         let mut row = |what: &str, payload: &[u8]| {
             let frame = peer4().datagram(source, destination, payload);
             rows.push(Row::frame(format!("{kind} {what}"), &frame, refused(Refusal::BadTag)));
@@ -228,7 +229,7 @@ fn forged() -> Vec<Row> {
         row("with something in the reserved byte", &edited(good.clone(), 27, &[1]));
         row("with the number of the other key", &edited(good.clone(), 26, &[TAG_KEYS[1].id]));
         row("with the number of no key", &edited(good.clone(), 26, &[77]));
-        row("with a forged tag", &signed(bare(flags, MINE, yours), stranger, CLOCK));
+        row("with a forged tag", &signed(bare(flags, MINE, yours), forged_key, CLOCK));
         row("of another moment", &edited(good.clone(), 28, &(CLOCK + 1).to_be_bytes()));
         row("with another state", &edited(good.clone(), 1, &[good[1] ^ 0xc0]));
         row("from another discriminator", &edited(good.clone(), 7, &[good[7] ^ 1]));
@@ -248,7 +249,7 @@ fn stale() -> Vec<Row> {
     };
     let row =
         |name: &str, flags, sequence| Row::frame(name, &frame(flags, sequence), refused(Refusal::StaleProbe));
-    let noted = |name: &str, flags, sequence, state| {
+    let recorded = |name: &str, flags, sequence, state| {
         Row::frame(name, &frame(flags, sequence), Expect::Consumed(Outcome::ProbeAnswered))
             .hears_at(node::FAR4, Liveness { last_seen: sequence, state })
     };
@@ -257,12 +258,12 @@ fn stale() -> Vec<Row> {
         row("answer to a probe after which a node is dead", ANSWER, oldest - 1),
         row("answer to a probe of long ago", ANSWER, 0),
         row("answer to a probe that has not been sent", ANSWER, CLOCK + 1),
-        noted("answer to the oldest probe that counts", FINAL, oldest, LIVENESS_ADMIN_DOWN),
-        noted("answer after some time", ANSWER, CLOCK - 5, LIVENESS_UP),
+        recorded("answer to the oldest probe that counts", FINAL, oldest, LIVENESS_ADMIN_DOWN),
+        recorded("answer after some time", ANSWER, CLOCK - 5, LIVENESS_UP),
         row("answer of a draining node, overtaken", FINAL, CLOCK - 1)
             .after(&[&frame(ANSWER, CLOCK)])
             .hears(node::FAR4, LIVENESS_UP),
-        noted("answer sent again", ANSWER, CLOCK, LIVENESS_UP).after(&[&frame(ANSWER, CLOCK)]),
+        recorded("answer sent again", ANSWER, CLOCK, LIVENESS_UP).after(&[&frame(ANSWER, CLOCK)]),
     ]
 }
 
@@ -270,7 +271,7 @@ fn answer(base: Frame, flags: u8, yours: u32) -> Frame {
     base.datagram(PORT, 50_000, &control(flags, MINE, yours))
 }
 
-fn noted() -> Vec<Row> {
+fn recorded() -> Vec<Row> {
     let row = |name: &str, frame: Frame, node, state| {
         Row::frame(name, &frame, Expect::Consumed(Outcome::ProbeAnswered)).hears(node, state)
     };
@@ -302,7 +303,7 @@ fn noted() -> Vec<Row> {
     ]
 }
 
-fn not_noted() -> Vec<Row> {
+fn not_recorded() -> Vec<Row> {
     let bad = |name: &str, flags, yours| {
         Row::frame(name, &answer(peer4(), flags, yours), refused(Refusal::BadProbe))
     };

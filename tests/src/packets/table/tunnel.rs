@@ -71,16 +71,16 @@ fn taken() -> Vec<Row> {
 /// GUE from a node's address, with valid and invalid tags.
 fn tagged() -> Vec<Row> {
     let mut rows = Vec::new();
-    let said = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
-    let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+    let fields = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
+    let forged = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
     let list = [wire_id(node::FAR6).to_be_bytes().to_vec(), inner4().ip()].concat();
-    let saying = |said, to| Frame::v4(PEER4, SELF4).gue_with(said, to, 50_000, [1, 4, 0, 0], &list);
+    let with = |fields, to| Frame::v4(PEER4, SELF4).gue_with(fields, to, 50_000, [1, 4, 0, 0], &list);
     for (name, key) in [("the key in use", TAG_KEYS[0]), ("the other key", TAG_KEYS[1])] {
-        let frame = saying(GueFields { key, ..said }, node::SELF);
+        let frame = with(GueFields { key, ..fields }, node::SELF);
         rows.push(Row::frame(format!("GUE with a tag of {name}"), &frame, decapsulated(&frame, &inner4())));
     }
     let bad = |name: String, frame: &Frame| Row::frame(name, frame, refused(Refusal::BadTag));
-    let good = saying(said, node::SELF).bytes();
+    let good = with(fields, node::SELF).bytes();
     // Behind Ethernet, IPv4, UDP and GUE: key ID, marks, home, zero, four bytes of tag, the list.
     for (at, what) in (46..58)
         .zip(["number", "marks", "home", "zero", "tag", "tag", "tag", "tag", "list", "list", "list", "list"])
@@ -97,8 +97,8 @@ fn tagged() -> Vec<Row> {
     let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
     rows.extend([
         Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
-        bad("GUE with a forged tag".into(), &saying(GueFields { key: stranger, ..said }, node::SELF)),
-        bad("GUE with the tag for another node".into(), &saying(said, node::FAR6)),
+        bad("GUE with a forged tag".into(), &with(GueFields { key: forged, ..fields }, node::SELF)),
+        bad("GUE with the tag for another node".into(), &with(fields, node::FAR6)),
         bad("GUE without private data".into(), &untagged(0, &inner4().ip())),
         bad("GUE with one word".into(), &untagged(1, &[vec![0; 4], inner4().ip()].concat())),
         bad("GUE with two words of zeros".into(), &untagged(2, &[vec![0; 8], inner4().ip()].concat())),

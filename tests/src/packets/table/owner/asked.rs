@@ -104,16 +104,20 @@ fn in_order() -> Vec<Row> {
     let row = |asked: &[u32], to, expect| {
         let name = format!("{} asked before", asked.len());
         // Only the home records which node it asks.
-        let noted = [(to, Unconfirmed)];
-        Row::frame(name, &in_gue(asked, &frame), expect).leaves(if asked.is_empty() { &noted } else { &[] })
+        let recorded = [(to, Unconfirmed)];
+        Row::frame(name, &in_gue(asked, &frame), expect).leaves(if asked.is_empty() {
+            &recorded
+        } else {
+            &[]
+        })
     };
     // Without GUE only the tunnel's Ethernet header is left: with new MACs and the relay EtherType.
     let marked = |to| asked_l2(&frame, to, ASKED_MORE);
     // The list has no room for the sixth.
     let full = |frame: &Frame| asked_gue(frame, node::FAR4, Asked::from(&ids).marks(MARK_LED | MARK_UNKNOWN));
     let sixth = in_gue(&ids, &frame);
-    let strangers = [1, 2, 3, 4, 5];
-    let of_strangers = in_gue(&strangers, &frame);
+    let unknown_nodes = [1, 2, 3, 4, 5];
+    let asked_unknown = in_gue(&unknown_nodes, &frame);
     let around = [ids[1], 9, ids[0]];
     vec![
         row(&[], node::FAR4, passed_on(&frame, node::FAR4, &[])),
@@ -122,9 +126,9 @@ fn in_order() -> Vec<Row> {
         row(&ids[..3], node::NEAR_SECOND, marked(node::NEAR_SECOND)),
         row(&ids[..4], node::NEAR_GUE4, passed_on(&frame, node::NEAR_GUE4, &ids[..4])),
         Row::frame("five asked before", &sixth, full(&frame)),
-        Row::frame("five unknown nodes asked before", &of_strangers, refused(Refusal::NoHome)),
-        Row::frame("four unknown nodes asked before", &in_gue(&strangers[..4], &frame), {
-            passed_on(&frame, node::FAR4, &strangers[..4])
+        Row::frame("five unknown nodes asked before", &asked_unknown, refused(Refusal::NoHome)),
+        Row::frame("four unknown nodes asked before", &in_gue(&unknown_nodes[..4], &frame), {
+            passed_on(&frame, node::FAR4, &unknown_nodes[..4])
         }),
         Row::frame("asked in another order", &in_gue(&around, &frame), marked(node::NEAR)),
         Row::frame("five asked before, SYN", &in_gue(&ids, &syn(port::FULL)), full(&syn(port::FULL))),

@@ -82,8 +82,8 @@ fn decided() -> Vec<Row> {
     let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| unknown(&asked, inner));
     let no_longer = tcp(port::FAR4_FORMER_SELF);
     let at_former = unknown(&[SELF], &no_longer);
-    let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
-    let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
+    let fields = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
+    let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, fields, &frame);
     rows.extend([
         Row::frame("unknown, in no table, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
         Row::frame("FIN, unknown, in no table, decided at home", &back_end, unowned(&back_end, &end)),
