@@ -11,7 +11,7 @@ use fairlead_tests::packets::table::{self, Row};
 use fairlead_tests::twin::Twin;
 use lb_common::verdict::{COUNTERS, Outcome};
 
-/// What is wrong with a row, one line for each.
+/// Returns the differences of a row, one line for each.
 fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
     pair.reset()?;
     let heard_before = pair.tables.state().liveness;
@@ -27,7 +27,7 @@ fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
     }
     let untouched = host.action == Action::Pass && host.bytes == row.packet.bytes;
     if is_foreign(&pair.tables, &row.packet) && !untouched {
-        wrong.push(format!("a stranger was touched: {host:02x?}"));
+        wrong.push(format!("a foreign packet was modified: {host:02x?}"));
     }
     let (state, differs) = pair.state()?;
     wrong.extend(differs);

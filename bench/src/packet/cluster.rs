@@ -23,7 +23,7 @@ pub const SELF4: [u8; 4] = [192, 0, 2, 1];
 /// This node's address for encapsulated packets.
 pub const SELF6: [u8; 16] = v6(0xf0, 1);
 /// The address of a node that sends encapsulated packets.
-pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+pub const NODE4: [u8; 4] = [192, 0, 2, 2];
 
 /// This node's index.
 pub const SELF: NodeIndex = 0;
@@ -92,10 +92,10 @@ pub fn tables(case: &Case) -> HostTables {
     for index in 1..=NODES {
         tables.nodes[usize::from(index)] = node(index, mode, outer_family);
         let mac = next_hop(index);
-        tables.peer_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
+        tables.node_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
     }
-    let [a, b, c, d] = PEER4;
-    tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
+    let [a, b, c, d] = NODE4;
+    tables.node_addresses.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
     for number in 0..vips {
         let vip =
             Vip { ring: first_slot(case, number), mask: SLOTS - 1, number: u32::from(number), flags: 0 };

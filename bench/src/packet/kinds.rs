@@ -5,7 +5,7 @@ use lb_common::forwarding::ForwardingMode;
 use lb_common::verdict::Outcome;
 
 use super::case::{CaseKind, Leads, Program, SOURCE_PORT};
-use super::cluster::{PEER4, PORT, SELF, SELF4, v6, vip4, vip6};
+use super::cluster::{NODE4, PORT, SELF, SELF4, v6, vip4, vip6};
 
 /// Bytes of an IP packet: more than the harness rewrites, and a frequent size in real traffic.
 const SIZE: usize = 120;
@@ -278,7 +278,7 @@ fn decapsulate() -> CaseKind {
     let [flow_at, vip_at, port_at] = V4_AT.map(|at| at + GUE4 as u32);
     CaseKind {
         name: "decapsulate",
-        frame: Frame::v4(PEER4, SELF4).gue_to(SELF, SOURCE_PORT, [0, 4, 0, 0], &v4().ip()),
+        frame: Frame::v4(NODE4, SELF4).gue_to(SELF, SOURCE_PORT, [0, 4, 0, 0], &v4().ip()),
         outcome: Outcome::Decapsulated,
         flow_at,
         vip_at,

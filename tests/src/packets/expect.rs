@@ -75,8 +75,8 @@ pub fn in_ip(frame: &Frame, to: NodeIndex) -> Expect {
 fn outer(frame: &Frame, to: NodeIndex) -> (Frame, Action) {
     let (macs, action) = hop(to);
     let outer = match node_of(to).outer_family {
-        6 => Frame::v6(fixture::SELF6, fixture::PEER6),
-        _ => Frame::v4(fixture::SELF4, fixture::PEER4),
+        6 => Frame::v6(fixture::SELF6, fixture::NODE6),
+        _ => Frame::v4(fixture::SELF4, fixture::NODE4),
     };
     (Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer }, action)
 }

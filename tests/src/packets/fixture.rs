@@ -27,7 +27,7 @@ pub const SELF_MAC: Mac = [0x02, 0, 0, 0, 0, 0x01];
 /// The router's MAC, where packets come from.
 pub const ROUTER_MAC: Mac = [0x02, 0, 0, 0, 0, 0xfe];
 /// The MAC of another node.
-pub const PEER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x02];
+pub const NODE_MAC: Mac = [0x02, 0, 0, 0, 0, 0x02];
 /// An unknown MAC.
 pub const OTHER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x77];
 /// The MAC of this node's other interface.
@@ -57,9 +57,9 @@ pub const SELF4: [u8; 4] = [192, 0, 2, 1];
 /// This node's address for encapsulated packets.
 pub const SELF6: [u8; 16] = v6(0, 1);
 /// The other nodes' address for encapsulated packets.
-pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+pub const NODE4: [u8; 4] = [192, 0, 2, 2];
 /// The other nodes' address for encapsulated packets.
-pub const PEER6: [u8; 16] = v6(0, 2);
+pub const NODE6: [u8; 16] = v6(0, 2);
 
 /// A router with which this node has BFD sessions.
 pub const ROUTER4: [u8; 4] = [192, 0, 2, 254];
@@ -361,7 +361,7 @@ impl Fixture {
             tables.links.insert(INGRESS, Link { mac: SELF_MAC, number: 0 });
         }
         tables.nodes = nodes();
-        add_peers(&mut tables);
+        add_node_addresses(&mut tables);
         add_vips(&mut tables);
         if self != Self::Unconfigured {
             tables.fill_filters();
@@ -414,10 +414,10 @@ pub fn nodes() -> Vec<Node> {
         match outer_family {
             4 => {
                 node.outer_source[..4].copy_from_slice(&SELF4);
-                node.outer_destination[..4].copy_from_slice(&PEER4);
-                node.outer_sum = gue::outer_v4_sum(SELF4, PEER4);
+                node.outer_destination[..4].copy_from_slice(&NODE4);
+                node.outer_sum = gue::outer_v4_sum(SELF4, NODE4);
             }
-            6 => (node.outer_source, node.outer_destination) = (SELF6, PEER6),
+            6 => (node.outer_source, node.outer_destination) = (SELF6, NODE6),
             _ => {}
         }
         nodes[usize::from(index)] = node;
@@ -441,12 +441,14 @@ pub fn nodes() -> Vec<Node> {
     nodes
 }
 
-fn add_peers(tables: &mut HostTables) {
-    let [a, b, c, d, e, f] = PEER_MAC;
-    tables.peer_macs.insert([a, b, c, d, e, f, 0, 0], u32::from(node::NEAR));
-    let [a, b, c, d] = PEER4;
-    tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
-    tables.peers.insert(PEER6, u32::from(node::FAR6));
+fn add_node_addresses(tables: &mut HostTables) {
+    let [a, b, c, d, e, f] = NODE_MAC;
+    tables.node_macs.insert([a, b, c, d, e, f, 0, 0], u32::from(node::NEAR));
+    let [a, b, c, d] = NODE4;
+    tables
+        .node_addresses
+        .insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
+    tables.node_addresses.insert(NODE6, u32::from(node::FAR6));
 }
 
 fn add_sessions(tables: &mut HostTables) {

@@ -45,15 +45,15 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
         ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
         ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
         EtherType(0x88b5 | 0x88b6) => {
-            Some(is_peer_mac(tables, header.source()) && second_chance(tables, rest)?)
+            Some(is_node_mac(tables, header.source()) && second_chance(tables, rest)?)
         }
         _ => Some(false),
     }
 }
 
-fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
+fn is_node_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
     let [a, b, c, d, e, f] = mac;
-    tables.peer_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
+    tables.node_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
 }
 
 /// Returns whether a packet under a relay EtherType is for a VIP's port; otherwise it is foreign.
@@ -113,7 +113,7 @@ fn is_node_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
     const SBFD: [u8; 2] = 7784u16.to_be_bytes();
     let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
     let tunnel = to == 6080u16.to_be_bytes();
-    (tunnel || from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
+    (tunnel || from == SBFD || to == SBFD) && tables.node_addresses.contains_key(&source)
 }
 
 fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
@@ -149,8 +149,9 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         }
         IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
             let source = header.source_addr().to_ipv6_mapped().octets();
-            let to_us =
-                takes_ipip(tables) && to == tables.config.address4 && tables.peers.contains_key(&source);
+            let to_us = takes_ipip(tables)
+                && to == tables.config.address4
+                && tables.node_addresses.contains_key(&source);
             to_us && carried(tables, header.protocol(), upper)?
         }
         IpNumber::ICMP if whole && header.options().is_empty() => {
@@ -216,8 +217,8 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             is_vip || arrival == Arrival::Plain && (closed || part == Part::Whole && own())
         }
         IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
-            let is_peer = tables.peers.contains_key(&header.source());
-            let to_us = takes_ipip(tables) && to == tables.config.address6 && is_peer;
+            let is_node = tables.node_addresses.contains_key(&header.source());
+            let to_us = takes_ipip(tables) && to == tables.config.address6 && is_node;
             to_us && carried(tables, protocol, upper)?
         }
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {

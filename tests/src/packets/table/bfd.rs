@@ -7,7 +7,7 @@ use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, DOWN_ROUTER4, Fixture, PEER4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6, session,
+    CLIENT4, CLIENT6, DOWN_ROUTER4, Fixture, NODE4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6, session,
 };
 
 const SINGLE_HOP: u16 = 3784;
@@ -99,7 +99,7 @@ fn of_unknown_peers() -> Vec<Row> {
         row("BFD with hop limit 254", router6().ttl(254), SINGLE_HOP, session::NEXT6),
         row("BFD over one hop too many", router4().ttl(249), MULTIHOP, session::FAR4),
         row("BFD over several IPv6 hops, one too many", router6().ttl(253), MULTIHOP, session::FAR6),
-        row("BFD from another address", Frame::v4(PEER4, SELF4).ttl(255), SINGLE_HOP, session::NEXT4),
+        row("BFD from another address", Frame::v4(NODE4, SELF4).ttl(255), SINGLE_HOP, session::NEXT4),
         row("BFD from another IPv6 address", Frame::v6(PLAIN6, SELF6).ttl(255), SINGLE_HOP, session::NEXT6),
         row("BFD of an unknown host", far(CLIENT4), SINGLE_HOP, 0),
         row("BFD of an unknown host over several hops", far(CLIENT4), MULTIHOP, 0),
@@ -194,8 +194,8 @@ fn not_returned() -> Vec<Row> {
         row("BFD echo of this node", Frame::v4(SELF4, SELF4).ttl(255)),
         row("BFD echo to its sender, TTL 254", Frame::v4(ROUTER4, ROUTER4).ttl(254)),
         row("BFD echo to this node, hop limit 254", router6().ttl(254)),
-        row("BFD echo of another host", Frame::v4(PEER4, PEER4).ttl(255)),
-        row("BFD echo of another host to this node", Frame::v4(PEER4, SELF4).ttl(255)),
+        row("BFD echo of another host", Frame::v4(NODE4, NODE4).ttl(255)),
+        row("BFD echo of another host to this node", Frame::v4(NODE4, SELF4).ttl(255)),
         row("BFD echo of a router to another IPv6 address", Frame::v6(ROUTER6, PLAIN6).ttl(255)),
         row("BFD echo, first fragment", router4().fragment(0, true)),
         Row::frame("BFD echo from the port of echoes", &router4().datagram(ECHO, 50_000, &[7; 30]), NOT_OURS),

@@ -6,7 +6,7 @@ use super::Row;
 use crate::model::Packet;
 use crate::packets::build::{Arp, Frame};
 use crate::packets::expect::{Expect, NOT_OURS, decapsulated, encapsulated, refused, rewritten};
-use crate::packets::fixture::{CLIENT4, CLIENT6, PEER4, PEER6, SELF4, SELF6, VIP4, VIP6, node, port};
+use crate::packets::fixture::{CLIENT4, CLIENT6, NODE4, NODE6, SELF4, SELF6, VIP4, VIP6, node, port};
 
 /// The kernel's test run rejects frames shorter than an Ethernet header.
 const SHORTEST: usize = 14;
@@ -82,8 +82,8 @@ fn whole_v6() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
 fn whole_others() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
     let not_answered = || refused(Refusal::EchoDropped);
     let bad_gue = || refused(Refusal::BadGue);
-    let over4 = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip());
-    let over6 = Frame::v6(PEER6, SELF6).gue(50_000, [0, 41, 0, 0], &v6().ip());
+    let over4 = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip());
+    let over6 = Frame::v6(NODE6, SELF6).gue(50_000, [0, 41, 0, 0], &v6().ip());
     vec![
         (
             "echo request",
@@ -105,7 +105,7 @@ fn split() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
     let (near, far) = (v4(), Frame::v6(CLIENT6, VIP6).udp(4000, port::FAR6));
     let (rewritten, encapsulated) = (rewritten(&near, node::NEAR), encapsulated(&far, node::FAR6));
     let inner = Frame::v4(CLIENT4, VIP4).syn(4000, port::NEAR);
-    let gue = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner.ip());
+    let gue = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &inner.ip());
     let taken = decapsulated(&gue, &inner);
     vec![
         // Up to the ports it may be foreign; from there on it is for a VIP, and its TCP flags are needed.

@@ -5,10 +5,10 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::packets::build::Frame;
 use crate::packets::expect::{self, Expect, LOCAL, encapsulated, refused, rewritten, time_exceeded};
-use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, SELF_MAC, VIP4, VIP6, node, port};
+use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, NODE_MAC, SELF_MAC, VIP4, VIP6, node, port};
 
 pub(super) fn rows() -> Vec<Row> {
-    [by_node(), tagged(), hops(), sizes(), classes(), from_a_peer(), without_next_hop(), oddities()].concat()
+    [by_node(), tagged(), hops(), sizes(), classes(), from_nodes(), without_next_hop(), oddities()].concat()
 }
 
 fn v4(port: u16) -> Frame {
@@ -152,9 +152,9 @@ fn classes() -> Vec<Row> {
     rows
 }
 
-fn from_a_peer() -> Vec<Row> {
+fn from_nodes() -> Vec<Row> {
     let here = || Expect::Untouched(Outcome::LocalFromNode as u32);
-    let peer = |frame: Frame| frame.macs(SELF_MAC, PEER_MAC);
+    let peer = |frame: Frame| frame.macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("from a node, led by another node", &peer(new4(port::NEAR)), here()),
         Row::frame("from a node, led by a far node", &peer(new6(port::FAR6)), here()),

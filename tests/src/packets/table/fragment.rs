@@ -9,7 +9,7 @@ use crate::packets::expect::{
     Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, port_unreachable, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
     node, port, wire_id,
 };
 
@@ -67,7 +67,7 @@ fn middle(frame: &Frame) -> Frame {
 
 fn gue(inner: &Frame) -> Frame {
     let number = if inner.is_v4() { 4 } else { 41 };
-    Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
+    Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
 }
 
 pub(super) fn rows() -> Vec<Row> {
@@ -201,7 +201,7 @@ fn tunnelled() -> Vec<Row> {
                 refused(Refusal::InnerNotVip)
             }),
         ]);
-        let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+        let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
         let row = |name: &str, frame: &Frame, expect| {
             Row::bytes(format!("{family} {name} relayed"), marked(frame).bytes_as(0x88b5), expect)
         };
@@ -218,7 +218,7 @@ fn tunnelled() -> Vec<Row> {
         ]);
     }
     let part =
-        |part: Part| part.of(Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
+        |part: Part| part.of(Frame::v4(NODE4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
     rows.extend([
         Row::frame("IPv4 first fragment of GUE", &part(FIRST), NOT_OURS),
         Row::frame("IPv4 later fragment of GUE", &part(MIDDLE), NOT_OURS),

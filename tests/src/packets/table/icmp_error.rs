@@ -11,7 +11,7 @@ use crate::packets::expect::{
     too_big_readable,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, PEER4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, MTU, NODE_MAC, NODE4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
     wire_id,
 };
 
@@ -22,7 +22,7 @@ const LARGEST: u32 = MTU as u32 - 40;
 type Shape = (&'static str, fn(Frame) -> Frame);
 
 pub(super) fn rows() -> Vec<Row> {
-    [literal_messages(), shapes(), in_buffers(), from_peers(), unanswerable(), of_fragments(), of_errors()]
+    [literal_messages(), shapes(), in_buffers(), from_nodes(), unanswerable(), of_fragments(), of_errors()]
         .concat()
 }
 
@@ -160,11 +160,11 @@ fn in_buffers() -> Vec<Row> {
 }
 
 /// The error about a decapsulated packet goes to the packet's source.
-fn from_peers() -> Vec<Row> {
+fn from_nodes() -> Vec<Row> {
     let mut rows = Vec::new();
     let asked = [wire_id(node::NEAR)];
     for (family, inner) in [("IPv4", v4(port::TAKEN_OVER)), ("IPv6", v6(port::TAKEN_OVER))] {
-        let outer = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &asked, inner);
+        let outer = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, &asked, inner);
         let (expired, large) = (inner.clone().ttl(1), large(inner));
         rows.extend([
             Row::frame(
@@ -175,7 +175,7 @@ fn from_peers() -> Vec<Row> {
             Row::frame(format!("{family} out of GUE, too big"), &outer(&large), too_big(&large, LARGEST - 8)),
         ]);
     }
-    let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
+    let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, NODE_MAC);
     rows.push(Row::bytes("relayed, too big", marked.bytes_as(0x88b5), too_big(&marked, LARGEST - 8)));
     rows
 }

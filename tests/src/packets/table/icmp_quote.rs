@@ -10,7 +10,7 @@ use crate::packets::expect::{
     Asked, Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
     node, port, wire_id,
 };
 
@@ -101,7 +101,7 @@ fn addressed_to_another() -> Vec<Row> {
     let (sent4, sent6) = (sent4(port::NEAR), sent6(port::NEAR));
     let to4 = |to| Frame { addresses: Addresses::V4(ROUTER4, to), ..about(&sent4) };
     let to6 = |to| Frame { addresses: Addresses::V6(PLAIN6, to), ..about(&sent6) };
-    let marked = to4(PLAIN4).macs(SELF_MAC, PEER_MAC);
+    let marked = to4(PLAIN4).macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("error about a VIP's packet, to a pod", &to4(PLAIN4), foreign()),
         Row::frame("error about a VIP's packet, to this node", &to4(SELF4), foreign()),
@@ -148,7 +148,7 @@ fn own_flows() -> Vec<Row> {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
             let unknown = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_UNKNOWN);
-            let unknown = listed(Frame::v4(PEER4, SELF4), 50_000, unknown, &client.clone().tcp(4000, port));
+            let unknown = listed(Frame::v4(NODE4, SELF4), 50_000, unknown, &client.clone().tcp(4000, port));
             rows.push(
                 Row::frame(
                     format!("{family} error to this node's own flow of port {port}"),
@@ -168,7 +168,7 @@ fn own_flows() -> Vec<Row> {
             .after(&[&client.clone().syn(4000, port::TAKEN_OVER)])
             .leaves(&[(node::SELF, HalfOpen)]),
         );
-        let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, PEER_MAC);
+        let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, NODE_MAC);
         let other = Frame { upper: sent(port::LOCAL).tcp(port::LOCAL, 4001).upper, ..sent(port::LOCAL) };
         rows.extend([
             Row::frame(
@@ -177,8 +177,8 @@ fn own_flows() -> Vec<Row> {
                 LOCAL,
             )
             .after(&[
-                &client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
-                &client.clone().tcp(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
+                &client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, NODE_MAC),
+                &client.clone().tcp(4000, port::FORMER_SELF).macs(SELF_MAC, NODE_MAC),
             ])
             .leaves(&[(node::SELF, Moved)]),
             {
@@ -214,7 +214,7 @@ fn shapes() -> Vec<Row> {
     let options = about(&sent4(port::NEAR).options(&[1; 8]));
     let whole = quoting(11, 0, &sent4(port::NEAR), &sent4(port::NEAR).sized(500).ip());
     let first = about(&sent4(port::NEAR).fragment(0, true));
-    let peer = about(&sent4(port::NEAR)).macs(SELF_MAC, PEER_MAC);
+    let peer = about(&sent4(port::NEAR)).macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
@@ -280,7 +280,7 @@ fn truncated_quotes() -> Vec<Row> {
 
 fn outer(inner: &Frame) -> Frame {
     let number = if inner.is_v4() { 4 } else { 41 };
-    Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
+    Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
 }
 
 fn in_gue() -> Vec<Row> {
@@ -291,7 +291,7 @@ fn in_gue() -> Vec<Row> {
     ] {
         let error = about(&sent(port::NEAR));
         let no_vip = about(&sent(port::UNUSED));
-        let asked = listed(Frame::v4(PEER4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
+        let asked = listed(Frame::v4(NODE4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
         let unknown = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
@@ -324,8 +324,8 @@ fn marked() -> Vec<Row> {
         ("ICMP", sent4 as fn(u16) -> Frame, Frame::v4(CLIENT4, VIP4).syn(4000, port::NEAR)),
         ("ICMPv6", sent6, Frame::v6(CLIENT6, VIP6).syn(4000, port::NEAR)),
     ] {
-        let error = about(&sent(port::NEAR)).macs(SELF_MAC, PEER_MAC);
-        let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, PEER_MAC);
+        let error = about(&sent(port::NEAR)).macs(SELF_MAC, NODE_MAC);
+        let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, NODE_MAC);
         rows.extend([
             Row::bytes(format!("{family} error, relayed"), error.bytes_as(0x88b5), {
                 opened(&error, &error, Outcome::Decapsulated)

@@ -9,7 +9,7 @@ use crate::packets::expect::{
     Expect, NOT_OURS, asked_gue, decapsulated, in_ip, opened, refused, time_exceeded, too_big,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, PEER4, PEER6, PLAIN4, PLAIN6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, node,
+    CLIENT4, CLIENT6, Fixture, MTU, NODE4, NODE6, PLAIN4, PLAIN6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, node,
     port, wire_id,
 };
 
@@ -105,11 +105,11 @@ fn second_chances() -> Vec<Row> {
 }
 
 fn over4(inner: &Frame) -> Frame {
-    Frame::v4(PEER4, SELF4).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
+    Frame::v4(NODE4, SELF4).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
 }
 
 fn over6(inner: &Frame) -> Frame {
-    Frame::v6(PEER6, SELF6).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
+    Frame::v6(NODE6, SELF6).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
 }
 
 fn inner4() -> Frame {
@@ -157,14 +157,14 @@ fn passed() -> Vec<Row> {
     let plain4 = Frame::v4(CLIENT4, PLAIN4).tcp(1, 2);
     let plain6 = Frame::v6(CLIENT6, PLAIN6).tcp(1, 2);
     let unused = Frame::v4(CLIENT4, VIP4).tcp(1, port::UNUSED);
-    let gue = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &i4.ip());
+    let gue = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &i4.ip());
     let long = (over4(&i4).ip().len() as u16 + 1).to_be_bytes();
     vec![
         row("IP in IP from an unknown host", from(CLIENT4, SELF4)),
         row("IP in IPv6 from an unknown host", from6(CLIENT6, SELF6)),
-        row("IP in IP from a node to another address", from(PEER4, PLAIN4)),
-        row("IP in IPv6 from a node to another address", from6(PEER6, PLAIN6)),
-        row("IP in IP from a node to a VIP", from(PEER4, VIP4)),
+        row("IP in IP from a node to another address", from(NODE4, PLAIN4)),
+        row("IP in IPv6 from a node to another address", from6(NODE6, PLAIN6)),
+        row("IP in IP from a node to a VIP", from(NODE4, VIP4)),
         row("IP in IP where it is disabled", over4(&i4)).meets(Fixture::OtherUplink),
         row("IP in IPv6 where it is disabled", over6(&i6)).meets(Fixture::OtherUplink),
         row("IP in IP around IPv4 for no VIP", over4(&plain4)),
@@ -175,8 +175,8 @@ fn passed() -> Vec<Row> {
         row("IP in IP around GUE", over6(&gue)),
         row("IP in IP, first fragment", over4(&i4).fragment(0, true)),
         row("IP in IP, later fragment", over4(&i4).fragment(3, false)),
-        row("IP in IP to 0.0.0.0, without an address", from(PEER4, [0; 4])).meets(Fixture::Silent),
-        row("IP in IPv6 to ::, without an address", from6(PEER6, [0; 16])).meets(Fixture::Silent),
+        row("IP in IP to 0.0.0.0, without an address", from(NODE4, [0; 4])).meets(Fixture::Silent),
+        row("IP in IPv6 to ::, without an address", from6(NODE6, [0; 16])).meets(Fixture::Silent),
         Row::bytes("IP in IP with too large a length", edited(over4(&i4).bytes(), 16, &long), NOT_OURS),
         Row::bytes(
             "IP in IP whose length ends in its header",
@@ -186,18 +186,18 @@ fn passed() -> Vec<Row> {
         unread("IP in IP around IPv6 declared as IPv4", 4, &i6.ip(), Refusal::BadIpHeader),
         unread("IP in IP around IPv4 declared as IPv6", 41, &inner4().sized(60).ip(), Refusal::BadIpHeader),
         unread("IP in IP around half a header", 4, &inner4().ip()[..10], Refusal::Truncated),
-        Row::frame("IP in IP before the configuration", &from(PEER4, SELF4), refused(Refusal::NotConfigured))
+        Row::frame("IP in IP before the configuration", &from(NODE4, SELF4), refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
     ]
 }
 
 /// Passed unmodified, since it may be for another process, but counted.
 fn unread(name: &str, number: u8, inner: &[u8], refusal: Refusal) -> Row {
-    Row::frame(name, &Frame::v4(PEER4, SELF4).raw(number, inner), refused(refusal))
+    Row::frame(name, &Frame::v4(NODE4, SELF4).raw(number, inner), refused(refusal))
 }
 
 fn dropped() -> Vec<Row> {
-    let cut = Frame::v4(PEER4, SELF4).raw(4, &inner4().ip()[..44]);
+    let cut = Frame::v4(NODE4, SELF4).raw(4, &inner4().ip()[..44]);
     let ringless = Frame::v4(CLIENT4, VIP4).tcp(1, port::RINGLESS);
     vec![
         Row::frame("IP in IP around a truncated packet", &cut, refused(Refusal::BadLength)),

@@ -18,12 +18,12 @@ use crate::packets::expect::{
     Asked, Expect, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
 };
 
 const SELF: u32 = wire_id(node::SELF);
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
-const FROM_PEER: Expect = Expect::Untouched(Outcome::LocalFromNode as u32);
+const FROM_NODE: Expect = Expect::Untouched(Outcome::LocalFromNode as u32);
 /// The EtherType of a packet for which one node has been asked.
 const ASKED_ONE: u16 = 0x88b5;
 /// The EtherType of a packet for which more than one node has been asked.
@@ -32,7 +32,7 @@ const ASKED_MORE: u16 = 0x88b6;
 pub(super) fn rows() -> Vec<Row> {
     [
         directed(),
-        from_peers(),
+        from_nodes(),
         life::rows(),
         recent_death::rows(),
         asked::rows(),
@@ -70,12 +70,12 @@ fn fin(port: u16) -> Frame {
 
 /// A frame as another node sends it by a MAC rewrite.
 fn by_mac(frame: Frame) -> Frame {
-    frame.macs(SELF_MAC, PEER_MAC)
+    frame.macs(SELF_MAC, NODE_MAC)
 }
 
 /// A frame as another node sends it in GUE, after these nodes have been asked.
 fn in_gue(asked: impl Into<Asked>, inner: &Frame) -> Frame {
-    listed(Frame::v4(PEER4, SELF4), 50_000, asked, inner)
+    listed(Frame::v4(NODE4, SELF4), 50_000, asked, inner)
 }
 
 /// A frame as it returns home when none of these nodes knows its flow; the first one leads the slot.
@@ -147,7 +147,7 @@ fn directed() -> Vec<Row> {
 }
 
 /// Packets for which another node has chosen this one: it is a candidate, never a director.
-fn from_peers() -> Vec<Row> {
+fn from_nodes() -> Vec<Row> {
     let (new, old) = (syn(port::NEAR), tcp(port::NEAR));
     let unlisted = in_gue(&[], &old);
     let finished = fin(port::NEAR);
@@ -156,9 +156,9 @@ fn from_peers() -> Vec<Row> {
     let asked = in_gue(&[], &unknown);
     let over_v6 = v6().tcp(4000, port::LOCAL);
     vec![
-        Row::frame("from a node, SYN, recorded", &by_mac(new.clone()), FROM_PEER)
+        Row::frame("from a node, SYN, recorded", &by_mac(new.clone()), FROM_NODE)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a node, owned, this node not in the slot", &by_mac(old.clone()), FROM_PEER)
+        Row::frame("from a node, owned, this node not in the slot", &by_mac(old.clone()), FROM_NODE)
             .after(&[&by_mac(new.clone())])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame(

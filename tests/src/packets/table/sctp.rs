@@ -14,7 +14,7 @@ use crate::packets::expect::{
     rewritten, time_exceeded,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, NODE_MAC, NODE4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
 };
 
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
@@ -80,7 +80,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
 fn moved(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |port, chunk| base.clone().sctp(4000, port, chunk);
     let (init, cookie) = (packet(port::TAKEN_OVER, INIT), packet(port::TAKEN_OVER, COOKIE_ECHO));
-    let by_mac = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+    let by_mac = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
     let [begun, open] = [INIT, COOKIE_ECHO].map(|chunk| by_mac(&packet(port::FORMER_SELF, chunk)));
     let old = packet(port::FORMER_SELF, DATA);
     vec![
@@ -130,7 +130,7 @@ fn foreign_packets() -> Vec<Row> {
 fn tunnelled() -> Vec<Row> {
     let inner = Frame::v4(CLIENT4, VIP4).sctp(4000, port::LOCAL, INIT);
     let unknown = Frame::v6(CLIENT6, VIP6).sctp(4000, port::LOCAL, DATA);
-    let in_gue = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &[][..], inner);
+    let in_gue = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, &[][..], inner);
     vec![
         Row::frame("SCTP INIT from a node in GUE", &in_gue(&inner), decapsulated(&in_gue(&inner), &inner))
             .leaves(&[(node::SELF, HalfOpen)]),

@@ -11,7 +11,7 @@ use crate::packets::expect::{
     Asked, Expect, NOT_OURS, asked_gue, asked_l2, listed, refused, time_exceeded, too_big,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, OTHER_MAC, PEER_MAC, PEER4, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
+    CLIENT4, CLIENT6, Fixture, MTU, NODE_MAC, NODE4, OTHER_MAC, PLAIN4, ROUTER_MAC, SELF_MAC, SELF4, VIP4,
     VIP6, node, port, wire_id,
 };
 
@@ -112,7 +112,7 @@ fn lists() -> Vec<Row> {
     for count in 1..=asked.len() {
         let list = &asked[..count];
         let largest = usize::from(MTU) - OVER4 - 4 * count;
-        let ask = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, list, inner);
+        let ask = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, list, inner);
         let (fits, large) = (v4(at).sized(largest), v4(at).sized(largest + 1));
         let sent = asked_gue(&fits, node::NEAR_GUE4, &[list, &[SELF]].concat());
         rows.extend([
@@ -127,12 +127,12 @@ fn lists() -> Vec<Row> {
 
 /// A frame as another node sends it under a relay EtherType.
 fn relayed(frame: &Frame, mark: u16) -> Vec<u8> {
-    frame.clone().macs(SELF_MAC, PEER_MAC).bytes_as(mark)
+    frame.clone().macs(SELF_MAC, NODE_MAC).bytes_as(mark)
 }
 
 /// Passed with its own EtherType, otherwise unmodified.
 fn restored_type(frame: &Frame, outcome: Outcome) -> Expect {
-    Expect::Becomes(Action::Pass, outcome, frame.clone().macs(SELF_MAC, PEER_MAC).bytes())
+    Expect::Becomes(Action::Pass, outcome, frame.clone().macs(SELF_MAC, NODE_MAC).bytes())
 }
 
 fn restored() -> Vec<Row> {
@@ -157,7 +157,7 @@ fn restored() -> Vec<Row> {
             Row::bytes(format!("owned, under {name}"), relayed(&old, mark), {
                 restored_type(&old, Outcome::Decapsulated)
             })
-            .after(&[&new.macs(SELF_MAC, PEER_MAC)])
+            .after(&[&new.macs(SELF_MAC, NODE_MAC)])
             .leaves(&[(node::SELF, Moved)]),
         );
     }
@@ -206,7 +206,7 @@ fn returned_home() -> Vec<Row> {
             let mut row = |name: &str, frame: &Frame, mark, expect| {
                 rows.push(Row::bytes(format!("{shape} {kind}, {name}"), relayed(frame, mark), expect));
             };
-            let seen = to_leader.clone().macs(SELF_MAC, PEER_MAC);
+            let seen = to_leader.clone().macs(SELF_MAC, NODE_MAC);
             row("under 0x88b5, back to its sender", &to_leader, ASKED_ONE, back(&to_leader));
             row("under 0x88b5, back to a former leader", &to_former, ASKED_ONE, back(&to_former));
             row("under 0x88b6, home not known", &to_leader, ASKED_MORE, too_big(&seen, smaller));
@@ -226,14 +226,14 @@ fn returned_home() -> Vec<Row> {
         row("under 0x88b5, its sender not in the slot", &v4(port::LOCAL), ASKED_ONE, no_home()),
         row("under 0x88b6, its sender not in the slot", &v4(port::FAR4), ASKED_MORE, no_home()),
         row("under 0x88b5, returned home, its last hop", &v4(port::NEAR).ttl(1), ASKED_ONE, {
-            time_exceeded(&v4(port::NEAR).ttl(1).macs(SELF_MAC, PEER_MAC))
+            time_exceeded(&v4(port::NEAR).ttl(1).macs(SELF_MAC, NODE_MAC))
         }),
     ]);
     for (family, frame) in [("IPv4", v4 as fn(u16) -> Frame), ("IPv6", v6)] {
         let list = [wire_id(node::NEAR_GUE4)];
         let largest = usize::from(MTU) - OVER4 - 4;
         let [fits, large] = [largest, largest + 1].map(|size| frame(port::FORMER_NEAR_GUE4).sized(size));
-        let ask = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &list, inner);
+        let ask = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, &list, inner);
         let back = Asked::from(&[list[0], SELF]).marks(MARK_LED | MARK_UNKNOWN);
         rows.extend([
             Row::frame(format!("{family}, the largest returned home in GUE"), &ask(&fits), {
@@ -252,23 +252,23 @@ fn of_others() -> Vec<Row> {
     let mut rows = Vec::new();
     let vip = v4(port::LOCAL);
     for (mark, name) in [(ASKED_ONE, "0x88b5"), (ASKED_MORE, "0x88b6")] {
-        let from_peer = |payload: &[u8]| ethernet([SELF_MAC, PEER_MAC], &[], mark, payload);
+        let from_node = |payload: &[u8]| ethernet([SELF_MAC, NODE_MAC], &[], mark, payload);
         let mut row = |what: &str, bytes| rows.push(Row::bytes(format!("{name} {what}"), bytes, NOT_OURS));
         row("from the router", vip.bytes_as(mark));
         row("from an unknown host", vip.clone().macs(SELF_MAC, OTHER_MAC).bytes_as(mark));
         row("from an unknown host behind a tag", vip.clone().tag(3).macs(SELF_MAC, OTHER_MAC).bytes_as(mark));
-        row("from a node, empty", from_peer(&[]));
-        row("from a node, of no IP version", from_peer(&[0x55; 60]));
-        row("from a node, ARP", from_peer(&Arp::request(VIP4).payload()));
-        row("from a node, for no VIP", from_peer(&Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip()));
-        row("from a node, for an unused port", from_peer(&v4(port::UNUSED).ip()));
-        row("from a node, an echo request", from_peer(&Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip()));
-        row("from a node, an ICMPv6 echo request", from_peer(&Frame::v6(CLIENT6, VIP6).icmp(128, 0).ip()));
-        row("from a node, GUE", from_peer(&Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &vip.ip()).ip()));
-        row("from a node, S-BFD", from_peer(&Frame::v4(PEER4, SELF4).udp(1, 7784).ip()));
+        row("from a node, empty", from_node(&[]));
+        row("from a node, of no IP version", from_node(&[0x55; 60]));
+        row("from a node, ARP", from_node(&Arp::request(VIP4).payload()));
+        row("from a node, for no VIP", from_node(&Frame::v4(CLIENT4, PLAIN4).tcp(1, 2).ip()));
+        row("from a node, for an unused port", from_node(&v4(port::UNUSED).ip()));
+        row("from a node, an echo request", from_node(&Frame::v4(CLIENT4, VIP4).icmp(8, 0).ip()));
+        row("from a node, an ICMPv6 echo request", from_node(&Frame::v6(CLIENT6, VIP6).icmp(128, 0).ip()));
+        row("from a node, GUE", from_node(&Frame::v4(NODE4, SELF4).gue(1, [0, 4, 0, 0], &vip.ip()).ip()));
+        row("from a node, S-BFD", from_node(&Frame::v4(NODE4, SELF4).udp(1, 7784).ip()));
         row(
             "from a node behind three tags",
-            vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, PEER_MAC).bytes_as(mark),
+            vip.clone().tag(1).tag(2).tag(3).macs(SELF_MAC, NODE_MAC).bytes_as(mark),
         );
     }
     rows
@@ -290,7 +290,7 @@ fn refusals() -> Vec<Row> {
     let last_hop = v4(port::FORMER_NEAR).ttl(1);
     vec![
         Row::bytes("0x88b5 on, its last hop", relayed(&ahead.clone().ttl(1), ASKED_ONE), {
-            time_exceeded(&ahead.clone().ttl(1).macs(SELF_MAC, PEER_MAC))
+            time_exceeded(&ahead.clone().ttl(1).macs(SELF_MAC, NODE_MAC))
         }),
         Row::frame("second chance, relayed, its last hop", &last_hop, time_exceeded(&last_hop))
             .leaves(&[(node::NEAR, Unconfirmed)]),

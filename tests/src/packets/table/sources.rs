@@ -10,7 +10,7 @@ use crate::packets::expect::{
     Expect, LOCAL, decapsulated, encapsulated, opened, port_unreachable, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, QUIET4, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, QUIET4, SELF_MAC, SELF4, VIP4, VIP6, node, port,
 };
 
 /// A client, and whether most ports, [`port::NEAR_SECOND`] and [`port::FAR4_SECOND`] admit it.
@@ -40,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
         errors(),
         echoes(),
         undeclared(),
-        from_peers(),
+        from_nodes(),
     ];
     groups.concat().into_iter().map(|row| row.meets(Fixture::Sources)).collect()
 }
@@ -295,16 +295,16 @@ fn undeclared() -> Vec<Row> {
 }
 
 /// Packets from another node are checked again: it may have older ranges.
-fn from_peers() -> Vec<Row> {
+fn from_nodes() -> Vec<Row> {
     let mut rows = Vec::new();
     let inner = [("IPv4", v4(CLIENT4), v4([203, 0, 113, 16])), ("IPv6", v6(CLIENT6), v6(host6(0xe, 9)))];
     for (family, ours, other) in inner {
         let of = |frame: Frame| frame.syn(4000, port::LOCAL);
         let (ours, other) = (of(ours), of(other));
         let number = if ours.is_v4() { 4 } else { 41 };
-        let gue = |frame: &Frame| Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &frame.ip());
-        let ipip = |frame: &Frame| Frame::v4(PEER4, SELF4).raw(number, &frame.ip());
-        let relayed = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+        let gue = |frame: &Frame| Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &frame.ip());
+        let ipip = |frame: &Frame| Frame::v4(NODE4, SELF4).raw(number, &frame.ip());
+        let relayed = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
         rows.extend([
             Row::frame(format!("{family} of an admitted client in GUE"), &gue(&ours), {
                 decapsulated(&gue(&ours), &ours)

@@ -7,7 +7,7 @@ use super::{Row, edited};
 use crate::packets::build::{Frame, GueFields};
 use crate::packets::expect::{NOT_OURS, decapsulated, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, HASH_KEY, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, HASH_KEY, NODE4, NODE6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
     node, port, wire_id,
 };
 
@@ -27,11 +27,11 @@ fn inner6() -> Frame {
 }
 
 fn over4(header: [u8; 4], inner: &[u8]) -> Frame {
-    Frame::v4(PEER4, SELF4).gue(50_000, header, inner)
+    Frame::v4(NODE4, SELF4).gue(50_000, header, inner)
 }
 
 fn over6(header: [u8; 4], inner: &[u8]) -> Frame {
-    Frame::v6(PEER6, SELF6).gue(50_000, header, inner)
+    Frame::v6(NODE6, SELF6).gue(50_000, header, inner)
 }
 
 fn taken() -> Vec<Row> {
@@ -74,7 +74,7 @@ fn tagged() -> Vec<Row> {
     let fields = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
     let forged = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
     let list = [wire_id(node::FAR6).to_be_bytes().to_vec(), inner4().ip()].concat();
-    let with = |fields, to| Frame::v4(PEER4, SELF4).gue_with(fields, to, 50_000, [1, 4, 0, 0], &list);
+    let with = |fields, to| Frame::v4(NODE4, SELF4).gue_with(fields, to, 50_000, [1, 4, 0, 0], &list);
     for (name, key) in [("the key in use", TAG_KEYS[0]), ("the other key", TAG_KEYS[1])] {
         let frame = with(GueFields { key, ..fields }, node::SELF);
         rows.push(Row::frame(format!("GUE with a tag of {name}"), &frame, decapsulated(&frame, &inner4())));
@@ -93,7 +93,7 @@ fn tagged() -> Vec<Row> {
     let other = Frame::v4(CLIENT4, VIP4).syn(4001, port::NEAR).ip();
     let replaced = [&good[..58], &other].concat();
     let untagged =
-        |words: u8, rest: &[u8]| Frame::v4(PEER4, SELF4).untagged_gue(50_000, [words, 4, 0, 0], rest);
+        |words: u8, rest: &[u8]| Frame::v4(NODE4, SELF4).untagged_gue(50_000, [words, 4, 0, 0], rest);
     let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
     rows.extend([
         Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
@@ -106,7 +106,7 @@ fn tagged() -> Vec<Row> {
         bad("GUE around a first fragment, forged".into(), &untagged(2, &[vec![0; 8], first].concat())),
         bad(
             "GUE over IPv6, forged".into(),
-            &Frame::v6(PEER6, SELF6).untagged_gue(1, [0, 41, 0, 0], &inner6().ip()),
+            &Frame::v6(NODE6, SELF6).untagged_gue(1, [0, 41, 0, 0], &inner6().ip()),
         ),
     ]);
     rows
@@ -129,22 +129,22 @@ fn not_for_us() -> Vec<Row> {
             &Frame::v6(CLIENT6, SELF6).udp(53, 6080),
             NOT_OURS,
         ),
-        Row::frame("GUE to another IPv4 address", &to(PEER4, PLAIN4), NOT_OURS),
-        Row::frame("GUE to another IPv6 address", &to6(PEER6, PLAIN6), NOT_OURS),
-        Row::frame("TCP to the port of GUE", &Frame::v4(PEER4, SELF4).tcp(1, 6080), NOT_OURS),
+        Row::frame("GUE to another IPv4 address", &to(NODE4, PLAIN4), NOT_OURS),
+        Row::frame("GUE to another IPv6 address", &to6(NODE6, PLAIN6), NOT_OURS),
+        Row::frame("TCP to the port of GUE", &Frame::v4(NODE4, SELF4).tcp(1, 6080), NOT_OURS),
         Row::frame("GUE to 0.0.0.0 on a node without an address", &to(CLIENT4, [0; 4]), NOT_OURS)
             .meets(Fixture::Silent),
         Row::frame("GUE to :: on a node without an address", &to6(CLIENT6, [0; 16]), NOT_OURS)
             .meets(Fixture::Silent),
         Row::frame(
             "GUE over IPv4 before the configuration",
-            &to(PEER4, SELF4),
+            &to(NODE4, SELF4),
             refused(Refusal::NotConfigured),
         )
         .meets(Fixture::Unconfigured),
         Row::frame(
             "GUE over IPv6 before the configuration",
-            &to6(PEER6, SELF6),
+            &to6(NODE6, SELF6),
             refused(Refusal::NotConfigured),
         )
         .meets(Fixture::Unconfigured),
@@ -160,8 +160,8 @@ fn unreadable() -> Vec<Row> {
         Row::frame("GUE control message", &over4([0x20, 4, 0, 0], &inner), bad()),
         Row::frame("GUE around TCP", &over4([0, 6, 0, 0], &inner), bad()),
         Row::frame("GUE around nothing", &over4([0, 0, 0, 0], &[]), bad()),
-        Row::frame("GUE without its header", &Frame::v4(PEER4, SELF4).udp(1, 6080).sized(28), bad()),
-        Row::frame("GUE with half a header", &Frame::v6(PEER6, SELF6).udp(1, 6080).sized(50), bad()),
+        Row::frame("GUE without its header", &Frame::v4(NODE4, SELF4).udp(1, 6080).sized(28), bad()),
+        Row::frame("GUE with half a header", &Frame::v6(NODE6, SELF6).udp(1, 6080).sized(50), bad()),
         Row::frame(
             "GUE with seven words of options",
             &over4([7, 4, 0, 0], &[vec![0; 28], inner.clone()].concat()),

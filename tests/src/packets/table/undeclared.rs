@@ -6,7 +6,7 @@ use super::{Row, edited};
 use crate::packets::build::Frame;
 use crate::packets::expect::{NOT_OURS, port_unreachable, port_unreachable_readable, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, QUIET4, QUIET6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, port,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, QUIET4, QUIET6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, port,
 };
 
 pub(super) fn rows() -> Vec<Row> {
@@ -37,7 +37,7 @@ fn answered() -> Vec<Row> {
         row("UDP to an undeclared port of a VIP on its last hop", v4().udp(1, port::UNUSED).ttl(1)),
         row(
             "UDP to an undeclared port of a VIP from a node",
-            v4().udp(1, port::UNUSED).macs(SELF_MAC, PEER_MAC),
+            v4().udp(1, port::UNUSED).macs(SELF_MAC, NODE_MAC),
         ),
         row("a long datagram to an undeclared port of a VIP", v4().udp(1, port::UNUSED).sized(1400)),
         row("a long IPv6 datagram to an undeclared port of a VIP", v6().udp(1, port::UNUSED).sized(1400)),
@@ -143,6 +143,6 @@ fn open() -> Vec<Row> {
         row("IPv6 UDP to a port of a VIP that is open", Frame::v6(CLIENT6, QUIET6).udp(4000, port::UNUSED)),
         row("TCP to this node", Frame::v4(CLIENT4, SELF4).tcp(4000, 22)),
         row("IPv6 TCP to this node", Frame::v6(CLIENT6, SELF6).tcp(4000, 22)),
-        row("UDP of a peer to this node", Frame::v4(PEER4, SELF4).udp(4000, 4789)),
+        row("UDP of a peer to this node", Frame::v4(NODE4, SELF4).udp(4000, 4789)),
     ]
 }

@@ -141,8 +141,8 @@ impl Ring {
     }
 }
 
-/// Returns the time of a tick. The initial nodes have run for longer than former leaders are kept: between the
-/// first two ticks lies twice that time.
+/// Returns the time of a tick. The initial nodes have run for longer than former leaders are kept: twice that
+/// time lies between the first two ticks.
 fn moment(now: Tick) -> Duration {
     if now == 0 { Duration::ZERO } else { Settings::FORMER_GRACE * 2 + TICK * now }
 }

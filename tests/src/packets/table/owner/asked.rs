@@ -35,11 +35,11 @@ fn taken_over() -> Vec<Row> {
         }
     }
     let draining = tcp(port::FORMER_DRAINING);
-    let from_peer = by_mac(tcp(port::TAKEN_OVER));
+    let from_node = by_mac(tcp(port::TAKEN_OVER));
     rows.extend([
         Row::frame("SYN is not for the former leader", &syn(port::TAKEN_OVER), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a node to the former leader", &from_peer, {
+        Row::frame("from a node to the former leader", &from_node, {
             asked_gue(&tcp(port::TAKEN_OVER), node::FAR4, &[SELF])
         })
         .leaves(&[(node::FAR4, Unconfirmed)]),

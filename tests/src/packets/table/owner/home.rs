@@ -6,7 +6,7 @@ use lb_common::verdict::Refusal;
 use super::{ASKED_MORE, SELF, fin, in_gue, returned_home, syn, taken, tcp, unknown, unowned, v4, v6};
 use crate::packets::build::Frame;
 use crate::packets::expect::{Asked, LOCAL, asked_l2, listed, refused};
-use crate::packets::fixture::{PEER6, SELF6, node, port, wire_id};
+use crate::packets::fixture::{NODE6, SELF6, node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
@@ -83,7 +83,7 @@ fn decided() -> Vec<Row> {
     let no_longer = tcp(port::FAR4_FORMER_SELF);
     let at_former = unknown(&[SELF], &no_longer);
     let fields = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
-    let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, fields, &frame);
+    let over_v6 = listed(Frame::v6(NODE6, SELF6), 50_000, fields, &frame);
     rows.extend([
         Row::frame("unknown, in no table, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
         Row::frame("FIN, unknown, in no table, decided at home", &back_end, unowned(&back_end, &end)),
