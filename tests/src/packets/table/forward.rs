@@ -154,15 +154,15 @@ fn classes() -> Vec<Row> {
 
 fn from_nodes() -> Vec<Row> {
     let here = || Expect::Untouched(Outcome::LocalFromNode as u32);
-    let peer = |frame: Frame| frame.macs(SELF_MAC, NODE_MAC);
+    let by_node = |frame: Frame| frame.macs(SELF_MAC, NODE_MAC);
     vec![
-        Row::frame("from a node, led by another node", &peer(new4(port::NEAR)), here()),
-        Row::frame("from a node, led by a far node", &peer(new6(port::FAR6)), here()),
-        Row::frame("from a node, TTL 1", &peer(new4(port::NEAR)).ttl(1), here()),
-        Row::frame("from a node, tagged", &peer(new4(port::NEAR)).tag(3), here()),
-        Row::frame("from a node, without a leader", &peer(new4(port::LEADERLESS)), here()),
-        Row::frame("from a node, led by this node", &peer(new4(port::LOCAL)), LOCAL),
-        Row::frame("from a node, no slot", &peer(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
+        Row::frame("from a node, led by another node", &by_node(new4(port::NEAR)), here()),
+        Row::frame("from a node, led by a far node", &by_node(new6(port::FAR6)), here()),
+        Row::frame("from a node, TTL 1", &by_node(new4(port::NEAR)).ttl(1), here()),
+        Row::frame("from a node, tagged", &by_node(new4(port::NEAR)).tag(3), here()),
+        Row::frame("from a node, without a leader", &by_node(new4(port::LEADERLESS)), here()),
+        Row::frame("from a node, led by this node", &by_node(new4(port::LOCAL)), LOCAL),
+        Row::frame("from a node, no slot", &by_node(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
     ]
 }
 

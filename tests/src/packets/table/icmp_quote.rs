@@ -214,12 +214,12 @@ fn shapes() -> Vec<Row> {
     let options = about(&sent4(port::NEAR).options(&[1; 8]));
     let whole = quoting(11, 0, &sent4(port::NEAR), &sent4(port::NEAR).sized(500).ip());
     let first = about(&sent4(port::NEAR).fragment(0, true));
-    let peer = about(&sent4(port::NEAR)).macs(SELF_MAC, NODE_MAC);
+    let by_mac = about(&sent4(port::NEAR)).macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a node by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)),
+        Row::frame("error from a node by its MAC", &by_mac, asked_l2(&by_mac, node::NEAR, 0x88b5)),
     ]
 }
 

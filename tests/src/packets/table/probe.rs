@@ -332,11 +332,11 @@ fn of_others() -> Vec<Row> {
         };
         row("of an unknown host", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
         row("of an unknown host over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
-        row("of a peer to another address", Frame::v4(NODE4, PLAIN4), Fixture::Standard);
-        row("of a peer to another IPv6 address", Frame::v6(NODE6, PLAIN6), Fixture::Standard);
-        row("of a peer to 0.0.0.0, without an address", Frame::v4(NODE4, [0; 4]), Fixture::Silent);
-        row("of a peer to ::, without an address", Frame::v6(NODE6, [0; 16]), Fixture::Silent);
-        row("of a peer, a first fragment", node4().fragment(0, true), Fixture::Standard);
+        row("of a node to another address", Frame::v4(NODE4, PLAIN4), Fixture::Standard);
+        row("of a node to another IPv6 address", Frame::v6(NODE6, PLAIN6), Fixture::Standard);
+        row("of a node to 0.0.0.0, without an address", Frame::v4(NODE4, [0; 4]), Fixture::Silent);
+        row("of a node to ::, without an address", Frame::v6(NODE6, [0; 16]), Fixture::Silent);
+        row("of a node, a first fragment", node4().fragment(0, true), Fixture::Standard);
         rows.push(Row::frame(
             format!("TCP on the ports of a {kind}"),
             &node4().tcp(source, destination),

@@ -143,6 +143,6 @@ fn open() -> Vec<Row> {
         row("IPv6 UDP to a port of a VIP that is open", Frame::v6(CLIENT6, QUIET6).udp(4000, port::UNUSED)),
         row("TCP to this node", Frame::v4(CLIENT4, SELF4).tcp(4000, 22)),
         row("IPv6 TCP to this node", Frame::v6(CLIENT6, SELF6).tcp(4000, 22)),
-        row("UDP of a peer to this node", Frame::v4(NODE4, SELF4).udp(4000, 4789)),
+        row("UDP of another node to this node", Frame::v4(NODE4, SELF4).udp(4000, 4789)),
     ]
 }
