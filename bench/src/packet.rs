@@ -1,4 +1,4 @@
-//! The cost of a packet in the program, by `BPF_PROG_TEST_RUN`.
+//! The cost of a packet in the program, measured with `BPF_PROG_TEST_RUN`.
 
 pub mod case;
 pub mod cases;

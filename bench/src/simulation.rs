@@ -1,34 +1,34 @@
-//! A whole cluster as values: which connections break when it changes.
+//! A simulation of a whole cluster: which connections break when it changes.
 //!
-//! Nodes that hear of each change at different times, a router that spreads packets over them and moves flows
-//! whenever its next hops change, and flows that live long and send at random. Under the same events and the
-//! same packets several schemes say which node gets a packet; Fairlead's answer comes from its own code:
-//! rings, owner rule and flow table. A scheme **breaks** a connection when a packet of an established flow is
-//! served by a node that is not its owner while the owner lives.
+//! The simulation has nodes that learn of each change at different times, a router that spreads packets over
+//! them and moves flows whenever its next hops change, and long-lived flows that send at random. Several
+//! schemes choose a node for the same packets under the same events; Fairlead's choice comes from its own
+//! code: rings, owner rule and flow table. A scheme **breaks** a connection when a node that is not the owner
+//! serves a packet of an established flow while the owner lives.
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
-//! | [`random`] | where chance comes from |
-//! | [`trace`] | what happens to a cluster, and when |
-//! | [`world`] | the cluster: hosts, what each knows, who hears whom, the router |
-//! | [`traffic`] | the flows: when each of them sends |
-//! | [`scheme`] | ways to choose a node for a packet, ours and others' |
+//! | [`random`] | random numbers |
+//! | [`trace`] | the events of a cluster, with their times |
+//! | [`world`] | the cluster: hosts, their views, probes, the router |
+//! | [`traffic`] | the flows, with the times at which they send |
+//! | [`scheme`] | schemes that choose a node for a packet, Fairlead's and others' |
 //! | [`engine`] | one trace, all schemes side by side |
 //! | [`report`] | tables and JSON |
-//! | [`plot`] | a picture |
+//! | [`plot`] | the chart |
 //!
-//! # What is modelled, and how
+//! # The model
 //!
-//! A tick is one probe interval, 50 ms. An object change reaches each node after a random number of ticks of
-//! its own, in the order of the changes. A node that is down hears nothing; others take it for dead when they
-//! have not heard it for the detection time, and half of the pairs notice one tick later than the other half.
-//! A node that has been away believes everybody dead until the first answers, and one that does not know of
-//! itself, or of who asks, does not answer. The router sees a carrier within a tick, so what is too short for
-//! the nodes to notice moves flows all the same. It spreads flows by hash modulo next hops. A packet to a
-//! node that is down is lost, and sent again some time later; that breaks nothing. A connection that broke is
-//! over; so is one whose owner died, which is counted apart. Each node of Fairlead's has a planner of its own
-//! and what it has installed, as an agent has; the nodes of the beginning have stood for longer than former
-//! leaders are kept. Weights come into force at once, without the time that numbers of endpoints settle for.
+//! A tick is one probe interval, 50 ms. An object change reaches each node after a random number of ticks, in
+//! the order of the changes. A node that is down receives nothing; the others consider it dead when they have
+//! not heard from it for the detection time, and half of the pairs notice one tick later than the other half.
+//! A node that returns considers every node dead until its first answer; a node that does not know itself or
+//! the prober does not answer. The router notices a lost carrier within a tick, so that an outage too short
+//! for the nodes to notice still moves flows. It spreads flows by hash modulo next hops. A packet to a node
+//! that is down is lost and retransmitted some time later, which breaks nothing. A broken connection ends; so
+//! does one whose owner died, which is counted separately. Each node of Fairlead has its own planner and
+//! installed state, as an agent has; the initial nodes have run for longer than former leaders are kept.
+//! Weights take effect at once, without the delay after which endpoint counts settle.
 
 pub mod engine;
 pub mod plot;
@@ -39,7 +39,7 @@ pub mod trace;
 pub mod traffic;
 pub mod world;
 
-/// Time, in probe intervals of 50 ms.
+/// A time in probe intervals of 50 ms.
 pub type Tick = u32;
 
 #[cfg(test)]

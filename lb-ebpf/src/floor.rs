@@ -68,7 +68,7 @@ static NODE_SUMS: PerCpuArray<Tally, 1024> = PerCpuArray::new();
 #[btf_map(name = "floor_verdicts")]
 static VERDICTS: PerCpuArray<Tally, 4> = PerCpuArray::new();
 
-/// Ethernet, IPv4 without options, ports and flags of TCP. The minimum frame size pads UDP to the same length.
+/// Ethernet, IPv4 without options, ports and flags of TCP. The minimum frame size pads UDP to this length.
 const HEADERS: usize = 14 + 20 + 14;
 
 #[inline(always)]
@@ -120,8 +120,8 @@ fn carry(context: *mut xdp_md) -> Option<u32> {
     Some(out(context, node.ifindex))
 }
 
-/// Returns the checksum after the upper byte of a word was decremented: incremented, with the end-around carry
-/// (RFC 1624).
+/// Returns the checksum after the upper byte of a word was decremented: incremented, with the end-around
+/// carry (RFC 1624).
 #[inline(always)]
 fn decrement_ttl(h: &mut [u8; HEADERS]) {
     h[22] -= 1;

@@ -154,8 +154,8 @@ impl Memory {
     #[inline(always)]
     fn field<'a>(&self, at: u32) -> Option<&'a mut [u8; 2]> {
         let mut at = u64::from(at);
-        // Otherwise the compiler compares one sum with the end of the packet and uses another, equal one, which
-        // the verifier considers unchecked. SAFETY: a register moved onto itself.
+        // Otherwise the compiler compares one sum with the end of the packet and uses another, equal one,
+        // which the verifier considers unchecked. SAFETY: a register moved onto itself.
         unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
         if at > 127 {
             return None;

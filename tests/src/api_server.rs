@@ -7,8 +7,8 @@
 //! earlier versions, selectors, tables; watches with bookmarks; discovery; authentication, RBAC and tokens,
 //! once enabled by [`ObjectStore::protect`]; validating webhooks. `ApiFaults` injects faults.
 //!
-//! A request goes from `respond` (authentication, routing, content negotiation) to `call` (create, update,
-//! delete, list), which uses `strategy`, `merge`, `patch` and `builtin` (defaults and validation) and
+//! A request goes from `respond` (authentication, routing, content negotiation) to `operations` (create,
+//! update, delete, list), which use `strategy`, `merge`, `patch` and `builtin` (defaults and validation) and
 //! `admission` (webhooks), and writes to `store`, whose changes `watch` sends. `background` does the work of
 //! controllers: it establishes definitions, and deletes objects whose owner or namespace is gone.
 //!
@@ -30,12 +30,15 @@ mod definitions;
 mod discovery;
 mod error;
 mod faults;
+mod field_set;
 mod kinds;
 mod merge;
 mod negotiate;
 mod objects;
+mod operations;
 mod patch;
 mod protobuf;
+mod rbac;
 mod request;
 mod respond;
 mod reviews;

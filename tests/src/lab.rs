@@ -18,6 +18,7 @@
 pub mod addresses;
 pub mod agents;
 pub mod command;
+mod echo_server;
 mod far_end;
 pub mod host;
 mod kube_proxy;

@@ -20,6 +20,7 @@ pub mod model;
 pub mod objects;
 pub mod packets;
 pub mod page;
+pub mod payload;
 pub mod peers;
 pub mod random;
 pub mod replay;

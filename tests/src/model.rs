@@ -15,40 +15,40 @@ pub use tables::{FlowWords, HostTables, Sizes, State, Totals};
 pub struct Packet {
     /// All its bytes, from the first of Ethernet.
     pub bytes: Vec<u8>,
-    /// How many of them lie in the directly readable part; the rest is in further buffers.
+    /// Length of the part that the program can read directly; the rest is in further buffers.
     pub linear: usize,
-    /// Bytes of the headroom that are taken by metadata of the driver, a multiple of four.
+    /// Bytes of the headroom that the driver's metadata takes, a multiple of four.
     pub metadata: usize,
 }
 
 impl Packet {
-    /// A packet in one buffer, with all of the headroom free.
+    /// Creates a packet in one buffer, with the whole headroom free.
     pub const fn new(bytes: Vec<u8>) -> Self {
         let linear = bytes.len();
         Self { bytes, linear, metadata: 0 }
     }
 
-    /// Whether it lies in one buffer.
+    /// Returns whether it lies in one buffer.
     pub const fn is_whole(&self) -> bool {
         self.linear == self.bytes.len()
     }
 }
 
-/// What the driver is told to do: the XDP actions.
+/// An XDP action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Up to the stack.
+    /// To the network stack.
     Pass,
-    /// Away with it.
+    /// Dropped.
     Drop,
-    /// Out by the interface that it came in by.
+    /// Out of the interface on which it arrived.
     Transmit,
-    /// Out by another interface. The kernel notes its index where no test can see it; the model tells.
+    /// Out of another interface. The kernel hides its index from tests; the model returns it.
     Redirect,
 }
 
 impl Action {
-    /// The action of a return code of an XDP program; `None` for `XDP_ABORTED` and what does not exist.
+    /// Returns the action of a program's return code; `None` for `XDP_ABORTED` and unknown codes.
     pub const fn from_code(code: u32) -> Option<Self> {
         match code {
             1 => Some(Self::Drop),
@@ -60,26 +60,26 @@ impl Action {
     }
 }
 
-/// What became of a packet.
+/// The result for a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
-    /// What the driver is told.
+    /// Its action.
     pub action: Action,
     /// The packet afterwards.
     pub bytes: Vec<u8>,
-    /// Number of its outcome or refusal in [`lb_common::verdict::COUNTERS`].
+    /// The number of its outcome or refusal in [`lb_common::verdict::COUNTERS`].
     pub counter: u32,
 }
 
-/// Name of an outcome or refusal, for messages.
+/// Returns the name of an outcome or refusal, for messages.
 pub fn counter_name(number: u32) -> &'static str {
     lb_common::verdict::COUNTERS.iter().find(|(n, ..)| *n == number).map_or("unknown", |(_, name, _)| name)
 }
 
-/// Judges a packet that came in by interface `ingress`; also tells the interface that it is redirected to.
+/// Processes a packet that arrived on interface `ingress`; also returns the interface of a redirect.
 ///
 /// # Panics
-/// When the fast path handles a packet otherwise than the slow path, whose result this is.
+/// When the fast path's result differs from the slow path's, which is returned.
 pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let short = run_fast(tables, packet, ingress);
     let before = short.is_some().then(|| tables.state());
@@ -92,14 +92,14 @@ pub fn run(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Optio
     judged
 }
 
-/// Processes a packet on the fast path, if that takes it. Returns the counters after it, and restores them.
+/// Processes a packet on the fast path, if that takes it. Returns the counters afterwards, and restores them.
 fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judged, Option<u32>), Totals)> {
     let mut frame = SliceFrame::new(packet, ingress);
     let before = tables.totals();
     let verdict = judge_fast(&mut frame, tables);
     let declined = verdict.is_none();
     if declined {
-        assert_eq!(before, tables.totals(), "a packet that is declined has been counted");
+        assert_eq!(before, tables.totals(), "a declined packet was counted");
         assert_eq!(
             frame.into_bytes(),
             SliceFrame::new(packet, ingress).into_bytes(),
@@ -116,7 +116,7 @@ fn run_fast(tables: &HostTables, packet: &Packet, ingress: u32) -> Option<((Judg
 /// Processes a packet on the slow path.
 fn run_slow(tables: &HostTables, packet: &Packet, ingress: u32) -> (Judged, Option<u32>) {
     let mut frame = SliceFrame::new(packet, ingress);
-    // The kernel's is not new for each packet: what one packet leaves there must not matter to the next.
+    // The kernel reuses it for every packet: what one packet leaves there must not affect the next.
     let mut read = lb_pipeline::PacketInfo::EMPTY;
     let verdict = judge_slow(&mut frame, tables, &mut read);
     conclude(tables, verdict, frame)

@@ -1,5 +1,5 @@
-//! Test packets: how they are made, the table of them with what must become of each, and an oracle of its
-//! own that knows which are none of Fairlead's business.
+//! Test packets: a builder, a table of packets with their expected results, and an independent oracle for
+//! foreign packets.
 
 pub mod build;
 pub mod expect;

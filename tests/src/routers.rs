@@ -31,7 +31,7 @@ use serde_json::Value;
 
 pub use self::bird::Bird;
 pub use self::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer, RouterPeerEndpoint,
 };
 pub use self::exabgp::Exabgp;
 pub use self::frr::Frr;

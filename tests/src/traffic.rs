@@ -1,18 +1,16 @@
-//! Clients and servers that check every byte.
+//! Clients that check every byte.
 //!
 //! A server greets a TCP connection with one line, its pod's name and the client's address as the pod sees
-//! it, and then echoes every byte, changed by [`payload::transform`]. A client sends a different stream on
-//! each connection, so that a byte which is lost, duplicated, or delivered to another connection is detected.
-//! Datagrams are answered likewise; see [`udp`].
+//! it, and then echoes every byte, changed by [`transform`](crate::payload::transform). A client sends a
+//! different stream on each connection, so that a byte which is lost, duplicated, or delivered to another
+//! connection is detected. Datagrams are answered likewise; see [`udp`].
 
 pub mod flood;
-pub mod payload;
 pub mod probes;
 pub mod raw;
 pub mod report;
 mod running;
 pub mod sctp;
-pub mod server;
 pub mod tcp;
 pub mod udp;
 

@@ -1,4 +1,4 @@
-//! Random and mutated packets: the host and the kernel agree on each, and strangers are left alone.
+//! Random and mutated packets: host and kernel agree on each, and foreign packets pass unmodified.
 
 use std::env;
 
@@ -6,22 +6,22 @@ use anyhow::{Result, bail};
 use fairlead_tests::model::{Action, counter_name};
 use fairlead_tests::packets::fixture::Fixture;
 use fairlead_tests::packets::mutate::Mutator;
-use fairlead_tests::packets::oracle::is_stranger;
+use fairlead_tests::packets::oracle::is_foreign;
 use fairlead_tests::packets::table;
 use fairlead_tests::twin::Twin;
 use lb_common::verdict::Outcome;
 
 const PACKETS: u32 = 500_000;
-/// As many meet Services with source ranges.
+/// Packets to Services with source ranges.
 const RESTRICTED: u32 = 100_000;
-/// Packets between two looks at counters and flows, which cost more than a packet. Flows are forgotten then:
-/// who has to go from a full set depends on the kernel's clock, and so few fill none.
+/// Packets between two comparisons of counters and flows, which cost more than a packet. A comparison clears
+/// the flows: eviction from a full set depends on the kernel's clock, and so few packets fill no set.
 const BATCH: u32 = 1_000;
-/// What passes and may have been changed: it came in GUE or marked, and is no longer.
+/// Outcomes that pass a modified packet: decapsulated, or restored from a relay EtherType.
 const OPENED: [u32; 2] = [Outcome::Decapsulated as u32, Outcome::Unowned as u32];
 const SEED: u64 = 0xfa1e_1ead;
 
-/// `FAIRLEAD_SEED` gives another sequence.
+/// Returns the seed; `FAIRLEAD_SEED` overrides it.
 fn seed() -> u64 {
     env::var("FAIRLEAD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
 }
@@ -43,7 +43,7 @@ fn agree(fixture: Fixture, packets: u32) -> Result<()> {
     let mut mutator = Mutator::new(seed, &table::written());
     let splits = pair.kernel.splits();
     pair = Twin::new(fixture)?;
-    let mut strangers = 0;
+    let mut foreign = 0;
     for number in 0..packets {
         let packet = mutator.packet();
         if !splits && !packet.is_whole() {
@@ -61,8 +61,8 @@ fn agree(fixture: Fixture, packets: u32) -> Result<()> {
                 "seed {seed}, packet {number}: {packet:02x?} was changed and passed as {counted}"
             );
         }
-        if is_stranger(&pair.tables, &packet) {
-            strangers += 1;
+        if is_foreign(&pair.tables, &packet) {
+            foreign += 1;
             assert!(
                 host.action == Action::Pass && untouched,
                 "seed {seed}, packet {number}: the stranger {packet:02x?} was touched: {counted}"
@@ -77,7 +77,7 @@ fn agree(fixture: Fixture, packets: u32) -> Result<()> {
             pair.reset()?;
         }
     }
-    println!("{packets} packets agree, {strangers} of them strangers and untouched");
+    println!("{packets} packets agree, {foreign} of them foreign and untouched");
     for (number, packets) in pair.tables.totals().refusals {
         println!("{packets:>8}  {}", counter_name(number));
     }

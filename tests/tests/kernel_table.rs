@@ -6,12 +6,12 @@ use anyhow::Result;
 use fairlead_tests::kernel::{INGRESS, Kernel};
 use fairlead_tests::model::{Action, counter_name};
 use fairlead_tests::packets::fixture::Fixture;
-use fairlead_tests::packets::oracle::is_stranger;
+use fairlead_tests::packets::oracle::is_foreign;
 use fairlead_tests::packets::table::{self, Row};
 use fairlead_tests::twin::Twin;
 use lb_common::verdict::{COUNTERS, Outcome};
 
-/// What is wrong with a row, one line for each.
+/// Returns the differences of a row, one line for each.
 fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
     pair.reset()?;
     let heard_before = pair.tables.state().liveness;
@@ -26,8 +26,8 @@ fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
         wrong.push(format!("{:?} to {redirected_to:?}", host.action));
     }
     let untouched = host.action == Action::Pass && host.bytes == row.packet.bytes;
-    if is_stranger(&pair.tables, &row.packet) && !untouched {
-        wrong.push(format!("a stranger was touched: {host:02x?}"));
+    if is_foreign(&pair.tables, &row.packet) && !untouched {
+        wrong.push(format!("a foreign packet was modified: {host:02x?}"));
     }
     let (state, differs) = pair.state()?;
     wrong.extend(differs);

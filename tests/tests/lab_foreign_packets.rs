@@ -39,8 +39,7 @@ fn counted(lab: &Lab, outcome: &str) -> Result<u64> {
     Ok(found.and_then(|it| it["packets"].as_u64()).unwrap_or_default())
 }
 
-/// Runs `act`, and returns how many packets of an outcome there are more, once there are `expected` or the time
-/// is over.
+/// Runs `act`, waits for `expected` packets of an outcome or until time is up, and returns their number.
 fn counts(lab: &Lab, outcome: &str, expected: u64, act: impl FnOnce() -> Result<()>) -> Result<u64> {
     let before = counted(lab, outcome)?;
     act()?;

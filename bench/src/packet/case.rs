@@ -26,7 +26,7 @@ pub enum Program {
 
 /// A kind of packet.
 #[derive(Clone, Debug)]
-pub struct PacketKind {
+pub struct CaseKind {
     /// Its name in the report.
     pub name: &'static str,
     /// The program.
@@ -45,21 +45,21 @@ pub struct PacketKind {
     pub mode: ForwardingMode,
     /// IP version of the outer header, if there is one.
     pub outer_family: u8,
-    /// Offset of the last two bytes of the source address that names the flow.
+    /// Offset of the last two bytes of the source address, which vary by flow.
     pub flow_at: u32,
     /// Offset of the source port, to which the upper bits of the flow's number are added.
     pub port_at: u32,
-    /// Offset of the last two bytes of the destination address that names the VIP.
+    /// Offset of the last two bytes of the destination address, which vary by VIP.
     pub vip_at: u32,
     /// Bytes by which the packet grows.
     pub growth: i32,
 }
 
-/// A kind of packet with a number of flows and VIPs.
+/// A kind of packet with numbers of flows and VIPs.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The packet.
-    pub kind: PacketKind,
+    pub kind: CaseKind,
     /// The numbers of flows and VIPs.
     pub size: CaseSize,
 }
@@ -78,13 +78,13 @@ pub struct CaseSize {
 impl CaseSize {
     /// One flow of one VIP.
     pub const ONE: Self = Self { flows: 1, vips: 1, rings: 1 };
-    /// As many flows as fit into the near caches.
+    /// As many flows as fit into the CPU's near caches.
     pub const FEW: Self = Self { flows: 1 << 10, ..Self::ONE };
     /// The size of most goals: Services with the same nodes and weights share a ring.
     pub const MANY: Self = Self { flows: 1 << 16, vips: 1000, rings: 10 };
-    /// No two Services share a ring, and every flow has a slot of its own: the worst case for the caches.
+    /// Each Service has its own ring, and each flow its own slot: the worst case for the caches.
     pub const MANY_RINGS: Self = Self { rings: Self::MANY.vips, ..Self::MANY };
-    /// More flows than the table has room for: each packet finds its flow or evicts another one.
+    /// More flows than the table holds: each packet finds its flow or evicts another one.
     pub const OVERFULL: Self = Self { flows: 1 << 20, ..Self::MANY };
 }
 
@@ -99,7 +99,7 @@ impl Case {
         (turn & (self.size.flows - 1), ((turn as u64 * self.size.vips as u64) >> bits) as u16)
     }
 
-    /// Returns the packet of a turn, as the harness derives it from the frame of the kind.
+    /// Returns the packet of a turn, as the harness derives it from the frame.
     pub fn packet(&self, turn: u32, frame: &[u8]) -> Vec<u8> {
         let bits = self.turn_bits();
         let turn = turn.wrapping_mul(0x9e37_79b1) & ((1 << bits) - 1);
@@ -120,12 +120,12 @@ impl Case {
 /// The leaders of the rings' slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leads {
-    /// Other nodes, with three more behind each.
+    /// Other nodes, with three successors each.
     Others,
-    /// Three other nodes, and this one behind them in each slot; there are no more.
+    /// Three other nodes, with this one as a successor in each slot; there are no more nodes.
     OthersOfFour,
-    /// This node, with other nodes behind it.
+    /// This node, succeeded by others.
     Self_,
-    /// This node, after another one.
+    /// This node, after a former leader.
     TakenOver,
 }

@@ -21,7 +21,7 @@ pub fn all() -> Vec<Case> {
         cases.push(Case { kind, size: CaseSize::MANY_RINGS });
     }
     cases.push(Case { kind: kinds::owner_udp(), size: CaseSize::OVERFULL });
-    // Cases of one kind are adjacent in the report; the sort is stable.
+    // The stable sort keeps cases of a kind adjacent in the report.
     let mut names: Vec<&str> = Vec::new();
     for case in &cases {
         if !names.contains(&case.kind.name) {

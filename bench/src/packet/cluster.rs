@@ -2,8 +2,7 @@
 
 use fairlead_tests::kernel::INGRESS;
 use fairlead_tests::model::{HostTables, Sizes};
-use fairlead_tests::packets::build::Mac;
-use fairlead_tests::packets::fixture;
+use fairlead_tests::packets::fixture::{self, Mac};
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::FlowKeys;
 use lb_common::maps::{
@@ -13,7 +12,7 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::TagKey;
 use lb_common::wire::gue;
 
-use super::case::{Case, CaseSize, Leads, PacketKind};
+use super::case::{Case, CaseKind, CaseSize, Leads};
 
 /// The port of every VIP.
 pub const PORT: u16 = 443;
@@ -24,13 +23,13 @@ pub const SELF4: [u8; 4] = [192, 0, 2, 1];
 /// This node's address for encapsulated packets.
 pub const SELF6: [u8; 16] = v6(0xf0, 1);
 /// The address of a node that sends encapsulated packets.
-pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+pub const NODE4: [u8; 4] = [192, 0, 2, 2];
 
 /// This node's index.
 pub const SELF: NodeIndex = 0;
 /// The keys of the flow hash.
 pub const FLOW_KEYS: FlowKeys = fixture::FLOW_KEYS;
-/// The keys of tags, that of the frames first.
+/// The keys of tags; the first one is used in the frames.
 const TAG: [TagKey; 2] = fixture::TAG_KEYS;
 
 /// Other nodes, numbered from 1.
@@ -38,27 +37,28 @@ pub const NODES: NodeIndex = 16;
 /// Slots of a ring.
 pub const SLOTS: u32 = 1024;
 
-/// VIP number `n`.
+/// Returns VIP number `n`.
 pub const fn vip4(n: u16) -> [u8; 4] {
     let [high, low] = n.to_be_bytes();
     [10, 80, high, low]
 }
 
-/// VIP number `n`.
+/// Returns VIP number `n`.
 pub const fn vip6(n: u16) -> [u8; 16] {
     v6(0x80, n)
 }
 
-/// `2001:db8:<net>::<n>`.
+/// Returns `2001:db8:<net>::<n>`.
 pub const fn v6(net: u8, n: u16) -> [u8; 16] {
     let [high, low] = n.to_be_bytes();
     [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, high, low]
 }
 
-/// The cluster that a case meets: as many VIPs and rings, and nodes that are all alive and reached one way.
+/// Returns the cluster of a case, with its numbers of VIPs and rings; all nodes are alive and have one
+/// forwarding mode.
 pub fn tables(case: &Case) -> HostTables {
     let CaseSize { vips, rings, .. } = case.size;
-    let PacketKind { leads, mode, outer_family, protocol, .. } = case.kind;
+    let CaseKind { leads, mode, outer_family, protocol, .. } = case.kind;
     let config = Config {
         flow_keys: FLOW_KEYS,
         tag_keys: TAG.map(|key| key.key),
@@ -92,10 +92,10 @@ pub fn tables(case: &Case) -> HostTables {
     for index in 1..=NODES {
         tables.nodes[usize::from(index)] = node(index, mode, outer_family);
         let mac = next_hop(index);
-        tables.peer_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
+        tables.node_macs.insert([mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], 0, 0], u32::from(index));
     }
-    let [a, b, c, d] = PEER4;
-    tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
+    let [a, b, c, d] = NODE4;
+    tables.node_addresses.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], 1);
     for number in 0..vips {
         let vip =
             Vip { ring: first_slot(case, number), mask: SLOTS - 1, number: u32::from(number), flags: 0 };
@@ -106,7 +106,7 @@ pub fn tables(case: &Case) -> HostTables {
     tables
 }
 
-/// The first slot of a VIP's ring.
+/// Returns the first slot of a VIP's ring.
 pub fn first_slot(case: &Case, vip: u16) -> u32 {
     u32::from(vip % case.size.rings) * SLOTS
 }
@@ -124,7 +124,7 @@ fn slot_of(index: u32, leads: Leads) -> Slot {
         Leads::Others => Slot { leader: first, successors: others, ..Slot::EMPTY },
         Leads::OthersOfFour => {
             let [a, b, c] = [0, 1, 2].map(|turn| 1 + (first + turn) % 3);
-            // Behind one or two of the others, or behind all three.
+            // After one, two or all three of the others.
             let successors = [[SELF, b, c], [b, SELF, c], [b, c, SELF]][(index % 3) as usize];
             Slot { leader: a, successors, ..Slot::EMPTY }
         }
@@ -137,22 +137,22 @@ fn slot_of(index: u32, leads: Leads) -> Slot {
     }
 }
 
-/// Nodes in no order that a prefetcher or a branch predictor could learn.
+/// Returns nodes in an order that no prefetcher or branch predictor can learn.
 const fn leader(slot: u32) -> NodeIndex {
     1 + (slot.wrapping_mul(0x9e37_79b1) >> 16) as NodeIndex % NODES
 }
 
-/// The MAC that leads to a node.
+/// Returns the next-hop MAC of a node.
 pub const fn next_hop(index: NodeIndex) -> Mac {
     [0x02, 0, 0, 0, 1, index as u8]
 }
 
-/// A node's address for encapsulated packets.
+/// Returns a node's address for encapsulated packets.
 pub const fn node4(index: NodeIndex) -> [u8; 4] {
     [192, 0, 2, index as u8]
 }
 
-/// A node's address for encapsulated packets.
+/// Returns a node's address for encapsulated packets.
 pub const fn node6(index: NodeIndex) -> [u8; 16] {
     v6(0xf0, index)
 }

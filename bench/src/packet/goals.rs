@@ -1,4 +1,4 @@
-//! Goals: how much one case may cost beside another one of the same run.
+//! Goals: limits for the cost of a case relative to another one of the same run.
 
 use super::case::CaseSize;
 use super::line::{Line, Ratio};
@@ -7,7 +7,7 @@ use super::line::{Line, Ratio};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Id(&'static str, CaseSize);
 
-/// One case costs at most so many times what another one does.
+/// The maximum ratio of the costs of two cases.
 #[derive(Clone, Copy, Debug)]
 struct Goal {
     case: Id,
@@ -15,25 +15,25 @@ struct Goal {
     most: f64,
 }
 
-/// A goal and the ratio that was measured.
+/// A goal and the measured ratio.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Judgement {
-    /// What is meant to be cheap.
+    /// The case with the goal.
     pub case: String,
-    /// Beside what.
+    /// The case to which it is compared.
     pub beside: String,
-    /// The goal.
+    /// The maximum ratio.
     pub most: f64,
-    /// The ratio of what both cost, the harness taken off.
+    /// The ratio of the costs, without the harness.
     pub ratio: Ratio,
-    /// Whether the ratios of the minima and of the medians both are within the goal.
+    /// Whether the ratio of the minima and that of the medians are both within the goal.
     pub met: bool,
 }
 
-/// Equal, with room for the noise that a quiet machine has.
+/// Equal, apart from the noise of a quiet machine.
 const EQUAL: f64 = 1.05;
 
-/// Every goal.
+/// Returns all goals.
 const GOALS: [Goal; 18] = [
     goal(many("l2"), many("reference"), 0.25),
     goal(many("gue"), many("reference"), 0.4),
@@ -67,7 +67,7 @@ const fn one(name: &'static str) -> Id {
     Id(name, CaseSize::ONE)
 }
 
-/// The goals whose cases were both measured.
+/// Returns the judgements of the goals whose cases were both measured.
 pub fn judge(lines: &[Line]) -> Vec<Judgement> {
     GOALS.iter().filter_map(|goal| goal.judge(lines)).collect()
 }

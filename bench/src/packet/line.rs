@@ -1,4 +1,4 @@
-//! The figures of one case.
+//! The measured values of a case.
 
 use super::case::CaseSize;
 
@@ -21,7 +21,7 @@ pub struct Line {
     pub net_minimum: u64,
     /// The middle round without the middle one of the harness alone.
     pub net_median: u64,
-    /// Cost relative to the reference: a miss to its misses, all others to a flow in its LRU.
+    /// Cost relative to the reference: of a miss to its misses, of all others to a flow in its LRU.
     pub to_reference: Option<Ratio>,
     /// Cost relative to the floor.
     pub to_floor: Option<Ratio>,

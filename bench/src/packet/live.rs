@@ -1,7 +1,7 @@
-//! Live frames: packets a second that leave by a veth or go up the stack, of the smallest frames there are.
+//! Live frames: the rate of the smallest frames that leave by a veth or are passed to the network stack.
 //!
-//! The kernel makes frames as a driver has them (`BPF_F_TEST_XDP_LIVE_FRAMES`) and does with them what the
-//! program says. All links are in namespaces that this run has made, and go with it.
+//! The kernel creates frames as a driver does (`BPF_F_TEST_XDP_LIVE_FRAMES`) and applies the program's
+//! verdict. All links are in namespaces that this run creates and removes.
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
@@ -12,25 +12,24 @@ use indicatif::ProgressBar;
 
 use super::case::{Case, CaseSize};
 use super::cluster;
-use super::kinds::{self, Live, Way};
+use super::kinds::{self, Live, LiveVerdict};
 use super::objects;
 
-/// The link that frames come in by, and one that they are forwarded to.
+/// The link on which frames arrive, and one to which they are forwarded.
 const NEAR: u32 = 101;
 /// See [`NEAR`].
 const AWAY: u32 = 102;
-/// Frames that the kernel makes at once: the budget of a driver's poll.
+/// Frames in a batch of the kernel: the budget of a driver's poll.
 const BATCH: u32 = 64;
-/// Of the frames that are sent, so many of a hundred have to arrive: else it is no forwarding that is
-/// measured.
+/// The percentage of the sent frames that must arrive; with fewer, the run does not measure forwarding.
 const ARRIVE: u64 = 95;
 
-/// How many frames in how many turns.
+/// The numbers of frames and turns.
 #[derive(Clone, Copy, Debug)]
 pub struct Amount {
-    /// Turns of each case.
+    /// Turns per case.
     pub turns: u32,
-    /// Frames of a turn.
+    /// Frames per turn.
     pub frames: u32,
 }
 
@@ -39,24 +38,24 @@ pub struct Amount {
 pub struct LiveLine {
     /// The verdict on the frames: `pass`, `transmit`, `forward`.
     pub way: &'static str,
-    /// What the program does.
+    /// The kind of packet.
     pub case: &'static str,
-    /// Nanoseconds a frame in the fastest turn.
+    /// Nanoseconds per frame in the fastest turn.
     pub minimum: u64,
-    /// Nanoseconds a frame in the middle turn.
+    /// Nanoseconds per frame in the median turn.
     pub median: u64,
-    /// Frames that have arrived, of a thousand.
+    /// Frames that arrived, per thousand.
     pub arrived: u64,
 }
 
 impl LiveLine {
-    /// Millions of frames a second, of the fastest and the middle turn.
+    /// Returns millions of frames per second in the fastest and the median turn.
     pub fn rates(&self) -> [f64; 2] {
         [self.minimum, self.median].map(|ns| 1000.0 / ns.max(1) as f64)
     }
 }
 
-/// Steps that [`measure`] takes.
+/// Returns the number of steps of [`measure`].
 pub fn steps(amount: Amount) -> usize {
     kinds::live().len() * (1 + amount.turns as usize)
 }
@@ -85,7 +84,7 @@ pub fn measure(amount: Amount, progress: &ProgressBar) -> Result<Vec<LiveLine>> 
 }
 
 fn wire(host: &LabHost) -> Result<()> {
-    // Only our frames must arrive.
+    // No other frames may arrive.
     host.sysctl(&[("net/ipv6/conf/default/disable_ipv6", "1")])?;
     let mac = cluster::SELF_MAC.map(|byte| format!("{byte:02x}")).join(":");
     host.ip(&[
@@ -101,7 +100,7 @@ fn wire(host: &LabHost) -> Result<()> {
 /// The programs at the ends of the links.
 struct Ends {
     sinks: Ebpf,
-    /// A veth has queues for frames only where it has a program.
+    /// A veth has queues for frames only with a program attached.
     _near: Ebpf,
 }
 
@@ -114,7 +113,7 @@ impl Ends {
         Ok(Self { sinks, _near: near })
     }
 
-    /// Frames that have come to a far end so far.
+    /// Returns the number of frames that have arrived at a far end.
     fn arrived(&self) -> Result<u64> {
         let map: PerCpuArray<_, [u64; 2]> =
             self.sinks.map("bench_arrived").context("no bench_arrived")?.try_into()?;
@@ -135,7 +134,7 @@ fn attach(host: &LabHost, ebpf: &mut Ebpf, name: &str, links: &[&str]) -> Result
 
 /// A case with its object.
 struct Run {
-    way: Way,
+    verdict: LiveVerdict,
     case: Case,
     ebpf: Ebpf,
     frame: Vec<u8>,
@@ -150,19 +149,19 @@ impl Run {
         let mut tables = cluster::tables(&case);
         tables.config.uplinks[0] = NEAR;
         for node in &mut tables.nodes {
-            node.ifindex = if live.way == Way::Forward { AWAY } else { NEAR };
+            node.ifindex = if live.verdict == LiveVerdict::Forward { AWAY } else { NEAR };
         }
         let mut ebpf = objects::load(&case, &tables)?;
         let frame = case.kind.frame.bytes();
-        // Frames leave as the program has made them.
+        // Frames leave as the program has rewritten them.
         objects::write_plan(&mut ebpf, &case, &frame, 0)?;
         let program: &mut Xdp =
             ebpf.program_mut(objects::program_name(&case)).context("no such program")?.try_into()?;
         program.load().context("the verifier refuses the program")?;
-        Ok(Self { way: live.way, case, ebpf, frame, rounds: Vec::new(), sent: 0, arrived: 0 })
+        Ok(Self { verdict: live.verdict, case, ebpf, frame, rounds: Vec::new(), sent: 0, arrived: 0 })
     }
 
-    /// Sends as many frames. The first turn is not noted: it fills tables.
+    /// Sends this many frames. The first turn is not recorded: it fills tables.
     fn turn(&mut self, frames: u32, host: &LabHost, ends: &Ends) -> Result<()> {
         if self.sent == 0 {
             host.run(|| self.send(1 << self.case.turn_bits()))?;
@@ -191,13 +190,13 @@ impl Run {
         Ok(result.duration.as_nanos() as u64)
     }
 
-    /// Frames that have come so far to where those of this case go.
+    /// Returns the number of frames that have arrived at this case's destination.
     fn received(&self, host: &LabHost, ends: &Ends) -> Result<u64> {
-        if self.way == Way::Pass { ip_packets(host) } else { ends.arrived() }
+        if self.verdict == LiveVerdict::Pass { ip_packets(host) } else { ends.arrived() }
     }
 
     fn line(&self) -> Result<LiveLine> {
-        let (way, case) = (self.way.name(), self.case.kind.name);
+        let (way, case) = (self.verdict.name(), self.case.kind.name);
         ensure!(
             self.arrived * 100 >= self.sent * ARRIVE && self.arrived <= self.sent,
             "{way}, {case}: {} of {} frames arrived",
@@ -211,7 +210,7 @@ impl Run {
     }
 }
 
-/// IPv4 packets that a host has received.
+/// Returns the number of IPv4 packets that a host has received.
 fn ip_packets(host: &LabHost) -> Result<u64> {
     let text = host.command("cat").arg("/proc/net/snmp").text()?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: "));

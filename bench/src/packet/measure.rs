@@ -1,4 +1,4 @@
-//! Measuring: each case a loaded object of its own, all of them in turns.
+//! The measurement: a loaded object for each case, run in turns.
 
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
@@ -9,26 +9,25 @@ use lb_common::map_table::name;
 use super::case::{Case, Program};
 use super::{cluster, objects, others};
 
-/// Room for a packet that has grown.
+/// Bytes of the buffer for a packet that has grown.
 const GROWTH: usize = 128;
 
 /// A case, ready to run.
 pub struct Prepared {
-    /// What is measured.
+    /// The case.
     pub case: Case,
     ebpf: Ebpf,
     frame: Vec<u8>,
     runs: u64,
-    /// Nanoseconds a packet, one for each round.
+    /// Nanoseconds per packet of each round.
     pub rounds: Vec<u64>,
 }
 
 impl Prepared {
-    /// Loads the object, fills its maps, and sends each packet once, so that what is learnt from packets is
-    /// known.
+    /// Loads the object, fills its maps, and sends each packet once, so that flows are recorded.
     ///
     /// # Errors
-    /// When the object is not built, the kernel refuses it, or a packet does not become what it must.
+    /// When the object is not built, the kernel refuses it, or a packet's result is not the expected one.
     pub fn new(case: Case) -> Result<Self> {
         let name = case.kind.name;
         Self::load(case).and_then(Self::begin).with_context(|| format!("case {name}"))
@@ -67,7 +66,7 @@ impl Prepared {
         Ok(self)
     }
 
-    /// The first packet as the program leaves it.
+    /// Returns the first packet as the program rewrites it.
     fn first_frame(&mut self) -> Result<Vec<u8>> {
         self.write_plan(0)?;
         let mut out = vec![0; self.frame.len() + GROWTH];
@@ -77,7 +76,7 @@ impl Prepared {
         Ok(out)
     }
 
-    /// The first packet as the harness makes it.
+    /// Returns the first packet as the harness creates it.
     fn first_packet(&self) -> Vec<u8> {
         self.case.packet(1, &self.frame)
     }
@@ -100,29 +99,29 @@ impl Prepared {
         program.test_run(options).context("BPF_PROG_TEST_RUN")
     }
 
-    /// Runs as many packets and notes what one has cost.
+    /// Runs this many packets and records the cost of one.
     ///
     /// # Errors
     /// When the kernel refuses the run.
     pub fn run(&mut self, packets: u32) -> Result<()> {
-        // The kernel's own figure, in whole nanoseconds: around the packets of a call it waits milliseconds
-        // for a grace period.
+        // The kernel's own measurement, in whole nanoseconds: each call also waits milliseconds for a grace
+        // period.
         let cost = self.test_run(packets, None)?.duration;
         self.rounds.push(cost.as_nanos() as u64);
         Ok(())
     }
 
-    /// That the packets of every round have had the verdict that they are named after.
+    /// Checks that the packets of every round had the expected verdict.
     ///
     /// # Errors
-    /// When one has not.
+    /// When one had another verdict.
     pub fn check(&self) -> Result<()> {
         if self.case.kind.program != Program::Judged {
             return others::check_counts(&self.ebpf, &self.case, self.runs);
         }
         let map: PerCpuArray<_, u64> = self.ebpf.map(name::VERDICTS).context("no counters")?.try_into()?;
         let counted: u64 = map.get(&(self.case.kind.outcome as u32), 0)?.iter().sum();
-        // Where more flows fall in one set of the table than it holds, one of them is not known.
+        // When more flows fall into a set of the table than it holds, one of them is unknown.
         let strays = if self.case.kind.known { self.runs / 1000 } else { 0 };
         ensure!(
             counted <= self.runs && counted + strays >= self.runs,
@@ -134,12 +133,12 @@ impl Prepared {
         Ok(())
     }
 
-    /// The fastest round.
+    /// Returns the fastest round.
     pub fn minimum(&self) -> u64 {
         self.rounds.iter().copied().min().unwrap_or_default()
     }
 
-    /// The round in the middle.
+    /// Returns the median round.
     pub fn median(&self) -> u64 {
         let mut rounds = self.rounds.clone();
         rounds.sort_unstable();

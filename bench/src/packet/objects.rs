@@ -1,4 +1,4 @@
-//! The objects with a harness, loaded and filled.
+//! The objects with a harness: loading, and filling their maps.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,17 +20,17 @@ use super::{cluster, others};
 
 /// Bytes of the template in the harness's plan.
 const TEMPLATE: usize = 96;
-/// Bytes of it that a small packet has.
+/// Bytes of the template that a small packet has.
 const SMALL: usize = 56;
-/// The plan as it lies in memory: template, then ten words.
+/// The plan's memory layout: template, then ten words.
 type Plan = [u8; TEMPLATE + 10 * 4];
 
 /// The product's program under the harness.
 const HARNESS_OBJECT: &str = "fairlead-bench";
-/// What it is measured beside.
+/// The reference and the floor.
 pub const REFERENCE_OBJECT: &str = "fairlead-reference";
 
-/// One of the objects with a harness; a developer's file that is in no binary.
+/// Reads an object with a harness: a development file that is embedded in no binary.
 ///
 /// # Errors
 /// When it is not built.
@@ -44,7 +44,7 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
     fs::read(&path).with_context(|| format!("read {}: run `cargo xtask build-ebpf` first", path.display()))
 }
 
-/// The object with the program of a case, its maps filled; `tables` is what the product's hold.
+/// Loads the object with the program of a case and fills its maps; `tables` are those of the product.
 ///
 /// # Errors
 /// When the object is not built, or the kernel refuses a map or an entry.
@@ -56,7 +56,7 @@ pub fn load(case: &Case, tables: &HostTables) -> Result<Ebpf> {
     }
 }
 
-/// Name of the program of a case.
+/// Returns the name of the program of a case.
 pub const fn program_name(case: &Case) -> &'static str {
     match case.kind.program {
         Program::Nothing => object::EMPTY_PROGRAM,
@@ -68,7 +68,7 @@ pub const fn program_name(case: &Case) -> &'static str {
     }
 }
 
-/// Configures the harness: which packets to derive from a frame, and by how much the program lengthens them.
+/// Configures the harness: the packets to derive from a frame, and how much the program lengthens them.
 ///
 /// # Errors
 /// When the frame is shorter than the template, or the object has no plan.
@@ -97,7 +97,7 @@ pub fn write_plan(ebpf: &mut Ebpf, case: &Case, frame: &[u8], growth: i32) -> Re
     plans.set(0, plan, 0).context("write to bench_plan")
 }
 
-/// The product's program or the harness around it, with the maps of the cluster.
+/// Loads the product's program, or the harness around it, with the maps of the cluster.
 fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
     if case.kind.known {
         know_flows(tables, case);
@@ -105,7 +105,7 @@ fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf>
     load_filled(tables, object)
 }
 
-/// The reference and the floor, with their maps.
+/// Loads the reference and the floor, with their maps.
 fn load_other(case: &Case) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     for (map, entries) in others::sizes(case) {
@@ -116,7 +116,7 @@ fn load_other(case: &Case) -> Result<Ebpf> {
     Ok(ebpf)
 }
 
-/// Notes every flow of a case as this node's own.
+/// Records every flow of a case as this node's own.
 fn know_flows(tables: &HostTables, case: &Case) {
     let bits = case.turn_bits();
     for turn in 0..1 << bits {

@@ -1,12 +1,11 @@
-//! What the program is measured beside: the maps of the reference and of the floor, filled for the same
-//! cluster.
+//! The baselines: the maps of the reference and of the floor, filled for the same cluster.
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use aya::{Ebpf, Pod};
 use fairlead_tests::kernel::INGRESS;
-use fairlead_tests::packets::build::{Frame, Mac};
-use fairlead_tests::packets::fixture::ROUTER_MAC;
+use fairlead_tests::packets::build::Frame;
+use fairlead_tests::packets::fixture::{Mac, ROUTER_MAC};
 use lb_common::ring::{NodeIndex, Slot};
 use lb_dataplane::mapping::MappedWords;
 
@@ -14,7 +13,7 @@ use super::case::{Case, Program};
 use super::cluster::{self, NODES, PORT, SELF_MAC, SLOTS};
 use crate::simulation::scheme::maglev;
 
-/// The action of a packet that goes back out, and of one that goes to the host.
+/// The XDP actions of packets that are forwarded and passed.
 pub const XDP_TX: u32 = 3;
 /// See [`XDP_TX`].
 pub const XDP_PASS: u32 = 2;
@@ -31,7 +30,7 @@ pub fn sizes(case: &Case) -> [(&'static str, u32); 2] {
 /// Writes the maps of the program of a case.
 ///
 /// # Errors
-/// When a map is not there or refuses an entry.
+/// When a map is missing or rejects an entry.
 pub fn fill(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     match case.kind.program {
         Program::Reference => fill_reference(ebpf, case),
@@ -48,7 +47,7 @@ fn fill_reference(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     let ring = maglev::fill(&backends);
     let words = mapped(ebpf, "ref_rings", usize::from(case.size.rings) * RING)?;
     for at in 0..words.len() {
-        // Another beginning for each VIP's ring.
+        // Each VIP's ring has another start.
         let entry = ring.get((at + at / RING * 4099) % RING).context("a ring without entries")?;
         ensure!(words.write(at, u64::from(*entry)), "ref_rings is too short");
     }
@@ -73,7 +72,7 @@ fn vip_key(case: &Case, number: u16) -> [u8; 20] {
     key
 }
 
-/// A server in the reference's map: its address in wire order, and its family.
+/// Returns a server in the reference's map: its address in wire order, and its family.
 fn server(case: &Case, node: NodeIndex) -> [u32; 5] {
     let words = |bytes: [u8; 16]| {
         [0, 4, 8, 12].map(|at| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]))
@@ -94,7 +93,7 @@ fn fill_floor(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
         let last = usize::from(cluster::next_hop(node)[5]);
         node_macs[last / 64] |= 1 << (last % 64);
     }
-    // That of the router is none of them, as the program finds by a look-up.
+    // The router's MAC is not among them; the program finds that by a lookup.
     let last = usize::from(ROUTER_MAC[5]);
     ensure!(node_macs[last / 64] >> (last % 64) & 1 == 0, "the router's MAC looks like a node's");
     let [m0, m1, m2, m3] = node_macs;
@@ -110,7 +109,7 @@ fn fill_floor(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     set(ebpf, "floor_liveness", (1..=NODES).map(|node| (node.into(), cluster::CLOCK)))
 }
 
-/// Index and value of a VIP in the floor's array.
+/// Returns index and value of a VIP in the floor's array.
 fn floor_vip(case: &Case, number: u16) -> (u32, [u32; 4]) {
     let [p0, p1] = PORT.to_be_bytes();
     let port = u32::from_ne_bytes([p0, p1, case.kind.protocol, 0]);
@@ -118,7 +117,7 @@ fn floor_vip(case: &Case, number: u16) -> (u32, [u32; 4]) {
     (number.into(), [address, port, cluster::first_slot(case, number), SLOTS - 1])
 }
 
-/// What the floor knows of a slot.
+/// Returns the floor's entry of a slot.
 fn floor_leader(slot: Slot) -> u64 {
     u64::from(slot.leader) | u64::from(slot.has_led(cluster::SELF)) << 15
 }
@@ -145,7 +144,7 @@ fn mapped(ebpf: &Ebpf, name: &str, words: usize) -> Result<MappedWords> {
     MappedWords::new(map.fd(), words).with_context(|| format!("map {name} into memory"))
 }
 
-/// Packets that a map of counters has, and those of its entries that have any.
+/// Returns the packets in a map of counters, and its non-zero entries.
 fn counted(ebpf: &Ebpf, name: &str) -> Result<(u64, Vec<u32>)> {
     let map: PerCpuArray<&MapData, [u64; 2]> = ebpf.map(name).context("no counters")?.try_into()?;
     let (mut sum, mut entries) = (0, Vec::new());
@@ -159,10 +158,10 @@ fn counted(ebpf: &Ebpf, name: &str) -> Result<(u64, Vec<u32>)> {
     Ok((sum, entries))
 }
 
-/// That as many packets have been forwarded, or passed, by the reference or the floor.
+/// Checks that the reference or the floor has forwarded or passed this many packets.
 ///
 /// # Errors
-/// When one has not.
+/// When the number differs.
 pub fn check_counts(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     let (vips, nodes) = match case.kind.program {
         Program::Reference => ("ref_vip_sums", "ref_server_sums"),
@@ -180,25 +179,25 @@ pub fn check_counts(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     Ok(())
 }
 
-/// That the reference has found each flow in its LRU, but for its first packet and those that begin it again.
+/// Checks that the reference found each flow in its LRU, except for packets that begin a flow.
 fn check_misses(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     let map: PerCpuArray<&MapData, [u64; 2]> = ebpf.map("ref_all").context("no ref_all")?.try_into()?;
     let misses: u64 = map.get(&0, 0)?.iter().map(|[_, misses]| misses).sum();
-    // A flow has each VIP's packets, so more flows of five-tuples than of sources.
+    // A source sends to every VIP, so there are more five-tuples than sources.
     let most = if case.kind.name.contains("SYN") { runs } else { 1 << case.turn_bits() };
     ensure!(misses <= most, "{}: {misses} packets missed the LRU, more than {most}", case.kind.name);
     Ok(())
 }
 
-/// Whether packets of a case go out.
+/// Returns whether packets of a case are forwarded.
 pub const fn forwards(case: &Case) -> bool {
     !matches!(case.kind.outcome, lb_common::verdict::Outcome::NotOurs)
 }
 
-/// The frame that the reference must have sent first, by the server that it has counted.
+/// Returns the frame that the reference must have sent first, by the server that it counted.
 ///
 /// # Errors
-/// When it has counted none or more.
+/// When it counted no server, or more than one.
 pub fn encapsulated(ebpf: &Ebpf, case: &Case, frame: &[u8]) -> Result<Vec<u8>> {
     let (_, servers) = counted(ebpf, "ref_server_sums")?;
     let [node] = *servers.as_slice() else { anyhow::bail!("one packet was sent to {servers:?}") };
@@ -207,7 +206,7 @@ pub fn encapsulated(ebpf: &Ebpf, case: &Case, frame: &[u8]) -> Result<Vec<u8>> {
     let at = |at: u32| -> Result<[u8; 2]> { Ok([byte(frame, at)?, byte(frame, at + 1)?]) };
     let (source, port) = (at(case.kind.flow_at)?, at(case.kind.port_at)?);
     let outer = if case.kind.frame.is_v4() {
-        // The first two bytes of the client's address and its port, as the words lie in memory.
+        // The first two bytes of the client's address and its port, in memory order.
         let client = u32::from_ne_bytes([10, 9, source[0], source[1]]);
         let ports = u32::from_ne_bytes([port[0], port[1], 0, 0]);
         let [s0, s1, ..] = (client ^ (ports << 16)).to_be_bytes();
@@ -226,5 +225,5 @@ pub fn encapsulated(ebpf: &Ebpf, case: &Case, frame: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn byte(frame: &[u8], at: u32) -> Result<u8> {
-    frame.get(at as usize).copied().context("a field behind the frame's end")
+    frame.get(at as usize).copied().context("a field beyond the end of the frame")
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar of so many steps; where standard error is no terminal, a line at its beginning.
+/// Creates a bar of this many steps; without a terminal it prints a line at the start.
 pub fn bar(what: &str, steps: usize) -> ProgressBar {
     if !stderr().is_terminal() {
         eprintln!("{what}: {steps} steps");

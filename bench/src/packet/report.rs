@@ -1,17 +1,17 @@
-//! The table of what was measured, for people and as JSON.
+//! The report of the measurement, as tables and as JSON.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::case::{CaseSize, Program};
 use super::goals::Judgement;
-use super::kinds::Way;
+use super::kinds::LiveVerdict;
 use super::line::{Line, Ratio};
 use super::live::LiveLine;
 use super::measure::Prepared;
 use super::sizes::{FunctionLine, SizeLine};
 
-/// All that was measured.
+/// All results.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct PacketReport {
     /// A line for each case.
@@ -22,7 +22,7 @@ pub struct PacketReport {
     pub live: Vec<LiveLine>,
 }
 
-/// The lines of these cases. What the harness costs is taken off all that run in it.
+/// Returns the lines of these cases, without the cost of the harness for those that run in it.
 pub fn lines(prepared: &[Prepared]) -> Vec<Line> {
     let least = |cost: fn(&Prepared) -> u64| {
         let harness = prepared.iter().filter(|p| p.case.kind.program == Program::Harness);
@@ -46,13 +46,13 @@ pub fn lines(prepared: &[Prepared]) -> Vec<Line> {
     lines
 }
 
-/// The ratio to a case of the same size, or where there is none of that size, of the usual one.
+/// Returns the ratio to a case of the same size, or of the usual one if there is none.
 fn beside(lines: &[Line], line: &Line, name: &str) -> Option<Ratio> {
     let of_size = |size| lines.iter().find(|other| other.case == name && other.size() == size);
     line.ratio_to(of_size(line.size()).or_else(|| of_size(CaseSize::MANY))?)
 }
 
-/// The lines as an aligned table.
+/// Formats the lines as an aligned table.
 pub fn table(lines: &[Line]) -> Table {
     let mut table = aligned();
     table.set_header(["case", "flows", "VIPs", "rings", "ns min", "median", "÷ reference", "÷ floor"]);
@@ -73,7 +73,7 @@ pub fn table(lines: &[Line]) -> Table {
     table
 }
 
-/// The goals as an aligned table.
+/// Formats the goals as an aligned table.
 pub fn goals(judgements: &[Judgement]) -> Table {
     let mut table = aligned();
     table.set_header(["goal", "beside", "at most", "ratio", ""]);
@@ -90,13 +90,14 @@ pub fn goals(judgements: &[Judgement]) -> Table {
     table
 }
 
-/// Live frames as an aligned table. The first line of a way is what the others are compared with.
+/// Formats live frames as an aligned table. The first line of each verdict is the baseline of the others.
 pub fn live(lines: &[LiveLine]) -> Table {
     let mut table = aligned();
     table.set_header(["live frames", "program", "Mpps max", "median", "÷ nothing", "arrived"]);
     for line in lines {
-        // What is forwarded is compared with what is transmitted: for the driver it is the same.
-        let way = if line.way == Way::Forward.name() { Way::Transmit.name() } else { line.way };
+        // Forwarding is compared with transmission: both are the same to the driver.
+        let way =
+            if line.way == LiveVerdict::Forward.name() { LiveVerdict::Transmit.name() } else { line.way };
         let least = lines.iter().find(|other| other.way == way).unwrap_or(line).rates();
         let [maximum, median] = line.rates();
         table.add_row([
@@ -112,7 +113,7 @@ pub fn live(lines: &[LiveLine]) -> Table {
     table
 }
 
-/// Sizes as an aligned table.
+/// Formats sizes as an aligned table.
 pub fn sizes(lines: &[SizeLine]) -> Table {
     let mut table = aligned();
     table.set_header(["program", "BPF bytes", "machine code bytes", "verified instructions", "load ms"]);
@@ -129,7 +130,7 @@ pub fn sizes(lines: &[SizeLine]) -> Table {
     table
 }
 
-/// Functions as an aligned table.
+/// Formats functions as an aligned table.
 pub fn functions(lines: &[FunctionLine]) -> Table {
     let mut table = aligned();
     table.set_header(["function of Fairlead's object", "instructions"]);
@@ -140,7 +141,7 @@ pub fn functions(lines: &[FunctionLine]) -> Table {
     table
 }
 
-/// The name of a function; one that the compiler has made up is longer than a line.
+/// Shortens the name of a function; compiler-generated ones are longer than a line.
 fn shortened(name: &str) -> String {
     const LONGEST: usize = 60;
     name.get(..LONGEST).map_or_else(|| name.to_owned(), |head| format!("{head}…"))

@@ -1,4 +1,4 @@
-//! How big the programs are, and what the verifier takes for them.
+//! The sizes of the programs, and the verifier's effort.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use object::{File, Object, ObjectSymbol, SymbolKind};
 
 use super::objects;
 
-/// Times that a program is loaded; the fastest counts.
+/// Loads per program; the fastest one counts.
 const LOADS: usize = 3;
 
-/// The programs: what the report calls them, whose they are, and their names there.
+/// The programs: name in the report, source, and name in the object.
 const PROGRAMS: [(&str, Source, &str); 5] = [
     ("Fairlead", Source::Product, product::PROGRAM),
     ("Fairlead, asking the kernel", Source::Asking, product::PROGRAM),
@@ -27,7 +27,7 @@ const PROGRAMS: [(&str, Source, &str); 5] = [
 #[derive(Clone, Copy)]
 enum Source {
     Product,
-    /// The same as an agent loads it.
+    /// The same, as an agent loads it.
     Asking,
     Reference,
 }
@@ -35,15 +35,15 @@ enum Source {
 /// One line of the report.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SizeLine {
-    /// What the program is.
+    /// The program's name in the report.
     pub program: &'static str,
-    /// Bytes of BPF instructions as the kernel runs them, eight each.
+    /// Bytes of BPF instructions after verification, eight each.
     pub translated: u32,
     /// Bytes of machine code.
     pub machine_code: u32,
-    /// Instructions that the verifier has followed.
+    /// Instructions that the verifier has processed.
     pub verified: u32,
-    /// Milliseconds that the kernel takes to load it.
+    /// Milliseconds to load it.
     pub load_ms: f64,
 }
 
@@ -52,7 +52,7 @@ pub struct SizeLine {
 pub struct FunctionLine {
     /// Its name.
     pub function: String,
-    /// Its instructions of eight bytes, before the kernel drops and adds some.
+    /// Its instructions of eight bytes, before the kernel removes and adds some.
     pub instructions: u64,
 }
 
@@ -61,19 +61,19 @@ pub struct FunctionLine {
 pub struct ProgramSizes {
     /// The programs.
     pub programs: Vec<SizeLine>,
-    /// The functions of the product's, the biggest first.
+    /// The functions of the product's program, largest first.
     pub functions: Vec<FunctionLine>,
 }
 
-/// Steps that [`measure`] takes.
+/// Returns the number of steps of [`measure`].
 pub const fn steps() -> usize {
     PROGRAMS.len()
 }
 
-/// Loads every program and asks the kernel.
+/// Loads every program and queries the kernel.
 ///
 /// # Errors
-/// When an object is not built, or the kernel refuses a program or the question.
+/// When an object is not built, or the kernel refuses a program or the query.
 pub fn measure(progress: &ProgressBar) -> Result<ProgramSizes> {
     let reference = objects::read(objects::REFERENCE_OBJECT)?;
     let asking = kernel_lookup::prepare(KernelLookup::Auto).object;
@@ -89,7 +89,7 @@ pub fn measure(progress: &ProgressBar) -> Result<ProgramSizes> {
     Ok(ProgramSizes { programs: lines.collect::<Result<_>>()?, functions: functions(product::OBJECT)? })
 }
 
-/// The functions of an object that are worth a line, the biggest first.
+/// Returns the functions of an object that deserve a line, largest first.
 fn functions(object: &[u8]) -> Result<Vec<FunctionLine>> {
     let file = File::parse(object).context("read the object")?;
     let symbols = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);

@@ -1,4 +1,4 @@
-//! One trace, all schemes side by side.
+//! A run: one trace, all schemes side by side.
 
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_pipeline::owner::PacketKind;
@@ -9,15 +9,15 @@ use super::random::Random;
 use super::scheme::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use super::trace::{Subject, Trace};
 use super::traffic::FlowSchedule;
-use super::world::{News, SimulatedCluster, Timing};
+use super::world::{ClusterChanges, SimulatedCluster, Timing};
 
 /// Where packets enter the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryPoint {
-    /// Where the router sends them: the same node for a flow until its next hops change.
+    /// At the node that the router chooses: the same for a flow until the next hops change.
     Router,
-    /// At any node that is up, each packet at another.
+    /// At a random node that is up, chosen for each packet.
     Anywhere,
 }
 
@@ -26,9 +26,9 @@ pub enum EntryPoint {
 pub struct Setup {
     /// The subject of the run.
     pub subject: Subject,
-    /// Nodes at first.
+    /// Number of initial nodes.
     pub nodes: u16,
-    /// Flows.
+    /// Number of flows.
     pub flows: u32,
     /// The seed of the random numbers.
     pub seed: u64,
@@ -43,42 +43,42 @@ pub struct Setup {
 pub struct Score {
     /// The scheme.
     pub scheme: &'static str,
-    /// Connections that a node got which was not their owner, while that lived.
+    /// Connections that reached a node other than their owner while the owner lived.
     pub broken: u64,
     /// Connections whose owner died.
     pub died: u64,
     /// Lost packets.
     pub lost: u64,
-    /// Packets by the number of nodes that they were asked of, in a scheme that asks.
+    /// Packets by the number of nodes asked, in a scheme that asks.
     pub asked: Option<AskedCounts>,
 }
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunResult {
-    /// What it was about.
+    /// The subject of the trace.
     pub subject: Subject,
-    /// Connections that had something to send after the first event.
+    /// Connections that sent a packet after the first event.
     pub at_risk: u64,
-    /// Packets.
+    /// Number of packets.
     pub packets: u64,
     /// The scores of the schemes.
     pub scores: Vec<Score>,
 }
 
-/// Where a flow stands with a scheme.
+/// The state of a flow in a scheme.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Connection {
     /// It has not been answered yet.
     Unopened,
-    /// This node has it.
+    /// This node owns it.
     With(NodeIndex),
-    /// It is over.
+    /// It has ended.
     Over,
 }
 
-/// A scheme and what it does to the flows.
-struct Contestant {
+/// A scheme with the state of its flows.
+struct SchemeRun {
     scheme: Box<dyn Scheme>,
     connections: Vec<Connection>,
     broken: u64,
@@ -86,35 +86,35 @@ struct Contestant {
     lost: u64,
 }
 
-impl Contestant {
+impl SchemeRun {
     fn new(scheme: Box<dyn Scheme>, flows: u32) -> Self {
         let connections = vec![Connection::Unopened; flows as usize];
         Self { scheme, connections, broken: 0, died: 0, lost: 0 }
     }
 
-    fn hear(&mut self, news: &News, world: &SimulatedCluster, now: Tick) {
-        for dead in &news.died {
+    fn apply(&mut self, changes: &ClusterChanges, world: &SimulatedCluster, now: Tick) {
+        for dead in &changes.died {
             for connection in self.connections.iter_mut().filter(|c| **c == Connection::With(*dead)) {
                 *connection = Connection::Over;
                 self.died += 1;
             }
         }
-        for node in &news.started {
+        for node in &changes.started {
             self.scheme.start(*node);
         }
-        for node in &news.learnt {
-            self.scheme.learn(*node, world.view(*node), now);
+        for node in &changes.changed_views {
+            self.scheme.update_view(*node, world.view(*node), now);
         }
         for node in up(world) {
             self.scheme.wake(node, now);
         }
-        if news.rerouted {
+        if changes.rerouted {
             self.scheme.reroute(world.router().next_hops(), now);
         }
     }
 
-    /// Carries a packet of a flow, if the flow is not over.
-    fn carry(&mut self, packet: SimulatedPacket<'_>) {
+    /// Delivers a packet of a flow that has not ended.
+    fn deliver(&mut self, packet: SimulatedPacket<'_>) {
         let connection = &mut self.connections[packet.flow as usize];
         let (kind, owner) = match *connection {
             Connection::Over => return,
@@ -143,30 +143,30 @@ impl Contestant {
     }
 }
 
-/// Runs a trace. `progress` is called for each tick with its number of packets.
+/// Runs a trace; calls `progress` for each tick with its number of packets.
 pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMut(u64)) -> RunResult {
     let trace = Trace::new(setup.subject, setup.nodes, setup.seed);
     let mut world = SimulatedCluster::new(&trace, setup.timing, setup.seed);
     let mut traffic = FlowSchedule::new(setup.flows, &trace, setup.seed);
-    let mut entrances = Random::new(setup.seed, "entrances");
-    let mut contestants: Vec<_> = schemes.into_iter().map(|s| Contestant::new(s, setup.flows)).collect();
+    let mut entries = Random::new(setup.seed, "entrances");
+    let mut runs: Vec<_> = schemes.into_iter().map(|s| SchemeRun::new(s, setup.flows)).collect();
     let mut at_risk = vec![false; setup.flows as usize];
     let mut packets = 0;
     for now in 0..trace.ticks {
         let events = trace.events.iter().filter(|(at, _)| *at == now).map(|(_, event)| *event);
-        let news = world.advance(now, events);
-        contestants.iter_mut().for_each(|contestant| contestant.hear(&news, &world, now));
+        let changes = world.advance(now, events);
+        runs.iter_mut().for_each(|run| run.apply(&changes, &world, now));
         let up = up(&world);
         let due = traffic.due(now);
         for flow in &due {
             let hash = traffic.hash(*flow);
             let director = match setup.ingress {
                 EntryPoint::Router => world.router().direct(hash),
-                EntryPoint::Anywhere => entrances.choose(&up).unwrap_or_default(),
+                EntryPoint::Anywhere => entries.choose(&up).unwrap_or_default(),
             };
             let packet =
                 SimulatedPacket { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
-            contestants.iter_mut().for_each(|contestant| contestant.carry(packet));
+            runs.iter_mut().for_each(|run| run.deliver(packet));
             at_risk[*flow as usize] |= now >= trace.first_event();
         }
         world.settle(now);
@@ -177,11 +177,11 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
         subject: setup.subject,
         at_risk: at_risk.iter().filter(|at_risk| **at_risk).count() as u64,
         packets,
-        scores: contestants.iter().map(Contestant::score).collect(),
+        scores: runs.iter().map(SchemeRun::score).collect(),
     }
 }
 
-/// The nodes that are up.
+/// Returns the nodes that are up.
 fn up(world: &SimulatedCluster) -> Vec<NodeIndex> {
     (0..).zip(world.up()).filter(|(_, up)| **up).map(|(node, _)| node).collect()
 }

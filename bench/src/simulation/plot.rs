@@ -1,4 +1,4 @@
-//! A picture of the report: a group of bars for each event, a bar for each scheme, on a logarithmic scale.
+//! A chart of the report: a group of bars for each event, a bar for each scheme, on a logarithmic scale.
 
 use anyhow::{Result, anyhow};
 use plotters::chart::{ChartBuilder, ChartContext};
@@ -15,9 +15,9 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
 
 const SIZE: (u32, u32) = (1500, 720);
-/// Least and greatest percentage on the scale.
+/// Lowest and highest percentage of the scale.
 const SCALE: (f64, f64) = (0.0005, 100.0);
-/// The share of a group's width that its bars take.
+/// The bars' share of a group's width.
 const FILLED: f64 = 0.86;
 /// Colours that a colour-blind reader can distinguish; the last is ours.
 const COLOURS: [RGBColor; 6] = [
@@ -29,15 +29,15 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 80),
 ];
 
-/// The picture, as SVG.
+/// Returns the chart as SVG.
 ///
 /// # Errors
-/// When it cannot be drawn, which is not known to happen.
+/// When the chart cannot be drawn.
 pub fn svg(report: &SimulationReport) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        // The library's error borrows the text that is drawn to.
+        // The library's error borrows the output buffer.
         draw(&area, report).map_err(|error| anyhow!("draw: {error}"))?;
     }
     Ok(text)
@@ -72,7 +72,7 @@ fn draw<'a>(area: &Area<'a>, report: &SimulationReport) -> Drawn<'a> {
     Ok(())
 }
 
-/// Title, what was run, and the legend.
+/// Draws the title, the parameters and the legend.
 fn draw_head<'a>(head: &Area<'a>, report: &SimulationReport) -> Drawn<'a> {
     write(
         head,
@@ -100,12 +100,12 @@ fn draw_head<'a>(head: &Area<'a>, report: &SimulationReport) -> Drawn<'a> {
     Ok(())
 }
 
-/// A line of text at the left edge of the chart.
+/// Draws a line of text at the left edge of the chart.
 fn write<'a>(head: &Area<'a>, text: &str, size: u32, top: i32) -> Drawn<'a> {
     head.draw(&Text::new(text.to_owned(), (90, top), ("sans-serif", size).into_font()))
 }
 
-/// The bars of an event. Nothing broken is a nought where the bar would stand.
+/// Draws the bars of an event; a zero takes the place of an empty bar.
 fn draw_group<'b>(chart: &mut Chart<'_, 'b>, at: f64, outcome: &RunResult) -> Drawn<'b> {
     let width = FILLED / outcome.scores.len().max(1) as f64;
     for (number, score) in outcome.scores.iter().enumerate() {
@@ -126,12 +126,12 @@ fn draw_group<'b>(chart: &mut Chart<'_, 'b>, at: f64, outcome: &RunResult) -> Dr
     Ok(())
 }
 
-/// The name of an event under its bars, a line a part.
+/// Draws the name of an event below its bars, one line for each part.
 fn draw_name<'b>(body: &Area<'b>, chart: &Chart<'_, 'b>, at: f64, name: &str) -> Drawn<'b> {
     let (x, y) = chart.backend_coord(&(at + 0.5, SCALE.0));
     let (_, top) = body.get_base_pixel();
     let style = TextStyle::from(("sans-serif", 14).into_font()).pos(Pos::new(HPos::Center, VPos::Top));
-    // Where a name has two parts, a comma is between them.
+    // A comma separates the parts of a name.
     for (line, part) in (0..).zip(name.split(", ")) {
         body.draw(&Text::new(part.to_owned(), (x, y - top + 8 + line * 18), style.clone()))?;
     }

@@ -1,4 +1,4 @@
-//! What came out, as tables and as JSON.
+//! The report of the simulation, as tables and as JSON.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -7,32 +7,32 @@ use serde::Serialize;
 
 use super::engine::{EntryPoint, RunResult, Score};
 
-/// The scheme that there is a bound for.
+/// The scheme with a bound.
 pub const OURS: &str = "Fairlead";
 
-/// All runs, and what they were made with.
+/// All runs, and their parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct SimulationReport {
     /// Flows of each run.
     pub flows: u32,
-    /// Nodes at first.
+    /// Number of initial nodes.
     pub nodes: u16,
-    /// What chance was made from.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// Ticks that an object change takes at most.
+    /// Maximum ticks until an object change arrives.
     pub delay: u32,
     /// Ticks of silence after which a node is dead.
     pub detection: u32,
-    /// Sets of a table of flows.
+    /// Number of sets of a flow table.
     pub sets: usize,
-    /// Where packets entered.
+    /// Where packets enter.
     pub ingress: EntryPoint,
     /// The runs.
     pub outcomes: Vec<RunResult>,
 }
 
 impl SimulationReport {
-    /// The runs in which Fairlead breaks more connections than it may: what, how many, and the bound.
+    /// Returns the runs in which Fairlead exceeds its bound: subject, broken connections, bound.
     pub fn excesses(&self) -> Vec<(&'static str, u64, u64)> {
         let excess = |outcome: &RunResult| {
             let broken = ours(outcome)?.broken;
@@ -42,14 +42,14 @@ impl SimulationReport {
         self.outcomes.iter().filter_map(excess).collect()
     }
 
-    /// Connections broken, by event and scheme.
+    /// Returns the table of broken connections, by event and scheme.
     pub fn broken(&self) -> Table {
         let cell = |outcome: &RunResult, score: &Score| share(score.broken, outcome.at_risk);
         self.table(&["event", "at risk"], |outcome| Some(outcome.at_risk.to_string()), cell)
     }
 
-    /// Connections whose owner died, for the events in which one does. They belong to no scheme's account,
-    /// and differ only because the flows lie differently.
+    /// Returns the table of connections whose owner died, for the events with a death. No scheme is to blame
+    /// for them; they differ only because schemes place flows differently.
     pub fn died(&self) -> Table {
         let relevant = |outcome: &RunResult| {
             outcome.scores.iter().any(|score| score.died > 0).then(|| outcome.at_risk.to_string())
@@ -57,7 +57,7 @@ impl SimulationReport {
         self.table(&["owner died", "at risk"], relevant, |outcome, score| share(score.died, outcome.at_risk))
     }
 
-    /// How many packets Fairlead asked of how many nodes, by event.
+    /// Returns the table of Fairlead's packets by event and number of nodes asked.
     pub fn asked(&self) -> Table {
         let mut table = plain();
         let numbers = (0..=MAX_ASKED).map(|count| count.to_string());
@@ -70,14 +70,14 @@ impl SimulationReport {
         align(table)
     }
 
-    /// The most nodes that Fairlead has asked for any packet.
+    /// Returns the maximum number of nodes that Fairlead asked for a packet.
     pub fn most_asked(&self) -> usize {
         let most = |asked: [u64; MAX_ASKED + 1]| asked.iter().rposition(|count| *count > 0);
         let asked = self.outcomes.iter().filter_map(|outcome| ours(outcome)?.asked);
         asked.filter_map(most).max().unwrap_or_default()
     }
 
-    /// A row for each run that has a second column, a column for each scheme.
+    /// Returns a table with a row for each run that has a second column, and a column for each scheme.
     fn table(
         &self,
         head: &[&'static str; 2],
@@ -113,7 +113,7 @@ fn align(mut table: Table) -> Table {
     table
 }
 
-/// A count, and what it is of the whole. What is not zero never reads as zero.
+/// Formats a count with its share of the total; a count above zero is never shown as zero percent.
 fn share(count: u64, whole: u64) -> String {
     let percent = count as f64 * 100.0 / whole.max(1) as f64;
     match count {

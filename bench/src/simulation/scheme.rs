@@ -1,4 +1,4 @@
-//! Ways to choose a node for a packet.
+//! Schemes that choose a node for a packet.
 
 mod connections;
 mod ecmp;
@@ -20,25 +20,25 @@ use super::Tick;
 use super::traffic::Flow;
 use super::world::View;
 
-/// A packet on its way into the cluster.
+/// A packet that enters the cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulatedPacket<'a> {
     /// Its flow.
     pub flow: Flow,
-    /// The hash that nodes know the flow by.
+    /// The flow's hash, as nodes compute it.
     pub hash: u64,
-    /// Opening, or in between.
+    /// Whether it opens the flow or continues it.
     pub kind: PacketKind,
-    /// The node that the router sends it to.
+    /// The node to which the router sends it.
     pub director: NodeIndex,
-    /// Now.
+    /// The current time.
     pub now: Tick,
-    /// Which nodes can be reached, by index.
+    /// Whether each node can be reached, by index.
     pub up: &'a [bool],
 }
 
 impl SimulatedPacket<'_> {
-    /// Whether it gets to a node that it is sent to.
+    /// Returns whether it reaches a node to which it is sent.
     pub fn reaches(&self, node: NodeIndex) -> bool {
         self.up.get(usize::from(node)).copied().unwrap_or_default()
     }
@@ -49,47 +49,47 @@ impl SimulatedPacket<'_> {
     }
 }
 
-/// The result of a packet.
+/// The result for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// This node's stack gets it, and answers with a RST if it does not know the connection.
+    /// This node's network stack receives it, and answers with a RST if it does not know the connection.
     Served(NodeIndex),
-    /// It is lost. The client sends it again.
+    /// It is lost; the client retransmits it.
     Lost,
 }
 
-/// Packets by the number of nodes that were asked; the last is [`MAX_ASKED`].
+/// Packets by the number of nodes asked, up to [`MAX_ASKED`].
 pub type AskedCounts = [u64; MAX_ASKED + 1];
 
-/// A way to choose a node for a packet.
+/// A scheme that chooses a node for a packet.
 pub trait Scheme {
-    /// Its name in a report.
+    /// Returns its name in a report.
     fn name(&self) -> &'static str;
 
-    /// A node begins, with nothing. Nodes begin in the order of their indices; one that began before has lost
-    /// what it had.
+    /// Starts a node with empty state. Nodes start in the order of their indices; a node that has started
+    /// before loses its state.
     fn start(&mut self, node: NodeIndex);
 
-    /// A node's view is another one than before.
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick);
+    /// Handles a change of a node's view.
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick);
 
-    /// A node that is up looks at its clock.
+    /// Handles a tick of a node that is up.
     fn wake(&mut self, _node: NodeIndex, _now: Tick) {}
 
-    /// The router has other next hops.
+    /// Handles a change of the router's next hops.
     fn reroute(&mut self, _next_hops: &[NodeIndex], _now: Tick) {}
 
-    /// Carries a packet to where it ends.
+    /// Delivers a packet to its final node.
     fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival;
 
-    /// How many nodes the packets since the start were asked of, in a scheme that asks.
+    /// Returns the packets by the number of nodes asked, in a scheme that asks.
     fn asked(&self) -> Option<AskedCounts> {
         None
     }
 }
 
-/// All schemes, Fairlead last. Tables of flows have this many sets of eight; Fairlead's rings remember this,
-/// and its nodes ask their kernels if they can.
+/// Returns all schemes, Fairlead last, with this many sets of eight in their flow tables and this history in
+/// Fairlead's rings; Fairlead's nodes query their kernels if possible.
 pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme>> {
     vec![
         Box::new(PlainEcmp),
@@ -101,7 +101,7 @@ pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme
     ]
 }
 
-/// The nodes with their weights that a view would give new flows.
+/// Returns the nodes to which a view assigns new flows, with their weights.
 fn accepting(view: &View) -> Vec<(NodeIndex, u32)> {
     let accepts = |node: NodeIndex| {
         view.peers.get(usize::from(node)).is_some_and(|peer| peer.liveness == LivenessState::Accepting)
@@ -110,7 +110,7 @@ fn accepting(view: &View) -> Vec<(NodeIndex, u32)> {
     members.map(|(node, member)| (*node, member.weight)).collect()
 }
 
-/// The entry of a node, which is made if it is new.
+/// Returns the entry of a node; creates it for a new node.
 fn entry<T: Default + Clone>(nodes: &mut Vec<T>, node: NodeIndex) -> &mut T {
     let at = usize::from(node);
     if nodes.len() <= at {

@@ -1,4 +1,4 @@
-//! Small clusters, every kind of change.
+//! Every kind of change in small clusters.
 
 use super::engine::{EntryPoint, RunResult, Score, Setup, run};
 use super::report::OURS;
@@ -13,8 +13,8 @@ fn setup(subject: Subject, ingress: EntryPoint, seed: u64) -> Setup {
     Setup { subject, nodes: 6, flows: FLOWS, seed, timing: Timing { delay: 3, detection: 3 }, ingress }
 }
 
-fn broken(outcome: &RunResult, wanted: impl Fn(&Score) -> bool) -> u64 {
-    outcome.scores.iter().filter(|score| wanted(score)).map(|score| score.broken).sum()
+fn broken(outcome: &RunResult, matches: impl Fn(&Score) -> bool) -> u64 {
+    outcome.scores.iter().filter(|score| matches(score)).map(|score| score.broken).sum()
 }
 
 fn fairlead(setup: &Setup, memory: Memory) -> RunResult {
@@ -51,7 +51,7 @@ fn a_single_change_breaks_nothing_from_any_director() {
     }
 }
 
-/// Fairlead with tables that hold one flow in ten.
+/// Fairlead with flow tables for a tenth of the flows.
 fn cramped(setup: &Setup, ask_kernels: bool) -> RunResult {
     run(setup, vec![Box::new(Fairlead::new(16, Memory::Agent, ask_kernels)) as Box<dyn Scheme>], |_| ())
 }

@@ -13,30 +13,30 @@ use super::random::Random;
 /// The objects of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
-    /// Its share, in proportion to the others'.
+    /// Its weight relative to the others.
     pub weight: u32,
-    /// Whether it is to take no new flows.
+    /// Whether it is draining: it takes no new flows.
     pub draining: bool,
 }
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A node with this weight starts and is made a member. It gets the next free index.
+    /// A node with this weight starts and becomes a member, with the next free index.
     Join(u32),
-    /// A member is to take no new flows.
+    /// A member starts draining.
     Drain(NodeIndex),
-    /// It may take them again.
+    /// A member stops draining.
     Undrain(NodeIndex),
-    /// A member has another weight.
+    /// A member's weight changes.
     Weigh(NodeIndex, u32),
-    /// A node dies for good; its object is removed after so many ticks.
+    /// A node dies permanently; its object is removed after this many ticks.
     Die(NodeIndex, Tick),
-    /// A node cannot be reached for so many ticks, and keeps its connections.
+    /// A node is unreachable for this many ticks, and keeps its connections.
     Vanish(NodeIndex, Tick),
-    /// A node loses its connections and all that it knew, and is back after so many ticks.
+    /// A node loses its connections and its state, and returns after this many ticks.
     Reboot(NodeIndex, Tick),
-    /// The router takes a node from its next hops for so many ticks; the node itself is well.
+    /// The router removes a healthy node from its next hops for this many ticks.
     ResetSession(NodeIndex, Tick),
 }
 
@@ -46,7 +46,7 @@ pub enum Event {
 pub enum Subject {
     /// A node joins.
     Join,
-    /// A node joins that the ring has to be doubled for.
+    /// A node joins, which doubles the ring.
     Doubling,
     /// A node is drained.
     Drain,
@@ -58,16 +58,16 @@ pub enum Subject {
     Lighter,
     /// A node dies.
     Death,
-    /// A node dies and comes back with nothing.
+    /// A node dies and returns with empty state.
     Reboot,
-    /// A node is away for less than it takes its peers to notice.
+    /// A node is unreachable for less than the detection time.
     Flap,
-    /// A node is away for a little longer than that.
+    /// A node is unreachable for a little longer than the detection time.
     Absence,
     /// The router loses one node's BGP session.
     Session,
-    /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while no flow sends
-    /// anything.
+    /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while all flows are
+    /// silent.
     Scale,
     /// All events except reboots, overlapping.
     Upheaval,
@@ -76,7 +76,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// All of them, single changes first.
+    /// All subjects, single changes first.
     pub const ALL: [Self; 14] = [
         Self::Join,
         Self::Doubling,
@@ -116,11 +116,10 @@ impl Subject {
 
     /// Returns how many of a hundred thousand connections Fairlead may break.
     ///
-    /// A flow can open at a node that by the ring before did not stand in its slot. If its next packet enters
-    /// where that ring is still in use, no node there finds it: rare, as both packets must fall in the time
-    /// that news travel, and seen most where a ring doubles. And a node that has begun knows little of the
-    /// past, so where many begin within seconds, a packet may have been asked of six before one is found that
-    /// knows.
+    /// A flow can open at a node that the previous ring did not have in its slot. If its next packet enters
+    /// at a node that still uses that ring, no node finds it: rare, as both packets must fall into the
+    /// propagation delay, and most frequent when a ring doubles. A node that has just started knows few
+    /// former leaders, so when many start within seconds, a packet can reach the limit of asked nodes first.
     pub const fn bound(self) -> u64 {
         match self {
             Self::Doubling => 10,
@@ -136,29 +135,29 @@ impl Subject {
 pub struct Trace {
     /// The members at the start.
     pub members: Vec<Member>,
-    /// The events in the order of time.
+    /// The events in chronological order.
     pub events: Vec<(Tick, Event)>,
-    /// When flows open.
+    /// The period in which flows open.
     pub opening: Range<Tick>,
-    /// Until when flows that are open send nothing.
+    /// The time until which open flows are silent.
     pub silent_until: Tick,
-    /// How long it takes.
+    /// Its duration.
     pub ticks: Tick,
 }
 
-/// Weight of a node that nothing else is said of.
+/// The default weight of a node.
 const WEIGHT: u32 = 4;
-/// When a single event happens. Half of the flows open before it, the others while it takes effect and after.
+/// The time of a single event: half of the flows open before it, the others while it takes effect and after.
 const EVENT: Tick = 60;
-/// Long enough after a single event that the most silent flow has sent.
+/// The duration of a trace with a single event: long enough for the quietest flow to send after it.
 const SINGLE: Tick = 260;
-/// How long after a death the object goes: 2 s.
+/// The time from a death to the removal of the object: 2 s.
 const REMOVAL: Tick = 40;
-/// The node that a single event happens to.
+/// The node of a single event.
 const SUBJECT: NodeIndex = 1;
 
 impl Trace {
-    /// The trace of a subject in a cluster of so many nodes at first.
+    /// Returns the trace of a subject in a cluster with this many initial nodes.
     pub fn new(subject: Subject, nodes: u16, seed: u64) -> Self {
         let event = match subject {
             Subject::Scale => return Self::scale(),
@@ -177,7 +176,7 @@ impl Trace {
             Subject::Absence => Event::Vanish(SUBJECT, 8),
             Subject::Session => Event::ResetSession(SUBJECT, 20),
         };
-        // A ring has a power of two of slots, so at a power of two of nodes one more doubles it.
+        // The number of slots is a power of two, so one node more than a power of two doubles the ring.
         let nodes = if subject == Subject::Doubling { nodes.next_power_of_two() } else { nodes };
         let mut members = vec![Member { weight: WEIGHT, draining: false }; usize::from(nodes)];
         if subject == Subject::Undrain {
@@ -186,7 +185,7 @@ impl Trace {
         Self { members, events: vec![(EVENT, event)], opening: 0..EVENT * 2, silent_until: 0, ticks: SINGLE }
     }
 
-    /// From ten nodes to a hundred and down to twenty in an hour of silence.
+    /// Scales from ten nodes to a hundred and down to twenty during an hour of silence.
     fn scale() -> Self {
         const FIRST: u16 = 10;
         const JOINS: u16 = 90;
@@ -202,7 +201,7 @@ impl Trace {
         Self { members, events, opening: 0..EVENT, silent_until, ticks: silent_until + SINGLE }
     }
 
-    /// When the first event happens.
+    /// Returns the time of the first event.
     pub fn first_event(&self) -> Tick {
         self.events.first().map_or(self.ticks, |(at, _)| *at)
     }

@@ -6,23 +6,23 @@ use super::Tick;
 use super::random::Random;
 use super::trace::Trace;
 
-/// Number of a flow.
+/// The number of a flow.
 pub type Flow = u32;
 
-/// Flows that open at random times and send until the end. The most talkative send every fourth tick, the
-/// most silent every sixty-fourth, on average.
+/// Flows that open at random times and send until the end. On average the busiest send every fourth tick, the
+/// quietest every sixty-fourth.
 pub struct FlowSchedule {
     random: Random,
     hashes: Vec<u64>,
-    /// Who sends in each tick, beside those who open.
+    /// The flows that send in each tick, apart from those that open.
     calendar: Vec<Vec<Flow>>,
-    /// Who opens in each tick.
+    /// The flows that open in each tick.
     openings: Vec<Vec<Flow>>,
     silent_until: Tick,
 }
 
 impl FlowSchedule {
-    /// So many flows in the time of a trace.
+    /// Schedules this many flows over the duration of a trace.
     pub fn new(flows: u32, trace: &Trace, seed: u64) -> Self {
         let mut random = Random::new(seed, "traffic");
         let key = FlowKeys::of(&HashKey { k0: random.word(), k1: random.word() });
@@ -41,17 +41,17 @@ impl FlowSchedule {
         }
     }
 
-    /// The flows that send now; each is entered again for the next time.
+    /// Returns the flows that send now, and schedules the next packet of each.
     pub fn due(&mut self, now: Tick) -> Vec<Flow> {
         let mut due = self.calendar.get_mut(now as usize).map(std::mem::take).unwrap_or_default();
         let opening = self.openings.get_mut(now as usize).map(std::mem::take).unwrap_or_default();
         for flow in &due {
             let pause = self.random.below(2 * period(*flow) - 1);
-            // Once the handshake is done.
+            // After the handshake.
             self.enter((now + 1 + pause).max(self.silent_until + pause), *flow);
         }
         for flow in &opening {
-            // The client's ACK follows its SYN at once, but may meet a cluster that has moved on meanwhile.
+            // The client's ACK follows its SYN at once, but the cluster may have changed in the meantime.
             self.enter(now + 1, *flow);
         }
         due.extend(opening);
@@ -64,24 +64,24 @@ impl FlowSchedule {
         }
     }
 
-    /// The hash that nodes know a flow by.
+    /// Returns the flow's hash, as nodes compute it.
     pub fn hash(&self, flow: Flow) -> u64 {
         self.hashes[flow as usize]
     }
 
-    /// Packets that `due` will name, roughly; a measure of work.
+    /// Returns roughly the number of packets that `due` will return: a measure of work.
     pub fn packets(flows: u32, trace: &Trace) -> u64 {
         let of_five: u64 = (0..5).map(|flow| u64::from(trace.ticks / period(flow))).sum();
         u64::from(flows) * of_five / 5
     }
 }
 
-/// Mean number of ticks between two packets of a flow.
+/// Returns the mean number of ticks between two packets of a flow.
 const fn period(flow: Flow) -> Tick {
     4 << (flow % 5)
 }
 
-/// A client each eight flows.
+/// Returns the client of a flow; each client has eight flows.
 fn hash(key: &FlowKeys, flow: Flow) -> u64 {
     let [_, a, b, c] = (flow / 8).to_be_bytes();
     let [high, low] = (32_768 + (flow % 8) as u16).to_be_bytes();

@@ -16,7 +16,7 @@ use host::Host;
 use liveness::Liveness;
 pub use router::Router;
 
-/// The nodes that serve.
+/// The members of the cluster by index.
 pub type Members = BTreeMap<NodeIndex, Member>;
 
 /// The result of one node's probes of another.
@@ -24,23 +24,23 @@ pub type Members = BTreeMap<NodeIndex, Member>;
 pub struct NodeProbes {
     /// Its liveness state.
     pub liveness: LivenessState,
-    /// Since when it has been taken for dead; `None` also for a node that was never heard.
+    /// Since when it has been considered dead; `None` also for a node that was never heard from.
     pub dead_since: Option<Tick>,
 }
 
 /// One node's view of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// The objects, as far as it has heard.
+    /// The objects, as far as they have arrived.
     pub members: Members,
-    /// Every node that there has ever been, by index.
+    /// All nodes that ever existed, by index.
     pub peers: Vec<NodeProbes>,
 }
 
 /// Delays of changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Ticks that an object change takes at most.
+    /// Maximum ticks until an object change arrives.
     pub delay: Tick,
     /// Ticks of silence after which a node is dead.
     pub detection: Tick,
@@ -48,20 +48,20 @@ pub struct Timing {
 
 /// The changes of a tick.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct ClusterChanges {
     /// Nodes that have lost all their connections.
     pub died: Vec<NodeIndex>,
-    /// Nodes that begin, with nothing.
+    /// Nodes that start with empty state.
     pub started: Vec<NodeIndex>,
-    /// Nodes whose view is another one than before.
-    pub learnt: Vec<NodeIndex>,
-    /// The router has other next hops.
+    /// Nodes whose view has changed.
+    pub changed_views: Vec<NodeIndex>,
+    /// Whether the router's next hops have changed.
     pub rerouted: bool,
 }
 
 /// The later part of an event.
 #[derive(Clone, Copy, Debug)]
-enum Aftermath {
+enum PendingEffect {
     Returns(NodeIndex),
     Starts(NodeIndex),
     IsRemoved(NodeIndex),
@@ -72,21 +72,21 @@ enum Aftermath {
 pub struct SimulatedCluster {
     timing: Timing,
     random: Random,
-    /// The objects as they are written.
+    /// The objects as written.
     members: Members,
     hosts: Vec<Host>,
-    /// Which hosts can be reached, by index.
+    /// Whether each host can be reached, by index.
     up: Vec<bool>,
-    agenda: BTreeMap<Tick, Vec<Aftermath>>,
+    pending: BTreeMap<Tick, Vec<PendingEffect>>,
     liveness: Liveness,
     views: Vec<View>,
     router: Router,
-    /// What has happened since the last call of [`SimulatedCluster::advance`] returned.
-    news: News,
+    /// The changes since the last call of [`SimulatedCluster::advance`] returned.
+    changes: ClusterChanges,
 }
 
 impl SimulatedCluster {
-    /// The cluster that a trace begins with. All nodes know it and have heard each other.
+    /// Creates the initial cluster of a trace; all nodes know it and have heard from each other.
     pub fn new(trace: &Trace, timing: Timing, seed: u64) -> Self {
         let members: Members = (0..).zip(trace.members.iter().copied()).collect();
         let mut world = Self {
@@ -94,11 +94,11 @@ impl SimulatedCluster {
             random: Random::new(seed, "world"),
             hosts: Vec::new(),
             up: Vec::new(),
-            agenda: BTreeMap::new(),
+            pending: BTreeMap::new(),
             liveness: Liveness::new(timing.detection),
             views: Vec::new(),
             router: Router::default(),
-            news: News::default(),
+            changes: ClusterChanges::default(),
             members,
         };
         for _ in 0..world.members.len() {
@@ -108,25 +108,25 @@ impl SimulatedCluster {
         world
     }
 
-    /// Begins a tick: what is due happens, and what is heard by now is known.
-    pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> News {
-        for aftermath in self.agenda.remove(&now).unwrap_or_default() {
-            self.follow_up(aftermath, now);
+    /// Begins a tick: events that are due happen, and changes that have arrived take effect.
+    pub fn advance(&mut self, now: Tick, events: impl Iterator<Item = Event>) -> ClusterChanges {
+        for effect in self.pending.remove(&now).unwrap_or_default() {
+            self.follow_up(effect, now);
         }
         for event in events {
             self.happen(event, now);
         }
         for host in self.hosts.iter_mut().zip(&self.up).filter(|(_, up)| **up).map(|(host, _)| host) {
-            host.read_mail(now);
+            host.apply_arrived(now);
         }
         self.look(now);
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.changes)
     }
 
-    /// Ends a tick: nodes probe each other, and the router looks at its links.
+    /// Ends a tick: nodes probe each other, and the router checks its links.
     pub fn settle(&mut self, now: Tick) {
         let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
-        // A node answers only nodes that it knows, and none before it knows its own object.
+        // A node answers only nodes it knows, and none before it knows its own object.
         let answers = |there: NodeIndex, asks: NodeIndex| {
             let known = self.hosts[usize::from(there)].known();
             known.contains_key(&there) && known.contains_key(&asks)
@@ -136,20 +136,20 @@ impl SimulatedCluster {
             .zip(self.hosts.iter().zip(&self.up))
             .filter(|(own, (host, up))| **up && host.announces(*own))
             .map(|(own, _)| own);
-        self.news.rerouted |= self.router.offer(next_hops.collect());
+        self.changes.rerouted |= self.router.set_next_hops(next_hops.collect());
     }
 
-    /// What a node knows.
+    /// Returns the view of a node.
     pub fn view(&self, node: NodeIndex) -> &View {
         &self.views[usize::from(node)]
     }
 
-    /// Which nodes can be reached, by index.
+    /// Returns whether each node can be reached, by index.
     pub fn up(&self) -> &[bool] {
         &self.up
     }
 
-    /// The router.
+    /// Returns the router.
     pub fn router(&self) -> &Router {
         &self.router
     }
@@ -166,37 +166,37 @@ impl SimulatedCluster {
             Event::Weigh(node, weight) => self.edit(node, now, |member| member.weight = weight),
             Event::Die(node, removal) => {
                 self.take_down(node);
-                self.news.died.push(node);
-                self.later(now + removal, Aftermath::IsRemoved(node));
+                self.changes.died.push(node);
+                self.later(now + removal, PendingEffect::IsRemoved(node));
             }
             Event::Vanish(node, ticks) => {
                 self.take_down(node);
-                self.later(now + ticks, Aftermath::Returns(node));
+                self.later(now + ticks, PendingEffect::Returns(node));
             }
             Event::Reboot(node, ticks) => {
                 self.take_down(node);
-                self.news.died.push(node);
-                self.later(now + ticks, Aftermath::Starts(node));
+                self.changes.died.push(node);
+                self.later(now + ticks, PendingEffect::Starts(node));
             }
             Event::ResetSession(node, ticks) => {
                 self.hosts[usize::from(node)].session = false;
-                self.later(now + ticks, Aftermath::Announces(node));
+                self.later(now + ticks, PendingEffect::Announces(node));
             }
         }
     }
 
-    fn follow_up(&mut self, aftermath: Aftermath, now: Tick) {
-        match aftermath {
-            Aftermath::Returns(node) => self.up[usize::from(node)] = true,
-            Aftermath::Starts(node) => {
+    fn follow_up(&mut self, effect: PendingEffect, now: Tick) {
+        match effect {
+            PendingEffect::Returns(node) => self.up[usize::from(node)] = true,
+            PendingEffect::Starts(node) => {
                 self.up[usize::from(node)] = true;
                 self.hosts[usize::from(node)] = Host::new(self.members.clone());
                 self.views[usize::from(node)] = View::default();
                 self.liveness.start(node, now);
-                self.news.started.push(node);
+                self.changes.started.push(node);
             }
-            Aftermath::IsRemoved(node) => self.write(node, None, now),
-            Aftermath::Announces(node) => self.hosts[usize::from(node)].session = true,
+            PendingEffect::IsRemoved(node) => self.write(node, None, now),
+            PendingEffect::Announces(node) => self.hosts[usize::from(node)].session = true,
         }
     }
 
@@ -206,7 +206,7 @@ impl SimulatedCluster {
         self.up.push(true);
         self.views.push(View::default());
         self.liveness.add_node();
-        self.news.started.push(node);
+        self.changes.started.push(node);
         node
     }
 
@@ -214,8 +214,8 @@ impl SimulatedCluster {
         self.up[usize::from(node)] = false;
     }
 
-    fn later(&mut self, at: Tick, aftermath: Aftermath) {
-        self.agenda.entry(at).or_default().push(aftermath);
+    fn later(&mut self, at: Tick, effect: PendingEffect) {
+        self.pending.entry(at).or_default().push(effect);
     }
 
     fn edit(&mut self, node: NodeIndex, now: Tick, change: impl FnOnce(&mut Member)) {
@@ -225,18 +225,18 @@ impl SimulatedCluster {
         }
     }
 
-    /// Writes an object, and sends word of it to every node.
+    /// Writes an object, and sends the change to every node.
     fn write(&mut self, node: NodeIndex, member: Option<Member>, now: Tick) {
         match member {
             Some(member) => self.members.insert(node, member),
             None => self.members.remove(&node),
         };
         for host in &mut self.hosts {
-            host.post(now + self.random.below(self.timing.delay + 1), node, member);
+            host.send(now + self.random.below(self.timing.delay + 1), node, member);
         }
     }
 
-    /// Brings each view up to date. A node that is down looks at nothing.
+    /// Updates the view of each node that is up.
     fn look(&mut self, now: Tick) {
         for (own, (view, host)) in (0..).zip(self.views.iter_mut().zip(&self.hosts)) {
             if !self.up[usize::from(own)] {
@@ -247,7 +247,7 @@ impl SimulatedCluster {
                 if host.is_draining(own) { LivenessState::Draining } else { LivenessState::Accepting };
             if view.peers != peers || view.members != *host.known() {
                 *view = View { members: host.known().clone(), peers };
-                self.news.learnt.push(own);
+                self.changes.changed_views.push(own);
             }
         }
     }

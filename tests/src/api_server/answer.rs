@@ -10,14 +10,17 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::negotiate::{AcceptedMedia, BodyEncoding};
-use super::respond::accept;
+use super::negotiate::{AcceptedMedia, accept};
 use super::status_error::StatusError;
+use super::text::BodyEncoding;
 use super::yaml;
 
 /// The length from which a response is compressed.
 const LONG: usize = 128 << 10;
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Status and body of a response.
+pub(super) type StatusAndBody = (u16, Value);
 
 /// A response.
 pub(super) enum ApiResponse {

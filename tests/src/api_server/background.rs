@@ -179,7 +179,7 @@ fn definitions(inner: &mut StoreState, due: &mut DueTimes) {
             continue;
         }
         due.remove(&key);
-        let judged = owned(inner, &object, definition::judge(inner, &object));
+        let judged = owned(inner, &object, definition::judge(&inner.kinds, &object));
         let is_established = definition::is_established(&judged);
         if judged != *object {
             inner.put(&key, judged.clone());

@@ -8,7 +8,6 @@ mod metadata;
 mod names;
 mod service;
 mod simple;
-mod types;
 mod webhooks;
 
 #[cfg(test)]
@@ -18,13 +17,13 @@ pub(super) use decode::{read, write};
 pub(super) use event::convert_event;
 pub(super) use metadata::{check as check_metadata, finalizer_warnings};
 pub(super) use service::allocate;
-pub(super) use types::{named, root};
 
 use serde_json::{Value, json};
 
-use super::merge::FieldSet;
+use super::field_set::FieldSet;
 use super::objects::set;
 use super::status_error::StatusCause;
+use super::types;
 
 /// Kinds with a status subresource.
 const WITH_STATUS: [&str; 12] = [

@@ -1,25 +1,15 @@
-//! A request for objects of a kind.
-
-mod create;
-mod delete;
-mod list;
-mod options;
-mod update;
+//! A request for objects of a kind, with its target.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use serde_json::Value;
-
-pub(super) use list::{check_list, number};
 
 use super::conversion;
 use super::error;
 use super::kinds::{ApiKind, KindVersion};
 use super::negotiate::{AcceptedMedia, ObjectView};
 use super::request::{Query, RequestTarget};
-use super::respond::StatusAndBody;
 use super::status_error::StatusError;
 use super::store::{ObjectKey, ObjectStore, key_of};
 use super::table;
@@ -53,42 +43,16 @@ impl Call {
         Self { store, user, kind, version, target, query, headers, api_version, warnings: Mutex::default() }
     }
 
-    pub(super) async fn run(&self, method: &Method, body: Bytes) -> Result<StatusAndBody, StatusError> {
-        match (method.as_str(), self.target.name.is_some()) {
-            ("GET" | "HEAD", true) => Ok((200, self.get()?)),
-            ("GET" | "HEAD", false) => Ok((200, self.list()?)),
-            ("POST", _) => Ok((201, self.create(&body).await?)),
-            ("PUT", _) => self.replace(&body).await,
-            ("PATCH", _) => self.patch(&body).await,
-            ("DELETE", true) => self.delete(&body).await,
-            ("DELETE", false) => Ok((200, self.delete_collection(&body).await?)),
-            _ => Err(error::no_method()),
-        }
-    }
-
-    fn get(&self) -> Result<Value, StatusError> {
-        if let Some(version) = self.query.get("resourceVersion") {
-            let expected = parse_version(version).map_err(StatusError::internal)?;
-            let current = self.store.lock().version;
-            if expected > current {
-                return Err(error::too_new(expected, current));
-            }
-        }
-        let found =
-            self.store.object(&self.key()).ok_or_else(|| error::not_found(&self.kind, self.name()))?;
-        Ok(self.shown(&found))
-    }
-
-    fn key(&self) -> ObjectKey {
+    pub(super) fn key(&self) -> ObjectKey {
         key_of(&self.kind, &self.target)
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.target.name.as_deref().unwrap_or_default()
     }
 
     /// Converts a stored object to the version of the request.
-    fn shown(&self, stored: &Value) -> Value {
+    pub(super) fn shown(&self, stored: &Value) -> Value {
         conversion::to_version(&self.kind, stored.clone(), &self.version.name)
     }
 
@@ -135,13 +99,4 @@ impl Call {
             }
         }
     }
-}
-
-/// Parses a resource version.
-pub(super) fn parse_version(version: &str) -> Result<u64, String> {
-    version.parse().map_err(|_| {
-        format!(
-            "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
-        )
-    })
 }

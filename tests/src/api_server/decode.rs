@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::negotiate::BodyEncoding;
 use super::objects::text;
 use super::status_error::StatusError;
+use super::text::BodyEncoding;
 
 /// How deep JSON may be nested, and how much of a body an error shows.
 const DEEPEST: usize = 10_000;

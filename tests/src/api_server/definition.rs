@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::kinds::KindRegistry;
 use super::objects::{name, now, text};
-use super::store::StoreState;
 
 /// Namespaces of every cluster.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -78,9 +78,9 @@ pub(super) fn terminate(definition: &mut Value) {
 }
 
 /// Returns a definition with the result of its name check: established, or the conflict.
-pub(super) fn judge(inner: &StoreState, definition: &Value) -> Value {
+pub(super) fn judge(kinds: &KindRegistry, definition: &Value) -> Value {
     let mut judged = definition.clone();
-    match conflict(inner, definition) {
+    match conflict(kinds, definition) {
         None if is_established(definition) => {}
         None => establish(&mut judged),
         Some((reason, taken)) => {
@@ -113,10 +113,10 @@ pub(super) fn is_established(definition: &Value) -> bool {
 }
 
 /// Returns why a name is not available, and the name.
-fn conflict(inner: &StoreState, definition: &Value) -> Option<(&'static str, String)> {
+fn conflict(kinds: &KindRegistry, definition: &Value) -> Option<(&'static str, String)> {
     let (own, group) = (name(definition), text(definition, "/spec/group"));
-    let others = inner.kinds.all().filter(|kind| {
-        kind.group == group && inner.kinds.defined(own).is_none_or(|mine| mine.plural != kind.plural)
+    let others = kinds.all().filter(|kind| {
+        kind.group == group && kinds.defined(own).is_none_or(|mine| mine.plural != kind.plural)
     });
     let others: Vec<_> = others.collect();
     let (kind, list_kind) = (text(definition, "/spec/names/kind"), text(definition, "/spec/names/listKind"));

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use super::answer::ApiResponse;
 use super::error;
 use super::kinds::{ApiKind, KindRegistry, KindVersion};
-use super::negotiate::{AcceptedMedia, ObjectView, refuse_type};
+use super::negotiate::{AcceptedMedia, ObjectView, accept, refuse_type};
 use super::request::Query;
-use super::respond::accept;
 use super::status_error::StatusError;
 use super::store::ObjectStore;
 

@@ -7,23 +7,21 @@
 mod change;
 mod encode;
 mod managers;
-mod set;
 #[cfg(test)]
 mod tests;
 mod typed;
 mod walk;
 
 pub(super) use managers::settle;
-pub(super) use set::FieldSet;
 
 use serde_json::{Value, json};
 
+use super::field_set::{Element, FieldSet};
 use super::status_error::StatusError;
 use super::strategy::Strategy;
 use super::types::ValueType;
 use change::{MergeWrite, type_of};
 use managers::{Manager, Managers, OwnedFields, forget_managers, managers_of, write_managers};
-use set::Element;
 use typed::violations;
 
 /// The manager of fields that existed before the first apply.

@@ -1,17 +1,14 @@
 //! Content negotiation of responses.
 
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+
 use super::error;
 use super::status_error::StatusError;
+use super::text::BodyEncoding;
 
 /// The offered media types, as in errors.
 const OFFERED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-
-/// The encoding of a body or a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyEncoding {
-    Json,
-    Yaml,
-}
 
 /// The view of objects in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +93,11 @@ impl AcceptedMedia {
         };
         Some(Self { encoding, view })
     }
+}
+
+/// Returns the `Accept` header.
+pub(super) fn accept(headers: &HeaderMap) -> Option<&str> {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok())
 }
 
 fn refuse(accept: Option<&str>, is_custom: bool) -> StatusError {

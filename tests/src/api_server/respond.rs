@@ -7,7 +7,6 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
-use serde_json::Value;
 
 use super::access::Access;
 use super::answer::{ApiResponse, encode};
@@ -15,11 +14,12 @@ use super::call::Call;
 use super::discovery;
 use super::error;
 use super::kinds::ApiKind;
-use super::negotiate::AcceptedMedia;
+use super::negotiate::{AcceptedMedia, accept};
+use super::rbac::AccessRequest;
 use super::request::{Query, RequestTarget};
 use super::status_error::StatusError;
 use super::store::ObjectStore;
-use super::users::{AccessRequest, User};
+use super::users::User;
 use super::watch::ServerWatch;
 
 /// Longest body.
@@ -88,10 +88,6 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, StatusError> {
         return Err(error::too_large(LONGEST));
     }
     to_bytes(body, LONGEST).await.map_err(|_| error::too_large(LONGEST))
-}
-
-pub(super) fn accept(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())
 }
 
 /// Returns the verb of a request.
@@ -221,6 +217,3 @@ fn other(store: &ObjectStore, user: &User, parts: &Parts, query: &Query) -> Resu
     }
     discovery::answer(store, parts, query)
 }
-
-/// Status and body of a response.
-pub(super) type StatusAndBody = (u16, Value);

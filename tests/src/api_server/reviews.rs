@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::answer::ApiResponse;
 use super::error;
 use super::objects::{at, now, text, uid_of};
+use super::rbac::AccessRequest;
 use super::request::RequestTarget;
 use super::status_error::{StatusCause, StatusError};
 use super::store::ObjectStore;
-use super::users::{AUDIENCE, AccessRequest, User};
+use super::users::{AUDIENCE, User};
 
 /// Default and shortest lifetime of a token, in seconds.
 const LASTS: i64 = 3600;

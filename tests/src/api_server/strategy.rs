@@ -7,12 +7,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::builtin;
-use super::merge::FieldSet;
-use super::negotiate::BodyEncoding;
+use super::field_set::FieldSet;
 use super::schema::{Schema, unknown_metadata};
 use super::status_error::{StatusCause, StatusError};
-use super::text;
-use super::types::ValueType;
+use super::text::{self, BodyEncoding};
+use super::types::{self, ValueType};
 
 /// The strategy of a kind in one version.
 #[derive(Clone, Debug)]
@@ -70,7 +69,7 @@ impl Strategy {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: kind.to_owned(),
-            types: builtin::root(group, kind)?,
+            types: types::root(group, kind)?,
             source: Source::BuiltIn,
         })))
     }

@@ -8,6 +8,13 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// The encoding of a body or a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyEncoding {
+    Json,
+    Yaml,
+}
+
 /// A value, and the paths of duplicate keys, of which the last one counts.
 #[derive(Debug)]
 pub(super) struct ParsedText {

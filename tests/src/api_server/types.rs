@@ -1,11 +1,13 @@
 //! The types of a kind's fields, for apply, strategic patches, and reading bodies.
 
+mod built_in;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::builtin::named;
+pub(super) use built_in::{named, of_kind, root};
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::call::{check_list, number, parse_version};
 use super::conversion;
 use super::error;
 use super::kinds::{ApiKind, KindVersion};
-use super::negotiate::{AcceptedMedia, BodyEncoding, ObjectView};
+use super::negotiate::{AcceptedMedia, ObjectView, accept};
+use super::operations::{check_list, number, parse_version};
 use super::request::{Query, RequestTarget};
-use super::respond::accept;
 use super::selectors::Selectors;
 use super::status_error::{StatusCause, StatusError};
 use super::store::{ObjectStore, StoreChange, is_of};
 use super::strategy::Strategy;
 use super::table;
+use super::text::BodyEncoding;
 
 /// Interval of bookmarks.
 const BOOKMARKS_EVERY: Duration = Duration::from_secs(1);

@@ -21,8 +21,8 @@ use crate::model::{FlowWords, HostTables, State, Totals};
 pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     put_vips(ebpf, name::VIPS4, &tables.vips4)?;
     put_vips(ebpf, name::VIPS6, &tables.vips6)?;
-    insert(ebpf, name::NODE_ADDRESSES, &tables.peers)?;
-    insert(ebpf, name::NODE_MACS, &tables.peer_macs)?;
+    insert(ebpf, name::NODE_ADDRESSES, &tables.node_addresses)?;
+    insert(ebpf, name::NODE_MACS, &tables.node_macs)?;
     insert(ebpf, name::ARP, &tables.arp)?;
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;

@@ -14,6 +14,26 @@ use nix::unistd::Pid;
 
 use super::host::LabHost;
 
+impl LabHost {
+    /// Returns a builder for a program to run inside the host.
+    #[must_use]
+    pub fn command(&self, program: &str) -> HostCommand {
+        HostCommand::new(self.clone(), program)
+    }
+
+    /// Runs lines of `ip` as one batch.
+    ///
+    /// # Errors
+    /// The first line that fails.
+    pub fn ip(&self, lines: &[String]) -> Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let batch = lines.join("\n") + "\n";
+        self.command("ip").args(["-batch", "-"]).feed(batch).text().map(drop)
+    }
+}
+
 /// A builder for a program that runs inside a host.
 #[derive(Debug)]
 pub struct HostCommand {
@@ -23,7 +43,7 @@ pub struct HostCommand {
 }
 
 impl HostCommand {
-    pub(super) fn new(host: LabHost, program: &str) -> Self {
+    fn new(host: LabHost, program: &str) -> Self {
         Self { host, command: Command::new(program), input: None }
     }
 

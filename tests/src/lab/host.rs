@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
 
-use super::command::HostCommand;
 use super::namespaces::LabNamespaces;
 
 /// A handle to a host; clones refer to the same host.
@@ -108,12 +107,6 @@ impl LabHost {
         })?)
     }
 
-    /// Returns a builder for a program to run inside the host.
-    #[must_use]
-    pub fn command(&self, program: &str) -> HostCommand {
-        HostCommand::new(self.clone(), program)
-    }
-
     /// Writes values to keys below `/proc/sys`.
     ///
     /// # Errors
@@ -125,18 +118,6 @@ impl LabHost {
             }
             Ok(())
         })
-    }
-
-    /// Runs lines of `ip` as one batch.
-    ///
-    /// # Errors
-    /// The first line that fails.
-    pub fn ip(&self, lines: &[String]) -> Result<()> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        let batch = lines.join("\n") + "\n";
-        self.command("ip").args(["-batch", "-"]).feed(batch).text().map(drop)
     }
 
     fn enter(&self) -> Result<()> {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::command::Process;
+use super::echo_server::EchoServer;
 use super::host::LabHost;
 use super::topology::{DATAGRAM_PORT, ECHO_PORT, HTTP_PORT};
-use crate::traffic::server::EchoServer;
 
 const NGINX_STARTS_WITHIN: Duration = Duration::from_secs(10);
 

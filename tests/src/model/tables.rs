@@ -86,9 +86,9 @@ pub struct HostTables {
     /// `lb_nodes`, as many as `sizes` says.
     pub nodes: Vec<Node>,
     /// `lb_node_addrs`.
-    pub peers: HashMap<[u8; 16], u32>,
+    pub node_addresses: HashMap<[u8; 16], u32>,
     /// `lb_node_macs`.
-    pub peer_macs: HashMap<[u8; 8], u32>,
+    pub node_macs: HashMap<[u8; 8], u32>,
     /// `lb_sources`: the length of each prefix, and what it begins with.
     pub sources: Vec<(u32, Source)>,
     /// `lb_arp`.
@@ -125,8 +125,8 @@ impl HostTables {
             vips6: HashMap::new(),
             slots: vec![zero; sizes.slots as usize],
             nodes: vec![Node::NONE; sizes.nodes as usize],
-            peers: HashMap::new(),
-            peer_macs: HashMap::new(),
+            node_addresses: HashMap::new(),
+            node_macs: HashMap::new(),
             sources: Vec::new(),
             arp: HashMap::new(),
             links: HashMap::new(),
@@ -144,11 +144,11 @@ impl HostTables {
         }
     }
 
-    /// Adds the VIPs and the MAC addresses of peers to the filters of the configuration.
+    /// Adds the VIPs and the MAC addresses of nodes to the filters of the configuration.
     pub fn fill_filters(&mut self) {
         self.vips4.keys().for_each(|key| self.config.vips.add4(key.address));
         self.vips6.keys().for_each(|key| self.config.vips.add6(key.address));
-        self.peer_macs.keys().for_each(|mac| self.config.node_macs.add(u64::from_le_bytes(*mac)));
+        self.node_macs.keys().for_each(|mac| self.config.node_macs.add(u64::from_le_bytes(*mac)));
     }
 
     /// Writes a cell of `lb_liveness`.
@@ -255,11 +255,11 @@ impl Tables for HostTables {
     }
 
     fn node_by_address(&self, address: &[u8; 16]) -> Option<NodeIndex> {
-        self.peers.get(address).map(|index| *index as NodeIndex)
+        self.node_addresses.get(address).map(|index| *index as NodeIndex)
     }
 
     fn node_by_mac(&self, mac: &[u8; 8]) -> Option<NodeIndex> {
-        self.peer_macs.get(mac).map(|index| *index as NodeIndex)
+        self.node_macs.get(mac).map(|index| *index as NodeIndex)
     }
 
     fn admits(&self, source: &Source) -> bool {

@@ -1,14 +1,14 @@
-//! Frames in words: `Frame::v4(client, vip).tcp(4000, 80).ttl(9).tag(100)`.
+//! A builder for frames: `Frame::v4(client, vip).tcp(4000, 80).ttl(9).tag(100)`.
 //!
-//! Headers and their checksums are made by etherparse, so nothing here can share a mistake with the code
-//! under test. What etherparse would refuse to make is made by hand, or by an edit of the bytes.
-#![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
+//! etherparse builds headers and checksums, so that the builder shares no bug with the code under test. What
+//! etherparse refuses to build is built by hand, or by editing bytes.
+#![allow(clippy::expect_used, reason = "a frame that cannot be built is a mistake in the table")]
 
 use etherparse::{
     IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
 };
 
-use super::fixture::{TAG_KEYS, node, wire_id};
+use super::fixture::{Mac, TAG_KEYS, node, wire_id};
 use crate::model::Packet;
 use lb_common::ring::NodeIndex;
 
@@ -16,11 +16,8 @@ mod arp;
 mod tag;
 mod upper;
 pub use arp::{Arp, BROADCAST};
-pub use tag::Said;
+pub use tag::GueFields;
 pub use upper::{Upper, chunk, flags};
-
-/// A MAC address.
-pub type Mac = [u8; 6];
 
 /// Source and destination of an IP packet.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +33,7 @@ pub enum Addresses {
 pub struct Frame {
     /// Destination and source.
     pub macs: [Mac; 2],
-    /// VLAN tags, outermost first: their type and their control information.
+    /// VLAN tags, outermost first: type and control information.
     pub tags: Vec<(u16, u16)>,
     /// Source and destination.
     pub addresses: Addresses,
@@ -48,13 +45,13 @@ pub struct Frame {
     pub options: Vec<u8>,
     /// IPv6 extension headers: number and bytes. The first byte of each is filled in.
     pub extensions: Vec<(u8, Vec<u8>)>,
-    /// IPv4 fragment: offset in units of eight bytes, and whether more follow.
+    /// IPv4 fragment: offset in units of eight bytes, and the more-fragments bit.
     pub fragment: (u16, bool),
     /// IPv4 identification.
     pub id: u16,
-    /// Whether IPv4 says not to fragment, where it is no fragment.
+    /// The don't-fragment bit of an IPv4 packet that is no fragment.
     pub dont_fragment: bool,
-    /// What the IP packet carries.
+    /// The payload of the IP packet.
     pub upper: Upper,
     /// Flow label of an IPv6 packet.
     pub flow_label: u32,
@@ -78,45 +75,45 @@ impl Frame {
         }
     }
 
-    /// An IPv4 packet from the router's MAC to this node's.
+    /// Builds an IPv4 packet from the router's MAC to this node's.
     pub fn v4(source: [u8; 4], destination: [u8; 4]) -> Self {
         Self::new(Addresses::V4(source, destination))
     }
 
-    /// An IPv6 packet from the router's MAC to this node's.
+    /// Builds an IPv6 packet from the router's MAC to this node's.
     pub fn v6(source: [u8; 16], destination: [u8; 16]) -> Self {
         Self::new(Addresses::V6(source, destination))
     }
 
-    /// A TCP segment in the middle of a connection, with a few bytes of payload.
+    /// Carries a TCP segment in the middle of a connection, with a few bytes of payload.
     pub fn tcp(self, source: u16, destination: u16) -> Self {
         self.segment(source, destination, flags::ACK)
     }
 
-    /// A TCP segment that opens a connection, with a few bytes of payload.
+    /// Carries a TCP segment that opens a connection, with a few bytes of payload.
     pub fn syn(self, source: u16, destination: u16) -> Self {
         self.segment(source, destination, flags::SYN)
     }
 
-    /// A TCP segment with these flags and a few bytes of payload.
+    /// Carries a TCP segment with these flags and a few bytes of payload.
     pub fn segment(self, source: u16, destination: u16, flags: u8) -> Self {
         self.upper(Upper::Tcp(source, destination, flags, b"hello".to_vec()))
     }
 
-    /// A UDP datagram with a few bytes of payload.
+    /// Carries a UDP datagram with a few bytes of payload.
     pub fn udp(self, source: u16, destination: u16) -> Self {
         self.upper(Upper::Udp(source, destination, b"hello".to_vec()))
     }
 
-    /// An SCTP packet with one chunk of this type and a few bytes in it. Its checksum is any number: no host
-    /// on the way looks at it.
+    /// Carries an SCTP packet with one chunk of this type and a few bytes of data. Its checksum is arbitrary:
+    /// no host on the path verifies it.
     pub fn sctp(self, source: u16, destination: u16, kind: u8) -> Self {
         let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();
         let tag_and_checksum = [0x5a, 1, 2, 3, 0xc3, 0x2c, 0, 1];
         self.raw(132, &[ports.as_slice(), &tag_and_checksum, &[kind, 0, 0, 8], b"data"].concat())
     }
 
-    /// An ICMP or ICMPv6 message of this type and code.
+    /// Carries an ICMP or ICMPv6 message of this type and code.
     pub fn icmp(self, kind: u8, code: u8) -> Self {
         let rest = [0x12, 0x34, 0, 1].into_iter().chain(*b"abcdefgh").collect();
         let upper = match self.addresses {
@@ -126,47 +123,47 @@ impl Frame {
         self.upper(upper)
     }
 
-    /// UDP with this payload.
+    /// Carries UDP with this payload.
     pub fn datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
         self.upper(Upper::Udp(source, destination, payload.to_vec()))
     }
 
-    /// UDP with this payload, without a checksum.
+    /// Carries UDP with this payload, without a checksum.
     pub fn plain_datagram(self, source: u16, destination: u16, payload: &[u8]) -> Self {
         self.upper(Upper::PlainUdp(source, destination, payload.to_vec()))
     }
 
-    /// Any protocol, with these bytes.
+    /// Carries any protocol, with these bytes.
     pub fn raw(self, protocol: u8, bytes: &[u8]) -> Self {
         self.upper(Upper::Raw(protocol, bytes.to_vec()))
     }
 
-    /// UDP to port 6080 of this node, as another node of the cluster sends it. The header's length is that of
-    /// the list of those asked, which `rest` begins with.
+    /// Carries GUE to this node, as another node of the cluster sends it. The header's length is that of the
+    /// list of asked nodes with which `rest` begins.
     pub fn gue(self, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
         self.gue_to(node::SELF, source_port, header, rest)
     }
 
     /// The same to another node.
     pub fn gue_to(self, to: NodeIndex, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
-        let said = Said { key: TAG_KEYS[0], marks: 0, home: 0 };
-        self.gue_saying(said, to, source_port, header, rest)
+        let fields = GueFields { key: TAG_KEYS[0], marks: 0, home: 0 };
+        self.gue_with(fields, to, source_port, header, rest)
     }
 
-    /// The same with what the sender says.
-    pub fn gue_saying(self, said: Said, to: NodeIndex, port: u16, header: [u8; 4], rest: &[u8]) -> Self {
+    /// The same with these fields of the sender.
+    pub fn gue_with(self, fields: GueFields, to: NodeIndex, port: u16, header: [u8; 4], rest: &[u8]) -> Self {
         let count = usize::from(header[0] & 0x1f);
         let (list, inner) = rest.split_at_checked(count * 4).unwrap_or((&[], rest));
         let asked: Vec<u32> =
             list.chunks_exact(4).map(|id| u32::from_be_bytes([id[0], id[1], id[2], id[3]])).collect();
-        let words = tag::words(said, wire_id(to), &asked, inner);
-        // A header that is full has no room for more.
+        let words = tag::words(fields, wire_id(to), &asked, inner);
+        // A full header has no room for the fields.
         let (more, words) = if count + 2 < 32 { (2, words.as_slice()) } else { (0, [].as_slice()) };
         let header = [header[0] + more, header[1], header[2], header[3]];
         self.untagged_gue(port, header, &[words, rest].concat())
     }
 
-    /// UDP to port 6080 with this GUE header in front of `rest`.
+    /// Carries UDP to port 6080 with this GUE header in front of `rest`.
     pub fn untagged_gue(self, source_port: u16, header: [u8; 4], rest: &[u8]) -> Self {
         self.upper(Upper::PlainUdp(source_port, 6080, [header.as_slice(), rest].concat()))
     }
@@ -175,7 +172,7 @@ impl Frame {
         Self { upper, ..self }
     }
 
-    /// Lengthens or shortens the payload so that the IP packet has this many bytes.
+    /// Resizes the payload to give the IP packet this length.
     pub fn sized(mut self, total: usize) -> Self {
         let now = self.ip().len();
         let payload = self.upper.payload_mut();
@@ -183,54 +180,54 @@ impl Frame {
         self
     }
 
-    /// Another TTL or hop limit.
+    /// Sets the TTL or hop limit.
     pub fn ttl(self, ttl: u8) -> Self {
         Self { ttl, ..self }
     }
 
-    /// Another DSCP and ECN.
+    /// Sets DSCP and ECN.
     pub fn class(self, class: u8) -> Self {
         Self { class, ..self }
     }
 
-    /// Other MAC addresses.
+    /// Sets the MAC addresses.
     pub fn macs(self, destination: Mac, source: Mac) -> Self {
         Self { macs: [destination, source], ..self }
     }
 
-    /// One more customer tag, inside those that are there.
+    /// Adds a customer tag inside the present ones.
     pub fn tag(self, id: u16) -> Self {
         self.tag_of(0x8100, id)
     }
 
-    /// One more tag of this type, inside those that are there.
+    /// Adds a tag of this type inside the present ones.
     pub fn tag_of(mut self, kind: u16, id: u16) -> Self {
         self.tags.push((kind, id));
         self
     }
 
-    /// IPv4 options.
+    /// Sets IPv4 options.
     pub fn options(self, options: &[u8]) -> Self {
         Self { options: options.to_vec(), ..self }
     }
 
-    /// One more IPv6 extension header behind those that are there.
+    /// Adds an IPv6 extension header behind the present ones.
     pub fn extension(mut self, number: u8, bytes: &[u8]) -> Self {
         self.extensions.push((number, bytes.to_vec()));
         self
     }
 
-    /// A part of an IPv4 packet.
+    /// Makes it a fragment of an IPv4 packet.
     pub fn fragment(self, offset: u16, more: bool) -> Self {
         Self { fragment: (offset, more), ..self }
     }
 
-    /// Another IPv4 identification.
+    /// Sets the IPv4 identification.
     pub fn id(self, id: u16) -> Self {
         Self { id, ..self }
     }
 
-    /// ICMP or ICMPv6 of this type and code, with everything behind the checksum.
+    /// Carries ICMP or ICMPv6 of this type and code, with everything behind the checksum.
     pub fn message(self, kind: u8, code: u8, rest: &[u8]) -> Self {
         let upper = match self.addresses {
             Addresses::V4(..) => Upper::Icmp4(kind, code, rest.to_vec()),
@@ -239,7 +236,7 @@ impl Frame {
         self.upper(upper)
     }
 
-    /// The IP packet's bytes.
+    /// Returns the bytes of the IP packet.
     pub fn ip(&self) -> Vec<u8> {
         let mut payload = self.upper.bytes(self.addresses);
         match self.addresses {
@@ -293,32 +290,32 @@ impl Frame {
         }
     }
 
-    /// Whether it is IPv4.
+    /// Returns whether it is IPv4.
     pub const fn is_v4(&self) -> bool {
         matches!(self.addresses, Addresses::V4(..))
     }
 
-    /// The frame's bytes.
+    /// Returns the bytes of the frame.
     pub fn bytes(&self) -> Vec<u8> {
         let ether_type = match self.addresses {
             Addresses::V4(..) => 0x0800,
             Addresses::V6(..) => 0x86dd,
         };
-        self.marked(ether_type)
+        self.bytes_as(ether_type)
     }
 
-    /// The frame's bytes under another type.
-    pub fn marked(&self, ether_type: u16) -> Vec<u8> {
+    /// Returns the bytes of the frame with another EtherType.
+    pub fn bytes_as(&self, ether_type: u16) -> Vec<u8> {
         ethernet(self.macs, &self.tags, ether_type, &self.ip())
     }
 
-    /// The frame in one buffer.
+    /// Returns the frame as a packet in one buffer.
     pub fn packet(&self) -> Packet {
         Packet::new(self.bytes())
     }
 }
 
-/// A frame of any type.
+/// Builds a frame of any EtherType.
 pub fn ethernet(macs: [Mac; 2], tags: &[(u16, u16)], ether_type: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = macs.concat();
     for (kind, control) in tags {

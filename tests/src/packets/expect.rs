@@ -1,5 +1,5 @@
-//! What must become of a packet, said without the code under test: a changed frame is made anew by the
-//! builder from what is to differ, and compared byte for byte.
+//! The expected results of packets, independent of the code under test: the builder makes the expected frame
+//! anew from what differs, and the result is compared byte for byte.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use lb_common::maps::Node;
@@ -7,23 +7,23 @@ use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Fate, Outcome, Refusal};
 use lb_pipeline::owner::MARK_LED;
 
-use super::build::{Addresses, Frame, Said, Upper};
+use super::build::{Addresses, Frame, GueFields, Upper};
 use super::fixture::{self, TAG_KEYS, node};
 use crate::kernel::INGRESS;
 use crate::model::{Action, Judged, Packet, counter_name};
 
-/// What must become of a packet.
+/// The expected result for a packet.
 #[derive(Clone, Debug)]
 pub enum Expect {
-    /// Passed as it came, counted as this number.
+    /// Passed unmodified, counted as this number.
     Untouched(u32),
     /// Dropped.
     Dropped(Refusal),
     /// Changed to exactly these bytes.
     Becomes(Action, Outcome, Vec<u8>),
-    /// Encapsulated: exactly this frame but for the bits that the flow chooses.
+    /// Encapsulated: exactly this frame except for the bits derived from the flow.
     Encapsulated(Action, Outcome, Box<Frame>),
-    /// Ended here, its purpose served.
+    /// Consumed by the program.
     Consumed(Outcome),
 }
 
@@ -32,7 +32,7 @@ pub const NOT_OURS: Expect = Expect::Untouched(Outcome::NotOurs as u32);
 /// Passed as ours and local.
 pub const LOCAL: Expect = Expect::Untouched(Outcome::Local as u32);
 
-/// Refused, and passed or dropped as that refusal's row in the table of verdicts says.
+/// Returns the result for a refusal: passed or dropped, as the table of verdicts says.
 pub const fn refused(refusal: Refusal) -> Expect {
     match refusal.fate() {
         Fate::Pass => Expect::Untouched(refusal as u32),
@@ -40,19 +40,19 @@ pub const fn refused(refusal: Refusal) -> Expect {
     }
 }
 
-/// Sent to a node by new MAC addresses, one hop further.
+/// Forwarded to a node by a MAC rewrite, with the TTL decremented.
 pub fn rewritten(frame: &Frame, to: NodeIndex) -> Expect {
     let (macs, action) = hop(to);
     let sent = Frame { macs, ttl: frame.ttl - 1, ..frame.clone() };
     Expect::Becomes(action, Outcome::ForwardedL2, sent.bytes())
 }
 
-/// Sent to a node in GUE, one hop further.
+/// Forwarded to a node in GUE, with the TTL decremented.
 pub fn encapsulated(frame: &Frame, to: NodeIndex) -> Expect {
     tunnelled(frame, to, Outcome::ForwardedGue, &[])
 }
 
-/// Sent on to a node in GUE, one hop further, with what goes with it.
+/// Forwarded to another candidate in GUE, with the TTL decremented and these fields.
 pub fn asked_gue(frame: &Frame, to: NodeIndex, asked: impl Into<Asked>) -> Expect {
     tunnelled(frame, to, Outcome::AskedGue, asked)
 }
@@ -63,7 +63,7 @@ fn tunnelled(frame: &Frame, to: NodeIndex, outcome: Outcome, asked: impl Into<As
     Expect::Encapsulated(action, outcome, Box::new(listed_to(to, outer, 0, asked, &inner)))
 }
 
-/// Sent to a node in IP, one hop further.
+/// Forwarded to a node in IP in IP, with the TTL decremented.
 pub fn in_ip(frame: &Frame, to: NodeIndex) -> Expect {
     let inner = Frame { ttl: frame.ttl - 1, ..frame.clone() };
     let (outer, action) = outer(frame, to);
@@ -71,51 +71,51 @@ pub fn in_ip(frame: &Frame, to: NodeIndex) -> Expect {
     Expect::Encapsulated(action, Outcome::ForwardedIpip, Box::new(outer))
 }
 
-/// The frame on its way to a node, with nothing in it yet.
+/// Returns the outer frame to a node, still without a payload, and the action.
 fn outer(frame: &Frame, to: NodeIndex) -> (Frame, Action) {
     let (macs, action) = hop(to);
     let outer = match node_of(to).outer_family {
-        6 => Frame::v6(fixture::SELF6, fixture::PEER6),
-        _ => Frame::v4(fixture::SELF4, fixture::PEER4),
+        6 => Frame::v6(fixture::SELF6, fixture::NODE6),
+        _ => Frame::v4(fixture::SELF4, fixture::NODE4),
     };
     (Frame { macs, tags: frame.tags.clone(), class: frame.class, ..outer }, action)
 }
 
-/// Protocol number of an IP packet inside another.
+/// Returns the protocol number of an IP packet inside another.
 const fn protocol(frame: &Frame) -> u8 {
     if frame.is_v4() { 4 } else { 41 }
 }
 
-/// What a packet in GUE carries once a node has been asked.
+/// The fields of a packet in GUE once a node has been asked.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// `MARK_*`.
     pub marks: u32,
-    /// Place of the flow's home in the list.
+    /// Position of the flow's home in the list.
     pub home: u8,
-    /// Wire identities of those who have been asked, in order.
+    /// Wire IDs of the nodes asked so far, in order.
     pub ids: Vec<u32>,
 }
 
 impl Asked {
-    /// With these marks instead.
+    /// Replaces the marks.
     pub fn marks(self, marks: u32) -> Self {
         Self { marks, ..self }
     }
 
-    /// With another place for the home.
+    /// Replaces the position of the home.
     pub fn home(self, home: u8) -> Self {
         Self { home, ..self }
     }
 
-    /// What goes with the list. A first hop has none, and nothing to say.
-    fn said(&self) -> Said {
+    /// Returns the fields beside the list; a first hop has no list, and empty fields.
+    fn fields(&self) -> GueFields {
         let (marks, home) = if self.ids.is_empty() { (0, 0) } else { (self.marks as u8, self.home) };
-        Said { key: TAG_KEYS[0], marks, home }
+        GueFields { key: TAG_KEYS[0], marks, home }
     }
 }
 
-/// As nearly always: the first of them leads the slot.
+/// The usual case: the first of the asked nodes leads the slot.
 impl From<&[u32]> for Asked {
     fn from(ids: &[u32]) -> Self {
         Self { marks: MARK_LED, home: 0, ids: ids.to_vec() }
@@ -134,7 +134,7 @@ impl From<&Vec<u32>> for Asked {
     }
 }
 
-/// GUE to this node in the frame `outer`, from this source port, around `inner`, with what goes with that.
+/// Encapsulates `inner` in GUE to this node, in the frame `outer`, from this source port, with these fields.
 pub fn listed(outer: Frame, source_port: u16, asked: impl Into<Asked>, inner: &Frame) -> Frame {
     listed_to(node::SELF, outer, source_port, asked, inner)
 }
@@ -145,22 +145,22 @@ fn listed_to(to: NodeIndex, outer: Frame, source_port: u16, asked: impl Into<Ask
     let header = [asked.ids.len() as u8, protocol(inner), 0, 0];
     let ids = asked.ids.iter().flat_map(|id| id.to_be_bytes());
     let rest: Vec<u8> = ids.chain(inner.ip()).collect();
-    outer.gue_saying(asked.said(), to, source_port, header, &rest)
+    outer.gue_with(asked.fields(), to, source_port, header, &rest)
 }
 
-/// Sent on to a node by new MAC addresses under this type, one hop further.
+/// Forwarded to another candidate by a MAC rewrite under this EtherType, with the TTL decremented.
 pub fn asked_l2(frame: &Frame, to: NodeIndex, ether_type: u16) -> Expect {
     let (macs, action) = hop(to);
     let sent = Frame { macs, ttl: frame.ttl - 1, ..frame.clone() };
-    Expect::Becomes(action, Outcome::AskedL2, sent.marked(ether_type))
+    Expect::Becomes(action, Outcome::AskedL2, sent.bytes_as(ether_type))
 }
 
-/// Taken out of `outer`, with its Ethernet header.
+/// Decapsulated from `outer`, with its Ethernet header.
 pub fn decapsulated(outer: &Frame, inner: &Frame) -> Expect {
     opened(outer, inner, Outcome::Decapsulated)
 }
 
-/// The same, counted in another way.
+/// The same, counted as another outcome.
 pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
     let inner = Frame { macs: outer.macs, tags: outer.tags.clone(), ..inner.clone() };
     Expect::Becomes(Action::Pass, outcome, inner.bytes())
@@ -169,24 +169,24 @@ pub fn opened(outer: &Frame, inner: &Frame, outcome: Outcome) -> Expect {
 /// Answered with time exceeded.
 pub fn time_exceeded(frame: &Frame) -> Expect {
     let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
-    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, usize::MAX)
+    icmp_error(frame, Outcome::TimeExceededSent, [kind, code], 0, usize::MAX)
 }
 
-/// The same where so many bytes of the frame can be read.
+/// The same when only this many bytes of the frame can be read directly.
 pub fn time_exceeded_readable(frame: &Frame, linear: usize) -> Expect {
     let (kind, code) = if frame.is_v4() { (11, 0) } else { (3, 0) };
-    complaint(frame, Outcome::TimeExceededSent, [kind, code], 0, linear)
+    icmp_error(frame, Outcome::TimeExceededSent, [kind, code], 0, linear)
 }
 
-/// Answered with fragmentation needed or packet too big, and what would have been small enough.
+/// Answered with fragmentation needed or packet too big, with this MTU.
 pub fn too_big(frame: &Frame, mtu: u32) -> Expect {
     too_big_readable(frame, mtu, usize::MAX)
 }
 
-/// The same where so many bytes of the frame can be read.
+/// The same when only this many bytes of the frame can be read directly.
 pub fn too_big_readable(frame: &Frame, mtu: u32, linear: usize) -> Expect {
     let (kind, code) = if frame.is_v4() { (3, 4) } else { (2, 0) };
-    complaint(frame, Outcome::TooBigSent, [kind, code], mtu, linear)
+    icmp_error(frame, Outcome::TooBigSent, [kind, code], mtu, linear)
 }
 
 /// Answered with port unreachable, by the VIP itself.
@@ -194,7 +194,7 @@ pub fn port_unreachable(frame: &Frame) -> Expect {
     port_unreachable_readable(frame, usize::MAX)
 }
 
-/// The same where so many bytes of the frame can be read.
+/// The same when only this many bytes of the frame can be read directly.
 pub fn port_unreachable_readable(frame: &Frame, linear: usize) -> Expect {
     let ([kind, code], answer) = match frame.addresses {
         Addresses::V4(source, destination) => ([3, 3], Frame::v4(destination, source)),
@@ -203,8 +203,9 @@ pub fn port_unreachable_readable(frame: &Frame, linear: usize) -> Expect {
     message(frame, answer, Outcome::PortUnreachableSent, [kind, code], 0, linear)
 }
 
-/// From this node to the frame's sender: as much of the frame's IP packet as can be read and may be quoted.
-fn complaint(frame: &Frame, outcome: Outcome, [kind, code]: [u8; 2], word: u32, linear: usize) -> Expect {
+/// Returns the ICMP error from this node to the frame's sender; it quotes as much of the frame's IP packet as
+/// can be read and may be quoted.
+fn icmp_error(frame: &Frame, outcome: Outcome, [kind, code]: [u8; 2], word: u32, linear: usize) -> Expect {
     let answer = match frame.addresses {
         Addresses::V4(source, _) => Frame::v4(fixture::SELF4, source),
         Addresses::V6(source, _) => Frame::v6(fixture::SELF6, source),
@@ -241,7 +242,7 @@ fn hop(to: NodeIndex) -> ([[u8; 6]; 2], Action) {
 }
 
 impl Expect {
-    /// The same for a frame with these bytes behind its IP packet.
+    /// Returns the result for a frame with these bytes behind its IP packet.
     pub fn followed_by(self, trailer: &[u8]) -> Self {
         match self {
             Self::Becomes(action, outcome, bytes) => {
@@ -251,7 +252,7 @@ impl Expect {
         }
     }
 
-    /// Number that it is counted as.
+    /// Returns the number as which it is counted.
     pub fn counter(&self) -> u32 {
         match self {
             Self::Untouched(number) => *number,
@@ -264,7 +265,7 @@ impl Expect {
     /// Returns whether the result is as expected.
     ///
     /// # Errors
-    /// What differs, in words.
+    /// The difference.
     pub fn check(&self, packet: &Packet, judged: &Judged) -> Result<(), String> {
         let (action, bytes) = match self {
             Self::Untouched(_) => (Action::Pass, Some(packet.bytes.clone())),
@@ -288,8 +289,8 @@ impl Expect {
     }
 }
 
-/// The outer frame with the source port and flow label that were chosen, if they are of the range that they
-/// may be of.
+/// Returns the outer frame with the source port and flow label that the program chose, if their range is
+/// valid.
 fn with_entropy(outer: &Frame, sent: &[u8]) -> Result<Vec<u8>, String> {
     let sliced = SlicedPacket::from_ethernet(sent).map_err(|error| format!("cannot be parsed: {error}"))?;
     let flow_label = match sliced.net {

@@ -16,16 +16,18 @@ use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
 use lb_common::wire::{bfd, gue};
 
-use super::build::Mac;
 use crate::kernel::INGRESS;
 use crate::model::{HostTables, Sizes};
+
+/// A MAC address.
+pub type Mac = [u8; 6];
 
 /// This node's MAC.
 pub const SELF_MAC: Mac = [0x02, 0, 0, 0, 0, 0x01];
 /// The router's MAC, where packets come from.
 pub const ROUTER_MAC: Mac = [0x02, 0, 0, 0, 0, 0xfe];
 /// The MAC of another node.
-pub const PEER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x02];
+pub const NODE_MAC: Mac = [0x02, 0, 0, 0, 0, 0x02];
 /// An unknown MAC.
 pub const OTHER_MAC: Mac = [0x02, 0, 0, 0, 0, 0x77];
 /// The MAC of this node's other interface.
@@ -37,13 +39,13 @@ pub const CLIENT4: [u8; 4] = [203, 0, 113, 9];
 pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 /// A VIP that this node announces and that answers echo requests.
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
-/// A VIP that answers echo requests, and whose other ports are refused, as those of [`VIP4`].
+/// A VIP that answers echo requests; like those of [`VIP4`], its undeclared ports are refused.
 pub const VIP6: [u8; 16] = v6(0x10, 10);
 /// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
 /// [`node::NEAR`], those of the VIPs above to this node.
 pub const QUIET4: [u8; 4] = [198, 51, 100, 11];
-/// A VIP that this node announces on another uplink than the one that packets come in by.
-pub const BESIDE4: [u8; 4] = [198, 51, 100, 12];
+/// A VIP that this node announces on an uplink other than the one on which packets arrive.
+pub const OTHER_UPLINK4: [u8; 4] = [198, 51, 100, 12];
 /// A VIP that does not answer echo requests.
 pub const QUIET6: [u8; 16] = v6(0x10, 11);
 /// An address that is no VIP.
@@ -55,54 +57,54 @@ pub const SELF4: [u8; 4] = [192, 0, 2, 1];
 /// This node's address for encapsulated packets.
 pub const SELF6: [u8; 16] = v6(0, 1);
 /// The other nodes' address for encapsulated packets.
-pub const PEER4: [u8; 4] = [192, 0, 2, 2];
+pub const NODE4: [u8; 4] = [192, 0, 2, 2];
 /// The other nodes' address for encapsulated packets.
-pub const PEER6: [u8; 16] = v6(0, 2);
+pub const NODE6: [u8; 16] = v6(0, 2);
 
-/// A router that this node speaks BFD with.
+/// A router with which this node has BFD sessions.
 pub const ROUTER4: [u8; 4] = [192, 0, 2, 254];
 /// A router one hop away whose BFD session is not up.
 pub const DOWN_ROUTER4: [u8; 4] = [192, 0, 2, 253];
-/// A router that this node speaks BFD with.
+/// A router with which this node has BFD sessions.
 pub const ROUTER6: [u8; 16] = v6(0, 254);
 
 /// Another interface of this node.
 pub const SECOND_LINK: u32 = 7;
-/// Bytes of the largest IP packet on the way to nodes that are reached by GUE.
+/// The MTU of the path to nodes reached by GUE.
 pub const MTU: u16 = 1500;
 
 /// The probe clock.
 pub const CLOCK: u32 = 1000;
 /// Ticks after which a silent node is dead.
 pub const LIVENESS_LIMIT: u32 = 15;
-/// Ticks for which flows wait for a node that has died.
+/// Ticks for which packets of unknown flows are held after a node has died.
 pub const HOLD_TICKS: u32 = 20;
-/// What this node's discriminators are made with.
+/// The secret from which this node's discriminators are derived.
 const PROBE_NONCE: u64 = 0xbeef;
 /// The cluster's secret for the flow hash.
 pub const HASH_KEY: HashKey = HashKey { k0: 0x0123_4567_89ab_cdef, k1: 0xfedc_ba98_7654_3210 };
-/// What the flow hash is computed with under it.
+/// The flow hash's keys, derived from it.
 pub const FLOW_KEYS: FlowKeys = FlowKeys::of(&HASH_KEY);
-/// The keys of tags: the one in use, and the one before it.
+/// The keys of tags: the current one and the previous one.
 pub const TAG_KEYS: [TagKey; 2] = [
     TagKey { id: 9, key: HashKey { k0: 0x0f1e_2d3c_4b5a_6978, k1: 0x8796_a5b4_c3d2_e1f0 } },
     TagKey { id: 8, key: HashKey { k0: 0x1122_3344_5566_7788, k1: 0x99aa_bbcc_ddee_ff00 } },
 ];
 
-/// Room for nodes.
+/// Capacity of the map of nodes.
 const NODES: usize = 18;
 
-/// Who a node is on the wire.
+/// Returns a node's wire ID.
 pub const fn wire_id(index: NodeIndex) -> u32 {
     0xfa1e_0000 | index as u32
 }
 
-/// This node's discriminator towards a node.
+/// Returns this node's S-BFD discriminator for a node.
 pub const fn discriminator(index: NodeIndex) -> u32 {
     tag::discriminator(PROBE_NONCE, index)
 }
 
-/// `2001:db8:<net>::<host>`.
+/// Returns `2001:db8:<net>::<host>`.
 const fn v6(net: u8, host: u8) -> [u8; 16] {
     [0x20, 0x01, 0x0d, 0xb8, 0, net, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]
 }
@@ -112,7 +114,7 @@ pub mod node {
     use super::NodeIndex;
     /// This one.
     pub const SELF: NodeIndex = 0;
-    /// By L2, on the interface that packets come in by.
+    /// By L2, on the interface on which packets arrive.
     pub const NEAR: NodeIndex = 1;
     /// By L2, on another interface.
     pub const NEAR_SECOND: NodeIndex = 2;
@@ -124,31 +126,31 @@ pub mod node {
     pub const FAR4_SECOND: NodeIndex = 5;
     /// Its next hop is not resolved.
     pub const UNRESOLVED: NodeIndex = 6;
-    /// Its way is a number that this version does not know.
-    pub const UNKNOWN_WAY: NodeIndex = 7;
-    /// By L2, and by GUE over IPv4 where it is asked for a flow.
+    /// Its forwarding mode is a number that this version does not know.
+    pub const UNKNOWN_MODE: NodeIndex = 7;
+    /// By L2; by GUE over IPv4 when it is asked for a flow.
     pub const NEAR_GUE4: NodeIndex = 8;
-    /// By L2 on another interface, and by GUE over IPv6 where it is asked for a flow.
+    /// By L2 on another interface; by GUE over IPv6 when it is asked for a flow.
     pub const NEAR_GUE6: NodeIndex = 9;
-    /// Has been silent for longer than flows wait for it.
+    /// Dead for longer than the hold.
     pub const DEAD: NodeIndex = 10;
-    /// Has been silent for too long, but flows still wait for it.
+    /// Dead, but its flows are still held.
     pub const LOST: NodeIndex = 11;
-    /// Drains, and is about to be taken for dead.
+    /// Draining; dead at the next tick.
     pub const DRAINING: NodeIndex = 12;
-    /// Drains.
+    /// Draining.
     pub const DRAINING_SECOND: NodeIndex = 13;
-    /// Has just been taken for dead.
+    /// Dead since this tick.
     pub const JUST_LOST: NodeIndex = 14;
-    /// By IP in IPv4, and by GUE where it is asked for a flow.
+    /// By IP in IPv4; by GUE when it is asked for a flow.
     pub const IPIP4: NodeIndex = 15;
-    /// By IP in IPv6 on another interface, and by GUE where it is asked for a flow.
+    /// By IP in IPv6 on another interface; by GUE when it is asked for a flow.
     pub const IPIP6: NodeIndex = 16;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
 
-/// Ports of the VIPs, by what they lead to; each for TCP, UDP and SCTP, IPv4 and IPv6.
+/// Ports of the VIPs, by their slots; each for TCP, UDP and SCTP, IPv4 and IPv6.
 pub mod port {
     /// [`super::node::SELF`] in all slots.
     pub const LOCAL: u16 = 8000;
@@ -164,133 +166,133 @@ pub mod port {
     pub const FAR4_SECOND: u16 = 8005;
     /// [`super::node::UNRESOLVED`] in all slots.
     pub const UNRESOLVED: u16 = 8006;
-    /// [`super::node::UNKNOWN_WAY`] in all slots.
-    pub const UNKNOWN_WAY: u16 = 8007;
+    /// [`super::node::UNKNOWN_MODE`] in all slots.
+    pub const UNKNOWN_MODE: u16 = 8007;
     /// [`super::node::OUTSIDE`] in all slots.
     pub const OUTSIDE: u16 = 8008;
     /// No leader in any slot.
     pub const LEADERLESS: u16 = 8009;
-    /// A ring behind the end of the map.
+    /// A ring beyond the end of the map.
     pub const RINGLESS: u16 = 8010;
-    /// [`super::node::NEAR`] and [`super::node::NEAR_SECOND`] in turns.
+    /// [`super::node::NEAR`] and [`super::node::NEAR_SECOND`] alternately.
     pub const SPREAD: u16 = 8011;
     /// The same with session affinity.
     pub const SPREAD_AFFINITY: u16 = 8012;
-    /// Leads to [`super::node::NEAR`]; its statistics are behind the end of the map.
+    /// [`super::node::NEAR`] in all slots; its statistics are beyond the end of the map.
     pub const UNCOUNTED: u16 = 8013;
-    /// Led by a dead node; behind it [`super::node::NEAR`].
+    /// Led by a dead node; its successor is [`super::node::NEAR`].
     pub const BEHIND_DEAD: u16 = 8020;
-    /// Led by a draining node; behind it a lost one and [`super::node::FAR4`].
+    /// Led by a draining node; its successors are a recently dead one and [`super::node::FAR4`].
     pub const BEHIND_DRAINING: u16 = 8021;
-    /// A dead node, and behind it two that drain.
+    /// Led by a dead node, with two draining successors.
     pub const DRAINING: u16 = 8022;
-    /// A dead node and two lost ones.
+    /// Led by a dead node, with two recently dead successors.
     pub const DEAD: u16 = 8023;
-    /// A dead node, and behind it this one.
+    /// Led by a dead node, succeeded by this one.
     pub const SELF_BEHIND_DEAD: u16 = 8024;
-    /// A lost node, and behind it this one.
+    /// Led by a recently dead node, succeeded by this one.
     pub const SELF_BEHIND_LOST: u16 = 8025;
-    /// Led by this node, and before by one that was lost this moment.
+    /// Led by this node; formerly by one that died in this tick.
     pub const FORMER_LOST: u16 = 8026;
-    /// Led by [`super::node::NEAR`], and before by this node.
+    /// Led by [`super::node::NEAR`]; formerly by this node.
     pub const FORMER_SELF: u16 = 8027;
-    /// Led by this node with [`super::node::NEAR_GUE4`] and [`super::node::FAR6`] behind it, and before by
-    /// [`super::node::FAR4`] and before that by [`super::node::FAR4_SECOND`].
+    /// Led by this node, succeeded by [`super::node::NEAR_GUE4`] and [`super::node::FAR6`]; formerly led by
+    /// [`super::node::FAR4`], and before that by [`super::node::FAR4_SECOND`].
     pub const TAKEN_OVER: u16 = 8028;
-    /// The same, and so lately that UDP flows may live elsewhere.
-    pub const YOUNG: u16 = 8029;
-    /// Led by this node as long as anybody remembers, with [`super::node::FAR4`] and [`super::node::FAR6`]
-    /// behind it.
+    /// The same, so recently that other nodes may still own UDP flows.
+    pub const NEW_LEADER: u16 = 8029;
+    /// Led by this node, without former leaders; succeeded by [`super::node::FAR4`] and
+    /// [`super::node::FAR6`].
     pub const SUCCESSORS: u16 = 8030;
-    /// The same, and so lately that UDP flows may live elsewhere.
-    pub const YOUNG_SUCCESSORS: u16 = 8031;
-    /// Led by this node, with three behind it and four before it.
+    /// The same, so recently that other nodes may still own UDP flows.
+    pub const NEW_LEADER_SUCCESSORS: u16 = 8031;
+    /// Led by this node, with three successors and four former leaders.
     pub const FULL: u16 = 8032;
-    /// Led by this node, and before by a dead node, a draining one and [`super::node::FAR4`].
+    /// Led by this node; formerly by a dead node, a draining one and [`super::node::FAR4`].
     pub const FORMER_DRAINING: u16 = 8033;
-    /// Led by this node, and before by [`super::node::NEAR`], for which there is no GUE.
+    /// Led by this node; formerly by [`super::node::NEAR`], which GUE does not reach.
     pub const FORMER_NEAR: u16 = 8034;
-    /// Led by this node, and before by [`super::node::NEAR_SECOND`], for which there is no GUE.
+    /// Led by this node; formerly by [`super::node::NEAR_SECOND`], which GUE does not reach.
     pub const FORMER_NEAR_SECOND: u16 = 8035;
-    /// Led by this node, and before by [`super::node::NEAR_GUE4`].
+    /// Led by this node; formerly by [`super::node::NEAR_GUE4`].
     pub const FORMER_NEAR_GUE4: u16 = 8036;
-    /// Led by this node, and before by [`super::node::NEAR_GUE6`].
+    /// Led by this node; formerly by [`super::node::NEAR_GUE6`].
     pub const FORMER_NEAR_GUE6: u16 = 8037;
-    /// Led by this node, and before by [`super::node::UNRESOLVED`].
+    /// Led by this node; formerly by [`super::node::UNRESOLVED`].
     pub const FORMER_UNRESOLVED: u16 = 8038;
-    /// Led by this node, and before by [`super::node::OUTSIDE`].
+    /// Led by this node; formerly by [`super::node::OUTSIDE`].
     pub const FORMER_OUTSIDE: u16 = 8039;
-    /// Led by this node, and before by [`super::node::FAR4`]; with session affinity.
+    /// Led by this node; formerly by [`super::node::FAR4`]; with session affinity.
     pub const TAKEN_OVER_AFFINITY: u16 = 8040;
-    /// Led by this node, and before by one that was lost this moment and by [`super::node::FAR4`].
+    /// Led by this node; formerly by one that died in this tick and by [`super::node::FAR4`].
     pub const FORMERS_LOST: u16 = 8041;
-    /// The same, and so lately that UDP flows may live elsewhere.
-    pub const YOUNG_FORMERS_LOST: u16 = 8042;
+    /// The same, so recently that other nodes may still own UDP flows.
+    pub const NEW_LEADER_FORMERS_LOST: u16 = 8042;
     /// [`super::node::IPIP4`] in all slots.
     pub const IPIP4: u16 = 8043;
     /// [`super::node::IPIP6`] in all slots.
     pub const IPIP6: u16 = 8044;
-    /// Led by this node, and before by [`super::node::IPIP4`].
+    /// Led by this node; formerly by [`super::node::IPIP4`].
     pub const FORMER_IPIP4: u16 = 8045;
-    /// Led by this node, and before by [`super::node::IPIP6`].
+    /// Led by this node; formerly by [`super::node::IPIP6`].
     pub const FORMER_IPIP6: u16 = 8046;
-    /// Led by [`super::node::FAR4`], and before by this node.
+    /// Led by [`super::node::FAR4`]; formerly by this node.
     pub const FAR4_FORMER_SELF: u16 = 8047;
-    /// Led by [`super::node::FAR6`], and before by this node.
+    /// Led by [`super::node::FAR6`]; formerly by this node.
     pub const FAR6_FORMER_SELF: u16 = 8048;
-    /// Led by [`super::node::NEAR`], with this node behind it.
+    /// Led by [`super::node::NEAR`], succeeded by this node.
     pub const NEAR_SELF: u16 = 8049;
-    /// Led by [`super::node::NEAR`], before by this node, and before that by [`super::node::FAR4`].
+    /// Led by [`super::node::NEAR`]; formerly by this node, and before that by [`super::node::FAR4`].
     pub const NEAR_FORMERS: u16 = 8050;
-    /// Led by this node, and before by [`super::LONG_FORMER`].
+    /// Led by this node; formerly by [`super::LONG_FORMER`].
     pub const LONG: u16 = 8051;
-    /// Led by a dead node, with this one behind it; before by this one and [`super::node::FAR4`].
+    /// Led by a dead node, succeeded by this one; formerly led by this one and [`super::node::FAR4`].
     pub const DEAD_FORMERS: u16 = 8052;
-    /// The port of S-BFD, as a VIP's: leads to [`super::node::NEAR`].
+    /// The port of S-BFD on a VIP: [`super::node::NEAR`] in all slots.
     pub const SBFD: u16 = 7784;
-    /// The port of GUE, as a VIP's: leads to [`super::node::SELF`].
+    /// The port of GUE on a VIP: [`super::node::SELF`] in all slots.
     pub const GUE: u16 = 6080;
-    /// Leads nowhere.
+    /// Undeclared.
     pub const UNUSED: u16 = 9999;
 }
 
-/// This node's discriminators of its BFD sessions.
+/// This node's discriminators of its BFD sessions with routers.
 pub mod session {
     /// With [`super::ROUTER4`], one hop away.
     pub const NEXT4: u32 = 0x0102_0304;
     /// With [`super::ROUTER6`], one hop away.
     pub const NEXT6: u32 = 2;
-    /// With [`super::ROUTER4`], from a TTL of 250 on.
+    /// With [`super::ROUTER4`], multihop, minimum TTL 250.
     pub const FAR4: u32 = 3;
-    /// With [`super::ROUTER6`], from a hop limit of 254 on.
+    /// With [`super::ROUTER6`], multihop, minimum hop limit 254.
     pub const FAR6: u32 = 0xffff_ffff;
 }
 
 /// A state of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fixture {
-    /// All is well.
+    /// The normal state.
     Standard,
-    /// The agent has not written its configuration, and names no interface.
+    /// The agent has not yet written its configuration, nor any interface.
     Unconfigured,
-    /// This node has no address for encapsulated packets and no answers to echo requests left, and probes
-    /// no node.
+    /// This node has no address for encapsulated packets, has reached its echo and ICMP error limits, and
+    /// probes no node.
     Silent,
     /// This node drains.
     Draining,
     /// This node has no address for encapsulated packets.
     Addressless,
-    /// The interface that packets come in by is another than the one that the configuration names, so that
-    /// the map of interfaces has to be asked; and IP in IP is not taken.
+    /// The interface on which packets arrive is not in the configuration, so the map of interfaces is looked
+    /// up; and IP in IP is disabled.
     OtherUplink,
-    /// What is for an undeclared port is dropped.
+    /// Packets to undeclared ports are dropped.
     Dropping,
     /// All Services have source ranges, as [`sources`] says.
     Sources,
 }
 
 impl Fixture {
-    /// Every one.
+    /// All fixtures.
     pub const ALL: [Self; 8] = [
         Self::Standard,
         Self::Unconfigured,
@@ -302,7 +304,7 @@ impl Fixture {
         Self::Sources,
     ];
 
-    /// The maps.
+    /// Builds the maps.
     pub fn tables(self) -> HostTables {
         let mut config = Config {
             flow_keys: FLOW_KEYS,
@@ -312,14 +314,14 @@ impl Fixture {
             self_node: node::SELF,
             flags: CONFIG_UNREACHABLE | CONFIG_IPIP,
             address6: SELF6,
-            // More than any test asks for, so that the clock does not matter.
+            // More than any test sends, so that the clock does not matter.
             echo_rate: u32::MAX,
             id: wire_id(node::SELF),
             liveness_limit: LIVENESS_LIMIT,
             hold_ticks: HOLD_TICKS,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
             pad: [0; 6],
-            // Not the first place: each has to be looked at.
+            // Not in the first place: the search must not stop there.
             uplinks: [SECOND_LINK, 0, INGRESS, 0],
             uplink_links: [
                 Link { mac: SECOND_MAC, number: 1 },
@@ -332,7 +334,7 @@ impl Fixture {
             vips: AddressFilter::EMPTY,
             node_macs: MacFilter::EMPTY,
         };
-        // In vain: in the way of a false positive of the filter.
+        // False positives of the filter.
         config.vips.add4(SELF4);
         config.vips.add6(SELF6);
         match self {
@@ -359,7 +361,7 @@ impl Fixture {
             tables.links.insert(INGRESS, Link { mac: SELF_MAC, number: 0 });
         }
         tables.nodes = nodes();
-        add_peers(&mut tables);
+        add_node_addresses(&mut tables);
         add_vips(&mut tables);
         if self != Self::Unconfigured {
             tables.fill_filters();
@@ -372,7 +374,7 @@ impl Fixture {
         tables
     }
 
-    /// Makes the nodes as long silent as they are at first.
+    /// Resets the liveness of all nodes to the initial state.
     pub fn reset(self, tables: &HostTables) {
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
@@ -389,7 +391,7 @@ impl Fixture {
     }
 }
 
-/// The nodes, in order of their indices.
+/// Returns the nodes by index.
 pub fn nodes() -> Vec<Node> {
     const L2: u8 = ForwardingMode::L2 as u8;
     const GUE: u8 = ForwardingMode::Gue as u8;
@@ -412,10 +414,10 @@ pub fn nodes() -> Vec<Node> {
         match outer_family {
             4 => {
                 node.outer_source[..4].copy_from_slice(&SELF4);
-                node.outer_destination[..4].copy_from_slice(&PEER4);
-                node.outer_sum = gue::outer_v4_sum(SELF4, PEER4);
+                node.outer_destination[..4].copy_from_slice(&NODE4);
+                node.outer_sum = gue::outer_v4_sum(SELF4, NODE4);
             }
-            6 => (node.outer_source, node.outer_destination) = (SELF6, PEER6),
+            6 => (node.outer_source, node.outer_destination) = (SELF6, NODE6),
             _ => {}
         }
         nodes[usize::from(index)] = node;
@@ -426,7 +428,7 @@ pub fn nodes() -> Vec<Node> {
     set(node::FAR6, GUE, 6, INGRESS);
     set(node::FAR4_SECOND, GUE, 4, SECOND_LINK);
     set(node::UNRESOLVED, 0, 0, INGRESS);
-    set(node::UNKNOWN_WAY, 0x7f, 0, INGRESS);
+    set(node::UNKNOWN_MODE, 0x7f, 0, INGRESS);
     set(node::NEAR_GUE4, L2, 4, INGRESS);
     set(node::NEAR_GUE6, L2, 6, SECOND_LINK);
     set(node::DEAD, L2, 0, INGRESS);
@@ -439,12 +441,14 @@ pub fn nodes() -> Vec<Node> {
     nodes
 }
 
-fn add_peers(tables: &mut HostTables) {
-    let [a, b, c, d, e, f] = PEER_MAC;
-    tables.peer_macs.insert([a, b, c, d, e, f, 0, 0], u32::from(node::NEAR));
-    let [a, b, c, d] = PEER4;
-    tables.peers.insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
-    tables.peers.insert(PEER6, u32::from(node::FAR6));
+fn add_node_addresses(tables: &mut HostTables) {
+    let [a, b, c, d, e, f] = NODE_MAC;
+    tables.node_macs.insert([a, b, c, d, e, f, 0, 0], u32::from(node::NEAR));
+    let [a, b, c, d] = NODE4;
+    tables
+        .node_addresses
+        .insert([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d], u32::from(node::FAR4));
+    tables.node_addresses.insert(NODE6, u32::from(node::FAR6));
 }
 
 fn add_sessions(tables: &mut HostTables) {
@@ -471,7 +475,7 @@ fn add_sessions(tables: &mut HostTables) {
     tables.bfd_addresses.insert(mapped(DOWN_ROUTER4), coming_up);
 }
 
-/// As many former leaders as a slot remembers, and one of them has been silent for too long.
+/// As many former leaders as a slot holds; one of them is dead.
 pub const LONG_FORMER: [NodeIndex; FORMER] = [
     node::FAR4,
     node::FAR4_SECOND,
@@ -487,7 +491,7 @@ pub const LONG_FORMER: [NodeIndex; FORMER] = [
     node::DRAINING_SECOND,
 ];
 
-/// A slot with these leaders and former leaders.
+/// Builds a slot with these leaders and former leaders.
 fn slot(order: &[NodeIndex], former: &[NodeIndex]) -> Slot {
     let (mut o, mut f) = ([NO_NODE; 4], [NO_NODE; FORMER]);
     o[..order.len()].copy_from_slice(order);
@@ -496,7 +500,7 @@ fn slot(order: &[NodeIndex], former: &[NodeIndex]) -> Slot {
     Slot { leader, successors: [a, b, c], former: f }
 }
 
-/// Ports whose slots are all the same, and what their VIPs have for flags.
+/// Returns the ports whose slots are all equal, with the slot and the VIP's flags.
 fn plain_rings() -> Vec<(u16, Slot, u32)> {
     use node::*;
     vec![
@@ -507,7 +511,7 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FAR6, slot(&[FAR6], &[]), 0),
         (port::FAR4_SECOND, slot(&[FAR4_SECOND], &[]), 0),
         (port::UNRESOLVED, slot(&[UNRESOLVED], &[]), 0),
-        (port::UNKNOWN_WAY, slot(&[UNKNOWN_WAY], &[]), 0),
+        (port::UNKNOWN_MODE, slot(&[UNKNOWN_MODE], &[]), 0),
         (port::OUTSIDE, slot(&[OUTSIDE], &[]), 0),
         (port::LEADERLESS, slot(&[], &[]), 0),
         (port::GUE, slot(&[SELF], &[]), 0),
@@ -521,9 +525,9 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_LOST, slot(&[SELF], &[JUST_LOST]), 0),
         (port::FORMER_SELF, slot(&[NEAR], &[SELF]), 0),
         (port::TAKEN_OVER, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), 0),
-        (port::YOUNG, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), VIP_NEW_LEADER),
+        (port::NEW_LEADER, slot(&[SELF, NEAR_GUE4, FAR6], &[FAR4, FAR4_SECOND]), VIP_NEW_LEADER),
         (port::SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), 0),
-        (port::YOUNG_SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), VIP_NEW_LEADER),
+        (port::NEW_LEADER_SUCCESSORS, slot(&[SELF, FAR4, FAR6], &[]), VIP_NEW_LEADER),
         (port::FULL, slot(&[SELF, NEAR_GUE4, NEAR_GUE6, FAR6], &[FAR4, FAR4_SECOND, NEAR, NEAR_SECOND]), 0),
         (port::FORMER_DRAINING, slot(&[SELF], &[DEAD, DRAINING, FAR4]), 0),
         (port::FORMER_NEAR, slot(&[SELF], &[NEAR]), 0),
@@ -533,7 +537,7 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::FORMER_UNRESOLVED, slot(&[SELF], &[UNRESOLVED]), 0),
         (port::FORMER_OUTSIDE, slot(&[SELF], &[OUTSIDE]), 0),
         (port::FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), 0),
-        (port::YOUNG_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_NEW_LEADER),
+        (port::NEW_LEADER_FORMERS_LOST, slot(&[SELF], &[JUST_LOST, FAR4]), VIP_NEW_LEADER),
         (port::IPIP4, slot(&[IPIP4], &[]), 0),
         (port::IPIP6, slot(&[IPIP6], &[]), 0),
         (port::FORMER_IPIP4, slot(&[SELF], &[IPIP4]), 0),
@@ -575,7 +579,7 @@ fn add_vips(tables: &mut HostTables) {
     tables.vips6.insert(Vip6Key::address(QUIET6), address(0));
     tables.arp.insert(VIP4, Announcer::only(node::SELF));
     tables.arp.insert(QUIET4, Announcer::only(node::NEAR));
-    tables.arp.insert(BESIDE4, Announcer::on(node::SELF, !1));
+    tables.arp.insert(OTHER_UPLINK4, Announcer::on(node::SELF, !1));
 }
 
 fn add_ports(tables: &mut HostTables, port: u16, vip: Vip) {

@@ -1,16 +1,15 @@
-//! Invalid packets: the rows of the table with defects, and noise. One seed gives one
-//! sequence.
+//! A generator of invalid packets: rows of the table with defects, and noise. A seed determines the sequence.
 
 use super::table::Row;
 use crate::model::Packet;
 use crate::random::SeededRandom;
 
-/// Bytes that stand at the borders of what fields may hold.
+/// Boundary values of header fields.
 const BORDERS: [u8; 16] =
     [0x00, 0x01, 0x02, 0x04, 0x06, 0x11, 0x2c, 0x3c, 0x3f, 0x40, 0x45, 0x4f, 0x7f, 0x80, 0xfe, 0xff];
-/// Few changes lie behind the headers: the program does not look there.
+/// Changes stay in the headers: the program does not read beyond them.
 const HEADERS: usize = 120;
-/// The kernel runs no test on a frame that is shorter than an Ethernet header.
+/// The kernel's test run rejects frames shorter than an Ethernet header.
 const SHORTEST: usize = 14;
 
 /// An endless sequence of packets.
@@ -20,13 +19,13 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// Mutants of these rows.
+    /// Creates a sequence of mutants of these rows.
     pub fn new(seed: u64, rows: &[Row]) -> Self {
         let seeds = rows.iter().flat_map(|row| row.before.iter().chain([&row.packet])).cloned().collect();
         Self { random: SeededRandom::new(seed), seeds }
     }
 
-    /// The next one.
+    /// Returns the next packet.
     pub fn packet(&mut self) -> Packet {
         if self.below(20) == 0 {
             return self.noise();
@@ -39,7 +38,7 @@ impl Mutator {
         let length = packet.bytes.len();
         packet.linear =
             if self.below(8) == 0 { SHORTEST + self.below(length - SHORTEST + 1) } else { length };
-        // What does not fit one page needs further buffers.
+        // A packet beyond one page needs further buffers.
         packet.linear = packet.linear.min(2048);
         packet
     }
@@ -81,7 +80,7 @@ impl Mutator {
         }
     }
 
-    /// The end of another packet instead of one's own.
+    /// Replaces the end with that of another packet.
     fn splice(&mut self, bytes: &mut Vec<u8>, at: usize) {
         let other = self.parent().bytes;
         let from = self.below(other.len().min(HEADERS));
@@ -89,7 +88,7 @@ impl Mutator {
         bytes.extend_from_slice(&other[from..]);
     }
 
-    /// A few bytes more, or fewer, in the middle.
+    /// Inserts or removes a few bytes in the middle.
     fn insert(&mut self, bytes: &mut Vec<u8>, at: usize) {
         let count = [1, 2, 4, 8][self.below(4)];
         if self.below(2) == 0 {

@@ -1,6 +1,6 @@
 //! An oracle for packets that must pass, with a parser of its own.
 //!
-//! It errs to one side: what it calls a stranger must pass untouched; of the rest it says nothing.
+//! It errs on one side: a packet that it calls foreign must pass unmodified; the others may, too.
 
 use etherparse::{
     ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
@@ -14,15 +14,15 @@ use lb_common::maps::{
 use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
-/// Whether the packet is for another MAC, or for no port of a VIP that is served or refused, no fragment for
-/// a VIP, no ICMP error to a VIP about a packet of its own, no ARP or echo request for a VIP, no GUE or S-BFD
-/// of a peer to this node, and no BFD that the agent would refuse.
-pub fn is_stranger(tables: &HostTables, packet: &Packet) -> bool {
+/// Returns whether the packet is for another MAC, or is none of these: a packet to a served or refused port
+/// of a VIP; a fragment, an ARP or an echo request for a VIP; an ICMP error to a VIP about its own packet;
+/// GUE or S-BFD from another node to this one; BFD that the agent would refuse.
+pub fn is_foreign(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
     !concerns_us(tables, readable).unwrap_or(false)
 }
 
-/// `None` if a header that decides is missing or invalid.
+/// Returns whether the program acts on it; `None` if a header that decides is missing or invalid.
 fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
     let header = Ethernet2HeaderSlice::from_slice(frame).ok()?;
     let mut kind = header.ether_type();
@@ -45,18 +45,18 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
         ether_type::IPV4 => ipv4(tables, rest, Arrival::Plain),
         ether_type::IPV6 => ipv6(tables, rest, Arrival::Plain),
         EtherType(0x88b5 | 0x88b6) => {
-            Some(is_peer_mac(tables, header.source()) && second_chance(tables, rest)?)
+            Some(is_node_mac(tables, header.source()) && second_chance(tables, rest)?)
         }
         _ => Some(false),
     }
 }
 
-fn is_peer_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
+fn is_node_mac(tables: &HostTables, mac: [u8; 6]) -> bool {
     let [a, b, c, d, e, f] = mac;
-    tables.peer_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
+    tables.node_macs.contains_key(&[a, b, c, d, e, f, 0, 0])
 }
 
-/// What is marked as a second chance is for a VIP's port or it is none.
+/// Returns whether a packet under a relay EtherType is for a VIP's port; otherwise it is foreign.
 fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     match bytes.first()? >> 4 {
         4 => ipv4(tables, bytes, Arrival::Inside),
@@ -65,12 +65,12 @@ fn second_chance(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether this node takes IP in IP at all.
+/// Returns whether this node accepts IP in IP.
 const fn takes_ipip(tables: &HostTables) -> bool {
     tables.config.flags & CONFIG_IPIP != 0
 }
 
-/// Whether what comes right in IP is for a VIP's port.
+/// Returns whether the inner packet of IP in IP is for a VIP's port.
 fn carried(tables: &HostTables, protocol: IpNumber, inner: &[u8]) -> Option<bool> {
     if protocol == IpNumber::IPV4 {
         ipv4(tables, inner, Arrival::Inside)
@@ -79,16 +79,16 @@ fn carried(tables: &HostTables, protocol: IpNumber, inner: &[u8]) -> Option<bool
     }
 }
 
-/// How an IP packet comes.
+/// How an IP packet arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arrival {
     /// Under its own EtherType.
     Plain,
-    /// Under the mark of a second chance or in another IP packet: for a VIP's port, or none of ours.
+    /// Under a relay EtherType or in another IP packet: for a VIP's port, or foreign.
     Inside,
 }
 
-/// Whether UDP with these ports is of a BFD session, or an echo of a router that there is one with.
+/// Returns whether UDP with these ports belongs to a BFD session, or is an echo of a router with a session.
 fn is_bfd(tables: &HostTables, source: [u8; 16], destination: [u8; 16], ttl: u8, ports: &[u8; 4]) -> bool {
     let of = |port: u16| {
         let is_of = |session: &&BfdSession| session.remote == source && session.local == destination;
@@ -108,12 +108,12 @@ fn is_bfd(tables: &HostTables, source: [u8; 16], destination: [u8; 16], ttl: u8,
     }
 }
 
-/// Whether UDP to this node's address with these ports is for the program: GUE and S-BFD, both from peers.
+/// Returns whether UDP to this node with these ports is for the program: GUE or S-BFD from another node.
 fn is_node_udp(tables: &HostTables, source: [u8; 16], ports: &[u8; 4]) -> bool {
     const SBFD: [u8; 2] = 7784u16.to_be_bytes();
     let [from, to] = [[ports[0], ports[1]], [ports[2], ports[3]]];
     let tunnel = to == 6080u16.to_be_bytes();
-    (tunnel || from == SBFD || to == SBFD) && tables.peers.contains_key(&source)
+    (tunnel || from == SBFD || to == SBFD) && tables.node_addresses.contains_key(&source)
 }
 
 fn arp(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
@@ -149,8 +149,9 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
         }
         IpNumber::IPV4 | IpNumber::IPV6 if whole && arrival == Arrival::Plain => {
             let source = header.source_addr().to_ipv6_mapped().octets();
-            let to_us =
-                takes_ipip(tables) && to == tables.config.address4 && tables.peers.contains_key(&source);
+            let to_us = takes_ipip(tables)
+                && to == tables.config.address4
+                && tables.node_addresses.contains_key(&source);
             to_us && carried(tables, header.protocol(), upper)?
         }
         IpNumber::ICMP if whole && header.options().is_empty() => {
@@ -162,8 +163,8 @@ fn ipv4(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     })
 }
 
-/// Whether it is a later fragment for a VIP. Its options need not be all there: nothing behind them is looked
-/// at.
+/// Returns whether it is a later fragment for a VIP. Its options may be truncated: nothing behind them is
+/// read.
 fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
@@ -172,12 +173,13 @@ fn is_later_fragment(tables: &HostTables, bytes: &[u8]) -> Option<bool> {
     Some(has_ports && offset != 0 && tables.vips4.contains_key(&Vip4Key::address(address)))
 }
 
-/// Whether a Service can have a port of this protocol.
+/// Returns whether a Service can have ports of this protocol.
 const fn has_ports(protocol: IpNumber) -> bool {
     matches!(protocol, IpNumber::TCP | IpNumber::UDP | IpNumber::SCTP)
 }
 
-/// Whether what an ICMP error to this address quotes came from there, and from a VIP's port.
+/// Returns whether the packet that an ICMP error quotes came from the error's destination, and from a VIP's
+/// port.
 fn quotes_vip4(tables: &HostTables, to: [u8; 4], quote: &[u8]) -> Option<bool> {
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
@@ -186,7 +188,7 @@ fn quotes_vip4(tables: &HostTables, to: [u8; 4], quote: &[u8]) -> Option<bool> {
     Some(has_ports(header.protocol()) && is_whole && header.source() == to && tables.vips4.contains_key(&key))
 }
 
-/// The same of ICMPv6.
+/// The same for ICMPv6.
 fn quotes_vip6(tables: &HostTables, to: [u8; 16], quote: &[u8]) -> Option<bool> {
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
     let ports: &[u8; 4] = quote.get(header.slice().len()..)?.first_chunk()?;
@@ -215,8 +217,8 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
             is_vip || arrival == Arrival::Plain && (closed || part == Part::Whole && own())
         }
         IpNumber::IPV4 | IpNumber::IPV6 if part == Part::Whole && arrival == Arrival::Plain => {
-            let is_peer = tables.peers.contains_key(&header.source());
-            let to_us = takes_ipip(tables) && to == tables.config.address6 && is_peer;
+            let is_node = tables.node_addresses.contains_key(&header.source());
+            let to_us = takes_ipip(tables) && to == tables.config.address6 && is_node;
             to_us && carried(tables, protocol, upper)?
         }
         IpNumber::IPV6_ICMP if upper.len() == behind.len() => {
@@ -228,7 +230,7 @@ fn ipv6(tables: &HostTables, bytes: &[u8], arrival: Arrival) -> Option<bool> {
     })
 }
 
-/// How much of a packet there is.
+/// The part of a packet in a fragment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
@@ -239,8 +241,8 @@ pub(super) enum Part {
     Later,
 }
 
-/// Number and bytes of what follows the extension headers, up to the header of a later fragment; `None` for a
-/// packet that has not yet reached its last destination.
+/// Returns protocol, part and bytes behind the extension headers, up to the header of a later fragment;
+/// `None` for a packet that has not reached its final destination.
 pub(super) fn upper_layer(first: IpNumber, behind: &[u8]) -> Option<(IpNumber, Part, &[u8])> {
     let (mut next, mut part, mut rest) = (first, Part::Whole, behind);
     loop {

@@ -1,4 +1,4 @@
-//! The table of packets, each with what must become of it.
+//! The table of packets with their expected results.
 
 mod arp;
 mod bfd;
@@ -31,32 +31,32 @@ use super::expect::Expect;
 use super::fixture::{CLOCK, Fixture, node};
 use crate::model::Packet;
 
-/// A packet, the cluster that it meets, and what must become of it.
+/// A packet, the state of the cluster, and the expected result.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// In words.
+    /// Its name.
     pub name: String,
-    /// The cluster.
+    /// The state of the cluster.
     pub fixture: Fixture,
-    /// The packets that came before, each one's verdict its own row's business.
+    /// The packets that arrive before it; their verdicts are not checked here.
     pub before: Vec<Packet>,
     /// The packet.
     pub packet: Packet,
-    /// What must become of it.
+    /// The expected result.
     pub expect: Expect,
-    /// The flows that are noted afterwards, those of the packets before included; `None`: whatever they are.
+    /// The flows recorded afterwards, including those of the packets before; `None`: not checked.
     pub leaves: Option<Vec<(NodeIndex, FlowState)>>,
-    /// A node that has been heard of, and its cell of `lb_liveness` then.
+    /// A node that has been heard from, and its entry of `lb_liveness` then.
     pub hears: Option<(NodeIndex, Liveness)>,
-    /// A BFD session whose router has been heard of, and its state byte.
+    /// A BFD session whose router has been heard from, and its state byte.
     pub hears_router: Option<(u32, u8)>,
 }
 
 const UNOWNED: u32 = Outcome::Unowned as u32;
 
 impl Row {
-    /// An unknown flow is recorded, so that its next packet asks no node; a served flow is recorded as its
-    /// row says.
+    /// Creates a row. By default, an unknown flow is recorded, so that its next packet asks no node; the
+    /// record of a served flow is not checked.
     fn new(name: impl Into<String>, packet: Packet, expect: Expect) -> Self {
         let served = [Outcome::Local, Outcome::LocalFromNode, Outcome::Decapsulated].map(|o| o as u32);
         let leaves = match expect.counter() {
@@ -88,40 +88,40 @@ impl Row {
         Self { fixture, ..self }
     }
 
-    /// Once these packets have come.
+    /// Sends these packets first.
     fn after(self, before: &[&Frame]) -> Self {
         Self { before: before.iter().map(|frame| frame.packet()).collect(), ..self }
     }
 
-    /// With these flows noted afterwards.
+    /// Expects these recorded flows.
     fn leaves(self, flows: &[(NodeIndex, FlowState)]) -> Self {
         let mut flows = flows.to_vec();
         flows.sort_unstable();
         Self { leaves: Some(flows), ..self }
     }
 
-    /// With this node heard of.
+    /// Expects this node to have been heard from now.
     fn hears(self, node: NodeIndex, state: u32) -> Self {
         self.hears_at(node, Liveness { last_seen: CLOCK, state })
     }
 
-    /// With this node heard of at another time than now.
+    /// Expects this node to have been heard from at another time.
     fn hears_at(self, node: NodeIndex, heard: Liveness) -> Self {
         Self { hears: Some((node, heard)), ..self }
     }
 
-    /// With this session's router heard of.
+    /// Expects this session's router to have been heard from.
     fn hears_router(self, discriminator: u32, state: u8) -> Self {
         Self { hears_router: Some((discriminator, state)), ..self }
     }
 
-    /// With the part that can be read directly ending here.
+    /// Ends the directly readable part here.
     fn split_at(mut self, linear: usize) -> Self {
         self.packet.linear = linear;
         self
     }
 
-    /// With bytes behind the IP packet, as Ethernet pads short frames.
+    /// Adds bytes behind the IP packet, as Ethernet pads short frames.
     fn padded(mut self, trailer: &[u8]) -> Self {
         self.packet.bytes.extend_from_slice(trailer);
         self.packet.linear = self.packet.bytes.len();
@@ -130,12 +130,12 @@ impl Row {
     }
 }
 
-/// All rows, those that are written by hand before those that a loop makes.
+/// Returns all rows: handwritten ones, then generated ones.
 pub fn rows() -> Vec<Row> {
     [written(), cut::rows()].concat()
 }
 
-/// The rows that are written by hand.
+/// Returns the handwritten rows.
 pub fn written() -> Vec<Row> {
     [
         forward::rows(),
@@ -161,7 +161,7 @@ pub fn written() -> Vec<Row> {
     .concat()
 }
 
-/// Bytes with some of them replaced, from offset `at` on.
+/// Replaces bytes from offset `at` on.
 fn edited(mut bytes: Vec<u8>, at: usize, new: &[u8]) -> Vec<u8> {
     bytes[at..at + new.len()].copy_from_slice(new);
     bytes

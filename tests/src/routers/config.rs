@@ -27,7 +27,7 @@ pub struct RouterConfig {
 #[derive(Clone, Debug)]
 pub struct RouterPeer {
     /// Its address or interface.
-    pub endpoint: PeerLocation,
+    pub endpoint: RouterPeerEndpoint,
     /// Its autonomous system.
     pub asn: u32,
     /// The address families of the session.
@@ -56,7 +56,7 @@ pub struct RouterPeer {
 
 /// The endpoint of a peer.
 #[derive(Clone, Debug)]
-pub enum PeerLocation {
+pub enum RouterPeerEndpoint {
     /// An address.
     Address(IpAddr),
     /// A link-local address on an interface.
@@ -131,19 +131,19 @@ impl RouterPeer {
     #[must_use]
     pub fn at(address: impl Into<IpAddr>, asn: u32) -> Self {
         let address = address.into();
-        Self::new(PeerLocation::Address(address), asn, &[IpVersion::of(address)])
+        Self::new(RouterPeerEndpoint::Address(address), asn, &[IpVersion::of(address)])
     }
 
     /// Creates an unnumbered peer on an interface, for both families.
     #[must_use]
     pub fn behind(interface: &str, asn: u32) -> Self {
-        Self::new(PeerLocation::Interface(interface.into()), asn, &IpVersion::BOTH)
+        Self::new(RouterPeerEndpoint::Interface(interface.into()), asn, &IpVersion::BOTH)
     }
 
     /// Creates dynamic peers from a network, for the family of that network.
     #[must_use]
     pub fn within(range: IpNet, asn: u32) -> Self {
-        Self::new(PeerLocation::Range(range), asn, &[IpVersion::of(range.addr())])
+        Self::new(RouterPeerEndpoint::Range(range), asn, &[IpVersion::of(range.addr())])
     }
 
     /// Sets the BFD session.
@@ -167,7 +167,7 @@ impl RouterPeer {
         self
     }
 
-    fn new(endpoint: PeerLocation, asn: u32, families: &[IpVersion]) -> Self {
+    fn new(endpoint: RouterPeerEndpoint, asn: u32, families: &[IpVersion]) -> Self {
         Self {
             endpoint,
             asn,
@@ -191,7 +191,7 @@ impl RouterPeer {
     /// When it has none, which the router named `router` does not support.
     pub(super) fn address(&self, router: &str) -> Result<IpAddr> {
         match &self.endpoint {
-            PeerLocation::Address(address) => Ok(*address),
+            RouterPeerEndpoint::Address(address) => Ok(*address),
             other => bail!("{router} does not support a peer at {other:?}"),
         }
     }

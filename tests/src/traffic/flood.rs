@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
 };
 
-use super::payload::PayloadStream;
+use crate::payload::PayloadStream;
 
 /// The packets' source network: for benchmarks (RFC 2544), and without a route.
 pub const SOURCES: &str = "198.18.0.0/15";

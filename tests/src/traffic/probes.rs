@@ -11,10 +11,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::payload::Greeting;
 use super::running::{Progress, RunningLoad, stopped};
-use super::udp::HEADER;
 use crate::lab::LabHost;
+use crate::payload::{DATAGRAM_HEADER, Greeting};
 
 /// A stream of probes to one address.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +87,14 @@ impl Probes {
         let sent = progress.start.elapsed();
         let mut answer = [0; 256];
         let exchange = async {
-            socket.send(&[0; HEADER]).await?;
+            socket.send(&[0; DATAGRAM_HEADER]).await?;
             socket.recv(&mut answer).await
         };
         // An ICMP error is not an answer.
         let length = timeout(self.patience, exchange).await.ok().and_then(Result::ok);
-        let greeting = length
-            .and_then(|length| Greeting::from_line(&String::from_utf8_lossy(answer.get(HEADER..length)?)));
+        let greeting = length.and_then(|length| {
+            Greeting::from_line(&String::from_utf8_lossy(answer.get(DATAGRAM_HEADER..length)?))
+        });
         Progress::add(if greeting.is_some() { &progress.open } else { &progress.failed }, 1);
         Ok(DatagramProbe { sent, pod: greeting.map(|it| it.pod) })
     }

@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::payload::{Greeting, PayloadStream, transform};
 use super::report::{ConnectionFailure, FailureCause, TcpConnectionReport, TcpReport};
 use super::running::{Progress, RunningLoad, stopped};
 use crate::lab::LabHost;
+use crate::payload::{Greeting, PayloadStream, transform};
 
 /// A greeting is shorter than this.
 const LONGEST_GREETING: usize = 128;

@@ -17,13 +17,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::payload::{Greeting, PayloadStream, transform};
 use super::report::{UdpFlowReport, UdpReport};
 use super::running::{Progress, RunningLoad, stopped};
 use crate::lab::LabHost;
+use crate::payload::{DATAGRAM_HEADER, Greeting, PayloadStream, transform};
 
-/// Bytes before the payload.
-pub const HEADER: usize = 16;
 /// How long the last answers may take.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 /// More than a question and a greeting.
@@ -173,9 +171,9 @@ impl Sender {
 
     /// Checks every byte of an answer to an unanswered question.
     fn check(&mut self, answer: &mut [u8]) -> Option<Greeting> {
-        let (echoed, greeting) = answer.split_at_mut_checked(HEADER + self.payload)?;
-        transform(&mut echoed[HEADER..]);
-        let number = u64::from_be_bytes(echoed.get(8..HEADER)?.try_into().ok()?);
+        let (echoed, greeting) = answer.split_at_mut_checked(DATAGRAM_HEADER + self.payload)?;
+        transform(&mut echoed[DATAGRAM_HEADER..]);
+        let number = u64::from_be_bytes(echoed.get(8..DATAGRAM_HEADER)?.try_into().ok()?);
         if !self.waiting.remove(&number) || echoed != self.question(number) {
             return None;
         }
@@ -183,10 +181,10 @@ impl Sender {
     }
 
     fn question(&self, number: u64) -> Vec<u8> {
-        let mut datagram = vec![0; HEADER + self.payload];
+        let mut datagram = vec![0; DATAGRAM_HEADER + self.payload];
         datagram[..8].copy_from_slice(&self.number.to_be_bytes());
-        datagram[8..HEADER].copy_from_slice(&number.to_be_bytes());
-        PayloadStream::new((self.number << 32) | number).fill(&mut datagram[HEADER..]);
+        datagram[8..DATAGRAM_HEADER].copy_from_slice(&number.to_be_bytes());
+        PayloadStream::new((self.number << 32) | number).fill(&mut datagram[DATAGRAM_HEADER..]);
         datagram
     }
 

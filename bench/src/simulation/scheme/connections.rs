@@ -1,13 +1,13 @@
-//! A director's own table of connections, which forgets the longest silent.
+//! A director's own connection table, which evicts the least recently used entry.
 
 use lb_common::ring::NodeIndex;
 
 use crate::simulation::Tick;
 
-/// Places of a set.
+/// Entries of a set.
 const WAYS: usize = 8;
 
-/// A connection, or an empty place if `used` is zero.
+/// A connection; the entry is empty if `used` is zero.
 #[derive(Clone, Copy, Default)]
 struct Place {
     tag: u32,
@@ -15,26 +15,26 @@ struct Place {
     node: NodeIndex,
 }
 
-/// Which node each connection was given to. As in a real one, the longest silent of a small set goes, rather
-/// than the longest silent of all.
+/// The node of each connection. As in a real table, the least recently used entry of a small set is evicted,
+/// not that of the whole table.
 #[derive(Clone, Default)]
 pub(super) struct Connections {
     sets: Vec<[Place; WAYS]>,
 }
 
 impl Connections {
-    /// An empty table; `sets` is a power of two.
+    /// Creates an empty table; `sets` is a power of two.
     pub(super) fn new(sets: usize) -> Self {
         Self { sets: vec![[Place::default(); WAYS]; sets] }
     }
 
-    /// The node that a connection was given to.
+    /// Returns the node of a connection.
     pub(super) fn get(&self, hash: u64) -> Option<NodeIndex> {
         let set = self.sets.get(self.set(hash))?;
         set.iter().find(|place| place.used > 0 && place.tag == tag(hash)).map(|place| place.node)
     }
 
-    /// Notes that a connection is a node's, and has been used now.
+    /// Records the node of a connection, and that it was used now.
     pub(super) fn put(&mut self, hash: u64, node: NodeIndex, now: Tick) {
         let at = self.set(hash);
         let Some(set) = self.sets.get_mut(at) else { return };

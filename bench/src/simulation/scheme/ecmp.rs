@@ -1,4 +1,4 @@
-//! No data plane at all: the node that the router chooses serves.
+//! ECMP without a data plane: the node that the router chooses serves.
 
 use lb_common::ring::NodeIndex;
 use lb_plan::ring::mix;
@@ -7,7 +7,7 @@ use super::{Arrival, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
 use crate::simulation::world::View;
 
-/// Hash modulo next hops, as routers do it by themselves.
+/// Hash modulo next hops, the default of routers.
 pub struct PlainEcmp;
 
 impl Scheme for PlainEcmp {
@@ -17,7 +17,7 @@ impl Scheme for PlainEcmp {
 
     fn start(&mut self, _node: NodeIndex) {}
 
-    fn learn(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
+    fn update_view(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
 
     fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
         packet.served_by(packet.director)
@@ -26,7 +26,7 @@ impl Scheme for PlainEcmp {
 
 /// Buckets of the router's table.
 const BUCKETS: usize = 4096;
-/// Ticks without a packet after which a bucket may be given to a new next hop: 120 s, the default of Linux.
+/// Ticks without a packet after which a bucket may move to a new next hop: 120 s, the default of Linux.
 const IDLE: Tick = 2400;
 
 /// A bucket of flows.
@@ -36,8 +36,8 @@ struct Bucket {
     used: Tick,
 }
 
-/// Resilient hashing: buckets keep their next hop while it is there. Those of one that goes are spread over
-/// the others; a newcomer gets buckets as they fall idle, and one that comes back is a newcomer.
+/// Resilient hashing: buckets keep their next hop while it exists. The buckets of a removed next hop are
+/// spread over the others; a new or returning next hop gets buckets as they become idle.
 #[derive(Default)]
 pub struct ResilientEcmp {
     buckets: Vec<Bucket>,
@@ -45,17 +45,17 @@ pub struct ResilientEcmp {
 }
 
 impl ResilientEcmp {
-    /// How many buckets a next hop has.
+    /// Returns the number of buckets of a next hop.
     fn load(&self, next_hop: NodeIndex) -> usize {
         self.buckets.iter().filter(|bucket| bucket.next_hop == next_hop).count()
     }
 
-    /// The next hop with the fewest buckets.
+    /// Returns the next hop with the fewest buckets.
     fn lightest(&self) -> Option<NodeIndex> {
         self.next_hops.iter().copied().min_by_key(|next_hop| self.load(*next_hop))
     }
 
-    /// Gives an idle bucket to a next hop with too few, if its own next hop has enough.
+    /// Moves an idle bucket to a next hop with too few, if its own next hop has enough.
     fn give_away(&mut self, at: usize) {
         let fair = BUCKETS / self.next_hops.len().max(1);
         if let Some(lightest) = self.lightest()
@@ -74,7 +74,7 @@ impl Scheme for ResilientEcmp {
 
     fn start(&mut self, _node: NodeIndex) {}
 
-    fn learn(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
+    fn update_view(&mut self, _node: NodeIndex, _view: &View, _now: Tick) {}
 
     fn reroute(&mut self, next_hops: &[NodeIndex], now: Tick) {
         self.next_hops = next_hops.to_vec();

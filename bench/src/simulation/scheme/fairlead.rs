@@ -1,4 +1,4 @@
-//! Fairlead: its rings, its owner rule, its table of flows.
+//! Fairlead: its rings, its owner rule and its flow table.
 
 mod ring;
 
@@ -30,14 +30,14 @@ struct Agent {
     table: Vec<FlowSet>,
 }
 
-/// What a packet carries along: the nodes that it has been asked of, and the rest.
-struct Carried {
+/// The fields that a packet carries: the nodes asked so far, marks and home.
+struct CarriedFields {
     nodes: [NodeIndex; MAX_ASKED],
     count: usize,
     trail: Trail,
 }
 
-impl Carried {
+impl CarriedFields {
     const NOTHING: Self = Self { nodes: [NO_NODE; MAX_ASKED], count: 0, trail: Trail { marks: 0, home: 0 } };
 
     fn asked(&self) -> &[NodeIndex] {
@@ -81,7 +81,7 @@ impl Agent {
         self.set(key).put(key.tag, FlowEntry { node, state, age: age(packet.now) });
     }
 
-    /// The first node that a packet is asked of, or that it is this director's own.
+    /// Returns the first node to ask for a packet, or that this director owns it.
     fn direct(&self, packet: &SimulatedPacket<'_>, own: NodeIndex) -> First {
         let slot = self.ring.slot(packet.hash);
         let candidate = direct(slot, own, |node| self.liveness(node));
@@ -99,12 +99,12 @@ impl Agent {
         }
     }
 
-    /// What this node decides as a candidate, and notes.
+    /// Returns this node's decision as a candidate, and records the flow.
     fn decide(
         &self,
         packet: &SimulatedPacket<'_>,
         own: NodeIndex,
-        carried: &mut Carried,
+        carried: &mut CarriedFields,
         kernel: KernelAnswer,
     ) -> Decision {
         let slot = self.ring.slot(packet.hash);
@@ -124,7 +124,8 @@ impl Agent {
             marks: carried.trail.marks,
             new_leader: true,
         };
-        let step = decide(&question, &Around { agent: self, packet, question: &question, carried, kernel });
+        let step =
+            decide(&question, &FlowLookups { agent: self, packet, question: &question, carried, kernel });
         let notes = matches!(
             step.action,
             CandidateAction::Own
@@ -140,16 +141,16 @@ impl Agent {
     }
 }
 
-/// What a node finds out about a packet's flow.
-struct Around<'a> {
+/// A node's lookups for a packet's flow.
+struct FlowLookups<'a> {
     agent: &'a Agent,
     packet: &'a SimulatedPacket<'a>,
     question: &'a Question,
-    carried: &'a Carried,
+    carried: &'a CarriedFields,
     kernel: KernelAnswer,
 }
 
-impl Lookups for Around<'_> {
+impl Lookups for FlowLookups<'_> {
     fn can_ask(&self, node: NodeIndex) -> bool {
         self.agent.liveness(node) != LivenessState::Dead && !self.carried.asked().contains(&node)
     }
@@ -168,7 +169,7 @@ impl Lookups for Around<'_> {
     }
 }
 
-/// The clock of ages, 17.2 s a unit.
+/// Returns the clock of ages, in units of 17.2 s.
 const fn age(now: Tick) -> u16 {
     (now / 344) as u16
 }
@@ -193,14 +194,15 @@ impl First {
 pub struct Fairlead {
     sets: usize,
     memory: Memory,
-    /// Who has each connection, where kernels can be asked.
+    /// The owner of each connection, if kernels can be queried.
     kernels: Option<HashMap<u64, NodeIndex>>,
     agents: Vec<Agent>,
     asked: AskedCounts,
 }
 
 impl Fairlead {
-    /// With a table of so many sets on each node; a power of two. `ask_kernels`: nodes can ask their own.
+    /// Creates the scheme with this many sets, a power of two, in each node's table; with `ask_kernels`,
+    /// nodes query their kernels.
     pub fn new(sets: usize, memory: Memory, ask_kernels: bool) -> Self {
         Self { sets, memory, kernels: ask_kernels.then(HashMap::new), agents: Vec::new(), asked: [0; _] }
     }
@@ -214,7 +216,7 @@ impl Fairlead {
     }
 
     fn ask(&mut self, packet: &SimulatedPacket<'_>, first: NodeIndex) -> Arrival {
-        let mut carried = Carried::NOTHING;
+        let mut carried = CarriedFields::NOTHING;
         let mut at = first;
         let arrival = loop {
             if !packet.reaches(at) {
@@ -227,7 +229,7 @@ impl Fairlead {
                 carried.push(at);
             }
             match step.action {
-                // A stack that gets a packet of an unknown flow may know the connection all the same.
+                // The network stack may know a connection whose flow is unknown.
                 CandidateAction::Own | CandidateAction::Unknown => break Arrival::Served(at),
                 CandidateAction::Hold | CandidateAction::Search => break Arrival::Lost,
                 CandidateAction::Delegate | CandidateAction::Ask => at = step.node,
@@ -265,7 +267,7 @@ impl Scheme for Fairlead {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick) {
         let agent = &mut self.agents[usize::from(node)];
         agent.peers.clone_from(&view.peers);
         agent.ring.follow(view, now);

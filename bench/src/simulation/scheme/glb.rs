@@ -1,4 +1,4 @@
-//! Two chances, as GLB has them: a primary that passes on what it does not know to a secondary.
+//! Two chances, as in GLB: a primary that forwards packets of unknown connections to a secondary.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ type Row = [NodeIndex; 2];
 /// The members, and whether each takes new flows.
 type FlowState = Vec<(NodeIndex, u32, bool)>;
 
-/// Each row names the two best nodes by rendezvous hashing. A primary that drains or is dead changes places
-/// with its secondary, so a flow is found through one change in its row; after two its node is in neither
-/// place. The director names both in the packet, so the primary needs no table of its own.
+/// Each row has the two best nodes by rendezvous hashing. A primary that drains or is dead swaps places with
+/// its secondary, so a flow survives one change of its row; after two its node is in neither place. The
+/// director puts both into the packet, so the primary needs no table.
 #[derive(Default)]
 pub struct Glb {
     memo: Memo<FlowState, [Row]>,
     tables: Vec<Arc<[Row]>>,
-    /// Who has accepted each flow: what the sockets of a node would say.
+    /// The node that has accepted each flow, as the nodes' sockets know.
     holders: Vec<NodeIndex>,
 }
 
@@ -65,7 +65,7 @@ impl Scheme for Glb {
         }
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(state(view), |state| rows(state).into());
         *entry(&mut self.tables, node) = table;
     }

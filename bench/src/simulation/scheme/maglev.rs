@@ -1,4 +1,4 @@
-//! Maglev hashing, without state and with a table of connections on each director.
+//! Maglev hashing, stateless and with a connection table on each director.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::{Arrival, Scheme, SimulatedPacket, accepting, entry};
 use crate::simulation::Tick;
 use crate::simulation::world::View;
 
-/// Entries of the table: a prime, as the permutations want it; the size that most implementations use.
+/// Entries of the table: a prime, which the permutations need; the size in most implementations.
 pub const ENTRIES: usize = 65_537;
 
 type Backend = (NodeIndex, u32);
 
-/// Fills a table: backends in turns take their next preferred entry that is free, as many a turn as their
-/// weight says. Empty if there are none.
+/// Fills a table: in turn, each backend takes its next preferred free entries, as many as its weight. The
+/// table is empty without backends.
 pub fn fill(backends: &[Backend]) -> Vec<NodeIndex> {
     let mut preferences: Vec<Preference> = backends.iter().map(|(node, _)| Preference::of(*node)).collect();
     let mut table = vec![None; if backends.iter().any(|(_, weight)| *weight > 0) { ENTRIES } else { 0 }];
@@ -37,7 +37,7 @@ pub fn fill(backends: &[Backend]) -> Vec<NodeIndex> {
     table.into_iter().flatten().collect()
 }
 
-/// A backend's permutation of the entries, as far as it has come.
+/// A position in a backend's permutation of the entries.
 struct Preference {
     at: usize,
     skip: usize,
@@ -55,12 +55,12 @@ impl Preference {
     }
 }
 
-/// The node that a table has for a flow.
+/// Returns a table's node for a flow.
 fn look_up(table: &[NodeIndex], hash: u64) -> Option<NodeIndex> {
     table.get((hash % ENTRIES as u64) as usize).copied()
 }
 
-/// Each director's table alone decides, for every packet.
+/// Stateless Maglev: each director's table alone decides, for every packet.
 #[derive(Default)]
 pub struct Maglev {
     memo: Memo<Vec<Backend>, [NodeIndex]>,
@@ -82,7 +82,7 @@ impl Scheme for Maglev {
         *entry(&mut self.tables, node) = Arc::default();
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, _now: Tick) {
+    fn update_view(&mut self, node: NodeIndex, view: &View, _now: Tick) {
         let table = self.memo.of(accepting(view), |backends| fill(backends).into());
         *entry(&mut self.tables, node) = table;
     }
@@ -95,16 +95,16 @@ impl Scheme for Maglev {
     }
 }
 
-/// What a director with a table of connections has.
+/// The state of a director with a connection table.
 #[derive(Clone, Default)]
 struct Director {
     connections: Connections,
-    /// Nodes that it takes for dead, by index.
+    /// Whether it considers each node dead, by index.
     dead: Vec<bool>,
 }
 
-/// A director remembers where it has sent each connection; no other director knows that. What it remembers
-/// holds as long as the node lives, also when it drains.
+/// Maglev with a connection table on each director, unknown to the others. An entry is valid while its node
+/// lives, even if it drains.
 pub struct MaglevWithConnections {
     sets: usize,
     maglev: Maglev,
@@ -112,7 +112,7 @@ pub struct MaglevWithConnections {
 }
 
 impl MaglevWithConnections {
-    /// With room for as many sets of eight connections on each director.
+    /// Creates the scheme with this many sets of eight connections on each director.
     pub fn new(sets: usize) -> Self {
         Self { sets, maglev: Maglev::default(), directors: Vec::new() }
     }
@@ -129,8 +129,8 @@ impl Scheme for MaglevWithConnections {
             Director { connections: Connections::new(self.sets), dead: Vec::new() };
     }
 
-    fn learn(&mut self, node: NodeIndex, view: &View, now: Tick) {
-        self.maglev.learn(node, view, now);
+    fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick) {
+        self.maglev.update_view(node, view, now);
         entry(&mut self.directors, node).dead =
             view.peers.iter().map(|peer| peer.liveness == LivenessState::Dead).collect();
     }
@@ -160,7 +160,7 @@ mod tests {
         let of = |node| table.iter().filter(|holder| **holder == node).count();
         assert_eq!(table.len(), ENTRIES);
         assert_eq!(of(3), 0);
-        // Four take turns, so none has more than one turn too many.
+        // With four backends in turn, none gets more than one entry too many.
         assert!(of(0).abs_diff(ENTRIES / 4) <= 2 && of(1).abs_diff(ENTRIES / 4) <= 2, "{} {}", of(0), of(1));
         assert!(of(2).abs_diff(ENTRIES / 2) <= 2, "{}", of(2));
     }

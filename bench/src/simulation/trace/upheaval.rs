@@ -6,25 +6,26 @@ use super::{EVENT, Event, REMOVAL, Tick, Trace, WEIGHT};
 use crate::simulation::random::Random;
 use crate::simulation::trace::Member;
 
-/// Ticks from one event to the next: shorter than most of them take.
+/// Ticks between two events: shorter than most of them take.
 const SPACING: Tick = 15;
-/// How long it goes on.
+/// The duration of the events.
 const TICKS: Tick = 480;
-/// Quiet at the end, so that every flow sends once more.
+/// The quiet period at the end, in which every flow sends once more.
 const REST: Tick = 60;
-/// Weights that nodes come to have.
+/// The possible weights of nodes.
 const WEIGHTS: [u32; 4] = [1, 2, 4, 8];
 
-/// What the events so far have made of a node.
+/// The state of a node after the events so far.
 #[derive(Clone, Copy)]
 struct Node {
     dead: bool,
     draining: bool,
-    /// Until when something is happening to it.
+    /// The end of its current event.
     busy: Tick,
 }
 
-/// Any event at any node, as long as half of the first nodes' number are well; reboots only if asked for.
+/// Returns a trace of random events at random nodes; half of the initial number of nodes stay healthy.
+/// Reboots happen only if requested.
 pub(super) fn trace(nodes: u16, reboots: bool, mut random: Random) -> Trace {
     let mut cluster = vec![Node { dead: false, draining: false, busy: 0 }; usize::from(nodes)];
     let kinds = if reboots { 9 } else { 8 };
@@ -39,7 +40,7 @@ pub(super) fn trace(nodes: u16, reboots: bool, mut random: Random) -> Trace {
     Trace { members, events, opening: 0..TICKS - REST, silent_until: 0, ticks: TICKS }
 }
 
-/// An event of this kind, or a join where no node can have one.
+/// Returns an event of this kind, or a join if no node is eligible.
 fn event(cluster: &[Node], kind: u32, first: usize, at: Tick, random: &mut Random) -> Event {
     let free = |node: &Node| !node.dead && node.busy <= at;
     let well: Vec<NodeIndex> = select(cluster, |node| free(node) && !node.draining);
@@ -59,8 +60,8 @@ fn event(cluster: &[Node], kind: u32, first: usize, at: Tick, random: &mut Rando
     chosen.unwrap_or(Event::Join(weight))
 }
 
-fn select(cluster: &[Node], wanted: impl Fn(&Node) -> bool) -> Vec<NodeIndex> {
-    (0..).zip(cluster).filter(|(_, node)| wanted(node)).map(|(index, _)| index).collect()
+fn select(cluster: &[Node], matches: impl Fn(&Node) -> bool) -> Vec<NodeIndex> {
+    (0..).zip(cluster).filter(|(_, node)| matches(node)).map(|(index, _)| index).collect()
 }
 
 fn note(cluster: &mut Vec<Node>, event: Event, at: Tick) {

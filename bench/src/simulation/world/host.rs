@@ -1,4 +1,4 @@
-//! A host: the objects that it knows, and the changes that are still on the way to it.
+//! A host: the objects it knows, and the changes that are in flight to it.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,8 @@ use lb_common::ring::NodeIndex;
 use super::{Member, Members};
 use crate::simulation::Tick;
 
-/// An object as it was written; `None` for one that was removed.
-struct Letter {
+/// A change in flight: an object as written; `None` for a removal.
+struct PendingChange {
     arrival: Tick,
     node: NodeIndex,
     member: Option<Member>,
@@ -17,44 +17,44 @@ struct Letter {
 /// A host.
 pub(super) struct Host {
     known: Members,
-    mail: VecDeque<Letter>,
-    /// Whether its BGP session stands.
+    in_flight: VecDeque<PendingChange>,
+    /// Whether its BGP session is established.
     pub(super) session: bool,
 }
 
 impl Host {
-    /// A host that has just listed the objects.
+    /// Creates a host that has just listed the objects.
     pub(super) fn new(known: Members) -> Self {
-        Self { known, mail: VecDeque::new(), session: true }
+        Self { known, in_flight: VecDeque::new(), session: true }
     }
 
-    /// Sends it word of an object. A watch keeps its order, so nothing overtakes what was sent before.
-    pub(super) fn post(&mut self, arrival: Tick, node: NodeIndex, member: Option<Member>) {
-        let arrival = self.mail.back().map_or(arrival, |last| last.arrival.max(arrival));
-        self.mail.push_back(Letter { arrival, node, member });
+    /// Sends it a change of an object. A watch keeps its order, so no change overtakes an earlier one.
+    pub(super) fn send(&mut self, arrival: Tick, node: NodeIndex, member: Option<Member>) {
+        let arrival = self.in_flight.back().map_or(arrival, |last| last.arrival.max(arrival));
+        self.in_flight.push_back(PendingChange { arrival, node, member });
     }
 
-    /// Takes in what has arrived by now.
-    pub(super) fn read_mail(&mut self, now: Tick) {
-        while let Some(letter) = self.mail.pop_front_if(|letter| letter.arrival <= now) {
-            match letter.member {
-                Some(member) => self.known.insert(letter.node, member),
-                None => self.known.remove(&letter.node),
+    /// Applies the changes that have arrived by now.
+    pub(super) fn apply_arrived(&mut self, now: Tick) {
+        while let Some(change) = self.in_flight.pop_front_if(|change| change.arrival <= now) {
+            match change.member {
+                Some(member) => self.known.insert(change.node, member),
+                None => self.known.remove(&change.node),
             };
         }
     }
 
-    /// The objects, as far as it has heard.
+    /// Returns the objects, as far as they have arrived.
     pub(super) fn known(&self) -> &Members {
         &self.known
     }
 
-    /// Whether it knows that it drains; `own` is its own index.
+    /// Returns whether it knows that it drains; `own` is its own index.
     pub(super) fn is_draining(&self, own: NodeIndex) -> bool {
         self.known.get(&own).is_some_and(|member| member.draining)
     }
 
-    /// Whether the router learns its routes.
+    /// Returns whether the router learns its routes.
     pub(super) fn announces(&self, own: NodeIndex) -> bool {
         self.session && self.known.get(&own).is_some_and(|member| !member.draining)
     }

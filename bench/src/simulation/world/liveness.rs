@@ -39,7 +39,7 @@ impl Liveness {
         self.answers[usize::from(node)].fill(Some(Answer { at: now, draining: false }));
     }
 
-    /// Exchanges probes between nodes that are up; `answers` says whether the first answers the second.
+    /// Exchanges probes between nodes that are up; `answers` returns whether the first answers the second.
     pub(super) fn probe(
         &mut self,
         now: Tick,

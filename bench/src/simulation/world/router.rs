@@ -10,17 +10,17 @@ pub struct Router {
 }
 
 impl Router {
-    /// Takes these next hops, and says whether they are others than before. It keeps what it has rather than
-    /// have none.
-    pub(super) fn offer(&mut self, next_hops: Vec<NodeIndex>) -> bool {
-        let other = !next_hops.is_empty() && next_hops != self.next_hops;
-        if other {
+    /// Sets the next hops, and returns whether they have changed. An empty set is ignored: the router keeps
+    /// its next hops.
+    pub(super) fn set_next_hops(&mut self, next_hops: Vec<NodeIndex>) -> bool {
+        let has_changed = !next_hops.is_empty() && next_hops != self.next_hops;
+        if has_changed {
             self.next_hops = next_hops;
         }
-        other
+        has_changed
     }
 
-    /// Where a flow's packets enter the cluster.
+    /// Returns the node at which a flow's packets enter the cluster.
     pub fn direct(&self, hash: u64) -> NodeIndex {
         // The router hashes the same header, with a function of its own.
         let hash = mix(hash ^ 0x5bd1_e995_7b7d_159b);
@@ -28,7 +28,7 @@ impl Router {
         self.next_hops.get((hash % count) as usize).copied().unwrap_or_default()
     }
 
-    /// The next hops, in the order of their addresses.
+    /// Returns the next hops in the order of their addresses.
     pub fn next_hops(&self) -> &[NodeIndex] {
         &self.next_hops
     }

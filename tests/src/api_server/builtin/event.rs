@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::names::qualified;
 use crate::api_server::status_error::StatusCause;
+use crate::api_server::types::root;
 
 /// Fields whose names differ: in the core group, and in `events.k8s.io`.
 const NAMES: [(&str, &str); 7] = [
@@ -48,7 +49,7 @@ pub(in crate::api_server) fn convert_event(event: &Value, api_version: &str) -> 
     fields.insert("apiVersion".to_owned(), json!(api_version));
     let mut event = Value::Object(fields);
     let group = if to_core { "" } else { "events.k8s.io" };
-    if let Some(of) = super::root(group, "Event") {
+    if let Some(of) = root(group, "Event") {
         // One group always writes strings that the other omits.
         super::write(&of, &mut event);
     }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api_server::negotiate::BodyEncoding;
 use crate::api_server::status_error::StatusError;
 use crate::api_server::strategy::{Strategy, Strictness};
+use crate::api_server::text::BodyEncoding;
 
 pub(super) fn strategy(group: &str, kind: &str) -> Strategy {
     Strategy::built_in(group, "v1", kind).unwrap()

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::managers::{Manager, Managers, OwnedFields};
-use super::set::{FieldSet, path_text};
 use super::typed::{field_set, with_holders};
 use super::walk::{FieldDifference, emptied, merged, removed};
 use super::{FieldWriter, VersionConverter};
+use crate::api_server::field_set::{FieldSet, path_text};
 use crate::api_server::status_error::StatusError;
 use crate::api_server::types::ValueType;
 

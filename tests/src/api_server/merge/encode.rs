@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::set::{Element, FieldSet, Item};
+use crate::api_server::field_set::{Element, FieldSet, Item};
 
 /// Encodes a set.
 pub(super) fn encode(set: &FieldSet) -> Value {

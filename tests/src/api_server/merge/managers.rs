@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::encode::{decode, encode};
-use super::set::FieldSet;
 use super::typed::same;
+use crate::api_server::field_set::FieldSet;
 
 /// The identity of a manager: its applies are one entry, its updates one entry per version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

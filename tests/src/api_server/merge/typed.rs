@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::set::{Element, FieldSet, Item};
+use crate::api_server::field_set::{Element, FieldSet, Item};
 use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ScalarType, ValueType};
 
 /// Returns the path element that identifies an item of a list.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::set::{Element, FieldSet};
 use super::typed::{same, step_of};
+use crate::api_server::field_set::{Element, FieldSet};
 use crate::api_server::types::{ListItems, ListType, RecordType, ResolvedType, ValueType};
 
 /// The differences between two objects.
@@ -274,7 +274,7 @@ fn left_of(of: &ValueType, value: &Value, step: &Element, fields: &FieldSet) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_server::merge::set::Item;
+    use crate::api_server::field_set::Item;
 
     #[test]
     fn desired_items_set_the_order_and_live_only_items_keep_their_place() {

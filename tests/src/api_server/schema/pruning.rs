@@ -89,7 +89,7 @@ pub(super) fn default(schema: &Value, value: &mut Value) {
 
 /// Removes unknown fields of the metadata; returns their paths.
 pub(in crate::api_server) fn unknown_metadata(metadata: &mut Map<String, Value>) -> Vec<String> {
-    let Some(known) = crate::api_server::builtin::named("meta.ObjectMeta").and_then(|of| of.record()) else {
+    let Some(known) = crate::api_server::types::named("meta.ObjectMeta").and_then(|of| of.record()) else {
         return Vec::new();
     };
     let unknown: Vec<String> =

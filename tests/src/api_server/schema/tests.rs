@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Schema;
-use crate::api_server::negotiate::BodyEncoding;
 use crate::api_server::status_error::StatusCause;
 use crate::api_server::strategy::{Strategy, Strictness};
+use crate::api_server::text::BodyEncoding;
 
 fn schema(spec: &Value) -> Schema {
     let whole = json!({"type": "object", "properties": {"spec": spec, "status": spec}});

@@ -2,27 +2,27 @@
 
 use etherparse::{ArpEthIpv4Packet, ArpOperation};
 
-use super::{Mac, ethernet};
-use crate::packets::fixture::{CLIENT4, OTHER_MAC, ROUTER_MAC};
+use super::ethernet;
+use crate::packets::fixture::{CLIENT4, Mac, OTHER_MAC, ROUTER_MAC};
 
 /// The broadcast MAC.
 pub const BROADCAST: Mac = [0xff; 6];
 
-/// An ARP packet in an Ethernet frame: by default the router's request, sent to all.
+/// An ARP packet in an Ethernet frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Arp {
     /// Destination and source of the frame.
     pub macs: [Mac; 2],
     /// 1 request, 2 reply.
     pub operation: u16,
-    /// Who speaks.
+    /// The sender's addresses.
     pub sender: (Mac, [u8; 4]),
-    /// Who is spoken of.
+    /// The target's addresses.
     pub target: (Mac, [u8; 4]),
 }
 
 impl Arp {
-    /// An ARP request for `target`, from the client's address and the router's MAC.
+    /// Builds a broadcast request for `target`, from the client's address and the router's MAC.
     pub const fn request(target: [u8; 4]) -> Self {
         Self {
             macs: [BROADCAST, ROUTER_MAC],
@@ -32,7 +32,7 @@ impl Arp {
         }
     }
 
-    /// "`address` is at this MAC", to a request.
+    /// Builds the reply to a request, with this MAC for the target.
     pub const fn reply(request: &Self, mac: Mac) -> Self {
         Self {
             macs: [request.sender.0, mac],
@@ -42,12 +42,12 @@ impl Arp {
         }
     }
 
-    /// A gratuitous ARP request: `address` is at the MAC of another host.
+    /// Builds a gratuitous request that announces `address` at the MAC of another host.
     pub const fn gratuitous(address: [u8; 4]) -> Self {
         Self { sender: (OTHER_MAC, address), ..Self::request(address) }
     }
 
-    /// The ARP packet without Ethernet.
+    /// Returns the bytes of the packet without Ethernet.
     pub fn payload(&self) -> Vec<u8> {
         ArpEthIpv4Packet {
             operation: ArpOperation(self.operation),
@@ -60,7 +60,7 @@ impl Arp {
         .to_vec()
     }
 
-    /// The frame's bytes behind these tags.
+    /// Returns the bytes of the frame with these VLAN tags.
     pub fn bytes(&self, tags: &[(u16, u16)]) -> Vec<u8> {
         ethernet(self.macs, tags, 0x0806, &self.payload())
     }

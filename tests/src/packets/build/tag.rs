@@ -1,5 +1,5 @@
-//! What nodes put in front of a packet in GUE to prove that it is theirs. Which flow a packet is of is read
-//! from its bytes, by another parser than the program's own.
+//! The authentication tag of nodes in GUE. A parser independent of the program's derives the flow from the
+//! packet's bytes.
 
 use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
@@ -8,32 +8,32 @@ use lb_common::tag::{GueWords, TagKey, gue_tag};
 use crate::packets::fixture::FLOW_KEYS;
 use crate::packets::oracle::{Part, upper_layer};
 
-/// What a node says of a packet beside the list of those asked.
+/// The fields that a node sends in GUE beside the list of asked nodes.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
-    /// Its tag is made with this key.
+pub struct GueFields {
+    /// The key of the tag.
     pub key: TagKey,
     /// Bits for the next node.
     pub marks: u8,
-    /// A number for the next node.
+    /// Position of the flow's home in the list.
     pub home: u8,
 }
 
-/// The two words for a packet to the node of this wire identity.
-pub(super) fn words(said: Said, receiver: u32, asked: &[u32], inner: &[u8]) -> [u8; 8] {
-    let head = [said.key.id, said.marks, said.home, 0];
+/// Returns the two words of a packet to the node with this wire ID.
+pub(super) fn words(fields: GueFields, receiver: u32, asked: &[u32], inner: &[u8]) -> [u8; 8] {
+    let head = [fields.key.id, fields.marks, fields.home, 0];
     let mut ids = [0; 5];
     let count = asked.len().min(ids.len());
     ids[..count].copy_from_slice(&asked[..count]);
     let name = name(inner).unwrap_or_default();
-    let tag = gue_tag(&said.key.key, &GueWords { head, receiver, name, asked: &ids, count });
+    let tag = gue_tag(&fields.key.key, &GueWords { head, receiver, name, asked: &ids, count });
     let [a, b, c, d] = head;
     let [e, f, g, h] = tag.to_be_bytes();
     [a, b, c, d, e, f, g, h]
 }
 
-/// Names the flow of a packet: its addresses and ports, those of the packet that an ICMP error quotes, or of
-/// a later fragment the addresses.
+/// Returns the flow hash of a packet: by its addresses and ports, by those of the packet that an ICMP error
+/// quotes, or by the addresses of a later fragment.
 fn name(packet: &[u8]) -> Option<u64> {
     match packet.first()? >> 4 {
         4 => name4(packet),
@@ -56,7 +56,7 @@ fn name4(packet: &[u8]) -> Option<u64> {
     }
     let quote = upper.get(8..)?;
     let header = Ipv4HeaderSlice::from_slice(quote).ok()?;
-    let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
+    let ports = swapped(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.protocol().0 };
     Some(flow_hash_v4(&FLOW_KEYS, header.destination(), header.source(), flow))
 }
@@ -76,11 +76,11 @@ fn name6(packet: &[u8]) -> Option<u64> {
     }
     let quote = upper.get(8..)?;
     let header = Ipv6HeaderSlice::from_slice(quote).ok()?;
-    let ports = turned(*quote.get(header.slice().len()..)?.first_chunk()?);
+    let ports = swapped(*quote.get(header.slice().len()..)?.first_chunk()?);
     let flow = FlowPorts { ports, protocol: header.next_header().0 };
     Some(flow_hash_v6(&FLOW_KEYS, &header.destination(), &header.source(), flow))
 }
 
-const fn turned([a, b, c, d]: [u8; 4]) -> [u8; 4] {
+const fn swapped([a, b, c, d]: [u8; 4]) -> [u8; 4] {
     [c, d, a, b]
 }

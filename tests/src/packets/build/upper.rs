@@ -1,21 +1,21 @@
 //! Payloads of IP packets.
-#![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
+#![allow(clippy::expect_used, reason = "a frame that cannot be built is a mistake in the table")]
 
 use etherparse::{Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type};
 
 use super::{Addresses, TcpHeader, UdpHeader};
 
-/// TCP flags, to be added up.
+/// TCP flags, which can be combined.
 pub mod flags {
     use super::TcpHeader;
 
-    /// The sender has no more to say.
+    /// The sender has sent everything.
     pub const FIN: u8 = 1;
     /// A connection begins.
     pub const SYN: u8 = 2;
-    /// There is no such connection.
+    /// The connection does not exist, or ends at once.
     pub const RST: u8 = 4;
-    /// Something is acknowledged.
+    /// The acknowledgment number is valid.
     pub const ACK: u8 = 16;
 
     pub(super) const fn set(header: &mut TcpHeader, flags: u8) {
@@ -32,17 +32,17 @@ pub mod chunk {
     pub const DATA: u8 = 0;
     /// An association begins.
     pub const INIT: u8 = 1;
-    /// Are you there?
+    /// A reachability check.
     pub const HEARTBEAT: u8 = 4;
-    /// The association is over at once.
+    /// The association ends at once.
     pub const ABORT: u8 = 6;
-    /// The sender has no more to say.
+    /// The sender has sent everything.
     pub const SHUTDOWN: u8 = 7;
-    /// Nor has the receiver.
+    /// The receiver has sent everything, too.
     pub const SHUTDOWN_ACK: u8 = 8;
     /// The client's answer to the server's cookie.
     pub const COOKIE_ECHO: u8 = 10;
-    /// The association is over.
+    /// The association has ended.
     pub const SHUTDOWN_COMPLETE: u8 = 14;
 }
 
@@ -64,7 +64,7 @@ pub enum Upper {
 }
 
 impl Upper {
-    /// Its IP protocol number.
+    /// Returns its IP protocol number.
     pub const fn protocol(&self) -> u8 {
         match self {
             Self::Tcp(..) => 6,

@@ -6,7 +6,7 @@ use super::{Row, edited};
 use crate::model::Action;
 use crate::packets::build::{Arp, ethernet};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
-use crate::packets::fixture::{BESIDE4, Fixture, OTHER_MAC, PLAIN4, QUIET4, SELF_MAC, VIP4};
+use crate::packets::fixture::{Fixture, OTHER_MAC, OTHER_UPLINK4, PLAIN4, QUIET4, SELF_MAC, VIP4};
 
 pub(super) fn rows() -> Vec<Row> {
     [answered(), passed()].concat()
@@ -29,9 +29,9 @@ fn answered() -> Vec<Row> {
     vec![
         row("ARP request", request),
         row("ARP request to this node alone", unicast),
-        row("ARP request to a group", multicast),
+        row("ARP request to a multicast MAC", multicast),
         row("ARP probe from 0.0.0.0", probe),
-        row("ARP request by way of another MAC", proxied),
+        row("ARP request relayed by another MAC", proxied),
         row("ARP request that names a MAC", named),
         row("ARP request padded", request).padded(&[0; 18]),
         Row::bytes("ARP request behind a tag", request.bytes(&one), answer(&request, &one)),
@@ -52,7 +52,7 @@ fn passed() -> Vec<Row> {
         row("ARP request for another node's VIP, to that node", foreign, NOT_OURS),
         row(
             "ARP request on another uplink of the LAN",
-            Arp::request(BESIDE4),
+            Arp::request(OTHER_UPLINK4),
             refused(Refusal::ArpNotAnswered),
         ),
         row("ARP request for no VIP", Arp::request(PLAIN4), NOT_OURS),

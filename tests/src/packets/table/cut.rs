@@ -1,5 +1,4 @@
-//! Truncated packets: each kind cut at every length, and each kind with the linear part
-//! ending at every length.
+//! Truncated packets: each kind cut at every length, and with the linear part ending at every length.
 
 use lb_common::verdict::Refusal;
 
@@ -7,12 +6,12 @@ use super::Row;
 use crate::model::Packet;
 use crate::packets::build::{Arp, Frame};
 use crate::packets::expect::{Expect, NOT_OURS, decapsulated, encapsulated, refused, rewritten};
-use crate::packets::fixture::{CLIENT4, CLIENT6, PEER4, PEER6, SELF4, SELF6, VIP4, VIP6, node, port};
+use crate::packets::fixture::{CLIENT4, CLIENT6, NODE4, NODE6, SELF4, SELF6, VIP4, VIP6, node, port};
 
-/// The kernel runs no test on a frame that is shorter than an Ethernet header.
+/// The kernel's test run rejects frames shorter than an Ethernet header.
 const SHORTEST: usize = 14;
 
-/// What must become of a packet from a length on, up to the next step.
+/// A length, and the expected result from there up to the next step.
 type Step = (usize, Expect);
 
 pub(super) fn rows() -> Vec<Row> {
@@ -32,17 +31,17 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
-/// The step that holds at a length.
+/// Returns the result of the step that applies to a length.
 fn at(steps: &[Step], length: usize) -> Expect {
     steps.iter().rev().find(|(from, _)| *from <= length).map_or(NOT_OURS, |(_, expect)| expect.clone())
 }
 
-/// Passed as truncated from here on.
+/// Passed as truncated from this length on.
 const fn truncated(from: usize) -> Step {
     (from, refused(Refusal::Truncated))
 }
 
-/// Dropped as of wrong length from here on.
+/// Dropped for a wrong length from this length on.
 const fn bad_length(from: usize) -> Step {
     (from, refused(Refusal::BadLength))
 }
@@ -83,8 +82,8 @@ fn whole_v6() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
 fn whole_others() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
     let not_answered = || refused(Refusal::EchoDropped);
     let bad_gue = || refused(Refusal::BadGue);
-    let over4 = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip());
-    let over6 = Frame::v6(PEER6, SELF6).gue(50_000, [0, 41, 0, 0], &v6().ip());
+    let over4 = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &v4().ip());
+    let over6 = Frame::v6(NODE6, SELF6).gue(50_000, [0, 41, 0, 0], &v6().ip());
     vec![
         (
             "echo request",
@@ -106,10 +105,10 @@ fn split() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
     let (near, far) = (v4(), Frame::v6(CLIENT6, VIP6).udp(4000, port::FAR6));
     let (rewritten, encapsulated) = (rewritten(&near, node::NEAR), encapsulated(&far, node::FAR6));
     let inner = Frame::v4(CLIENT4, VIP4).syn(4000, port::NEAR);
-    let gue = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner.ip());
+    let gue = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &inner.ip());
     let taken = decapsulated(&gue, &inner);
     vec![
-        // Up to the ports it may be anybody's, from there on it is a VIP's and wants its TCP flags read.
+        // Up to the ports it may be foreign; from there on it is for a VIP, and its TCP flags are needed.
         ("IPv4 TCP rewritten", near.bytes(), vec![truncated(14), bad_length(38), (48, rewritten)]),
         ("IPv6 UDP in GUE", far.bytes(), vec![truncated(14), (58, encapsulated)]),
         (

@@ -1,13 +1,13 @@
-//! Frames to other MACs, which a switch may flood: they pass, whatever they carry.
+//! Frames to other MACs, which a switch may flood: they pass, whatever their payload.
 
 use lb_common::verdict::{Outcome, Refusal};
 
 use super::{Row, edited};
-use crate::packets::build::{BROADCAST, Frame, Mac};
+use crate::packets::build::{BROADCAST, Frame};
 use crate::packets::expect::{Expect, LOCAL, NOT_OURS, refused, rewritten};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, OTHER_MAC, PEER_MAC, PEER4, PEER6, SECOND_MAC, SELF_MAC, SELF4, SELF6, VIP4,
-    VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, Mac, NODE_MAC, NODE4, NODE6, OTHER_MAC, SECOND_MAC, SELF_MAC, SELF4, SELF6,
+    VIP4, VIP6, node, port,
 };
 
 const MULTICAST: Mac = [0x01, 0, 0x5e, 0, 0, 1];
@@ -16,7 +16,7 @@ pub(super) fn rows() -> Vec<Row> {
     [to_others(), marked(), broken(), on_another_link()].concat()
 }
 
-/// Packets that are forwarded, served, decapsulated or answered if they are addressed to this link.
+/// Packets that are forwarded, served, decapsulated or answered when sent to this link's MAC.
 fn kinds() -> Vec<(&'static str, Frame)> {
     let (v4, v6) = (Frame::v4(CLIENT4, VIP4), Frame::v6(CLIENT6, VIP6));
     let inner = v4.clone().syn(4000, port::LOCAL).ip();
@@ -35,19 +35,19 @@ fn kinds() -> Vec<(&'static str, Frame)> {
         ("echo request", v4.clone().icmp(8, 0)),
         ("ICMPv6 echo request", v6.icmp(128, 0)),
         ("ICMP error", v4.message(3, 1, &[&[0; 4], &quote[..28]].concat())),
-        ("GUE from a node", Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
-        ("GUE from a node over IPv6", Frame::v6(PEER6, SELF6).gue(50_000, [0, 4, 0, 0], &inner)),
-        ("GUE from a stranger", Frame::v4(CLIENT4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from a node", Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from a node over IPv6", Frame::v6(NODE6, SELF6).gue(50_000, [0, 4, 0, 0], &inner)),
+        ("GUE from an unknown host", Frame::v4(CLIENT4, SELF4).gue(50_000, [0, 4, 0, 0], &inner)),
     ]
 }
 
 fn to_others() -> Vec<Row> {
     let macs = [
         ("to another MAC", OTHER_MAC),
-        ("to a peer's MAC", PEER_MAC),
+        ("to another node's MAC", NODE_MAC),
         ("to the MAC of another link", SECOND_MAC),
-        ("to all MACs", BROADCAST),
-        ("to a group of MACs", MULTICAST),
+        ("to the broadcast MAC", BROADCAST),
+        ("to a multicast MAC", MULTICAST),
         ("to the MAC zero", [0; 6]),
     ];
     let mut rows = Vec::new();
@@ -57,7 +57,7 @@ fn to_others() -> Vec<Row> {
             rows.push(Row::frame(format!("{what}, {to}"), &frame, NOT_OURS).leaves(&[]));
         }
     }
-    // Each of the six bytes counts.
+    // All six bytes are compared.
     for byte in 0..6 {
         let mut mac = SELF_MAC;
         mac[byte] ^= 0x40;
@@ -72,19 +72,19 @@ fn marked() -> Vec<Row> {
     let asked = Frame::v4(CLIENT4, VIP4).syn(4000, port::LOCAL);
     [OTHER_MAC, BROADCAST]
         .map(|mac| {
-            let frame = asked.clone().macs(mac, PEER_MAC);
-            Row::bytes(format!("marked, to {mac:02x?}"), frame.marked(0x88b5), NOT_OURS).leaves(&[])
+            let frame = asked.clone().macs(mac, NODE_MAC);
+            Row::bytes(format!("marked, to {mac:02x?}"), frame.bytes_as(0x88b5), NOT_OURS).leaves(&[])
         })
         .to_vec()
 }
 
-/// What would be dropped.
+/// Packets that are dropped when sent to this link's MAC.
 fn broken() -> Vec<Row> {
     let frame = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
-    let long = |mac| edited(frame.clone().macs(mac, PEER_MAC).bytes(), 16, &[9, 0]);
+    let long = |mac| edited(frame.clone().macs(mac, NODE_MAC).bytes(), 16, &[9, 0]);
     vec![
-        Row::bytes("a length that is wrong, to this link", long(SELF_MAC), refused(Refusal::BadLength)),
-        Row::bytes("a length that is wrong, to another MAC", long(OTHER_MAC), NOT_OURS),
+        Row::bytes("a wrong length, to this link", long(SELF_MAC), refused(Refusal::BadLength)),
+        Row::bytes("a wrong length, to another MAC", long(OTHER_MAC), NOT_OURS),
     ]
 }
 
@@ -92,7 +92,7 @@ fn on_another_link() -> Vec<Row> {
     let near = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
     let new = Frame::v4(CLIENT4, VIP4).syn(4000, port::LOCAL);
     let other = Frame { macs: [OTHER_MAC, near.macs[1]], ..near.clone() };
-    let unanswered = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).macs(OTHER_MAC, PEER_MAC);
+    let unanswered = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).macs(OTHER_MAC, NODE_MAC);
     let passed = Expect::Untouched(Outcome::NotOurs as u32);
     vec![
         Row::frame("forwarded on another uplink", &near, rewritten(&near, node::NEAR))

@@ -20,7 +20,7 @@ fn v6() -> Frame {
     Frame::v6(CLIENT6, VIP6).icmp(128, 0)
 }
 
-/// Back to the sender, with a fresh TTL, and as a reply.
+/// Sent back as a reply, with a fresh TTL.
 pub(super) fn answer(request: &Frame) -> Expect {
     let [to, from] = request.macs;
     let mut reply = Frame { macs: [from, to], ttl: 64, ..request.clone() };
@@ -62,20 +62,20 @@ fn not_answered() -> Vec<Row> {
     let mut multicast6 = CLIENT6;
     multicast6[..2].copy_from_slice(&[0xff, 2]);
     vec![
-        Row::frame("echo request with no answers left", &v4(), not()).meets(Fixture::Silent),
-        Row::frame("ICMPv6 echo request with no answers left", &v6(), not()).meets(Fixture::Silent),
+        Row::frame("echo request with the rate limit reached", &v4(), not()).meets(Fixture::Silent),
+        Row::frame("ICMPv6 echo request with the rate limit reached", &v6(), not()).meets(Fixture::Silent),
         Row::frame("echo request to a VIP that is silent", &Frame::v4(CLIENT4, QUIET4).icmp(8, 0), passed()),
         Row::frame("ICMPv6 echo request to a silent VIP", &Frame::v6(CLIENT6, QUIET6).icmp(128, 0), passed()),
         Row::frame("echo request from 224.0.0.1", &from4([224, 0, 0, 1]), not()),
         Row::frame("echo request from 255.255.255.255", &from4([255; 4]), not()),
         Row::frame("echo request from 0.0.0.0", &from4([0; 4]), not()),
         Row::frame("echo request from 127.0.0.1", &from4([127, 0, 0, 1]), not()),
-        Row::frame("ICMPv6 echo request from a group", &from6(multicast6), not()),
+        Row::frame("ICMPv6 echo request from a multicast address", &from6(multicast6), not()),
         Row::frame("ICMPv6 echo request from ::", &from6([0; 16]), not()),
-        Row::bytes("echo request that says it is longer", edited(v4().bytes(), 16, &[1, 0]), not()),
-        Row::bytes("echo request that says it has no ICMP", edited(v4().bytes(), 16, &[0, 27]), not()),
-        Row::bytes("ICMPv6 echo request that says it is longer", edited(v6().bytes(), 18, &[1, 0]), not()),
-        Row::bytes("ICMPv6 echo request that says it has 7 bytes", edited(v6().bytes(), 18, &[0, 7]), not()),
+        Row::bytes("echo request with too large a length", edited(v4().bytes(), 16, &[1, 0]), not()),
+        Row::bytes("echo request whose length leaves no ICMP", edited(v4().bytes(), 16, &[0, 27]), not()),
+        Row::bytes("ICMPv6 echo request with too large a length", edited(v6().bytes(), 18, &[1, 0]), not()),
+        Row::bytes("ICMPv6 echo request with length 7", edited(v6().bytes(), 18, &[0, 7]), not()),
     ]
 }
 

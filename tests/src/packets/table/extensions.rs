@@ -12,7 +12,7 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
-/// Options that pad to eight bytes (PadN of four).
+/// Padding options of eight bytes (PadN of four).
 const PAD: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
 /// The same in 24 bytes.
 const LONG_PAD: [u8; 24] = [0, 2, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -33,12 +33,12 @@ fn options() -> Vec<Row> {
     rows
 }
 
-/// A routing header with this many segments left.
+/// Builds a routing header with this many segments left.
 const fn routing(left: u8) -> [u8; 8] {
     [0, 0, 4, left, 0, 0, 0, 0]
 }
 
-/// A fragment header with this offset and more-fragments bit, as they lie on the wire.
+/// Builds a fragment header from the offset and more-fragments bit in wire format.
 const fn fragment(offset_and_more: u16) -> [u8; 8] {
     let [a, b] = offset_and_more.to_be_bytes();
     [0, 0, a, b, 0, 0, 0, 9]
@@ -54,7 +54,7 @@ fn extensions() -> Vec<Row> {
         ("hop-by-hop options", HOP_BY_HOP, &PAD),
         ("long hop-by-hop options", HOP_BY_HOP, &LONG_PAD),
         ("destination options", DESTINATION_OPTIONS, &PAD),
-        ("a routing header at its end", ROUTING, &routing(0)),
+        ("a completed routing header", ROUTING, &routing(0)),
         ("an atomic fragment header", FRAGMENT, &fragment(0)),
         ("an atomic fragment header, reserved bits set", FRAGMENT, &fragment(0b110)),
     ];
@@ -64,8 +64,8 @@ fn extensions() -> Vec<Row> {
         rows.push(Row::frame(format!("IPv6 with {name}, rewritten"), &near, rewritten(&near, node::NEAR)));
         rows.push(Row::frame(format!("IPv6 with {name}, in GUE"), &far, encapsulated(&far, node::FAR4)));
     }
-    let under_way = base(port::NEAR).extension(ROUTING, &routing(1));
-    rows.push(Row::frame("IPv6 with a routing header under way", &under_way, NOT_OURS));
+    let incomplete = base(port::NEAR).extension(ROUTING, &routing(1));
+    rows.push(Row::frame("IPv6 with a routing header, one segment left", &incomplete, NOT_OURS));
     for (name, number) in [("authentication", 51), ("ESP", 50), ("mobility", 135), ("HIP", 139)] {
         let frame = base(port::NEAR).extension(number, &PAD);
         rows.push(Row::frame(format!("IPv6 with {name}"), &frame, NOT_OURS));

@@ -5,10 +5,10 @@ use lb_common::verdict::{Outcome, Refusal};
 use super::Row;
 use crate::packets::build::Frame;
 use crate::packets::expect::{self, Expect, LOCAL, encapsulated, refused, rewritten, time_exceeded};
-use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, SELF_MAC, VIP4, VIP6, node, port};
+use crate::packets::fixture::{CLIENT4, CLIENT6, Fixture, MTU, NODE_MAC, SELF_MAC, VIP4, VIP6, node, port};
 
 pub(super) fn rows() -> Vec<Row> {
-    [by_node(), tagged(), hops(), sizes(), classes(), from_a_peer(), without_a_way(), oddities()].concat()
+    [by_node(), tagged(), hops(), sizes(), classes(), from_nodes(), without_next_hop(), oddities()].concat()
 }
 
 fn v4(port: u16) -> Frame {
@@ -19,7 +19,7 @@ fn v6(port: u16) -> Frame {
     Frame::v6(CLIENT6, VIP6).tcp(4000, port)
 }
 
-/// Flows that begin: what this node serves without having heard of them.
+/// The first packet of a flow, which this node serves without a record.
 fn new4(port: u16) -> Frame {
     Frame::v4(CLIENT4, VIP4).syn(4000, port)
 }
@@ -28,9 +28,9 @@ fn new6(port: u16) -> Frame {
     Frame::v6(CLIENT6, VIP6).syn(4000, port)
 }
 
-/// A word for a protocol, and how a frame comes to carry it to a port.
+/// The name of a protocol, and a function that makes a frame carry it to a port.
 type Protocol = (&'static str, fn(Frame, u16) -> Frame);
-/// A word for tags, and how a frame comes to have them.
+/// The name of a combination of VLAN tags, and a function that adds them.
 type Tags = (&'static str, fn(Frame) -> Frame);
 
 /// TCP and UDP over IPv4 and IPv6 to each kind of node.
@@ -152,21 +152,21 @@ fn classes() -> Vec<Row> {
     rows
 }
 
-fn from_a_peer() -> Vec<Row> {
+fn from_nodes() -> Vec<Row> {
     let here = || Expect::Untouched(Outcome::LocalFromNode as u32);
-    let peer = |frame: Frame| frame.macs(SELF_MAC, PEER_MAC);
+    let by_node = |frame: Frame| frame.macs(SELF_MAC, NODE_MAC);
     vec![
-        Row::frame("from a node, led by another node", &peer(new4(port::NEAR)), here()),
-        Row::frame("from a node, led by a far node", &peer(new6(port::FAR6)), here()),
-        Row::frame("from a node, TTL 1", &peer(new4(port::NEAR)).ttl(1), here()),
-        Row::frame("from a node, tagged", &peer(new4(port::NEAR)).tag(3), here()),
-        Row::frame("from a node, without a leader", &peer(new4(port::LEADERLESS)), here()),
-        Row::frame("from a node, led by this node", &peer(new4(port::LOCAL)), LOCAL),
-        Row::frame("from a node, no slot", &peer(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
+        Row::frame("from a node, led by another node", &by_node(new4(port::NEAR)), here()),
+        Row::frame("from a node, led by a far node", &by_node(new6(port::FAR6)), here()),
+        Row::frame("from a node, TTL 1", &by_node(new4(port::NEAR)).ttl(1), here()),
+        Row::frame("from a node, tagged", &by_node(new4(port::NEAR)).tag(3), here()),
+        Row::frame("from a node, without a leader", &by_node(new4(port::LEADERLESS)), here()),
+        Row::frame("from a node, led by this node", &by_node(new4(port::LOCAL)), LOCAL),
+        Row::frame("from a node, no slot", &by_node(v4(port::RINGLESS)), refused(Refusal::NoSlot)),
     ]
 }
 
-fn without_a_way() -> Vec<Row> {
+fn without_next_hop() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, frame) in [("IPv4", v4 as fn(u16) -> Frame), ("IPv6", v6)] {
         let row = |what: &str, port, refusal| {
@@ -174,7 +174,7 @@ fn without_a_way() -> Vec<Row> {
         };
         rows.extend([
             row("to an unresolved node", port::UNRESOLVED, Refusal::NoNextHop),
-            row("by an unknown way", port::UNKNOWN_WAY, Refusal::NoNextHop),
+            row("by an unknown forwarding mode", port::UNKNOWN_MODE, Refusal::NoNextHop),
             row("to a node outside the map", port::OUTSIDE, Refusal::NoNextHop),
             row("without a leader", port::LEADERLESS, Refusal::NoLiveNode),
             row("with a ring outside the map", port::RINGLESS, Refusal::NoSlot),

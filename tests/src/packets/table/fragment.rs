@@ -1,4 +1,4 @@
-//! Fragments: the first has ports, and the others follow it or go by their addresses.
+//! Fragments: the first has ports; later ones follow it, or are forwarded by their addresses.
 
 use lb_common::flows::FlowState::{Moved, Open, Unconfirmed};
 use lb_common::verdict::{Outcome, Refusal};
@@ -9,14 +9,14 @@ use crate::packets::expect::{
     Expect, LOCAL, NOT_OURS, asked_gue, encapsulated, opened, port_unreachable, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
     node, port, wire_id,
 };
 
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 const HOP_BY_HOP: (u8, [u8; 8]) = (0, [0, 0, 1, 4, 0, 0, 0, 0]);
 
-/// A fragment: identification, offset in units of eight bytes, whether there are more.
+/// A fragment: identification, offset in units of eight bytes, more-fragments bit.
 #[derive(Clone, Copy)]
 struct Part(u16, u16, bool);
 
@@ -37,10 +37,10 @@ impl Part {
     }
 }
 
-/// A word for what is fragmented, and how it comes to a port.
+/// The name of a fragmented packet, and a function that builds it for a port.
 type Kind = (&'static str, fn(u16) -> Frame);
 
-/// A word for a way, a port that leads there, and what a frame becomes on it.
+/// The name of a forwarding mode, a port that uses it, and the expected result.
 type Way = (&'static str, u16, fn(&Frame) -> Expect);
 
 const KINDS: [Kind; 6] = [
@@ -60,18 +60,18 @@ fn v6(to: [u8; 16]) -> Frame {
     Frame::v6(CLIENT6, to)
 }
 
-/// Bytes of the middle of a packet.
+/// Bytes from the middle of a packet.
 fn middle(frame: &Frame) -> Frame {
     frame.clone().raw(frame.upper.protocol(), &[0xff; 64])
 }
 
 fn gue(inner: &Frame) -> Frame {
     let number = if inner.is_v4() { 4 } else { 41 };
-    Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
+    Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [in_order(), by_addresses(), at_owners(), tunnelled(), strangers(), malformed()].concat()
+    [in_order(), by_addresses(), at_owners(), tunnelled(), foreign_packets(), malformed()].concat()
 }
 
 fn in_order() -> Vec<Row> {
@@ -111,7 +111,7 @@ fn in_order() -> Vec<Row> {
     rows
 }
 
-/// The addresses' ring is this node's; that of the silent VIPs is a near node's.
+/// This node leads the ring of the addresses; a near node leads that of the quiet VIPs.
 fn by_addresses() -> Vec<Row> {
     let mut rows = Vec::new();
     for (kind, frame) in KINDS {
@@ -135,9 +135,9 @@ fn by_addresses() -> Vec<Row> {
             Row::frame(format!("IPv6 fragment of {protocol} alone"), &v6, rewritten(&v6, node::NEAR)),
         ]);
     }
-    let stranger = MIDDLE.of(Frame::v4([203, 0, 113, 10], VIP4).raw(17, &[0xff; 64]));
+    let other_client = MIDDLE.of(Frame::v4([203, 0, 113, 10], VIP4).raw(17, &[0xff; 64]));
     let first = FIRST.of(v4(VIP4).udp(4000, port::NEAR));
-    rows.push(Row::frame("fragment of another client", &stranger, LOCAL).after(&[&first]));
+    rows.push(Row::frame("fragment of another client", &other_client, LOCAL).after(&[&first]));
     let unused = FIRST.of(v4(VIP4).udp(4000, port::UNUSED));
     rows.extend([
         Row::frame("first fragment to an unused port", &unused, port_unreachable(&unused)),
@@ -177,7 +177,7 @@ fn at_owners() -> Vec<Row> {
     rows
 }
 
-/// What peers send in GUE and marked.
+/// Fragments from other nodes, in GUE and under a relay EtherType.
 fn tunnelled() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in [("IPv4", v4(VIP4)), ("IPv6", v6(VIP6))] {
@@ -201,9 +201,9 @@ fn tunnelled() -> Vec<Row> {
                 refused(Refusal::InnerNotVip)
             }),
         ]);
-        let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+        let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
         let row = |name: &str, frame: &Frame, expect| {
-            Row::bytes(format!("{family} {name} marked"), marked(frame).marked(0x88b5), expect)
+            Row::bytes(format!("{family} {name} relayed"), marked(frame).bytes_as(0x88b5), expect)
         };
         let restored = |frame: &Frame, outcome| opened(&marked(frame), frame, outcome);
         rows.extend([
@@ -218,7 +218,7 @@ fn tunnelled() -> Vec<Row> {
         ]);
     }
     let part =
-        |part: Part| part.of(Frame::v4(PEER4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
+        |part: Part| part.of(Frame::v4(NODE4, SELF4).gue(1, [0, 4, 0, 0], &v4(VIP4).tcp(1, port::NEAR).ip()));
     rows.extend([
         Row::frame("IPv4 first fragment of GUE", &part(FIRST), NOT_OURS),
         Row::frame("IPv4 later fragment of GUE", &part(MIDDLE), NOT_OURS),
@@ -232,7 +232,7 @@ fn tunnelled() -> Vec<Row> {
     rows
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, vip, plain) in [("IPv4", v4(VIP4), v4(PLAIN4)), ("IPv6", v6(VIP6), v6(PLAIN6))] {
         let mut row =
@@ -256,9 +256,9 @@ fn malformed() -> Vec<Row> {
         let says = |frame: &Frame| edited(frame.bytes(), length_at, &[4, 0]);
         let row = |name: &str, bytes, refusal| Row::bytes(format!("{kind} {name}"), bytes, refused(refusal));
         rows.extend([
-            row("first fragment that says it is longer", says(&first), Refusal::BadLength),
-            row("last fragment that says it is longer", says(&last), Refusal::BadLength),
-            row("last fragment, followed, that says it is longer", says(&last), Refusal::BadLength)
+            row("first fragment with too large a length", says(&first), Refusal::BadLength),
+            row("last fragment with too large a length", says(&last), Refusal::BadLength),
+            row("last fragment, followed, with too large a length", says(&last), Refusal::BadLength)
                 .after(&[&first]),
             Row::frame(format!("{kind} first fragment before the configuration"), &first, {
                 refused(Refusal::NotConfigured)

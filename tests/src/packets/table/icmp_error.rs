@@ -11,18 +11,19 @@ use crate::packets::expect::{
     too_big_readable,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, PEER_MAC, PEER4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, MTU, NODE_MAC, NODE4, ROUTER_MAC, SELF_MAC, SELF4, VIP4, VIP6, node, port,
     wire_id,
 };
 
 /// The largest packet to [`node::FAR4`].
 const LARGEST: u32 = MTU as u32 - 40;
 
-/// A word for a shape, and how a frame comes to have it.
+/// The name of a shape, and a function that gives it to a frame.
 type Shape = (&'static str, fn(Frame) -> Frame);
 
 pub(super) fn rows() -> Vec<Row> {
-    [by_hand(), shapes(), in_buffers(), from_peers(), unanswerable(), of_fragments(), of_errors()].concat()
+    [literal_messages(), shapes(), in_buffers(), from_nodes(), unanswerable(), of_fragments(), of_errors()]
+        .concat()
 }
 
 fn v4(port: u16) -> Frame {
@@ -37,8 +38,8 @@ fn large(frame: Frame) -> Frame {
     frame.sized(1500)
 }
 
-/// Two messages without a builder: every byte as the RFCs have it.
-fn by_hand() -> Vec<Row> {
+/// Two messages without the builder: every byte as in the RFCs.
+fn literal_messages() -> Vec<Row> {
     let (expired, large) = (v4(port::NEAR).ttl(1), large(v6(port::FAR4)));
     let macs = [ROUTER_MAC, SELF_MAC].concat();
     let mut ip = vec![0x45, 0, 0, 28 + 45, 0, 0, 0, 0, 64, 1, 0, 0];
@@ -67,7 +68,7 @@ fn by_hand() -> Vec<Row> {
     ]
 }
 
-/// RFC 1071, the slow way.
+/// Returns the checksum of RFC 1071, computed naively.
 pub(super) fn checksum(bytes: &[u8]) -> [u8; 2] {
     let low = |word: &[u8]| word.get(1).map_or(0, |low| u32::from(*low));
     let words = bytes.chunks(2).map(|word| u32::from(word[0]) << 8 | low(word));
@@ -109,7 +110,7 @@ fn shapes() -> Vec<Row> {
         Row::bytes("an empty datagram in a padded frame, time exceeded", padded(&udp), time_exceeded(&udp)),
         Row::frame("too big, and may be fragmented", &may_fragment, too_big(&may_fragment, LARGEST)),
         Row::frame("too big behind an extension header", &extended, too_big(&extended, LARGEST)),
-        Row::frame("too big with a list of those asked", &list, too_big(&list, LARGEST - 4))
+        Row::frame("too big with a list of asked nodes", &list, too_big(&list, LARGEST - 4))
             .leaves(&[(node::FAR4, Unconfirmed)]),
     ]);
     rows
@@ -121,7 +122,7 @@ fn padded(frame: &Frame) -> Vec<u8> {
     bytes
 }
 
-/// What lies behind the quote goes, in as many buffers as it may be.
+/// Everything behind the quote is removed, across all buffers.
 fn in_buffers() -> Vec<Row> {
     let mut rows = Vec::new();
     for linear in [68, 69, 100, 600, 1500] {
@@ -158,12 +159,12 @@ fn in_buffers() -> Vec<Row> {
     rows
 }
 
-/// What is out of GUE is answered to where it came from.
-fn from_peers() -> Vec<Row> {
+/// The error about a decapsulated packet goes to the packet's source.
+fn from_nodes() -> Vec<Row> {
     let mut rows = Vec::new();
     let asked = [wire_id(node::NEAR)];
     for (family, inner) in [("IPv4", v4(port::TAKEN_OVER)), ("IPv6", v6(port::TAKEN_OVER))] {
-        let outer = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &asked, inner);
+        let outer = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, &asked, inner);
         let (expired, large) = (inner.clone().ttl(1), large(inner));
         rows.extend([
             Row::frame(
@@ -174,8 +175,8 @@ fn from_peers() -> Vec<Row> {
             Row::frame(format!("{family} out of GUE, too big"), &outer(&large), too_big(&large, LARGEST - 8)),
         ]);
     }
-    let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, PEER_MAC);
-    rows.push(Row::bytes("marked, too big", marked.marked(0x88b5), too_big(&marked, LARGEST - 8)));
+    let marked = v4(port::TAKEN_OVER).sized(1500).macs(SELF_MAC, NODE_MAC);
+    rows.push(Row::bytes("relayed, too big", marked.bytes_as(0x88b5), too_big(&marked, LARGEST - 8)));
     rows
 }
 
@@ -193,8 +194,8 @@ fn unanswerable() -> Vec<Row> {
             Row::frame(format!("too big, but {what}"), &large, refused(Refusal::TooBig)).meets(fixture),
         ]);
     };
-    both("no answers are left", &v4, Fixture::Silent);
-    both("no answers are left for IPv6", &v6, Fixture::Silent);
+    both("the rate limit is reached", &v4, Fixture::Silent);
+    both("the rate limit is reached for IPv6", &v6, Fixture::Silent);
     both("without an IPv4 address", &v4, Fixture::Addressless);
     both("without an IPv6 address", &v6, Fixture::Addressless);
     both("from 224.0.0.1", &|port| from4([224, 0, 0, 1], port), Fixture::Standard);
@@ -229,7 +230,7 @@ fn of_fragments() -> Vec<Row> {
     rows
 }
 
-/// Never an error about an error.
+/// No error is sent about an error.
 fn of_errors() -> Vec<Row> {
     let error4 = |port| {
         let quote = Frame::v4(VIP4, CLIENT4).tcp(port, 4000).ip();

@@ -10,11 +10,11 @@ use crate::packets::expect::{
     Asked, Expect, LOCAL, NOT_OURS, asked_gue, asked_l2, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, PLAIN4, PLAIN6, QUIET4, QUIET6, SELF_MAC, SELF4, VIP4, VIP6,
     node, port, wire_id,
 };
 
-/// A router on the way to the client.
+/// A router on the path to the client.
 const ROUTER4: [u8; 4] = [10, 0, 0, 1];
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
 
@@ -26,16 +26,16 @@ pub(super) fn rows() -> Vec<Row> {
         own_flows(),
         of_udp(),
         shapes(),
-        strangers(),
-        cut_short(),
+        foreign_packets(),
+        truncated_quotes(),
         in_gue(),
         marked(),
-        unready(),
+        unconfigured(),
     ]
     .concat()
 }
 
-/// What a VIP's port sent to the client.
+/// A packet from a VIP's port to the client.
 fn sent4(port: u16) -> Frame {
     Frame::v4(VIP4, CLIENT4).tcp(port, 4000)
 }
@@ -44,7 +44,7 @@ fn sent6(port: u16) -> Frame {
     Frame::v6(VIP6, CLIENT6).tcp(port, 4000)
 }
 
-/// An error with this quote.
+/// Builds an error with this quote.
 fn quoting(kind: u8, code: u8, source: &Frame, quote: &[u8]) -> Frame {
     let rest = [&[0; 4], quote].concat();
     match source.addresses {
@@ -54,7 +54,7 @@ fn quoting(kind: u8, code: u8, source: &Frame, quote: &[u8]) -> Frame {
     .message(kind, code, &rest)
 }
 
-/// An error about a packet, which it quotes with eight bytes behind the header.
+/// Builds an error that quotes a packet up to eight bytes behind the header.
 fn about(sent: &Frame) -> Frame {
     let header = if sent.is_v4() { 20 + sent.options.len() } else { 40 };
     let kind = if sent.is_v4() { 3 } else { 2 };
@@ -87,20 +87,21 @@ fn kinds() -> Vec<Row> {
     rows
 }
 
-/// A word for an IP version, what a VIP's port sent to the client, and the client's own way to the VIP.
+/// An IP version, a packet from a VIP's port to the client, and one from the client to the VIP.
 type Side = (&'static str, fn(u16) -> Frame, Frame);
 
 fn families() -> [Side; 2] {
     [("IPv4", sent4, Frame::v4(CLIENT4, VIP4)), ("IPv6", sent6, Frame::v6(CLIENT6, VIP6))]
 }
 
-/// An error is addressed to whom it quotes; else whoever invents one has nodes carry it about.
+/// An error must be addressed to the source of the packet it quotes; otherwise a forger could make nodes
+/// forward it.
 fn addressed_to_another() -> Vec<Row> {
     let foreign = || refused(Refusal::ForeignIcmpError);
     let (sent4, sent6) = (sent4(port::NEAR), sent6(port::NEAR));
     let to4 = |to| Frame { addresses: Addresses::V4(ROUTER4, to), ..about(&sent4) };
     let to6 = |to| Frame { addresses: Addresses::V6(PLAIN6, to), ..about(&sent6) };
-    let marked = to4(PLAIN4).macs(SELF_MAC, PEER_MAC);
+    let marked = to4(PLAIN4).macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("error about a VIP's packet, to a pod", &to4(PLAIN4), foreign()),
         Row::frame("error about a VIP's packet, to this node", &to4(SELF4), foreign()),
@@ -113,11 +114,11 @@ fn addressed_to_another() -> Vec<Row> {
         Row::frame("ICMPv6 error about a VIP's packet, to a pod, in GUE", &outer(&to6(PLAIN6)), {
             refused(Refusal::InnerNotVip)
         }),
-        Row::bytes("error about a VIP's packet, to a pod, marked", marked.marked(0x88b5), NOT_OURS),
+        Row::bytes("error about a VIP's packet, to a pod, relayed", marked.bytes_as(0x88b5), NOT_OURS),
     ]
 }
 
-/// By the ring alone.
+/// Errors forwarded by the ring.
 fn leaders() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, _) in families() {
@@ -133,21 +134,21 @@ fn leaders() -> Vec<Row> {
         row("no owner", port::LEADERLESS, &|_| refused(Refusal::NoLiveNode));
         row("a ring outside the map", port::RINGLESS, &|_| refused(Refusal::NoSlot));
         row("an unused port", port::UNUSED, &|_| NOT_OURS);
-        // It notes nothing: it neither begins a flow nor keeps it alive.
+        // It records nothing: it neither begins a flow nor keeps it alive.
         let frame = about(&sent(port::LOCAL).tag(3));
         rows.push(Row::frame(format!("{family} error to an unknown flow here"), &frame, UNOWNED).leaves(&[]));
     }
     rows
 }
 
-/// By the table of flows.
+/// Errors about flows in the flow table.
 fn own_flows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, client) in families() {
         for port in [port::LOCAL, port::TAKEN_OVER_AFFINITY, port::TAKEN_OVER] {
             let new = client.clone().syn(4000, port);
             let unknown = Asked::from(&[wire_id(node::SELF)]).marks(MARK_LED | MARK_UNKNOWN);
-            let unknown = listed(Frame::v4(PEER4, SELF4), 50_000, unknown, &client.clone().tcp(4000, port));
+            let unknown = listed(Frame::v4(NODE4, SELF4), 50_000, unknown, &client.clone().tcp(4000, port));
             rows.push(
                 Row::frame(
                     format!("{family} error to this node's own flow of port {port}"),
@@ -167,17 +168,17 @@ fn own_flows() -> Vec<Row> {
             .after(&[&client.clone().syn(4000, port::TAKEN_OVER)])
             .leaves(&[(node::SELF, HalfOpen)]),
         );
-        let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, PEER_MAC);
+        let own = client.clone().syn(4000, port::LOCAL).macs(SELF_MAC, NODE_MAC);
         let other = Frame { upper: sent(port::LOCAL).tcp(port::LOCAL, 4001).upper, ..sent(port::LOCAL) };
         rows.extend([
             Row::frame(
-                format!("{family} error to the owner that leads no longer"),
+                format!("{family} error to the owner that no longer leads"),
                 &about(&sent(port::FORMER_SELF)),
                 LOCAL,
             )
             .after(&[
-                &client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
-                &client.clone().tcp(4000, port::FORMER_SELF).macs(SELF_MAC, PEER_MAC),
+                &client.clone().syn(4000, port::FORMER_SELF).macs(SELF_MAC, NODE_MAC),
+                &client.clone().tcp(4000, port::FORMER_SELF).macs(SELF_MAC, NODE_MAC),
             ])
             .leaves(&[(node::SELF, Moved)]),
             {
@@ -213,16 +214,16 @@ fn shapes() -> Vec<Row> {
     let options = about(&sent4(port::NEAR).options(&[1; 8]));
     let whole = quoting(11, 0, &sent4(port::NEAR), &sent4(port::NEAR).sized(500).ip());
     let first = about(&sent4(port::NEAR).fragment(0, true));
-    let peer = about(&sent4(port::NEAR)).macs(SELF_MAC, PEER_MAC);
+    let by_mac = about(&sent4(port::NEAR)).macs(SELF_MAC, NODE_MAC);
     vec![
         Row::frame("error about a packet with options", &options, rewritten(&options, node::NEAR)),
         Row::frame("error with a long quote", &whole, rewritten(&whole, node::NEAR)),
         Row::frame("error about a first fragment", &first, rewritten(&first, node::NEAR)),
-        Row::frame("error from a node by its MAC", &peer, asked_l2(&peer, node::NEAR, 0x88b5)),
+        Row::frame("error from a node by its MAC", &by_mac, asked_l2(&by_mac, node::NEAR, 0x88b5)),
     ]
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, NOT_OURS);
     let lite4 = Frame::v4(VIP4, CLIENT4).raw(136, &sent4(port::NEAR).ip()[20..]);
     let lite6 = Frame::v6(VIP6, CLIENT6).raw(136, &sent6(port::NEAR).ip()[40..]);
@@ -258,8 +259,8 @@ fn strangers() -> Vec<Row> {
     ]
 }
 
-/// Ports are what must be there; eight bytes are what ought to be.
-fn cut_short() -> Vec<Row> {
+/// The quote must contain the ports; it should contain eight bytes.
+fn truncated_quotes() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, header) in [("ICMP", sent4(port::NEAR), 20), ("ICMPv6", sent6(port::NEAR), 40)] {
         let kind = if sent.is_v4() { 3 } else { 1 };
@@ -271,15 +272,15 @@ fn cut_short() -> Vec<Row> {
     }
     let (error, error6) = (about(&sent4(port::NEAR)).bytes(), about(&sent6(port::NEAR)).bytes());
     rows.extend([
-        Row::bytes("error that says it is longer", edited(error, 16, &[1, 0]), NOT_OURS),
-        Row::bytes("ICMPv6 error that says it is longer", edited(error6, 18, &[1, 0]), NOT_OURS),
+        Row::bytes("error with too large a length", edited(error, 16, &[1, 0]), NOT_OURS),
+        Row::bytes("ICMPv6 error with too large a length", edited(error6, 18, &[1, 0]), NOT_OURS),
     ]);
     rows
 }
 
 fn outer(inner: &Frame) -> Frame {
     let number = if inner.is_v4() { 4 } else { 41 };
-    Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
+    Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &inner.ip())
 }
 
 fn in_gue() -> Vec<Row> {
@@ -290,7 +291,7 @@ fn in_gue() -> Vec<Row> {
     ] {
         let error = about(&sent(port::NEAR));
         let no_vip = about(&sent(port::UNUSED));
-        let asked = listed(Frame::v4(PEER4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
+        let asked = listed(Frame::v4(NODE4, SELF4), 50_000, &[77], &about(&sent(port::TAKEN_OVER)));
         let unknown = about(&sent(port::LOCAL));
         let again = outer(&outer(&error));
         rows.extend([
@@ -316,28 +317,28 @@ fn in_gue() -> Vec<Row> {
     rows
 }
 
-/// What is too large for GUE comes under the mark of a second chance.
+/// Errors too large for GUE arrive under a relay EtherType.
 fn marked() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, sent, new) in [
         ("ICMP", sent4 as fn(u16) -> Frame, Frame::v4(CLIENT4, VIP4).syn(4000, port::NEAR)),
         ("ICMPv6", sent6, Frame::v6(CLIENT6, VIP6).syn(4000, port::NEAR)),
     ] {
-        let error = about(&sent(port::NEAR)).macs(SELF_MAC, PEER_MAC);
-        let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, PEER_MAC);
+        let error = about(&sent(port::NEAR)).macs(SELF_MAC, NODE_MAC);
+        let unknown = about(&sent(port::UNUSED)).macs(SELF_MAC, NODE_MAC);
         rows.extend([
-            Row::bytes(format!("{family} error, marked"), error.marked(0x88b5), {
+            Row::bytes(format!("{family} error, relayed"), error.bytes_as(0x88b5), {
                 opened(&error, &error, Outcome::Decapsulated)
             })
             .after(&[&outer(&new)])
             .leaves(&[(node::SELF, HalfOpen)]),
-            Row::bytes(format!("{family} error about no VIP, marked"), unknown.marked(0x88b5), NOT_OURS),
+            Row::bytes(format!("{family} error about no VIP, relayed"), unknown.bytes_as(0x88b5), NOT_OURS),
         ]);
     }
     rows
 }
 
-fn unready() -> Vec<Row> {
+fn unconfigured() -> Vec<Row> {
     let row = |name: &str, frame: &Frame, refusal| {
         Row::frame(name, frame, refused(refusal)).meets(Fixture::Unconfigured)
     };

@@ -1,4 +1,4 @@
-//! IP in IP: to nodes with that mode, and from nodes.
+//! IP in IP: to nodes with this forwarding mode, and from nodes.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
@@ -9,7 +9,7 @@ use crate::packets::expect::{
     Expect, NOT_OURS, asked_gue, decapsulated, in_ip, opened, refused, time_exceeded, too_big,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, MTU, PEER4, PEER6, PLAIN4, PLAIN6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, node,
+    CLIENT4, CLIENT6, Fixture, MTU, NODE4, NODE6, PLAIN4, PLAIN6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, node,
     port, wire_id,
 };
 
@@ -25,14 +25,14 @@ fn v6(port: u16) -> Frame {
     Frame::v6(CLIENT6, VIP6).tcp(4000, port)
 }
 
-/// A word for an IP version, and its packets.
+/// The name of an IP version, and a function that builds a packet.
 type Family = (&'static str, fn(u16) -> Frame);
 const FAMILIES: [Family; 2] = [("IPv4", v4), ("IPv6", v6)];
 
-/// A word for a shape, and how a frame comes to have it.
+/// The name of a shape, and a function that gives it to a frame.
 type Shape = (&'static str, fn(Frame) -> Frame);
 
-/// A way: its word, port, node and the bytes that it adds.
+/// The outer headers: name, port, node and the number of bytes added.
 const WAYS: [(&str, u16, u16, usize); 2] =
     [("in IPv4", port::IPIP4, node::IPIP4, 20), ("in IPv6", port::IPIP6, node::IPIP6, 40)];
 
@@ -86,7 +86,7 @@ fn limits() -> Vec<Row> {
     rows
 }
 
-/// These carry the list of those asked, for which IP in IP has no room.
+/// Second chances carry the list of asked nodes, for which IP in IP has no room.
 fn second_chances() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in FAMILIES {
@@ -96,7 +96,7 @@ fn second_chances() -> Vec<Row> {
             let frame = base(port);
             let expect = asked_gue(&frame, node, &[wire_id(node::SELF)]);
             rows.push(
-                Row::frame(format!("{family} asked of a node by IP in {way}"), &frame, expect)
+                Row::frame(format!("{family} asked of a node reached by IP in {way}"), &frame, expect)
                     .leaves(&[(node, Unconfirmed)]),
             );
         }
@@ -105,11 +105,11 @@ fn second_chances() -> Vec<Row> {
 }
 
 fn over4(inner: &Frame) -> Frame {
-    Frame::v4(PEER4, SELF4).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
+    Frame::v4(NODE4, SELF4).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
 }
 
 fn over6(inner: &Frame) -> Frame {
-    Frame::v6(PEER6, SELF6).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
+    Frame::v6(NODE6, SELF6).raw(if inner.is_v4() { 4 } else { 41 }, &inner.ip())
 }
 
 fn inner4() -> Frame {
@@ -127,14 +127,14 @@ fn taken() -> Vec<Row> {
     let last_hop = inner4().ttl(1);
     let in_options = inner4().options(&[1; 8]);
     vec![
-        row("IPv4 right in IPv4 from a node", over4(&i4), &i4),
-        row("IPv6 right in IPv4 from a node", over4(&i6), &i6),
-        row("IPv4 right in IPv6 from a node", over6(&i4), &i4),
-        row("IPv6 right in IPv6 from a node", over6(&i6), &i6),
+        row("IPv4 directly in IPv4 from a node", over4(&i4), &i4),
+        row("IPv6 directly in IPv4 from a node", over4(&i6), &i6),
+        row("IPv4 directly in IPv6 from a node", over6(&i4), &i4),
+        row("IPv6 directly in IPv6 from a node", over6(&i6), &i6),
         row("IP in IP behind one tag", over4(&i6).tag(5), &i6),
         row("IP in IP behind two tags", over6(&i4).tag_of(0x88a8, 6).tag(5), &i4),
         row("IP in IP behind outer options", over4(&i4).options(&[0x94, 4, 0, 0]), &i4),
-        // As Linux sends it: with a limit of encapsulations (RFC 2473 section 4.1.1).
+        // As Linux sends it: with a tunnel encapsulation limit (RFC 2473 section 4.1.1).
         row(
             "IP in IP behind an outer extension header",
             over6(&i6).extension(60, &[0, 0, 4, 1, 4, 1, 0, 0]),
@@ -148,7 +148,7 @@ fn taken() -> Vec<Row> {
     ]
 }
 
-/// The host and others may have such tunnels too, with anything inside.
+/// The host and others may have such tunnels, too, with any payload.
 fn passed() -> Vec<Row> {
     let row = |name: &str, frame: Frame| Row::frame(name, &frame, NOT_OURS).leaves(&[]);
     let (i4, i6) = (inner4(), inner6());
@@ -157,16 +157,16 @@ fn passed() -> Vec<Row> {
     let plain4 = Frame::v4(CLIENT4, PLAIN4).tcp(1, 2);
     let plain6 = Frame::v6(CLIENT6, PLAIN6).tcp(1, 2);
     let unused = Frame::v4(CLIENT4, VIP4).tcp(1, port::UNUSED);
-    let gue = Frame::v4(PEER4, SELF4).gue(50_000, [0, 4, 0, 0], &i4.ip());
+    let gue = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &i4.ip());
     let long = (over4(&i4).ip().len() as u16 + 1).to_be_bytes();
     vec![
-        row("IP in IP from a stranger", from(CLIENT4, SELF4)),
-        row("IP in IPv6 from a stranger", from6(CLIENT6, SELF6)),
-        row("IP in IP from a node to another address", from(PEER4, PLAIN4)),
-        row("IP in IPv6 from a node to another address", from6(PEER6, PLAIN6)),
-        row("IP in IP from a node to a VIP", from(PEER4, VIP4)),
-        row("IP in IP where it was not asked for", over4(&i4)).meets(Fixture::OtherUplink),
-        row("IP in IPv6 where it was not asked for", over6(&i6)).meets(Fixture::OtherUplink),
+        row("IP in IP from an unknown host", from(CLIENT4, SELF4)),
+        row("IP in IPv6 from an unknown host", from6(CLIENT6, SELF6)),
+        row("IP in IP from a node to another address", from(NODE4, PLAIN4)),
+        row("IP in IPv6 from a node to another address", from6(NODE6, PLAIN6)),
+        row("IP in IP from a node to a VIP", from(NODE4, VIP4)),
+        row("IP in IP where it is disabled", over4(&i4)).meets(Fixture::OtherUplink),
+        row("IP in IPv6 where it is disabled", over6(&i6)).meets(Fixture::OtherUplink),
         row("IP in IP around IPv4 for no VIP", over4(&plain4)),
         row("IP in IP around IPv6 for no VIP", over6(&plain6)),
         row("IP in IP around an unused port of a VIP", over4(&unused)),
@@ -175,42 +175,37 @@ fn passed() -> Vec<Row> {
         row("IP in IP around GUE", over6(&gue)),
         row("IP in IP, first fragment", over4(&i4).fragment(0, true)),
         row("IP in IP, later fragment", over4(&i4).fragment(3, false)),
-        row("IP in IP to 0.0.0.0, without an address", from(PEER4, [0; 4])).meets(Fixture::Silent),
-        row("IP in IPv6 to ::, without an address", from6(PEER6, [0; 16])).meets(Fixture::Silent),
-        Row::bytes("IP in IP that says it is longer", edited(over4(&i4).bytes(), 16, &long), NOT_OURS),
+        row("IP in IP to 0.0.0.0, without an address", from(NODE4, [0; 4])).meets(Fixture::Silent),
+        row("IP in IPv6 to ::, without an address", from6(NODE6, [0; 16])).meets(Fixture::Silent),
+        Row::bytes("IP in IP with too large a length", edited(over4(&i4).bytes(), 16, &long), NOT_OURS),
         Row::bytes(
-            "IP in IP that says it ends in its header",
+            "IP in IP whose length ends in its header",
             edited(over4(&i4).bytes(), 16, &[0, 19]),
             NOT_OURS,
         ),
-        unread("IP in IP around IPv6 that is said to be IPv4", 4, &i6.ip(), Refusal::BadIpHeader),
-        unread(
-            "IP in IP around IPv4 that is said to be IPv6",
-            41,
-            &inner4().sized(60).ip(),
-            Refusal::BadIpHeader,
-        ),
+        unread("IP in IP around IPv6 declared as IPv4", 4, &i6.ip(), Refusal::BadIpHeader),
+        unread("IP in IP around IPv4 declared as IPv6", 41, &inner4().sized(60).ip(), Refusal::BadIpHeader),
         unread("IP in IP around half a header", 4, &inner4().ip()[..10], Refusal::Truncated),
-        Row::frame("IP in IP before the configuration", &from(PEER4, SELF4), refused(Refusal::NotConfigured))
+        Row::frame("IP in IP before the configuration", &from(NODE4, SELF4), refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
     ]
 }
 
 /// Passed unmodified, since it may be for another process, but counted.
 fn unread(name: &str, number: u8, inner: &[u8], refusal: Refusal) -> Row {
-    Row::frame(name, &Frame::v4(PEER4, SELF4).raw(number, inner), refused(refusal))
+    Row::frame(name, &Frame::v4(NODE4, SELF4).raw(number, inner), refused(refusal))
 }
 
 fn dropped() -> Vec<Row> {
-    let cut = Frame::v4(PEER4, SELF4).raw(4, &inner4().ip()[..44]);
+    let cut = Frame::v4(NODE4, SELF4).raw(4, &inner4().ip()[..44]);
     let ringless = Frame::v4(CLIENT4, VIP4).tcp(1, port::RINGLESS);
     vec![
-        Row::frame("IP in IP around a packet without its end", &cut, refused(Refusal::BadLength)),
+        Row::frame("IP in IP around a truncated packet", &cut, refused(Refusal::BadLength)),
         Row::frame("IP in IP around a VIP without a ring", &over6(&ringless), refused(Refusal::NoSlot)),
     ]
 }
 
-/// Errors and fragments inside.
+/// Inner ICMP errors and fragments.
 fn parts() -> Vec<Row> {
     let quote = Frame::v4(VIP4, CLIENT4).tcp(port::LOCAL, 4000).ip();
     let error = Frame::v4(CLIENT4, VIP4).message(3, 1, &[&[0; 4], &quote[..28]].concat());

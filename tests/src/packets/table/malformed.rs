@@ -36,7 +36,7 @@ fn headers() -> Vec<Row> {
         whole("IPv6 with version 4", 0x45, v6()),
         whole("IPv6 with version 15", 0xf0, v6()),
         Row::bytes(
-            "IPv4 header that is said to end behind the frame",
+            "IPv4 header whose length ends behind the frame",
             edited(v4().sized(44).bytes(), 14, &[0x4f]),
             refused(Refusal::Truncated),
         ),
@@ -54,16 +54,16 @@ fn lengths_v4() -> Vec<Row> {
     };
     let udp = Frame::v4(CLIENT4, VIP4).udp(4000, port::FAR4);
     vec![
-        says("IPv4 that says it is one byte longer", total + 1, v4()),
-        says("IPv4 that says it is 65535 bytes", u16::MAX, v4()),
-        says("IPv4 that says it is empty", 0, v4()),
-        says("IPv4 that says it is half a header", 10, v4()),
-        says("IPv4 that says it is only a header", 20, v4()),
+        says("IPv4 with a length one byte too large", total + 1, v4()),
+        says("IPv4 with length 65535", u16::MAX, v4()),
+        says("IPv4 with length 0", 0, v4()),
+        says("IPv4 with a length of half a header", 10, v4()),
+        says("IPv4 with a length of only the header", 20, v4()),
         says("IPv4 that ends inside of TCP", 39, v4()),
         says("IPv4 that ends inside of UDP", 27, udp),
         says("IPv4 that ends inside of TCP behind options", 43, v4().options(&[1; 4])),
         Row::frame("IPv4 with a bare TCP header", &v4().sized(40), rewritten(&v4().sized(40), node::NEAR)),
-        says("IPv4 in two buffers that says it is longer", 3001, v4().sized(3000)).split_at(200),
+        says("IPv4 in two buffers with too large a length", 3001, v4().sized(3000)).split_at(200),
     ]
 }
 
@@ -74,8 +74,8 @@ fn lengths_v6() -> Vec<Row> {
         Row::bytes(name, edited(frame.bytes(), 18, &length.to_be_bytes()), bad())
     };
     vec![
-        says("IPv6 that says it is one byte longer", payload + 1, v6()),
-        says("IPv6 that says it is 65535 bytes", u16::MAX, v6()),
+        says("IPv6 with a length one byte too large", payload + 1, v6()),
+        says("IPv6 with length 65535", u16::MAX, v6()),
         says("IPv6 jumbogram", 0, v6()),
         says("IPv6 that ends inside of TCP", 19, v6()),
         says("IPv6 that ends inside of UDP", 7, Frame::v6(CLIENT6, VIP6).udp(4000, port::FAR4)),
@@ -88,7 +88,7 @@ fn lengths_v6() -> Vec<Row> {
     ]
 }
 
-/// What a transport header says of itself is not looked at: it is the server's business.
+/// The lengths in transport headers are not checked: that is the server's task.
 fn transport() -> Vec<Row> {
     let tcp = edited(v4().bytes(), 14 + 20 + 12, &[0x00]);
     let sent = Frame { macs: macs_to_near(), ..v4().ttl(63) };

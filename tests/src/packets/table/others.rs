@@ -1,4 +1,4 @@
-//! The node's other traffic: never touched.
+//! The node's other traffic, which passes unmodified.
 
 use super::Row;
 use crate::packets::build::{Arp, BROADCAST, Frame, Upper, ethernet};
@@ -70,9 +70,9 @@ fn links() -> Vec<Row> {
     let vip = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR);
     let mut rows = vec![
         Row::frame("three tags", &vip.clone().tag(1).tag(2).tag(3), NOT_OURS),
-        Row::frame("the old double tag 0x9100", &vip.clone().tag_of(0x9100, 1), NOT_OURS),
-        Row::frame("the old double tag inside", &vip.clone().tag(1).tag_of(0x9100, 1), NOT_OURS),
-        Row::bytes("802.3 with a length", ethernet(macs, &[], 52, &vip.ip()), NOT_OURS),
+        Row::frame("the obsolete double tag 0x9100", &vip.clone().tag_of(0x9100, 1), NOT_OURS),
+        Row::frame("the obsolete double tag inside", &vip.clone().tag(1).tag_of(0x9100, 1), NOT_OURS),
+        Row::bytes("802.3 with a length field", ethernet(macs, &[], 52, &vip.ip()), NOT_OURS),
         Row::bytes(
             "PPPoE session",
             ethernet(macs, &[], 0x8864, &[&[0x11, 0, 0, 1, 0, 47, 0, 0x21], vip.ip().as_slice()].concat()),

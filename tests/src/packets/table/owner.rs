@@ -1,4 +1,4 @@
-//! The owner rule: the owner of a packet, what is recorded of its flow, and the other nodes asked.
+//! The owner rule: the owner of a packet, the record of its flow, and the other nodes asked.
 
 mod asked;
 mod datagrams;
@@ -18,21 +18,21 @@ use crate::packets::expect::{
     Asked, Expect, asked_gue, asked_l2, decapsulated, encapsulated, listed, opened, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
 };
 
 const SELF: u32 = wire_id(node::SELF);
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
-const FROM_PEER: Expect = Expect::Untouched(Outcome::LocalFromNode as u32);
-/// The type of a packet that one node has been asked for.
+const FROM_NODE: Expect = Expect::Untouched(Outcome::LocalFromNode as u32);
+/// The EtherType of a packet for which one node has been asked.
 const ASKED_ONE: u16 = 0x88b5;
-/// The type of a packet that more than one node has been asked for.
+/// The EtherType of a packet for which more than one node has been asked.
 const ASKED_MORE: u16 = 0x88b6;
 
 pub(super) fn rows() -> Vec<Row> {
     [
         directed(),
-        from_peers(),
+        from_nodes(),
         life::rows(),
         recent_death::rows(),
         asked::rows(),
@@ -68,24 +68,24 @@ fn fin(port: u16) -> Frame {
     v4().segment(4000, port, flags::FIN | flags::ACK)
 }
 
-/// As a peer sends it by a MAC rewrite.
+/// A frame as another node sends it by a MAC rewrite.
 fn by_mac(frame: Frame) -> Frame {
-    frame.macs(SELF_MAC, PEER_MAC)
+    frame.macs(SELF_MAC, NODE_MAC)
 }
 
-/// As a peer sends it in GUE, after these have been asked.
+/// A frame as another node sends it in GUE, after these nodes have been asked.
 fn in_gue(asked: impl Into<Asked>, inner: &Frame) -> Frame {
-    listed(Frame::v4(PEER4, SELF4), 50_000, asked, inner)
+    listed(Frame::v4(NODE4, SELF4), 50_000, asked, inner)
 }
 
-/// As it returns home if none of these nodes knows its flow; the first one leads the slot.
+/// A frame as it returns home when none of these nodes knows its flow; the first one leads the slot.
 fn unknown(asked: &[u32], inner: &Frame) -> Frame {
     let asked = Asked::from(asked);
     let marks = asked.marks | MARK_UNKNOWN;
     in_gue(asked.marks(marks), inner)
 }
 
-/// Out of GUE, and this node's.
+/// Decapsulated from GUE, and served by this node.
 fn taken(outer: &Frame, inner: &Frame) -> Expect {
     decapsulated(outer, inner)
 }
@@ -95,8 +95,8 @@ fn unowned(outer: &Frame, inner: &Frame) -> Expect {
     opened(outer, inner, Outcome::Unowned)
 }
 
-/// The result for `inner` once it is decapsulated and another node is asked: it leaves in the
-/// frame's Ethernet header, with this node on the list.
+/// The result for `inner` when it is decapsulated and another node is asked: it leaves in the frame's
+/// Ethernet header, with this node on the list.
 fn passed_on(inner: &Frame, to: u16, asked: impl Into<Asked>) -> Expect {
     let mut asked = asked.into();
     asked.ids.push(SELF);
@@ -104,13 +104,13 @@ fn passed_on(inner: &Frame, to: u16, asked: impl Into<Asked>) -> Expect {
 }
 
 /// The same, back to the flow's home.
-fn given_back(inner: &Frame, home: u16, asked: impl Into<Asked>) -> Expect {
+fn returned_home(inner: &Frame, home: u16, asked: impl Into<Asked>) -> Expect {
     let asked = asked.into();
     let marks = asked.marks | MARK_UNKNOWN;
     passed_on(inner, home, asked.marks(marks))
 }
 
-/// What a director does; it notes nothing.
+/// Packets that this node directs; a director records nothing.
 fn directed() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in [("IPv4", v4()), ("IPv6", v6())] {
@@ -146,19 +146,19 @@ fn directed() -> Vec<Row> {
     rows
 }
 
-/// A peer has chosen this node: it is candidate, and never director again.
-fn from_peers() -> Vec<Row> {
+/// Packets for which another node has chosen this one: it is a candidate, never a director.
+fn from_nodes() -> Vec<Row> {
     let (new, old) = (syn(port::NEAR), tcp(port::NEAR));
-    let stranger = in_gue(&[], &old);
+    let unlisted = in_gue(&[], &old);
     let finished = fin(port::NEAR);
     let ended = in_gue(&[], &finished);
     let unknown = tcp(port::LOCAL);
     let asked = in_gue(&[], &unknown);
     let over_v6 = v6().tcp(4000, port::LOCAL);
     vec![
-        Row::frame("from a node, SYN, noted", &by_mac(new.clone()), FROM_PEER)
+        Row::frame("from a node, SYN, recorded", &by_mac(new.clone()), FROM_NODE)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a node, owned, this node not in the slot", &by_mac(old.clone()), FROM_PEER)
+        Row::frame("from a node, owned, this node not in the slot", &by_mac(old.clone()), FROM_NODE)
             .after(&[&by_mac(new.clone())])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame(
@@ -169,7 +169,7 @@ fn from_peers() -> Vec<Row> {
         .leaves(&[(node::NEAR, Unconfirmed)]),
         Row::frame("from a node, unknown, without a leader", &by_mac(tcp(port::LEADERLESS)), UNOWNED),
         Row::frame("from a node, unknown, led by this node", &by_mac(unknown.clone()), UNOWNED),
-        Row::frame("from a node in GUE, owned", &stranger, taken(&stranger, &old))
+        Row::frame("from a node in GUE, owned", &unlisted, taken(&unlisted, &old))
             .after(&[&in_gue(&[], &new)])
             .leaves(&[(node::SELF, Moved)]),
         Row::frame("from a node in GUE, owned and ended", &ended, taken(&ended, &finished))

@@ -10,7 +10,7 @@ use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, CLOCK, Fixture, HASH_KEY, LIVENESS_LIMIT, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6,
+    CLIENT4, CLIENT6, CLOCK, Fixture, HASH_KEY, LIVENESS_LIMIT, NODE4, NODE6, PLAIN4, PLAIN6, SELF4, SELF6,
     TAG_KEYS, discriminator, node, wire_id,
 };
 
@@ -26,26 +26,27 @@ const PROBE: u8 = UP | POLL | DEMAND;
 /// State and flags of an answer.
 const ANSWER: u8 = UP | FINAL;
 const SELF: u32 = wire_id(node::SELF);
-/// A peer's discriminator.
+/// Another node's discriminator.
 const MINE: u32 = 0x0102_0304;
 
 pub(super) fn rows() -> Vec<Row> {
-    [reflected(), not_reflected(), unsound(), forged(), noted(), not_noted(), stale(), of_others()].concat()
+    [reflected(), not_reflected(), invalid(), forged(), recorded(), not_recorded(), stale(), of_others()]
+        .concat()
 }
 
-/// A control packet with the tag of the key that is in use, sent at this moment.
+/// Builds a control packet with a tag of the current key and the current time.
 fn control(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
     signed(bare(flags, mine, yours), TAG_KEYS[0], CLOCK)
 }
 
-/// A control packet without a tag.
+/// Builds a control packet without a tag.
 fn bare(flags: u8, mine: u32, yours: u32) -> Vec<u8> {
     let intervals = [50_000u32, 0, 0];
     let words = [mine, yours].into_iter().chain(intervals).flat_map(u32::to_be_bytes);
     [0x20, flags, 3, 24].into_iter().chain(words).collect()
 }
 
-/// The packet with a section of authentication, the bit that says so and the length.
+/// Adds an authentication section, its bit and its length to a packet.
 fn signed(mut packet: Vec<u8>, key: TagKey, sequence: u32) -> Vec<u8> {
     packet.truncate(24);
     packet[1] |= AUTHENTICATED;
@@ -63,19 +64,19 @@ fn signed(mut packet: Vec<u8>, key: TagKey, sequence: u32) -> Vec<u8> {
     [&packet[..], &section, &sequence.to_be_bytes(), &tag.to_be_bytes()].concat()
 }
 
-fn peer4() -> Frame {
-    Frame::v4(PEER4, SELF4).ttl(255)
+fn node4() -> Frame {
+    Frame::v4(NODE4, SELF4).ttl(255)
 }
 
-fn peer6() -> Frame {
-    Frame::v6(PEER6, SELF6).ttl(255)
+fn node6() -> Frame {
+    Frame::v6(NODE6, SELF6).ttl(255)
 }
 
 fn probe(base: Frame) -> Frame {
     base.datagram(50_000, PORT, &control(PROBE, MINE, SELF))
 }
 
-/// The frame turned round, with this state in it.
+/// The frame sent back, with this state.
 fn reflection(frame: &Frame, state: u8) -> Expect {
     let [to, from] = frame.macs;
     let mut answer = Frame { macs: [from, to], ttl: 255, ..frame.clone() };
@@ -107,37 +108,37 @@ fn reflected() -> Vec<Row> {
     let of_other_clock = signed(bare(PROBE, MINE, SELF), TAG_KEYS[0], !CLOCK);
     let long = [control(PROBE, MINE, SELF), vec![0x77; 9]].concat();
     let mut rows = vec![
-        up("probe", probe(peer4())),
-        up("IPv6 probe", probe(peer6())),
-        up("probe without a sum", plain(peer4())),
-        up("IPv6 probe without a sum", plain(peer6())),
-        up("probe behind a tag", probe(peer4().tag(4))),
-        up("IPv6 probe behind two tags", probe(peer6().tag(4).tag(5))),
-        up("probe that has come far", probe(peer4().ttl(3))),
-        up("IPv6 probe that has come far", probe(peer6().ttl(3))),
-        up("probe with DSCP", probe(peer4().class(0xc0))),
-        up("probe behind options", probe(peer4().options(&[1; 4]))),
-        up("IPv6 probe behind an extension header", probe(peer6().extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]))),
-        up("probe with a diagnostic", peer4().datagram(50_000, PORT, &diagnosed)),
-        up("probe without poll", peer4().datagram(50_000, PORT, &control(UP | DEMAND, MINE, SELF))),
-        up("probe in state Down", peer4().datagram(50_000, PORT, &control(0x40 | DEMAND, MINE, SELF))),
-        up("probe with more behind it", peer4().datagram(50_000, PORT, &long)),
-        up("probe from port 7784", peer4().datagram(PORT, PORT, &control(PROBE, MINE, SELF))),
-        up("probe with the other key's tag", peer4().datagram(50_000, PORT, &of_old_key)),
-        up("probe by another node's clock", peer6().datagram(50_000, PORT, &of_other_clock)),
-        up("probe padded", probe(peer4())).padded(&[0; 3]),
-        up("probe whose answer has the sum zero", sums_to_zero(peer4())),
-        up("IPv6 probe whose answer has the sum zero", sums_to_zero(peer6())),
+        up("probe", probe(node4())),
+        up("IPv6 probe", probe(node6())),
+        up("probe without a checksum", plain(node4())),
+        up("IPv6 probe without a checksum", plain(node6())),
+        up("probe behind a tag", probe(node4().tag(4))),
+        up("IPv6 probe behind two tags", probe(node6().tag(4).tag(5))),
+        up("probe that has come far", probe(node4().ttl(3))),
+        up("IPv6 probe that has come far", probe(node6().ttl(3))),
+        up("probe with DSCP", probe(node4().class(0xc0))),
+        up("probe behind options", probe(node4().options(&[1; 4]))),
+        up("IPv6 probe behind an extension header", probe(node6().extension(60, &[0, 0, 1, 4, 0, 0, 0, 0]))),
+        up("probe with a diagnostic", node4().datagram(50_000, PORT, &diagnosed)),
+        up("probe without poll", node4().datagram(50_000, PORT, &control(UP | DEMAND, MINE, SELF))),
+        up("probe in state Down", node4().datagram(50_000, PORT, &control(0x40 | DEMAND, MINE, SELF))),
+        up("probe with more behind it", node4().datagram(50_000, PORT, &long)),
+        up("probe from port 7784", node4().datagram(PORT, PORT, &control(PROBE, MINE, SELF))),
+        up("probe with the other key's tag", node4().datagram(50_000, PORT, &of_old_key)),
+        up("probe by another node's clock", node6().datagram(50_000, PORT, &of_other_clock)),
+        up("probe padded", probe(node4())).padded(&[0; 3]),
+        up("probe whose answer has the sum zero", sums_to_zero(node4())),
+        up("IPv6 probe whose answer has the sum zero", sums_to_zero(node6())),
     ];
     for (name, frame) in
-        [("probe of a draining node", probe(peer4())), ("IPv6 probe of a draining node", probe(peer6()))]
+        [("probe of a draining node", probe(node4())), ("IPv6 probe of a draining node", probe(node6()))]
     {
         rows.push(Row::frame(name, &frame, reflection(&frame, ADMIN_DOWN)).meets(Fixture::Draining));
     }
     rows
 }
 
-/// A probe of which the answer's checksum comes to zero, which is written as all ones.
+/// A probe whose answer's checksum is zero, which is written as all ones.
 fn sums_to_zero(base: Frame) -> Frame {
     let at = base.bytes().len() + 6;
     (0..=u16::MAX)
@@ -157,7 +158,7 @@ fn not_reflected() -> Vec<Row> {
     let bad = |name: &str, flags, yours| {
         Row::frame(
             name,
-            &peer4().datagram(50_000, PORT, &control(flags, MINE, yours)),
+            &node4().datagram(50_000, PORT, &control(flags, MINE, yours)),
             refused(Refusal::BadProbe),
         )
     };
@@ -166,26 +167,26 @@ fn not_reflected() -> Vec<Row> {
         bad("probe of discriminator 0", PROBE, 0),
         bad("answer to the port of probes", ANSWER, SELF),
         bad("probe to many", PROBE | 0x01, SELF),
-        Row::frame("probe before the configuration", &probe(peer4()), refused(Refusal::NotConfigured))
+        Row::frame("probe before the configuration", &probe(node4()), refused(Refusal::NotConfigured))
             .meets(Fixture::Unconfigured),
     ]
 }
 
-/// Both to the reflector and back from one.
-fn unsound() -> Vec<Row> {
+/// Probes and answers.
+fn invalid() -> Vec<Row> {
     let mut rows = Vec::new();
     let kinds =
         [("probe", PROBE, SELF, 50_000, PORT), ("answer", ANSWER, discriminator(node::FAR4), PORT, 50_000)];
     for (kind, flags, yours, source, destination) in kinds {
         let good = control(flags, MINE, yours);
         let mut row = |what: &str, payload: &[u8]| {
-            let frame = peer4().datagram(source, destination, payload);
+            let frame = node4().datagram(source, destination, payload);
             rows.push(Row::frame(format!("{kind} {what}"), &frame, refused(Refusal::BadProbe)));
         };
         row("of version 0", &edited(good.clone(), 0, &[0x00]));
         row("of version 2", &edited(good.clone(), 0, &[0x40]));
-        row("that says it has 23 bytes", &edited(good.clone(), 3, &[23]));
-        row("that says it has 41 bytes", &edited(good.clone(), 3, &[41]));
+        row("with length 23", &edited(good.clone(), 3, &[23]));
+        row("with length 41", &edited(good.clone(), 3, &[41]));
         row("with multiplier 0", &edited(good.clone(), 2, &[0]));
         row("from discriminator 0", &edited(good.clone(), 4, &[0; 4]));
         row("of 23 bytes", &good[..23]);
@@ -193,7 +194,7 @@ fn unsound() -> Vec<Row> {
         row("without the last byte", &good[..39]);
         row("of no bytes", &[]);
         // The Ethernet frame may be longer than the packet in it.
-        let frame = peer4().datagram(source, destination, &good[..20]);
+        let frame = node4().datagram(source, destination, &good[..20]);
         rows.push(
             Row::frame(format!("{kind} of 20 bytes, padded"), &frame, refused(Refusal::BadProbe))
                 .padded(&good[20..]),
@@ -202,7 +203,7 @@ fn unsound() -> Vec<Row> {
     rows
 }
 
-/// From a node's address, and not by a node.
+/// Packets forged with a node's address.
 fn forged() -> Vec<Row> {
     let mut rows = Vec::new();
     let kinds = [
@@ -212,23 +213,23 @@ fn forged() -> Vec<Row> {
     ];
     for (kind, flags, yours, source, destination) in kinds {
         let good = control(flags, MINE, yours);
-        let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+        let forged_key = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
         let mut row = |what: &str, payload: &[u8]| {
-            let frame = peer4().datagram(source, destination, payload);
+            let frame = node4().datagram(source, destination, payload);
             rows.push(Row::frame(format!("{kind} {what}"), &frame, refused(Refusal::BadTag)));
-            let frame = peer6().datagram(source, destination, payload);
+            let frame = node6().datagram(source, destination, payload);
             rows.push(Row::frame(format!("{kind} over IPv6 {what}"), &frame, refused(Refusal::BadTag)));
         };
         row("without a tag", &bare(flags, MINE, yours));
         row("without a tag, and something behind it", &[bare(flags, MINE, yours), vec![0; 16]].concat());
-        row("that says it has 25 bytes", &edited(good.clone(), 3, &[25]));
+        row("with length 25", &edited(good.clone(), 3, &[25]));
         row("with a tag that it does not announce", &edited(good.clone(), 1, &[flags]));
         row("with a tag of another kind", &edited(good.clone(), 24, &[253]));
         row("with a section of another length", &edited(good.clone(), 25, &[15]));
         row("with something in the reserved byte", &edited(good.clone(), 27, &[1]));
         row("with the number of the other key", &edited(good.clone(), 26, &[TAG_KEYS[1].id]));
         row("with the number of no key", &edited(good.clone(), 26, &[77]));
-        row("with a stranger's tag", &signed(bare(flags, MINE, yours), stranger, CLOCK));
+        row("with a forged tag", &signed(bare(flags, MINE, yours), forged_key, CLOCK));
         row("of another moment", &edited(good.clone(), 28, &(CLOCK + 1).to_be_bytes()));
         row("with another state", &edited(good.clone(), 1, &[good[1] ^ 0xc0]));
         row("from another discriminator", &edited(good.clone(), 7, &[good[7] ^ 1]));
@@ -240,15 +241,15 @@ fn forged() -> Vec<Row> {
     rows
 }
 
-/// An answer that is old, or older than one that has come.
+/// Answers that are too old, or older than one already received.
 fn stale() -> Vec<Row> {
     let frame = |flags, sequence| {
         let yours = discriminator(node::FAR4);
-        peer4().datagram(PORT, 50_000, &signed(bare(flags, MINE, yours), TAG_KEYS[0], sequence))
+        node4().datagram(PORT, 50_000, &signed(bare(flags, MINE, yours), TAG_KEYS[0], sequence))
     };
     let row =
         |name: &str, flags, sequence| Row::frame(name, &frame(flags, sequence), refused(Refusal::StaleProbe));
-    let noted = |name: &str, flags, sequence, state| {
+    let recorded = |name: &str, flags, sequence, state| {
         Row::frame(name, &frame(flags, sequence), Expect::Consumed(Outcome::ProbeAnswered))
             .hears_at(node::FAR4, Liveness { last_seen: sequence, state })
     };
@@ -257,12 +258,12 @@ fn stale() -> Vec<Row> {
         row("answer to a probe after which a node is dead", ANSWER, oldest - 1),
         row("answer to a probe of long ago", ANSWER, 0),
         row("answer to a probe that has not been sent", ANSWER, CLOCK + 1),
-        noted("answer to the oldest probe that counts", FINAL, oldest, LIVENESS_ADMIN_DOWN),
-        noted("answer after some time", ANSWER, CLOCK - 5, LIVENESS_UP),
+        recorded("answer to the oldest probe that counts", FINAL, oldest, LIVENESS_ADMIN_DOWN),
+        recorded("answer after some time", ANSWER, CLOCK - 5, LIVENESS_UP),
         row("answer of a draining node, overtaken", FINAL, CLOCK - 1)
             .after(&[&frame(ANSWER, CLOCK)])
             .hears(node::FAR4, LIVENESS_UP),
-        noted("answer sent again", ANSWER, CLOCK, LIVENESS_UP).after(&[&frame(ANSWER, CLOCK)]),
+        recorded("answer sent again", ANSWER, CLOCK, LIVENESS_UP).after(&[&frame(ANSWER, CLOCK)]),
     ]
 }
 
@@ -270,41 +271,41 @@ fn answer(base: Frame, flags: u8, yours: u32) -> Frame {
     base.datagram(PORT, 50_000, &control(flags, MINE, yours))
 }
 
-fn noted() -> Vec<Row> {
+fn recorded() -> Vec<Row> {
     let row = |name: &str, frame: Frame, node, state| {
         Row::frame(name, &frame, Expect::Consumed(Outcome::ProbeAnswered)).hears(node, state)
     };
     let (to4, to6) = (discriminator(node::FAR4), discriminator(node::FAR6));
-    let plain = peer4().plain_datagram(PORT, 50_000, &control(ANSWER, MINE, to4));
-    let of_old_key = peer4().datagram(PORT, 50_000, &signed(bare(ANSWER, MINE, to4), TAG_KEYS[1], CLOCK));
+    let plain = node4().plain_datagram(PORT, 50_000, &control(ANSWER, MINE, to4));
+    let of_old_key = node4().datagram(PORT, 50_000, &signed(bare(ANSWER, MINE, to4), TAG_KEYS[1], CLOCK));
     vec![
-        row("answer", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP),
-        row("IPv6 answer", answer(peer6(), ANSWER, to6), node::FAR6, LIVENESS_UP),
+        row("answer", answer(node4(), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("IPv6 answer", answer(node6(), ANSWER, to6), node::FAR6, LIVENESS_UP),
         row(
             "answer of a draining node",
-            answer(peer4(), ADMIN_DOWN | FINAL, to4),
+            answer(node4(), ADMIN_DOWN | FINAL, to4),
             node::FAR4,
             LIVENESS_ADMIN_DOWN,
         ),
         row(
             "answer of a draining node over IPv6",
-            answer(peer6(), FINAL, to6),
+            answer(node6(), FINAL, to6),
             node::FAR6,
             LIVENESS_ADMIN_DOWN,
         ),
-        row("answer without a sum", plain, node::FAR4, LIVENESS_UP),
-        row("answer without final", answer(peer4(), UP, to4), node::FAR4, LIVENESS_UP),
+        row("answer without a checksum", plain, node::FAR4, LIVENESS_UP),
+        row("answer without final", answer(node4(), UP, to4), node::FAR4, LIVENESS_UP),
         row("answer with the other key's tag", of_old_key, node::FAR4, LIVENESS_UP),
-        row("answer behind a tag", answer(peer4().tag(2), ANSWER, to4), node::FAR4, LIVENESS_UP),
-        row("answer that has come far", answer(peer4().ttl(1), ANSWER, to4), node::FAR4, LIVENESS_UP),
-        row("answer, after that of a draining node", answer(peer4(), ANSWER, to4), node::FAR4, LIVENESS_UP)
-            .after(&[&answer(peer4(), FINAL, to4)]),
+        row("answer behind a tag", answer(node4().tag(2), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("answer that has come far", answer(node4().ttl(1), ANSWER, to4), node::FAR4, LIVENESS_UP),
+        row("answer, after that of a draining node", answer(node4(), ANSWER, to4), node::FAR4, LIVENESS_UP)
+            .after(&[&answer(node4(), FINAL, to4)]),
     ]
 }
 
-fn not_noted() -> Vec<Row> {
+fn not_recorded() -> Vec<Row> {
     let bad = |name: &str, flags, yours| {
-        Row::frame(name, &answer(peer4(), flags, yours), refused(Refusal::BadProbe))
+        Row::frame(name, &answer(node4(), flags, yours), refused(Refusal::BadProbe))
     };
     let of_before = tag::discriminator(1, node::FAR4);
     vec![
@@ -313,14 +314,14 @@ fn not_noted() -> Vec<Row> {
         bad("reply to discriminator zero", ANSWER, 0),
         bad("answer in state Down", 0x40 | FINAL, discriminator(node::FAR4)),
         bad("answer in state Init", 0x80 | FINAL, discriminator(node::FAR4)),
-        Row::frame("answer before the configuration", &answer(peer4(), ANSWER, discriminator(node::FAR4)), {
+        Row::frame("answer before the configuration", &answer(node4(), ANSWER, discriminator(node::FAR4)), {
             refused(Refusal::NotConfigured)
         })
         .meets(Fixture::Unconfigured),
     ]
 }
 
-/// The host may speak S-BFD on its own account.
+/// The host may run S-BFD of its own.
 fn of_others() -> Vec<Row> {
     let payload = control(PROBE, MINE, SELF);
     let mut rows = Vec::new();
@@ -329,16 +330,16 @@ fn of_others() -> Vec<Row> {
             let frame = base.datagram(source, destination, &payload);
             rows.push(Row::frame(format!("{kind} {what}"), &frame, NOT_OURS).meets(fixture));
         };
-        row("of a stranger", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
-        row("of a stranger over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
-        row("of a peer to another address", Frame::v4(PEER4, PLAIN4), Fixture::Standard);
-        row("of a peer to another IPv6 address", Frame::v6(PEER6, PLAIN6), Fixture::Standard);
-        row("of a peer to 0.0.0.0, without an address", Frame::v4(PEER4, [0; 4]), Fixture::Silent);
-        row("of a peer to ::, without an address", Frame::v6(PEER6, [0; 16]), Fixture::Silent);
-        row("of a peer, a first fragment", peer4().fragment(0, true), Fixture::Standard);
+        row("of an unknown host", Frame::v4(CLIENT4, SELF4), Fixture::Standard);
+        row("of an unknown host over IPv6", Frame::v6(CLIENT6, SELF6), Fixture::Standard);
+        row("of a node to another address", Frame::v4(NODE4, PLAIN4), Fixture::Standard);
+        row("of a node to another IPv6 address", Frame::v6(NODE6, PLAIN6), Fixture::Standard);
+        row("of a node to 0.0.0.0, without an address", Frame::v4(NODE4, [0; 4]), Fixture::Silent);
+        row("of a node to ::, without an address", Frame::v6(NODE6, [0; 16]), Fixture::Silent);
+        row("of a node, a first fragment", node4().fragment(0, true), Fixture::Standard);
         rows.push(Row::frame(
             format!("TCP on the ports of a {kind}"),
-            &peer4().tcp(source, destination),
+            &node4().tcp(source, destination),
             NOT_OURS,
         ));
     }

@@ -14,7 +14,7 @@ use crate::packets::expect::{
     rewritten, time_exceeded,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, PEER_MAC, PEER4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
+    CLIENT4, CLIENT6, NODE_MAC, NODE4, PLAIN4, PLAIN6, SELF_MAC, SELF4, VIP4, VIP6, node, port, wire_id,
 };
 
 const UNOWNED: Expect = Expect::Untouched(Outcome::Unowned as u32);
@@ -24,7 +24,7 @@ pub(super) fn rows() -> Vec<Row> {
     let of_both = families.iter().flat_map(|(family, base)| {
         [forwarded(family, base), life(family, base), moved(family, base), refusals(family, base)].concat()
     });
-    of_both.chain(strangers()).chain(tunnelled()).collect()
+    of_both.chain(foreign_packets()).chain(tunnelled()).collect()
 }
 
 fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
@@ -47,7 +47,7 @@ fn forwarded(family: &str, base: &Frame) -> Vec<Row> {
     rows
 }
 
-/// As a client's packets show it.
+/// The states that a client's packets reach.
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |chunk| base.clone().sctp(4000, port::LOCAL, chunk);
     let [init, cookie, data, heartbeat] = [INIT, COOKIE_ECHO, DATA, HEARTBEAT].map(packet);
@@ -59,7 +59,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     };
     let open = [&init, &cookie];
     vec![
-        row("INIT, noted", &[], &init, HalfOpen),
+        row("INIT, recorded", &[], &init, HalfOpen),
         row("INIT again", &[&init], &init, HalfOpen),
         row("COOKIE ECHO after INIT", &[&init], &cookie, Open),
         row("DATA after COOKIE ECHO", &open, &data, Open),
@@ -76,11 +76,11 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     ]
 }
 
-/// Where another node led before.
+/// Slots that another node led before.
 fn moved(family: &str, base: &Frame) -> Vec<Row> {
     let packet = |port, chunk| base.clone().sctp(4000, port, chunk);
     let (init, cookie) = (packet(port::TAKEN_OVER, INIT), packet(port::TAKEN_OVER, COOKIE_ECHO));
-    let by_mac = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+    let by_mac = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
     let [begun, open] = [INIT, COOKIE_ECHO].map(|chunk| by_mac(&packet(port::FORMER_SELF, chunk)));
     let old = packet(port::FORMER_SELF, DATA);
     vec![
@@ -90,7 +90,7 @@ fn moved(family: &str, base: &Frame) -> Vec<Row> {
         })
         .after(&[&init])
         .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame(format!("{family} SCTP owned, led by another by now"), &old, LOCAL)
+        Row::frame(format!("{family} SCTP owned, now led by another"), &old, LOCAL)
             .after(&[&begun, &open])
             .leaves(&[(node::SELF, Moved)]),
     ]
@@ -101,14 +101,13 @@ fn refusals(family: &str, base: &Frame) -> Vec<Row> {
     let whole = base.clone().sctp(4000, port::LOCAL, INIT).bytes();
     let (length_at, header) = if base.is_v4() { (16, 20) } else { (18, 0) };
     let says = |length: u8| edited(whole.clone(), length_at, &[0, header + length]);
-    let long =
-        |length| Row::bytes(format!("{family} SCTP that says it has {length} bytes"), says(length), LOCAL);
+    let long = |length| Row::bytes(format!("{family} SCTP with length {length}"), says(length), LOCAL);
     let short = |length| {
         let refusal = refused(Refusal::BadLength);
-        Row::bytes(format!("{family} SCTP that says it has {length} bytes"), says(length), refusal)
+        Row::bytes(format!("{family} SCTP with length {length}"), says(length), refusal)
     };
     vec![
-        Row::frame(format!("{family} SCTP to another port of a VIP"), &undeclared, {
+        Row::frame(format!("{family} SCTP to an undeclared port of a VIP"), &undeclared, {
             port_unreachable(&undeclared)
         }),
         long(16),
@@ -119,7 +118,7 @@ fn refusals(family: &str, base: &Frame) -> Vec<Row> {
     ]
 }
 
-fn strangers() -> Vec<Row> {
+fn foreign_packets() -> Vec<Row> {
     [("IPv4", Frame::v4(CLIENT4, PLAIN4)), ("IPv6", Frame::v6(CLIENT6, PLAIN6))]
         .into_iter()
         .map(|(family, base)| {
@@ -131,7 +130,7 @@ fn strangers() -> Vec<Row> {
 fn tunnelled() -> Vec<Row> {
     let inner = Frame::v4(CLIENT4, VIP4).sctp(4000, port::LOCAL, INIT);
     let unknown = Frame::v6(CLIENT6, VIP6).sctp(4000, port::LOCAL, DATA);
-    let in_gue = |inner: &Frame| listed(Frame::v4(PEER4, SELF4), 50_000, &[][..], inner);
+    let in_gue = |inner: &Frame| listed(Frame::v4(NODE4, SELF4), 50_000, &[][..], inner);
     vec![
         Row::frame("SCTP INIT from a node in GUE", &in_gue(&inner), decapsulated(&in_gue(&inner), &inner))
             .leaves(&[(node::SELF, HalfOpen)]),

@@ -10,16 +10,16 @@ use crate::packets::expect::{
     Expect, LOCAL, decapsulated, encapsulated, opened, port_unreachable, refused, rewritten,
 };
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, QUIET4, SELF_MAC, SELF4, VIP4, VIP6, node, port,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, QUIET4, SELF_MAC, SELF4, VIP4, VIP6, node, port,
 };
 
 /// A client, and whether most ports, [`port::NEAR_SECOND`] and [`port::FAR4_SECOND`] admit it.
 type Client = (Addresses, [bool; 3]);
 
-/// A word for a protocol, and how it comes to a port.
+/// The name of a protocol, and a function that makes a frame carry it to a port.
 type Protocol = (&'static str, fn(Frame, u16) -> Frame);
 
-/// A word for a port, its place in [`Client`], itself, and what becomes of a frame that it admits.
+/// The name of a port, its index in [`Client`], the port, and the result for an admitted frame.
 type Service = (&'static str, usize, u16, fn(&Frame) -> Expect);
 
 const SERVICES: [Service; 5] = [
@@ -40,7 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
         errors(),
         echoes(),
         undeclared(),
-        from_peers(),
+        from_nodes(),
     ];
     groups.concat().into_iter().map(|row| row.meets(Fixture::Sources)).collect()
 }
@@ -63,7 +63,7 @@ fn host6(net: u8, host: u8) -> [u8; 16] {
     address
 }
 
-/// Clients inside, at the edges and outside.
+/// Clients inside, at the boundaries and outside.
 fn from() -> Vec<Client> {
     let v4 = |client, admitted| (Addresses::V4(client, VIP4), admitted);
     let v6 = |client, admitted| (Addresses::V6(client, VIP6), admitted);
@@ -126,7 +126,7 @@ fn clients() -> Vec<Row> {
     rows
 }
 
-/// A VIP that has no ranges at all, and no counter either.
+/// A VIP without ranges and without a counter.
 fn no_client() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, refusal());
     vec![
@@ -135,7 +135,7 @@ fn no_client() -> Vec<Row> {
     ]
 }
 
-/// What an owner serves, and what it no longer does once its client is refused.
+/// Flows that their owner serves, and flows that it no longer serves since their client is excluded.
 fn owned() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base, other) in
@@ -150,12 +150,12 @@ fn owned() -> Vec<Row> {
                 .after(&[&open])
                 .leaves(&[(node::SELF, FlowState::Open)]),
             Row::frame(
-                format!("{family} connection of a client outside here"),
+                format!("{family} connection of an excluded client here"),
                 &other.clone().syn(4000, port::LOCAL),
                 refusal(),
             ),
             Row::frame(
-                format!("{family} data of a client outside to a former leader"),
+                format!("{family} data of an excluded client to a former leader"),
                 &other.tcp(4000, port::TAKEN_OVER),
                 refusal(),
             ),
@@ -164,17 +164,17 @@ fn owned() -> Vec<Row> {
     rows
 }
 
-/// A client outside gets no answer: the refusal comes before every answer.
+/// An excluded client gets no answer: the refusal comes before any answer.
 fn early() -> Vec<Row> {
     let other = || v4([203, 0, 113, 16]);
     let other6 = || v6(host6(0xe, 9));
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, refusal());
     vec![
-        row("the last hop of a client outside", &other().tcp(4000, port::NEAR).ttl(1)),
-        row("the last hop of an IPv6 client outside", &other6().tcp(4000, port::NEAR).ttl(1)),
-        row("too much for GUE of a client outside", &other().udp(4000, port::FAR4).sized(1500)),
-        row("a client outside and no live node", &other().udp(4000, port::DEAD)),
-        row("a client outside and no ring", &other().udp(4000, port::RINGLESS)),
+        row("the last hop of an excluded client", &other().tcp(4000, port::NEAR).ttl(1)),
+        row("the last hop of an excluded IPv6 client", &other6().tcp(4000, port::NEAR).ttl(1)),
+        row("too much for GUE of an excluded client", &other().udp(4000, port::FAR4).sized(1500)),
+        row("an excluded client and no live node", &other().udp(4000, port::DEAD)),
+        row("an excluded client and no ring", &other().udp(4000, port::RINGLESS)),
     ]
 }
 
@@ -191,15 +191,15 @@ fn fragments() -> Vec<Row> {
         })
         .after(&[&ours]),
         Row::frame("fragment before its first of an admitted client", &later(CLIENT4, VIP4, 9), LOCAL),
-        Row::frame("first fragment of a client outside", &first(other, port::NEAR), refusal()),
-        Row::frame("later fragment of a client outside", &later(other, VIP4, 9), refusal())
+        Row::frame("first fragment of an excluded client", &first(other, port::NEAR), refusal()),
+        Row::frame("later fragment of an excluded client", &later(other, VIP4, 9), refusal())
             .after(&[&first(other, port::NEAR)]),
-        Row::frame("fragment before its first of a client outside", &later(other, VIP4, 9), refusal()),
-        Row::frame("fragment of a client outside to a VIP that is open", &later(other, QUIET4, 9), {
+        Row::frame("fragment before its first of an excluded client", &later(other, VIP4, 9), refusal()),
+        Row::frame("fragment of an excluded client to a VIP that is open", &later(other, QUIET4, 9), {
             rewritten(&later(other, QUIET4, 9), node::NEAR)
         }),
     ]);
-    // The address admits whom any of its Services admits; the Service itself does not.
+    // The address admits the clients of all its Services; the Service itself does not.
     let second = [198, 18, 0, 1];
     rows.extend([
         Row::frame("fragment before its first of another Service's client", &later(second, VIP4, 9), LOCAL),
@@ -222,15 +222,15 @@ fn fragments() -> Vec<Row> {
         })
         .after(&[&first6(ours)]),
         Row::frame("IPv6 fragment before its first of an admitted client", &later6(ours), LOCAL),
-        Row::frame("IPv6 first fragment of a client outside", &first6(other), refusal()),
-        Row::frame("IPv6 last fragment of a client outside", &later6(other), refusal())
+        Row::frame("IPv6 first fragment of an excluded client", &first6(other), refusal()),
+        Row::frame("IPv6 last fragment of an excluded client", &later6(other), refusal())
             .after(&[&first6(other)]),
-        Row::frame("IPv6 fragment before its first of a client outside", &later6(other), refusal()),
+        Row::frame("IPv6 fragment before its first of an excluded client", &later6(other), refusal()),
     ]);
     rows
 }
 
-/// The client is whom the quoted packet was sent to, not the router that speaks.
+/// The client is the destination of the quoted packet, not the router that sends the error.
 fn errors() -> Vec<Row> {
     let mut rows = Vec::new();
     let router = [10, 0, 0, 1];
@@ -252,14 +252,14 @@ fn errors() -> Vec<Row> {
             rows.push(Row::frame(what, frame, rewritten(frame, node::NEAR)));
         }
         for (family, frame) in ["ICMP", "ICMPv6"].into_iter().zip(&outside) {
-            let what = format!("{family} error of an admitted client about {name} to one outside");
+            let what = format!("{family} error of an admitted client about {name} to an excluded one");
             rows.push(Row::frame(what, frame, refusal()));
         }
     }
     rows
 }
 
-/// Answered for whom any Service on the address admits.
+/// Echo requests are answered for clients that any Service on the address admits.
 fn echoes() -> Vec<Row> {
     let row = |name: &str, request: Frame| Row::frame(name, &request, answer(&request));
     let not = |name: &str, request: Frame| Row::frame(name, &request, refusal());
@@ -267,54 +267,69 @@ fn echoes() -> Vec<Row> {
         row("echo request of an admitted client", v4(CLIENT4).icmp(8, 0)),
         row("echo request of a client of one Service", v4([198, 18, 0, 1]).icmp(8, 0)),
         row("ICMPv6 echo request of an admitted client", v6(CLIENT6).icmp(128, 0)),
-        not("echo request of a client outside", v4([203, 0, 113, 16]).icmp(8, 0)),
-        not("ICMPv6 echo request of a client outside", v6(host6(0xe, 9)).icmp(128, 0)),
+        not("echo request of an excluded client", v4([203, 0, 113, 16]).icmp(8, 0)),
+        not("ICMPv6 echo request of an excluded client", v6(host6(0xe, 9)).icmp(128, 0)),
     ]
 }
 
-/// As echo requests.
+/// The same rule as for echo requests.
 fn undeclared() -> Vec<Row> {
     let row = |name: &str, frame: Frame| Row::frame(name, &frame, port_unreachable(&frame));
     let not = |name: &str, frame: Frame| Row::frame(name, &frame, refusal());
     vec![
-        row("another port of a VIP, of an admitted client", v4(CLIENT4).udp(4000, port::UNUSED)),
-        row("another port of a VIP, of a client of one Service", v4([198, 18, 0, 1]).tcp(4000, port::UNUSED)),
-        row("another port of an IPv6 VIP, of an admitted client", v6(CLIENT6).tcp(4000, port::UNUSED)),
-        not("another port of a VIP, of a client outside", v4([203, 0, 113, 16]).udp(4000, port::UNUSED)),
-        not("another port of an IPv6 VIP, of a client outside", v6(host6(0xe, 9)).syn(4000, port::UNUSED)),
+        row("an undeclared port of a VIP, of an admitted client", v4(CLIENT4).udp(4000, port::UNUSED)),
+        row(
+            "an undeclared port of a VIP, of a client of one Service",
+            v4([198, 18, 0, 1]).tcp(4000, port::UNUSED),
+        ),
+        row("an undeclared port of an IPv6 VIP, of an admitted client", v6(CLIENT6).tcp(4000, port::UNUSED)),
+        not(
+            "an undeclared port of a VIP, of an excluded client",
+            v4([203, 0, 113, 16]).udp(4000, port::UNUSED),
+        ),
+        not(
+            "an undeclared port of an IPv6 VIP, of an excluded client",
+            v6(host6(0xe, 9)).syn(4000, port::UNUSED),
+        ),
     ]
 }
 
-/// What a node of the cluster sends on is judged again: it may know older ranges.
-fn from_peers() -> Vec<Row> {
+/// Packets from another node are checked again: it may have older ranges.
+fn from_nodes() -> Vec<Row> {
     let mut rows = Vec::new();
     let inner = [("IPv4", v4(CLIENT4), v4([203, 0, 113, 16])), ("IPv6", v6(CLIENT6), v6(host6(0xe, 9)))];
     for (family, ours, other) in inner {
         let of = |frame: Frame| frame.syn(4000, port::LOCAL);
         let (ours, other) = (of(ours), of(other));
         let number = if ours.is_v4() { 4 } else { 41 };
-        let gue = |frame: &Frame| Frame::v4(PEER4, SELF4).gue(50_000, [0, number, 0, 0], &frame.ip());
-        let ipip = |frame: &Frame| Frame::v4(PEER4, SELF4).raw(number, &frame.ip());
-        let marked = |frame: &Frame| frame.clone().macs(SELF_MAC, PEER_MAC);
+        let gue = |frame: &Frame| Frame::v4(NODE4, SELF4).gue(50_000, [0, number, 0, 0], &frame.ip());
+        let ipip = |frame: &Frame| Frame::v4(NODE4, SELF4).raw(number, &frame.ip());
+        let relayed = |frame: &Frame| frame.clone().macs(SELF_MAC, NODE_MAC);
         rows.extend([
             Row::frame(format!("{family} of an admitted client in GUE"), &gue(&ours), {
                 decapsulated(&gue(&ours), &ours)
             }),
-            Row::frame(format!("{family} of a client outside in GUE"), &gue(&other), refusal()),
+            Row::frame(format!("{family} of an excluded client in GUE"), &gue(&other), refusal()),
             Row::frame(format!("{family} of an admitted client in IP"), &ipip(&ours), {
                 decapsulated(&ipip(&ours), &ours)
             }),
-            Row::frame(format!("{family} of a client outside in IP"), &ipip(&other), refusal()),
-            Row::bytes(format!("{family} of an admitted client, marked"), marked(&ours).marked(0x88b5), {
-                opened(&marked(&ours), &ours, Outcome::Decapsulated)
-            })
+            Row::frame(format!("{family} of an excluded client in IP"), &ipip(&other), refusal()),
+            Row::bytes(
+                format!("{family} of an admitted client, relayed"),
+                relayed(&ours).bytes_as(0x88b5),
+                opened(&relayed(&ours), &ours, Outcome::Decapsulated),
+            )
             .after(&[&gue(&ours)]),
             Row::bytes(
-                format!("{family} of a client outside, marked"),
-                marked(&other).marked(0x88b5),
+                format!("{family} of an excluded client, relayed"),
+                relayed(&other).bytes_as(0x88b5),
                 refusal(),
             ),
-            Row::frame(format!("{family} of a client outside from a node's MAC"), &marked(&other), refusal()),
+            Row::frame(
+                format!("{family} of an excluded client from a node's MAC"),
+                &relayed(&other),
+                refusal(),
+            ),
         ]);
     }
     rows

@@ -1,4 +1,4 @@
-//! Every row on the host: what the kernel's lane shows of the model, without a kernel.
+//! Every row on the host's model: the kernel lane's check, without a kernel.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::kernel::INGRESS;
 use crate::model;
 
 #[test]
-fn every_row_is_as_it_says_on_the_host() {
+fn every_row_has_its_expected_result_on_the_host() {
     let fixtures: HashMap<_, _> = Fixture::ALL.map(|fixture| (fixture, fixture.tables())).into();
     let mut wrong = Vec::new();
     for row in rows() {

@@ -4,10 +4,10 @@ use lb_common::tag::TagKey;
 use lb_common::verdict::Refusal;
 
 use super::{Row, edited};
-use crate::packets::build::{Frame, Said};
+use crate::packets::build::{Frame, GueFields};
 use crate::packets::expect::{NOT_OURS, decapsulated, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, HASH_KEY, PEER4, PEER6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
+    CLIENT4, CLIENT6, Fixture, HASH_KEY, NODE4, NODE6, PLAIN4, PLAIN6, SELF4, SELF6, TAG_KEYS, VIP4, VIP6,
     node, port, wire_id,
 };
 
@@ -27,11 +27,11 @@ fn inner6() -> Frame {
 }
 
 fn over4(header: [u8; 4], inner: &[u8]) -> Frame {
-    Frame::v4(PEER4, SELF4).gue(50_000, header, inner)
+    Frame::v4(NODE4, SELF4).gue(50_000, header, inner)
 }
 
 fn over6(header: [u8; 4], inner: &[u8]) -> Frame {
-    Frame::v6(PEER6, SELF6).gue(50_000, header, inner)
+    Frame::v6(NODE6, SELF6).gue(50_000, header, inner)
 }
 
 fn taken() -> Vec<Row> {
@@ -68,20 +68,20 @@ fn taken() -> Vec<Row> {
     ]
 }
 
-/// With the tag of the cluster, and with none, from a node's address.
+/// GUE from a node's address, with valid and invalid tags.
 fn tagged() -> Vec<Row> {
     let mut rows = Vec::new();
-    let said = Said { key: TAG_KEYS[0], marks: 1, home: 5 };
-    let stranger = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
+    let fields = GueFields { key: TAG_KEYS[0], marks: 1, home: 5 };
+    let forged = TagKey { id: TAG_KEYS[0].id, key: HASH_KEY };
     let list = [wire_id(node::FAR6).to_be_bytes().to_vec(), inner4().ip()].concat();
-    let saying = |said, to| Frame::v4(PEER4, SELF4).gue_saying(said, to, 50_000, [1, 4, 0, 0], &list);
+    let with = |fields, to| Frame::v4(NODE4, SELF4).gue_with(fields, to, 50_000, [1, 4, 0, 0], &list);
     for (name, key) in [("the key in use", TAG_KEYS[0]), ("the other key", TAG_KEYS[1])] {
-        let frame = saying(Said { key, ..said }, node::SELF);
+        let frame = with(GueFields { key, ..fields }, node::SELF);
         rows.push(Row::frame(format!("GUE with a tag of {name}"), &frame, decapsulated(&frame, &inner4())));
     }
     let bad = |name: String, frame: &Frame| Row::frame(name, frame, refused(Refusal::BadTag));
-    let good = saying(said, node::SELF).bytes();
-    // Behind Ethernet, IPv4, UDP and GUE: number, marks, home, zero, four bytes of tag, the list.
+    let good = with(fields, node::SELF).bytes();
+    // Behind Ethernet, IPv4, UDP and GUE: key ID, marks, home, zero, four bytes of tag, the list.
     for (at, what) in (46..58)
         .zip(["number", "marks", "home", "zero", "tag", "tag", "tag", "tag", "list", "list", "list", "list"])
     {
@@ -93,20 +93,20 @@ fn tagged() -> Vec<Row> {
     let other = Frame::v4(CLIENT4, VIP4).syn(4001, port::NEAR).ip();
     let replaced = [&good[..58], &other].concat();
     let untagged =
-        |words: u8, rest: &[u8]| Frame::v4(PEER4, SELF4).untagged_gue(50_000, [words, 4, 0, 0], rest);
+        |words: u8, rest: &[u8]| Frame::v4(NODE4, SELF4).untagged_gue(50_000, [words, 4, 0, 0], rest);
     let first = Frame::v4(CLIENT4, VIP4).tcp(4000, port::NEAR).fragment(0, true).sized(68).ip();
     rows.extend([
         Row::bytes("GUE with another packet's tag", replaced, refused(Refusal::BadTag)),
-        bad("GUE with a stranger's tag".into(), &saying(Said { key: stranger, ..said }, node::SELF)),
-        bad("GUE with the tag for another node".into(), &saying(said, node::FAR6)),
+        bad("GUE with a forged tag".into(), &with(GueFields { key: forged, ..fields }, node::SELF)),
+        bad("GUE with the tag for another node".into(), &with(fields, node::FAR6)),
         bad("GUE without private data".into(), &untagged(0, &inner4().ip())),
         bad("GUE with one word".into(), &untagged(1, &[vec![0; 4], inner4().ip()].concat())),
         bad("GUE with two words of zeros".into(), &untagged(2, &[vec![0; 8], inner4().ip()].concat())),
-        // Nothing is noted of it.
+        // It records nothing.
         bad("GUE around a first fragment, forged".into(), &untagged(2, &[vec![0; 8], first].concat())),
         bad(
             "GUE over IPv6, forged".into(),
-            &Frame::v6(PEER6, SELF6).untagged_gue(1, [0, 41, 0, 0], &inner6().ip()),
+            &Frame::v6(NODE6, SELF6).untagged_gue(1, [0, 41, 0, 0], &inner6().ip()),
         ),
     ]);
     rows
@@ -117,8 +117,8 @@ fn not_for_us() -> Vec<Row> {
     let to = |source, destination| Frame::v4(source, destination).gue(50_000, INNER_V4, &inner);
     let to6 = |source, destination| Frame::v6(source, destination).gue(50_000, INNER_V4, &inner);
     vec![
-        Row::frame("GUE from a stranger over IPv4", &to(CLIENT4, SELF4), NOT_OURS),
-        Row::frame("GUE from a stranger over IPv6", &to6(CLIENT6, SELF6), NOT_OURS),
+        Row::frame("GUE from an unknown host over IPv4", &to(CLIENT4, SELF4), NOT_OURS),
+        Row::frame("GUE from an unknown host over IPv6", &to6(CLIENT6, SELF6), NOT_OURS),
         Row::frame(
             "an answer to a query from the port of GUE",
             &Frame::v4(CLIENT4, SELF4).udp(53, 6080),
@@ -129,22 +129,22 @@ fn not_for_us() -> Vec<Row> {
             &Frame::v6(CLIENT6, SELF6).udp(53, 6080),
             NOT_OURS,
         ),
-        Row::frame("GUE to another IPv4 address", &to(PEER4, PLAIN4), NOT_OURS),
-        Row::frame("GUE to another IPv6 address", &to6(PEER6, PLAIN6), NOT_OURS),
-        Row::frame("TCP to the port of GUE", &Frame::v4(PEER4, SELF4).tcp(1, 6080), NOT_OURS),
+        Row::frame("GUE to another IPv4 address", &to(NODE4, PLAIN4), NOT_OURS),
+        Row::frame("GUE to another IPv6 address", &to6(NODE6, PLAIN6), NOT_OURS),
+        Row::frame("TCP to the port of GUE", &Frame::v4(NODE4, SELF4).tcp(1, 6080), NOT_OURS),
         Row::frame("GUE to 0.0.0.0 on a node without an address", &to(CLIENT4, [0; 4]), NOT_OURS)
             .meets(Fixture::Silent),
         Row::frame("GUE to :: on a node without an address", &to6(CLIENT6, [0; 16]), NOT_OURS)
             .meets(Fixture::Silent),
         Row::frame(
             "GUE over IPv4 before the configuration",
-            &to(PEER4, SELF4),
+            &to(NODE4, SELF4),
             refused(Refusal::NotConfigured),
         )
         .meets(Fixture::Unconfigured),
         Row::frame(
             "GUE over IPv6 before the configuration",
-            &to6(PEER6, SELF6),
+            &to6(NODE6, SELF6),
             refused(Refusal::NotConfigured),
         )
         .meets(Fixture::Unconfigured),
@@ -160,8 +160,8 @@ fn unreadable() -> Vec<Row> {
         Row::frame("GUE control message", &over4([0x20, 4, 0, 0], &inner), bad()),
         Row::frame("GUE around TCP", &over4([0, 6, 0, 0], &inner), bad()),
         Row::frame("GUE around nothing", &over4([0, 0, 0, 0], &[]), bad()),
-        Row::frame("GUE without its header", &Frame::v4(PEER4, SELF4).udp(1, 6080).sized(28), bad()),
-        Row::frame("GUE with half a header", &Frame::v6(PEER6, SELF6).udp(1, 6080).sized(50), bad()),
+        Row::frame("GUE without its header", &Frame::v4(NODE4, SELF4).udp(1, 6080).sized(28), bad()),
+        Row::frame("GUE with half a header", &Frame::v6(NODE6, SELF6).udp(1, 6080).sized(50), bad()),
         Row::frame(
             "GUE with seven words of options",
             &over4([7, 4, 0, 0], &[vec![0; 28], inner.clone()].concat()),
@@ -193,14 +193,14 @@ fn inside() -> Vec<Row> {
         row("GUE around an unused port of a VIP", INNER_V4, &unused, Refusal::InnerNotVip),
         row("GUE around GUE", INNER_V4, &twice, Refusal::InnerNotVip),
         row("GUE around an echo request", INNER_V4, &echo, Refusal::InnerNotVip),
-        row("GUE around IPv6 that is said to be IPv4", INNER_V4, &inner6().ip(), Refusal::BadGue),
-        row("GUE around IPv4 that is said to be IPv6", INNER_V6, &inner4().ip(), Refusal::BadGue),
+        row("GUE around IPv6 declared as IPv4", INNER_V4, &inner6().ip(), Refusal::BadGue),
+        row("GUE around IPv4 declared as IPv6", INNER_V6, &inner4().ip(), Refusal::BadGue),
         row("GUE around seven extension headers", INNER_V6, &seven, Refusal::BadGue),
         row("GUE around a VIP without a ring", INNER_V4, &ringless, Refusal::NoSlot),
         row("GUE around half an IPv4 header", INNER_V4, &inner4().ip()[..10], Refusal::BadGue),
         row("GUE around an IPv4 header", INNER_V4, &inner4().ip()[..20], Refusal::BadGue),
         row("GUE around half an IPv6 header", INNER_V6, &inner6().ip()[..30], Refusal::BadGue),
-        row("GUE around a packet without its end", INNER_V4, &inner4().ip()[..44], Refusal::BadLength),
+        row("GUE around a truncated packet", INNER_V4, &inner4().ip()[..44], Refusal::BadLength),
     ]
 }
 
@@ -211,10 +211,10 @@ fn lengths() -> Vec<Row> {
     let longer = (good.len() as u16 - 14 + 1).to_be_bytes();
     let longer6 = (good6.len() as u16 - 54 + 1).to_be_bytes();
     vec![
-        Row::bytes("GUE over IPv4 that says it is longer", edited(good.clone(), 16, &longer), bad()),
-        Row::bytes("GUE over IPv4 that says it ends in UDP", edited(good.clone(), 16, &[0, 24]), bad()),
-        Row::bytes("GUE over IPv4 that says it ends in its header", edited(good, 16, &[0, 31]), bad()),
-        Row::bytes("GUE over IPv6 that says it is longer", edited(good6.clone(), 18, &longer6), bad()),
-        Row::bytes("GUE over IPv6 that says it ends in UDP", edited(good6, 18, &[0, 4]), bad()),
+        Row::bytes("GUE over IPv4 with too large a length", edited(good.clone(), 16, &longer), bad()),
+        Row::bytes("GUE over IPv4 whose length ends in UDP", edited(good.clone(), 16, &[0, 24]), bad()),
+        Row::bytes("GUE over IPv4 whose length ends in its header", edited(good, 16, &[0, 31]), bad()),
+        Row::bytes("GUE over IPv6 with too large a length", edited(good6.clone(), 18, &longer6), bad()),
+        Row::bytes("GUE over IPv6 whose length ends in UDP", edited(good6, 18, &[0, 4]), bad()),
     ]
 }

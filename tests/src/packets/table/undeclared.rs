@@ -6,11 +6,11 @@ use super::{Row, edited};
 use crate::packets::build::Frame;
 use crate::packets::expect::{NOT_OURS, port_unreachable, port_unreachable_readable, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, Fixture, PEER_MAC, PEER4, QUIET4, QUIET6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, port,
+    CLIENT4, CLIENT6, Fixture, NODE_MAC, NODE4, QUIET4, QUIET6, SELF_MAC, SELF4, SELF6, VIP4, VIP6, port,
 };
 
 pub(super) fn rows() -> Vec<Row> {
-    [answered(), every_port(), by_hand(), dropped(), open()].concat()
+    [answered(), every_port(), literal_message(), dropped(), open()].concat()
 }
 
 fn v4() -> Frame {
@@ -27,28 +27,35 @@ fn answered() -> Vec<Row> {
     let small = v4().datagram(4000, port::UNUSED, &[]);
     let large = v4().udp(4000, port::UNUSED).sized(1400);
     vec![
-        row("TCP to another port of a VIP", v4().tcp(4000, port::UNUSED)),
-        row("a connection to another port of a VIP", v4().syn(4000, port::UNUSED)),
-        row("UDP to another port of a VIP", v4().udp(4000, port::UNUSED)),
-        row("IPv6 TCP to another port of a VIP", v6().tcp(4000, port::UNUSED)),
-        row("an IPv6 connection to another port of a VIP", v6().syn(4000, port::UNUSED)),
-        row("IPv6 UDP to another port of a VIP", v6().udp(4000, port::UNUSED)),
-        row("UDP to another port of a VIP behind two tags", v4().udp(1, port::UNUSED).tag(8).tag(9)),
-        row("UDP to another port of a VIP on its last hop", v4().udp(1, port::UNUSED).ttl(1)),
-        row("UDP to another port of a VIP from a node", v4().udp(1, port::UNUSED).macs(SELF_MAC, PEER_MAC)),
-        row("a long datagram to another port of a VIP", v4().udp(1, port::UNUSED).sized(1400)),
-        row("a long IPv6 datagram to another port of a VIP", v6().udp(1, port::UNUSED).sized(1400)),
-        row("an IPv6 datagram behind an extension to another port of a VIP", extended),
-        row("first fragment to another port of a VIP", v4().udp(1, port::UNUSED).fragment(0, true)),
-        Row::frame("a long datagram in two buffers to another port of a VIP", &large, {
+        row("TCP to an undeclared port of a VIP", v4().tcp(4000, port::UNUSED)),
+        row("a connection to an undeclared port of a VIP", v4().syn(4000, port::UNUSED)),
+        row("UDP to an undeclared port of a VIP", v4().udp(4000, port::UNUSED)),
+        row("IPv6 TCP to an undeclared port of a VIP", v6().tcp(4000, port::UNUSED)),
+        row("an IPv6 connection to an undeclared port of a VIP", v6().syn(4000, port::UNUSED)),
+        row("IPv6 UDP to an undeclared port of a VIP", v6().udp(4000, port::UNUSED)),
+        row("UDP to an undeclared port of a VIP behind two tags", v4().udp(1, port::UNUSED).tag(8).tag(9)),
+        row("UDP to an undeclared port of a VIP on its last hop", v4().udp(1, port::UNUSED).ttl(1)),
+        row(
+            "UDP to an undeclared port of a VIP from a node",
+            v4().udp(1, port::UNUSED).macs(SELF_MAC, NODE_MAC),
+        ),
+        row("a long datagram to an undeclared port of a VIP", v4().udp(1, port::UNUSED).sized(1400)),
+        row("a long IPv6 datagram to an undeclared port of a VIP", v6().udp(1, port::UNUSED).sized(1400)),
+        row("an IPv6 datagram behind an extension to an undeclared port of a VIP", extended),
+        row("first fragment to an undeclared port of a VIP", v4().udp(1, port::UNUSED).fragment(0, true)),
+        Row::frame("a long datagram in two buffers to an undeclared port of a VIP", &large, {
             port_unreachable_readable(&large, 200)
         })
         .split_at(200),
-        Row::bytes("an empty datagram to another port of a VIP", small.bytes(), port_unreachable(&small)),
+        Row::bytes(
+            "an empty datagram to an undeclared port of a VIP",
+            small.bytes(),
+            port_unreachable(&small),
+        ),
     ]
 }
 
-/// Ports that mean something to the program elsewhere mean nothing at a VIP.
+/// Ports with a meaning for the program elsewhere have none on a VIP.
 fn every_port() -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, number) in [
@@ -71,8 +78,8 @@ fn every_port() -> Vec<Row> {
     rows
 }
 
-/// A message without a builder: every byte as RFC 792 has it.
-fn by_hand() -> Vec<Row> {
+/// A message without the builder: every byte as in RFC 792.
+fn literal_message() -> Vec<Row> {
     let datagram = Frame::v4([10, 0, 0, 1], VIP4).datagram(1, 9, &[]);
     let quote = datagram.ip();
     let macs = [datagram.macs[1], datagram.macs[0]].concat();
@@ -88,7 +95,7 @@ fn by_hand() -> Vec<Row> {
     vec![Row::frame("port unreachable, byte by byte", &datagram, becomes)]
 }
 
-/// Refused without an answer.
+/// Packets dropped without an answer.
 fn dropped() -> Vec<Row> {
     let row = |name: &str, frame: &Frame| Row::frame(name, frame, refused(Refusal::UndeclaredPort));
     let from4 = |source| Frame::v4(source, VIP4).udp(4000, port::UNUSED);
@@ -97,34 +104,38 @@ fn dropped() -> Vec<Row> {
     multicast6[..2].copy_from_slice(&[0xff, 2]);
     let (udp4, udp6) = (v4().udp(4000, port::UNUSED), v6().udp(4000, port::UNUSED));
     vec![
-        row("no answers left for another port of a VIP", &udp4).meets(Fixture::Silent),
-        row("no answers left for another port of an IPv6 VIP", &udp6).meets(Fixture::Silent),
-        row("another port of a VIP, to be dropped", &udp4).meets(Fixture::Dropping),
-        row("another port of an IPv6 VIP, to be dropped", &udp6).meets(Fixture::Dropping),
-        row("another port of a VIP, with options", &udp4.clone().options(&[1; 4])),
-        row("another port of a VIP, from 224.0.0.1", &from4([224, 0, 0, 1])),
-        row("another port of a VIP, from 255.255.255.255", &from4([255; 4])),
-        row("another port of a VIP, from 0.0.0.0", &from4([0; 4])),
-        row("another port of a VIP, from 127.0.0.1", &from4([127, 0, 0, 1])),
-        row("another port of an IPv6 VIP, from ::", &from6([0; 16])),
-        row("another port of an IPv6 VIP, from a group", &from6(multicast6)),
-        Row::bytes("another port of a VIP, that says it is longer", edited(udp4.bytes(), 16, &[1, 0]), {
-            refused(Refusal::UndeclaredPort)
-        }),
-        Row::bytes("another port of a VIP, that says it has no ports", edited(udp4.bytes(), 16, &[0, 22]), {
-            refused(Refusal::UndeclaredPort)
-        }),
+        row("the rate limit reached for an undeclared port of a VIP", &udp4).meets(Fixture::Silent),
+        row("the rate limit reached for an undeclared port of an IPv6 VIP", &udp6).meets(Fixture::Silent),
+        row("an undeclared port of a VIP, to be dropped", &udp4).meets(Fixture::Dropping),
+        row("an undeclared port of an IPv6 VIP, to be dropped", &udp6).meets(Fixture::Dropping),
+        row("an undeclared port of a VIP, with options", &udp4.clone().options(&[1; 4])),
+        row("an undeclared port of a VIP, from 224.0.0.1", &from4([224, 0, 0, 1])),
+        row("an undeclared port of a VIP, from 255.255.255.255", &from4([255; 4])),
+        row("an undeclared port of a VIP, from 0.0.0.0", &from4([0; 4])),
+        row("an undeclared port of a VIP, from 127.0.0.1", &from4([127, 0, 0, 1])),
+        row("an undeclared port of an IPv6 VIP, from ::", &from6([0; 16])),
+        row("an undeclared port of an IPv6 VIP, from a multicast address", &from6(multicast6)),
         Row::bytes(
-            "another port of an IPv6 VIP, that says it is longer",
+            "an undeclared port of a VIP, with too large a length",
+            edited(udp4.bytes(), 16, &[1, 0]),
+            refused(Refusal::UndeclaredPort),
+        ),
+        Row::bytes(
+            "an undeclared port of a VIP, whose length leaves no ports",
+            edited(udp4.bytes(), 16, &[0, 22]),
+            refused(Refusal::UndeclaredPort),
+        ),
+        Row::bytes(
+            "an undeclared port of an IPv6 VIP, with too large a length",
             edited(udp6.bytes(), 18, &[1, 0]),
             refused(Refusal::UndeclaredPort),
         ),
-        Row::frame("another port of a VIP before the configuration", &udp4, NOT_OURS)
+        Row::frame("an undeclared port of a VIP before the configuration", &udp4, NOT_OURS)
             .meets(Fixture::Unconfigured),
     ]
 }
 
-/// A VIP that is not closed, and what the filter takes for one.
+/// A VIP whose undeclared ports pass, and false positives of the filter.
 fn open() -> Vec<Row> {
     let row = |name: &str, frame: Frame| Row::frame(name, &frame, NOT_OURS);
     vec![
@@ -132,6 +143,6 @@ fn open() -> Vec<Row> {
         row("IPv6 UDP to a port of a VIP that is open", Frame::v6(CLIENT6, QUIET6).udp(4000, port::UNUSED)),
         row("TCP to this node", Frame::v4(CLIENT4, SELF4).tcp(4000, 22)),
         row("IPv6 TCP to this node", Frame::v6(CLIENT6, SELF6).tcp(4000, 22)),
-        row("UDP of a peer to this node", Frame::v4(PEER4, SELF4).udp(4000, 4789)),
+        row("UDP of another node to this node", Frame::v4(NODE4, SELF4).udp(4000, 4789)),
     ]
 }

@@ -2,7 +2,7 @@
 
 use crate::lab::addresses::IpVersion;
 use crate::routers::config::{
-    BfdTimers, GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer,
+    BfdTimers, GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer, RouterPeerEndpoint,
 };
 
 /// Returns the whole file.
@@ -15,8 +15,8 @@ pub(super) fn config_file(config: &RouterConfig, log: &str) -> String {
         text += &kernel(config, family);
     }
     let interfaces = config.peers.iter().filter_map(|peer| match &peer.endpoint {
-        PeerLocation::Interface(interface) => Some(interface),
-        PeerLocation::Address(_) | PeerLocation::Range(_) => None,
+        RouterPeerEndpoint::Interface(interface) => Some(interface),
+        RouterPeerEndpoint::Address(_) | RouterPeerEndpoint::Range(_) => None,
     });
     text.extend(interfaces.map(|interface| advertised(interface)));
     for (number, peer) in config.peers.iter().enumerate() {
@@ -77,13 +77,13 @@ fn bgp(number: usize, peer: &RouterPeer, config: &RouterConfig) -> String {
     let source = peer.source.map(|source| format!("{source} ")).unwrap_or_default();
     let mut lines = vec![format!("local {source}as {}", config.asn)];
     match &peer.endpoint {
-        PeerLocation::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
-        PeerLocation::Range(range) => {
+        RouterPeerEndpoint::Address(address) => lines.push(format!("neighbor {address} as {}", peer.asn)),
+        RouterPeerEndpoint::Range(range) => {
             lines.push(format!("neighbor range {range} as {}", peer.asn));
             lines.push(format!("dynamic name \"d{number}_\""));
         }
         // BIRD does not connect to an unnumbered peer, but accepts its connection.
-        PeerLocation::Interface(interface) => {
+        RouterPeerEndpoint::Interface(interface) => {
             lines.push(format!("neighbor range fe80::/10 as {}", peer.asn));
             lines.push(format!("interface \"{interface}\""));
             lines.push(format!("dynamic name \"d{number}_\""));

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::lab::addresses::IpVersion;
-use crate::routers::config::{GracefulRestartMode, OriginatedRoute, PeerLocation, RouterConfig, RouterPeer};
+use crate::routers::config::{
+    GracefulRestartMode, OriginatedRoute, RouterConfig, RouterPeer, RouterPeerEndpoint,
+};
 
 /// Returns the name of the n-th peer's BFD profile or peer group.
 fn own_name(number: usize) -> String {
@@ -13,9 +15,9 @@ fn own_name(number: usize) -> String {
 /// Returns a peer's name in bgpd's configuration.
 fn name(number: usize, peer: &RouterPeer) -> String {
     match &peer.endpoint {
-        PeerLocation::Address(address) => address.to_string(),
-        PeerLocation::Interface(interface) => interface.clone(),
-        PeerLocation::Range(_) => own_name(number),
+        RouterPeerEndpoint::Address(address) => address.to_string(),
+        RouterPeerEndpoint::Interface(interface) => interface.clone(),
+        RouterPeerEndpoint::Range(_) => own_name(number),
     }
 }
 
@@ -83,9 +85,9 @@ fn restart_time(peer: &RouterPeer) -> Option<u16> {
 fn peer_section(number: usize, peer: &RouterPeer) -> String {
     let name = name(number, peer);
     let mut lines = match &peer.endpoint {
-        PeerLocation::Address(_) => vec![format!("remote-as {}", peer.asn)],
-        PeerLocation::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
-        PeerLocation::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
+        RouterPeerEndpoint::Address(_) => vec![format!("remote-as {}", peer.asn)],
+        RouterPeerEndpoint::Interface(_) => vec![format!("interface remote-as {}", peer.asn)],
+        RouterPeerEndpoint::Range(_) => vec!["peer-group".into(), format!("remote-as {}", peer.asn)],
     };
     lines.push(format!("timers {} {}", peer.keepalive(), peer.hold_time));
     lines.push("timers connect 1".into());
@@ -106,7 +108,7 @@ fn peer_section(number: usize, peer: &RouterPeer) -> String {
         GracefulRestartMode::Full(_) => "graceful-restart".into(),
     });
     let mut text: String = lines.iter().map(|line| format!(" neighbor {name} {line}\n")).collect();
-    if let PeerLocation::Range(range) = &peer.endpoint {
+    if let RouterPeerEndpoint::Range(range) = &peer.endpoint {
         // Writing to a String cannot fail.
         let _ = writeln!(text, " bgp listen range {range} peer-group {name}");
     }
@@ -128,7 +130,7 @@ fn address_family(config: &RouterConfig, family: IpVersion) -> String {
     for (number, peer) in peers {
         let name = name(number, peer);
         lines.push(format!("neighbor {name} activate"));
-        let is_unnumbered = matches!(peer.endpoint, PeerLocation::Interface(_));
+        let is_unnumbered = matches!(peer.endpoint, RouterPeerEndpoint::Interface(_));
         if family == IpVersion::V6 && !is_unnumbered && !peer.link_local_next_hop {
             lines.push(format!("neighbor {name} route-map GLOBAL in"));
         }

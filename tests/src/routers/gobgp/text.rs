@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::lab::addresses::IpVersion;
-use crate::routers::config::{GracefulRestartMode, PeerLocation, RouterConfig, RouterPeer};
+use crate::routers::config::{GracefulRestartMode, RouterConfig, RouterPeer, RouterPeerEndpoint};
 
 /// Returns the whole file.
 pub(super) fn config_file(config: &RouterConfig) -> Result<String> {
@@ -20,7 +20,7 @@ pub(super) fn config_file(config: &RouterConfig) -> Result<String> {
 /// Returns a peer, or the group and the range of dynamic peers.
 fn peer_section(number: usize, peer: &RouterPeer) -> Result<String> {
     peer.reject_bfd("GoBGP")?;
-    if let PeerLocation::Range(range) = &peer.endpoint {
+    if let RouterPeerEndpoint::Range(range) = &peer.endpoint {
         let group = format!("peer-group-name = \"g{number}\"");
         let dynamic = format!(
             "[[dynamic-neighbors]]\n[dynamic-neighbors.config]\nprefix = \"{range}\"\npeer-group = \"g{number}\"\n"

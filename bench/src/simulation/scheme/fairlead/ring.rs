@@ -1,4 +1,4 @@
-//! From what a node knows to its slots: by the planner, as an agent has it.
+//! The ring of a simulated node, computed by the agent's planner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,28 +18,28 @@ use crate::simulation::Tick;
 use crate::simulation::trace::Member;
 use crate::simulation::world::{Members, View};
 
-/// Slots for each node, at least.
+/// Minimum number of slots per node.
 const SLOTS_PER_NODE: u32 = 256;
-/// Room for any ring of the largest cluster, and for the one that it takes the place of.
+/// Capacity for any ring of the largest cluster together with the ring it replaces.
 const RING_CAPACITY: u32 = 1 << 21;
-/// The address that all flows go to.
+/// The destination of all flows.
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 const PORT: u16 = 443;
 /// Length of a tick.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What a ring remembers of who took new flows before.
+/// The former leaders that a ring remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// Who led a slot by the last ring, though not who took its flows while the leader was dead.
+    /// The leaders of previous rings, but not the successors that stood in for dead leaders.
     Leaders,
-    /// All that an agent notes.
+    /// All that an agent records.
     Agent,
 }
 
-/// The preferences of some nodes with weights. Their numbers are places in `nodes`, which is in order.
+/// Returns the preferences of nodes with weights. Their numbers are positions in `nodes`, which is sorted.
 pub(in crate::simulation::scheme) fn preferences(nodes: &[(NodeIndex, u32)], slots: usize) -> Preferences {
     let names: Vec<NodeName> = nodes.iter().map(|(node, _)| name(*node)).collect();
     let members: Vec<RingMember<'_>> = names
@@ -50,7 +50,7 @@ pub(in crate::simulation::scheme) fn preferences(nodes: &[(NodeIndex, u32)], slo
     Preferences::new(&members, slots)
 }
 
-/// Names are in the order of the indices, as all are as long.
+/// Returns a node's name; names sort by index, since all have the same length.
 fn name(node: NodeIndex) -> NodeName {
     format!("node-{node:05}").as_str().into()
 }
@@ -60,7 +60,7 @@ fn address(node: NodeIndex) -> IpAddr {
     [10, 0, high, low].into()
 }
 
-/// One node's planner, and what it has installed.
+/// A node's planner and its installed state.
 pub(super) struct Ring {
     memory: Memory,
     planner: Planner,
@@ -74,7 +74,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// That of a node that has just begun.
+    /// Creates the ring of a node that has just started.
     pub(super) fn new(own: NodeIndex, memory: Memory) -> Self {
         Self {
             memory,
@@ -88,13 +88,13 @@ impl Ring {
         }
     }
 
-    /// The slot of a flow.
+    /// Returns the slot of a flow.
     pub(super) fn slot(&self, hash: u64) -> Slot {
         let mask = self.slots.len().wrapping_sub(1);
         self.slots.get(hash as usize & mask).copied().unwrap_or(Slot::EMPTY)
     }
 
-    /// Plans what it knows, if that is something else than before or the plan has asked for it.
+    /// Plans again if the view has changed.
     pub(super) fn follow(&mut self, view: &View, now: Tick) {
         let model = model(&view.members);
         let silent = if self.memory == Memory::Agent { silent(view) } else { BTreeSet::new() };
@@ -105,7 +105,7 @@ impl Ring {
         }
     }
 
-    /// Plans again what it has asked to.
+    /// Plans again if the last plan asked for it by now.
     pub(super) fn wake(&mut self, now: Tick) {
         if self.wake.is_some_and(|wake| wake <= moment(now)) {
             self.plan(moment(now));
@@ -118,14 +118,14 @@ impl Ring {
         for op in diff(&self.installed, &plan.contents) {
             self.installed.apply(&op);
         }
-        // Both are in the order of the names.
+        // Both are sorted by name.
         let indices: BTreeMap<NodeIndex, NodeIndex> =
             plan.nodes.iter().map(|node| node.index).zip(self.model.nodes.values().map(index)).collect();
         let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
         let former = |former: [NodeIndex; FORMER]| match self.memory {
             Memory::Nothing => [NO_NODE; FORMER],
             Memory::Leaders | Memory::Agent => {
-                // An absent node has no index in the simulation, and could not be asked.
+                // An absent node has no index in the simulation, and cannot be asked.
                 let mut there = former.into_iter().map(index).filter(|node| *node != NO_NODE);
                 std::array::from_fn(|_| there.next().unwrap_or(NO_NODE))
             }
@@ -141,13 +141,13 @@ impl Ring {
     }
 }
 
-/// The nodes of the beginning have stood for longer than anything is remembered: between the first two ticks
-/// lies twice the time that a former leader is.
+/// Returns the time of a tick. The initial nodes have run for longer than former leaders are kept: twice that
+/// time lies between the first two ticks.
 fn moment(now: Tick) -> Duration {
     if now == 0 { Duration::ZERO } else { Settings::FORMER_GRACE * 2 + TICK * now }
 }
 
-/// The index that a node's address is made from.
+/// Returns the index encoded in a node's address.
 fn index(node: &Node) -> NodeIndex {
     match node.primary() {
         IpAddr::V4(address) => {
@@ -158,13 +158,13 @@ fn index(node: &Node) -> NodeIndex {
     }
 }
 
-/// Those that take no new flows, as far as the probes say.
+/// Returns the nodes that take no new flows according to the probes.
 fn silent(view: &View) -> BTreeSet<IpAddr> {
     let peers = (0..).zip(&view.peers).filter(|(_, peer)| peer.liveness != LivenessState::Accepting);
     peers.map(|(node, _)| address(node)).filter(|_| !view.members.is_empty()).collect()
 }
 
-/// A Service with as many endpoints on each node as the node has weight.
+/// Returns a model of a Service with as many endpoints on each node as its weight.
 fn model(members: &Members) -> Model {
     let node = |(index, member): (&NodeIndex, &Member)| {
         let mut node = Node::new(vec![address(*index)], BTreeMap::new())?;
@@ -207,7 +207,7 @@ fn settings(own: NodeIndex) -> Settings {
         ignore_exclude_label: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
-        // A trace gives weights, not numbers of endpoints that are to settle.
+        // A trace sets weights, not endpoint counts that must settle.
         weight_settle: Duration::ZERO,
     }
 }
@@ -226,7 +226,7 @@ mod tests {
         View { members: (0..nodes).map(member).collect(), peers: (0..nodes).map(peer).collect() }
     }
 
-    /// What node 0 has after these views, a tick each.
+    /// Returns node 0's slots after these views, one per tick.
     fn slots(memory: Memory, views: &[View]) -> Vec<Slot> {
         let mut ring = Ring::new(0, memory);
         for (now, view) in (0..).zip(views) {
@@ -251,7 +251,7 @@ mod tests {
     fn former_leaders_are_those_of_the_chosen_memory() {
         let views = [view(8, NO_NODE), view(8, NO_NODE), view(8, 3)];
         let former = |memory| slots(memory, &views).iter().map(|slot| slot.former).collect::<Vec<_>>();
-        // The first nodes are old: there is no former leader before an event.
+        // The initial nodes are old: there is no former leader before an event.
         assert!(former(Memory::Leaders).iter().all(|former| *former == [NO_NODE; FORMER]));
         for slot in slots(Memory::Agent, &views) {
             let acting = if slot.leader == 3 { slot.successors[0] } else { NO_NODE };

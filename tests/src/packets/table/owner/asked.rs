@@ -5,7 +5,7 @@ use lb_common::verdict::Refusal;
 use lb_pipeline::owner::{MARK_LED, MARK_UNKNOWN};
 
 use super::opening::opening;
-use super::{ASKED_MORE, SELF, by_mac, fin, given_back, in_gue, passed_on, syn, taken, tcp, v4, v6};
+use super::{ASKED_MORE, SELF, by_mac, fin, in_gue, passed_on, returned_home, syn, taken, tcp, v4, v6};
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{Asked, LOCAL, asked_gue, asked_l2, refused, time_exceeded};
 use crate::packets::fixture::{node, port, wire_id};
@@ -15,7 +15,7 @@ pub(super) fn rows() -> Vec<Row> {
     [taken_over(), delegated(), in_order(), successors(), leaders(), affinity()].concat()
 }
 
-/// The leader asks the former leaders for flows that it has not seen begin.
+/// The leader asks the former leaders for flows whose beginning it has not seen.
 fn taken_over() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in [("IPv4", v4()), ("IPv6", v6()), ("tagged IPv4", v4().tag(9))] {
@@ -35,11 +35,11 @@ fn taken_over() -> Vec<Row> {
         }
     }
     let draining = tcp(port::FORMER_DRAINING);
-    let from_peer = by_mac(tcp(port::TAKEN_OVER));
+    let from_node = by_mac(tcp(port::TAKEN_OVER));
     rows.extend([
         Row::frame("SYN is not for the former leader", &syn(port::TAKEN_OVER), LOCAL)
             .leaves(&[(node::SELF, HalfOpen)]),
-        Row::frame("from a node to the former leader", &from_peer, {
+        Row::frame("from a node to the former leader", &from_node, {
             asked_gue(&tcp(port::TAKEN_OVER), node::FAR4, &[SELF])
         })
         .leaves(&[(node::FAR4, Unconfirmed)]),
@@ -55,7 +55,7 @@ fn taken_over() -> Vec<Row> {
     rows
 }
 
-/// What is noted as delegated goes there first.
+/// A flow recorded as delegated is sent to that node first.
 fn delegated() -> Vec<Row> {
     let (frame, end) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER));
     let new = syn(port::TAKEN_OVER);
@@ -68,7 +68,7 @@ fn delegated() -> Vec<Row> {
         row("delegated, to that node", &[&frame], &frame, to_first(&frame), Unconfirmed),
         row("delegated, FIN to that node", &[&frame], &end, to_first(&end), Closed),
         row("delegated and closed, to that node", &[&frame, &end], &frame, to_first(&frame), Closed),
-        // It does not end what lives there, whoever sent it.
+        // It does not end the flow there, whatever its source.
         row("delegated, SYN to that node", &[&frame], &new, to_first(&new), Unconfirmed),
         Row::frame("delegated and closed, but a new flow", &new, LOCAL)
             .after(&[&frame, &end])
@@ -97,23 +97,27 @@ fn delegated() -> Vec<Row> {
     ]
 }
 
-/// Former leaders, newest first, then successors; none twice; none after the sixth.
+/// Former leaders, newest first, then successors; none twice, six at most.
 fn in_order() -> Vec<Row> {
     let frame = tcp(port::FULL);
     let ids = [node::FAR4, node::FAR4_SECOND, node::NEAR, node::NEAR_SECOND, node::NEAR_GUE4].map(wire_id);
     let row = |asked: &[u32], to, expect| {
         let name = format!("{} asked before", asked.len());
-        // Home alone notes whom it asks.
-        let noted = [(to, Unconfirmed)];
-        Row::frame(name, &in_gue(asked, &frame), expect).leaves(if asked.is_empty() { &noted } else { &[] })
+        // Only the home records which node it asks.
+        let recorded = [(to, Unconfirmed)];
+        Row::frame(name, &in_gue(asked, &frame), expect).leaves(if asked.is_empty() {
+            &recorded
+        } else {
+            &[]
+        })
     };
-    // Without GUE the Ethernet header of the tunnel is all that is left of it: new MACs, the mark.
+    // Without GUE only the tunnel's Ethernet header is left: with new MACs and the relay EtherType.
     let marked = |to| asked_l2(&frame, to, ASKED_MORE);
-    // The sixth is not on the list, for which there is no room.
+    // The list has no room for the sixth.
     let full = |frame: &Frame| asked_gue(frame, node::FAR4, Asked::from(&ids).marks(MARK_LED | MARK_UNKNOWN));
     let sixth = in_gue(&ids, &frame);
-    let strangers = [1, 2, 3, 4, 5];
-    let of_strangers = in_gue(&strangers, &frame);
+    let unknown_nodes = [1, 2, 3, 4, 5];
+    let asked_unknown = in_gue(&unknown_nodes, &frame);
     let around = [ids[1], 9, ids[0]];
     vec![
         row(&[], node::FAR4, passed_on(&frame, node::FAR4, &[])),
@@ -122,9 +126,9 @@ fn in_order() -> Vec<Row> {
         row(&ids[..3], node::NEAR_SECOND, marked(node::NEAR_SECOND)),
         row(&ids[..4], node::NEAR_GUE4, passed_on(&frame, node::NEAR_GUE4, &ids[..4])),
         Row::frame("five asked before", &sixth, full(&frame)),
-        Row::frame("five unknown nodes asked before", &of_strangers, refused(Refusal::NoHome)),
-        Row::frame("four unknown nodes asked before", &in_gue(&strangers[..4], &frame), {
-            passed_on(&frame, node::FAR4, &strangers[..4])
+        Row::frame("five unknown nodes asked before", &asked_unknown, refused(Refusal::NoHome)),
+        Row::frame("four unknown nodes asked before", &in_gue(&unknown_nodes[..4], &frame), {
+            passed_on(&frame, node::FAR4, &unknown_nodes[..4])
         }),
         Row::frame("asked in another order", &in_gue(&around, &frame), marked(node::NEAR)),
         Row::frame("five asked before, SYN", &in_gue(&ids, &syn(port::FULL)), full(&syn(port::FULL))),
@@ -149,11 +153,11 @@ fn successors() -> Vec<Row> {
             &in_gue(&[first], &frame),
             passed_on(&frame, node::FAR6, &[first]),
         ),
-        Row::frame("all successors asked", &last, given_back(&frame, node::FAR4, &[first, second])),
+        Row::frame("all successors asked", &last, returned_home(&frame, node::FAR4, &[first, second])),
     ]
 }
 
-/// Who leads is asked first by those that do not.
+/// A node that does not lead asks the leader first.
 fn leaders() -> Vec<Row> {
     let frame = tcp(port::NEAR_FORMERS);
     let far = tcp(port::FAR4_FORMER_SELF);
@@ -178,7 +182,7 @@ fn leaders() -> Vec<Row> {
     ]
 }
 
-/// Flows of one client keep to one node, and each of them has a place of its own in the table.
+/// All flows of a client go to one node, and each has its own entry in the table.
 fn affinity() -> Vec<Row> {
     let at = port::TAKEN_OVER_AFFINITY;
     let other_syn = v4().syn(4001, at);
@@ -194,7 +198,7 @@ fn affinity() -> Vec<Row> {
         )
         .after(&[&syn(at), &tcp(at)])
         .leaves(&[(node::SELF, HalfOpen), (node::FAR4, Unconfirmed)]),
-        Row::frame("affinity, both in turns", &tcp(at), asked_gue(&tcp(at), node::FAR4, opening(&[SELF])))
+        Row::frame("affinity, both alternately", &tcp(at), asked_gue(&tcp(at), node::FAR4, opening(&[SELF])))
             .after(&[&syn(at), &other])
             .leaves(&[(node::SELF, HalfOpen), (node::FAR4, Unconfirmed)]),
     ]

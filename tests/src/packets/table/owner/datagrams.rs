@@ -11,10 +11,9 @@ pub(super) fn rows() -> Vec<Row> {
     datagrams()
 }
 
-/// UDP flows, for which other nodes are asked only while these may own older flows.
 fn datagrams() -> Vec<Row> {
-    let young = udp(port::YOUNG);
-    let successors = udp(port::YOUNG_SUCCESSORS);
+    let young = udp(port::NEW_LEADER);
+    let successors = udp(port::NEW_LEADER_SUCCESSORS);
     let ids = [node::FAR4, node::FAR4_SECOND, node::NEAR_GUE4].map(wire_id);
     let all = in_gue(&ids, &young);
     let one = in_gue(&ids[..1], &successors);
@@ -23,25 +22,29 @@ fn datagrams() -> Vec<Row> {
     let settled = udp(port::TAKEN_OVER);
     let mine = |row: Row| row.leaves(&[(node::SELF, Unconfirmed)]);
     vec![
-        mine(Row::frame("UDP, settled, former leaders", &settled, LOCAL)),
-        mine(Row::frame("UDP, settled, successors", &udp(port::SUCCESSORS), LOCAL)),
-        mine(Row::frame("UDP from a node, settled", &in_gue(&[], &settled), {
+        mine(Row::frame("UDP, established leader, former leaders", &settled, LOCAL)),
+        mine(Row::frame("UDP, established leader, successors", &udp(port::SUCCESSORS), LOCAL)),
+        mine(Row::frame("UDP from a node, established leader", &in_gue(&[], &settled), {
             taken(&in_gue(&[], &settled), &settled)
         })),
-        Row::frame("UDP, young, to the former leader", &young, asked_gue(&young, node::FAR4, &[SELF]))
+        Row::frame("UDP, new leader, to the former leader", &young, asked_gue(&young, node::FAR4, &[SELF]))
             .leaves(&[(node::FAR4, Unconfirmed)]),
-        Row::frame("UDP, young, one asked", &in_gue(&ids[..1], &young), {
+        Row::frame("UDP, new leader, one asked", &in_gue(&ids[..1], &young), {
             passed_on(&young, node::FAR4_SECOND, &ids[..1])
         })
         .leaves(&[(node::FAR4_SECOND, Unconfirmed)]),
-        Row::frame("UDP, young, to one successor", &in_gue(&ids[..2], &young), {
+        Row::frame("UDP, new leader, to one successor", &in_gue(&ids[..2], &young), {
             passed_on(&young, node::NEAR_GUE4, &ids[..2])
         })
         .leaves(&[(node::NEAR_GUE4, Unconfirmed)]),
-        mine(Row::frame("UDP, young, no second successor", &all, taken(&all, &young))),
-        Row::frame("UDP, young, successors alone", &successors, asked_gue(&successors, node::FAR4, &[SELF]))
-            .leaves(&[(node::FAR4, Unconfirmed)]),
-        mine(Row::frame("UDP, young, the one successor asked", &one, taken(&one, &successors))),
+        mine(Row::frame("UDP, new leader, no second successor", &all, taken(&all, &young))),
+        Row::frame(
+            "UDP, new leader, successors alone",
+            &successors,
+            asked_gue(&successors, node::FAR4, &[SELF]),
+        )
+        .leaves(&[(node::FAR4, Unconfirmed)]),
+        mine(Row::frame("UDP, new leader, the one successor asked", &one, taken(&one, &successors))),
         Row::frame("UDP delegated, to that node", &young, asked_gue(&young, node::FAR4_SECOND, &[SELF]))
             .after(&[&in_gue(&ids[..1], &young)])
             .leaves(&[(node::FAR4_SECOND, Udp)]),
@@ -53,11 +56,11 @@ fn datagrams() -> Vec<Row> {
         Row::frame("UDP delegated to a node that has been asked", &all, taken(&all, &young))
             .after(&[&young])
             .leaves(&[(node::SELF, Udp)]),
-        Row::frame("UDP owned, led by another by now", &datagram, LOCAL)
+        Row::frame("UDP owned, now led by another", &datagram, LOCAL)
             .after(&[&by_node, &by_node])
             .leaves(&[(node::SELF, Udp)]),
-        // A stranger could have sent the one that came.
-        Row::frame("UDP begun, led by another by now", &datagram, rewritten(&datagram, node::NEAR))
+        // The recorded datagram may have been forged.
+        Row::frame("UDP begun, now led by another", &datagram, rewritten(&datagram, node::NEAR))
             .after(&[&by_node])
             .leaves(&[(node::SELF, Unconfirmed)]),
     ]

@@ -1,19 +1,19 @@
-//! Packets of unknown flows, which return to their home.
+//! Packets of unknown flows, which return to their flow's home.
 
 use lb_common::flows::FlowState::{Closed, HalfOpen, Open, Unconfirmed};
 use lb_common::verdict::Refusal;
 
-use super::{ASKED_MORE, SELF, fin, given_back, in_gue, syn, taken, tcp, unknown, unowned, v4, v6};
+use super::{ASKED_MORE, SELF, fin, in_gue, returned_home, syn, taken, tcp, unknown, unowned, v4, v6};
 use crate::packets::build::Frame;
 use crate::packets::expect::{Asked, LOCAL, asked_l2, listed, refused};
-use crate::packets::fixture::{PEER6, SELF6, node, port, wire_id};
+use crate::packets::fixture::{NODE6, SELF6, node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [returned(), homeless(), decided(), known(), itself()].concat()
+    [returned(), home_unreachable(), decided(), known(), itself()].concat()
 }
 
-/// This node is the last that could be asked.
+/// This node is the last candidate.
 fn returned() -> Vec<Row> {
     let mut rows = Vec::new();
     for (way, port, home) in [
@@ -26,8 +26,8 @@ fn returned() -> Vec<Row> {
             [("IPv4", tcp(port)), ("IPv6", v6().tcp(4000, port)), ("SYN", syn(port)), ("FIN", fin(port))]
         {
             let asked = [wire_id(home)];
-            rows.push(Row::frame(format!("{kind}, back home in {way}"), &in_gue(&asked, &frame), {
-                given_back(&frame, home, &asked)
+            rows.push(Row::frame(format!("{kind}, returned home in {way}"), &in_gue(&asked, &frame), {
+                returned_home(&frame, home, &asked)
             }));
         }
     }
@@ -35,37 +35,37 @@ fn returned() -> Vec<Row> {
     let asked = [wire_id(node::FAR4)];
     let second = Asked::from(&[77, asked[0]]).home(1);
     rows.extend([
-        Row::frame("back home, marked", &in_gue(&[wire_id(node::NEAR)], &near), {
+        Row::frame("returned home, relayed", &in_gue(&[wire_id(node::NEAR)], &near), {
             asked_l2(&near, node::NEAR, ASKED_MORE)
         }),
-        Row::frame("back home, which is the second", &in_gue(second.clone(), &far), {
-            given_back(&far, node::FAR4, second)
+        Row::frame("returned home, which is the second", &in_gue(second.clone(), &far), {
+            returned_home(&far, node::FAR4, second)
         }),
-        Row::frame("back home, which does not lead", &in_gue(Asked::from(&asked).marks(0), &far), {
-            given_back(&far, node::FAR4, Asked::from(&asked).marks(0))
+        Row::frame("returned home, which does not lead", &in_gue(Asked::from(&asked).marks(0), &far), {
+            returned_home(&far, node::FAR4, Asked::from(&asked).marks(0))
         }),
     ]);
     rows
 }
 
-/// Home cannot be reached.
-fn homeless() -> Vec<Row> {
+/// The home cannot be reached.
+fn home_unreachable() -> Vec<Row> {
     let far = tcp(port::FAR4_FORMER_SELF);
     let asked = Asked::from(&[wire_id(node::FAR4)]);
     let dead = [node::DEAD, node::NEAR].map(wire_id);
     let row =
         |name: &str, asked, frame: &Frame| Row::frame(name, &in_gue(asked, frame), refused(Refusal::NoHome));
     vec![
-        row("home has been silent for too long", Asked::from(&dead), &tcp(port::DEAD)),
+        row("home is dead", Asked::from(&dead), &tcp(port::DEAD)),
         row("home is not on the list", asked.clone().home(1), &far),
-        row("home is behind every list", asked.home(0xff), &far),
-        row("home does not stand in the slot", Asked::from(&[wire_id(node::FAR6)]), &tcp(port::LOCAL)),
+        row("home's position exceeds every list", asked.home(0xff), &far),
+        row("home is not in the slot", Asked::from(&[wire_id(node::FAR6)]), &tcp(port::LOCAL)),
         row("home has an unknown ID", Asked::from(&[77]), &tcp(port::LEADERLESS)),
         row("home has no identity", Asked::from(&[0]), &tcp(port::LEADERLESS)),
     ]
 }
 
-/// At home, for what the others do not know.
+/// The home decides on flows that the others do not know.
 fn decided() -> Vec<Row> {
     let mut rows = Vec::new();
     let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
@@ -82,8 +82,8 @@ fn decided() -> Vec<Row> {
     let [back, back_end, back_new] = [&frame, &end, &new].map(|inner| unknown(&asked, inner));
     let no_longer = tcp(port::FAR4_FORMER_SELF);
     let at_former = unknown(&[SELF], &no_longer);
-    let marked = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
-    let over_v6 = listed(Frame::v6(PEER6, SELF6), 50_000, marked, &frame);
+    let fields = Asked::from(&asked).marks(lb_pipeline::owner::MARK_LED | lb_pipeline::owner::MARK_UNKNOWN);
+    let over_v6 = listed(Frame::v6(NODE6, SELF6), 50_000, fields, &frame);
     rows.extend([
         Row::frame("unknown, in no table, over IPv6, decided at home", &over_v6, unowned(&over_v6, &frame)),
         Row::frame("FIN, unknown, in no table, decided at home", &back_end, unowned(&back_end, &end)),
@@ -92,7 +92,7 @@ fn decided() -> Vec<Row> {
         Row::frame("unknown, in no table, decided at home, again", &frame, LOCAL)
             .after(&[&frame, &back])
             .leaves(&[(node::SELF, Unconfirmed)]),
-        Row::frame("unknown, in no table, decided where another leads by now", &at_former, {
+        Row::frame("unknown, in no table, decided where another leads now", &at_former, {
             unowned(&at_former, &no_longer)
         }),
         Row::frame("SYN, unknown, in no table, begins at home", &back_new, taken(&back_new, &new))
@@ -104,7 +104,7 @@ fn decided() -> Vec<Row> {
     rows
 }
 
-/// Home may have come to know the flow meanwhile.
+/// The home may have recorded the flow in the meantime.
 fn known() -> Vec<Row> {
     let asked = [SELF, wire_id(node::FAR4), wire_id(node::FAR4_SECOND)];
     let (frame, end, new) = (tcp(port::TAKEN_OVER), fin(port::TAKEN_OVER), syn(port::TAKEN_OVER));
@@ -129,7 +129,7 @@ fn known() -> Vec<Row> {
     ]
 }
 
-/// Home is this node itself, which no node asked before leads, and no node is left to ask.
+/// The home is this node itself, since none of the asked nodes leads, and no candidate is left.
 fn itself() -> Vec<Row> {
     let (frame, new) = (tcp(port::LOCAL), syn(port::LOCAL));
     let [outer, outer_new] = [&frame, &new].map(|inner| in_gue(Asked::from(&[77]).marks(0), inner));

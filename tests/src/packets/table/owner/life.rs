@@ -1,4 +1,4 @@
-//! A flow's life at its owner.
+//! The life of a flow at its owner.
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Udp, Unconfirmed};
 
@@ -12,7 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
     [life("IPv4", &v4()), life("IPv6", &v6().tag(3)), kept(), never_led()].concat()
 }
 
-/// As a client's packets show it.
+/// The states that a client's packets reach.
 fn life(family: &str, base: &Frame) -> Vec<Row> {
     let segment = |flags| base.clone().segment(4000, port::LOCAL, flags);
     let syn = segment(flags::SYN);
@@ -26,8 +26,8 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     };
     let unknown = |name: &str, frame: &Frame| Row::frame(format!("{family} {name}"), frame, UNOWNED);
     vec![
-        row("SYN, noted", &[], &syn, HalfOpen),
-        row("SYN with FIN, noted", &[], &segment(flags::SYN | flags::FIN), HalfOpen),
+        row("SYN, recorded", &[], &syn, HalfOpen),
+        row("SYN with FIN, recorded", &[], &segment(flags::SYN | flags::FIN), HalfOpen),
         row("SYN again", &[&syn], &syn, HalfOpen),
         row("ACK after SYN", &[&syn], &ack, Open),
         row("ACK after ACK", &[&syn, &ack], &ack, Open),
@@ -40,7 +40,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
         row("ACK after SYN after FIN", &[&syn, &fin, &syn], &ack, Open),
         row("SYN after ACK", &[&syn, &ack], &syn, Open),
         row("ACK after SYN after ACK", &[&syn, &ack, &syn], &ack, Open),
-        row("UDP, noted", &[], &udp, Unconfirmed),
+        row("UDP, recorded", &[], &udp, Unconfirmed),
         row("UDP again", &[&udp], &udp, Udp),
         row("UDP once more", &[&udp, &udp], &udp, Udp),
         row("ACK of an unknown flow again", &[&ack], &ack, Unconfirmed),
@@ -54,7 +54,7 @@ fn life(family: &str, base: &Frame) -> Vec<Row> {
     ]
 }
 
-/// What this node owns it serves, whoever leads by now.
+/// This node serves the flows it owns, whichever node leads now.
 fn kept() -> Vec<Row> {
     let (new, old) = (syn(port::FORMER_SELF), tcp(port::FORMER_SELF));
     let (begun, confirmed) = (by_mac(new.clone()), by_mac(old.clone()));
@@ -62,22 +62,22 @@ fn kept() -> Vec<Row> {
     let fin = fin(port::FORMER_SELF);
     let asked = in_gue(&[7], &old);
     vec![
-        Row::frame("owned, led by another by now", &old, LOCAL).after(&lives).leaves(&[(node::SELF, Moved)]),
-        Row::frame("FIN, owned, led by another by now", &fin, LOCAL)
+        Row::frame("owned, now led by another", &old, LOCAL).after(&lives).leaves(&[(node::SELF, Moved)]),
+        Row::frame("FIN, owned, now led by another", &fin, LOCAL)
             .after(&lives)
             .leaves(&[(node::SELF, Closed)]),
-        // It may have been a stranger's SYN; if not, the flow comes back from the leader.
-        Row::frame("begun, led by another by now", &old, rewritten(&old, node::NEAR))
+        // The SYN may have been forged; if not, the flow comes back from the leader.
+        Row::frame("begun, now led by another", &old, rewritten(&old, node::NEAR))
             .after(&[&begun])
             .leaves(&[(node::SELF, HalfOpen)]),
         Row::frame("begun, asked by the leader", &asked, taken(&asked, &old))
             .after(&[&begun])
             .leaves(&[(node::SELF, Moved)]),
-        Row::frame("unknown, in no table, led by another by now", &old, rewritten(&old, node::NEAR))
+        Row::frame("unknown, in no table, now led by another", &old, rewritten(&old, node::NEAR))
             .after(&[&unknown(&[SELF], &old)])
             .leaves(&[(node::SELF, Unconfirmed)]),
-        // It may have a successor at the leader; if not, it comes back from there.
-        Row::frame("owned and closed, led by another by now", &old, rewritten(&old, node::NEAR))
+        // The leader may have a newer flow with the same ports; if not, this one comes back from there.
+        Row::frame("owned and closed, now led by another", &old, rewritten(&old, node::NEAR))
             .after(&[&begun, &confirmed, &fin])
             .leaves(&[(node::SELF, Closed)]),
         Row::frame("owned and closed, asked by the leader", &asked, taken(&asked, &old))
@@ -86,13 +86,13 @@ fn kept() -> Vec<Row> {
         Row::frame("owned and closed, led by this node", &tcp(port::SUCCESSORS), LOCAL)
             .after(&[&syn(port::SUCCESSORS), &super::fin(port::SUCCESSORS)])
             .leaves(&[(node::SELF, Closed)]),
-        Row::frame("owned, but a new flow, led by another by now", &new, rewritten(&new, node::NEAR))
+        Row::frame("owned, but a new flow, now led by another", &new, rewritten(&new, node::NEAR))
             .after(&lives)
             .leaves(&[(node::SELF, Moved)]),
     ]
 }
 
-/// Where this node has never led it may own what comes by a peer, and does not look for it otherwise.
+/// A node that has never led may own flows that other nodes send to it, and looks up no others.
 fn never_led() -> Vec<Row> {
     let (new, old) = (syn(port::NEAR), tcp(port::NEAR));
     let datagram = udp(port::NEAR);

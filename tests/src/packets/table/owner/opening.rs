@@ -1,10 +1,10 @@
-//! SYNs that may be a stranger's while a former leader has the connection: it is asked for the ACK after the
-//! SYN.
+//! SYNs that may be forged while a former leader owns the connection: the former leader is asked for the ACK
+//! after the SYN.
 
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
-use super::{SELF, by_mac, fin, given_back, in_gue, syn, taken, tcp, unknown, v4, v6};
+use super::{SELF, by_mac, fin, in_gue, returned_home, syn, taken, tcp, unknown, v4, v6};
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{Asked, Expect, LOCAL, asked_gue};
 use crate::packets::fixture::{node, port, wire_id};
@@ -14,12 +14,12 @@ pub(super) fn rows() -> Vec<Row> {
     [begun(), led_by_another(), asked(), syns()].concat()
 }
 
-/// Home, the first of these, has seen a SYN.
+/// The home, which is the first of these, has seen a SYN.
 pub(super) fn opening(asked: &[u32]) -> Asked {
     Asked::from(asked).marks(MARK_LED | MARK_OPENING)
 }
 
-/// At home.
+/// At the home.
 fn begun() -> Vec<Row> {
     let mut rows = Vec::new();
     for (family, base) in [("IPv4", v4()), ("IPv6", v6())] {
@@ -37,7 +37,7 @@ fn begun() -> Vec<Row> {
         Row::frame("SYN after SYN is not for the former leader", &new, LOCAL)
             .after(&[&new])
             .leaves(&[(node::SELF, HalfOpen)]),
-        // Only who led can have what is older than the SYN.
+        // Only a former leader can own a flow older than the SYN.
         Row::frame("ACK after SYN is not for successors", &tcp(port::SUCCESSORS), LOCAL)
             .after(&[&syn(port::SUCCESSORS)])
             .leaves(&[(node::SELF, Open)]),
@@ -45,7 +45,7 @@ fn begun() -> Vec<Row> {
     rows
 }
 
-/// Where this node stands in for a dead leader.
+/// At the successor of a dead leader.
 fn led_by_another() -> Vec<Row> {
     let (frame, new) = (tcp(port::DEAD_FORMERS), syn(port::DEAD_FORMERS));
     let back = unknown(&[SELF, wire_id(node::FAR4)], &frame);
@@ -64,7 +64,7 @@ fn led_by_another() -> Vec<Row> {
     ]
 }
 
-/// Where the former leader is asked: it takes what is certainly an older flow of its own.
+/// At the former leader: it serves a flow that is certainly its own older one.
 fn asked() -> Vec<Row> {
     let at = port::FAR4_FORMER_SELF;
     let home = [wire_id(node::FAR4)];
@@ -75,7 +75,7 @@ fn asked() -> Vec<Row> {
             .after(before)
             .leaves(&[(node::SELF, state)])
     };
-    let back = || given_back(&tcp(at), node::FAR4, opening(&home));
+    let back = || returned_home(&tcp(at), node::FAR4, opening(&home));
     let local = in_gue(opening(&[77]), &tcp(port::LOCAL));
     vec![
         row("moved here", &[&new, &old], &asked, taken(&asked, &tcp(at)), Moved),
@@ -94,7 +94,7 @@ fn asked() -> Vec<Row> {
     ]
 }
 
-/// A SYN that home has sent to the node that it has noted.
+/// A SYN that the home sends to the node it has recorded.
 fn syns() -> Vec<Row> {
     let at = port::FAR4_FORMER_SELF;
     let home = [wire_id(node::FAR4)];
@@ -108,6 +108,6 @@ fn syns() -> Vec<Row> {
     vec![
         row("moved here", &[&new, &old], taken(&asked, &syn(at)), Moved),
         row("begun here", &[&new], taken(&asked, &syn(at)), HalfOpen),
-        row("closed here", &[&new, &end], given_back(&syn(at), node::FAR4, &home), Closed),
+        row("closed here", &[&new, &end], returned_home(&syn(at), node::FAR4, &home), Closed),
     ]
 }

@@ -4,13 +4,13 @@ use lb_common::flows::FlowState::{HalfOpen, Moved, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::opening::opening;
-use super::{SELF, UNOWNED, by_mac, fin, given_back, in_gue, syn, taken, tcp, udp, unknown, v6};
+use super::{SELF, UNOWNED, by_mac, fin, in_gue, returned_home, syn, taken, tcp, udp, unknown, v6};
 use crate::packets::expect::{LOCAL, asked_gue, refused};
 use crate::packets::fixture::{node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [held(), without_a_way()].concat()
+    [held(), without_next_hop()].concat()
 }
 
 /// The flow is unknown, and its owner may be a node that died recently.
@@ -36,11 +36,13 @@ fn held() -> Vec<Row> {
         Row::frame("unknown, a former leader just lost, to the other", &tcp(port::FORMERS_LOST), {
             asked_gue(&tcp(port::FORMERS_LOST), node::FAR4, &[SELF])
         }),
-        Row::frame("UDP, young, a former leader just lost, to the other", &udp(port::YOUNG_FORMERS_LOST), {
-            asked_gue(&udp(port::YOUNG_FORMERS_LOST), node::FAR4, &[SELF])
-        }),
+        Row::frame(
+            "UDP, new leader, a former leader just lost, to the other",
+            &udp(port::NEW_LEADER_FORMERS_LOST),
+            asked_gue(&udp(port::NEW_LEADER_FORMERS_LOST), node::FAR4, &[SELF]),
+        ),
         Row::frame("unknown, a former leader just lost, the other asked", &others_asked, {
-            given_back(&tcp(port::FORMERS_LOST), node::FAR4, &[wire_id(node::FAR4)])
+            returned_home(&tcp(port::FORMERS_LOST), node::FAR4, &[wire_id(node::FAR4)])
         }),
         Row::frame("unknown, in no table, a former leader just lost", &home, hold()),
         Row::frame("FIN, unknown, in no table, a former leader just lost", &home_fin, hold()),
@@ -69,8 +71,8 @@ fn held() -> Vec<Row> {
     ]
 }
 
-/// It is noted all the same: when the way is there again, that node is asked first.
-fn without_a_way() -> Vec<Row> {
+/// It is recorded nevertheless: once the next hop is resolved, that node is asked first.
+fn without_next_hop() -> Vec<Row> {
     [
         ("an unresolved node", port::FORMER_UNRESOLVED, node::UNRESOLVED),
         ("a node outside the map", port::FORMER_OUTSIDE, node::OUTSIDE),

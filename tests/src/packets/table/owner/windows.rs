@@ -1,5 +1,4 @@
-//! The search of a long history, window by window: with each packet of an unknown flow, home asks the next
-//! one.
+//! The search of a long history by windows: with each packet of an unknown flow, the home asks the next one.
 
 use lb_common::flows::FlowState::Unconfirmed;
 use lb_common::verdict::Refusal;
@@ -15,12 +14,12 @@ pub(super) fn rows() -> Vec<Row> {
     [searched(), asked()].concat()
 }
 
-/// These have been asked while this window was searched.
+/// The fields after these nodes of a window have been asked.
 fn within(window: u32, asked: &[u32]) -> Asked {
     Asked::from(asked).marks(MARK_LED | window << MARK_WINDOW_SHIFT)
 }
 
-/// A packet of a flow that no node in this window knows.
+/// A packet of a flow that no node of this window knows.
 fn unknown(window: u32) -> Frame {
     let first = window as usize * WINDOW;
     let others = LONG_FORMER.iter().skip(first).take(WINDOW - 1).map(|node| wire_id(*node));
@@ -30,7 +29,7 @@ fn unknown(window: u32) -> Frame {
     in_gue(asked.marks(marks), &tcp(port::LONG))
 }
 
-/// At home.
+/// At the home.
 fn searched() -> Vec<Row> {
     let frame = tcp(port::LONG);
     let [first, second, third, fourth] = [0, 1, 2, 3].map(unknown);
@@ -57,7 +56,7 @@ fn searched() -> Vec<Row> {
     ]
 }
 
-/// Where one of the window is asked.
+/// At a node of the window.
 fn asked() -> Vec<Row> {
     let frame = tcp(port::LONG);
     let row = |name: &str, window, asked: u16, to| {

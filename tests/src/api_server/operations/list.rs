@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::{Call, parse_version};
+use super::parse_version;
+use crate::api_server::call::Call;
 use crate::api_server::error;
 use crate::api_server::objects::text;
 use crate::api_server::request::Query;

@@ -3,13 +3,13 @@
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::Value;
 
-use super::Call;
+use crate::api_server::call::Call;
 use crate::api_server::decode;
 use crate::api_server::error;
-use crate::api_server::negotiate::BodyEncoding;
 use crate::api_server::objects::text;
 use crate::api_server::status_error::{StatusCause, StatusError};
 use crate::api_server::strategy::Strictness;
+use crate::api_server::text::BodyEncoding;
 
 /// Longest name of a field manager.
 const LONGEST_MANAGER: usize = 128;

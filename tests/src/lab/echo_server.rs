@@ -11,13 +11,12 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::payload::{Greeting, transform};
-use super::udp::HEADER;
-use crate::lab::host::{LabHost, runtime};
+use super::host::{LabHost, runtime};
+use crate::payload::{DATAGRAM_HEADER, Greeting, transform};
 
 /// The TCP and the UDP echo server on one thread of a pod, stopped on drop.
 #[derive(Debug)]
-pub struct EchoServer {
+pub(crate) struct EchoServer {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
@@ -27,7 +26,7 @@ impl EchoServer {
     ///
     /// # Errors
     /// When a port is in use.
-    pub fn start(host: &LabHost, tcp: u16, udp: u16) -> Result<Self> {
+    pub(crate) fn start(host: &LabHost, tcp: u16, udp: u16) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (listening, listens) = std::sync::mpsc::channel();
         let pod = host.name().to_owned();
@@ -94,11 +93,11 @@ async fn answer(socket: UdpSocket, pod: &str) {
     loop {
         // An ICMP error for an earlier answer is reported here, and is irrelevant to the next client.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
-        if length < HEADER {
+        if length < DATAGRAM_HEADER {
             continue;
         }
         let mut answer = buffer[..length].to_vec();
-        transform(&mut answer[HEADER..]);
+        transform(&mut answer[DATAGRAM_HEADER..]);
         answer.extend(greeting(pod, client).to_line().as_bytes());
         let _ = socket.send_to(&answer, client).await;
     }

@@ -1,6 +1,9 @@
-//! The bytes that are sent, and those that must come back.
+//! The bytes that traffic clients send, and those that the echo servers return.
 
 use std::net::SocketAddr;
+
+/// Bytes of a datagram before its payload: flow and number.
+pub const DATAGRAM_HEADER: usize = 16;
 
 /// A pseudo-random stream of bytes; streams of different seeds have nothing in common.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A scalar value with an order.
 #[derive(Clone, Debug)]
-pub(in crate::api_server) struct Item(pub(in crate::api_server) Value);
+pub(super) struct Item(pub(super) Value);
 
 impl Item {
     fn rank(&self) -> u8 {
@@ -51,7 +51,7 @@ impl Ord for Item {
 
 /// An element of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::api_server) enum Element {
+pub(super) enum Element {
     /// A field, or an entry of a map.
     Field(String),
     /// An item of a list, by its key fields.
@@ -78,7 +78,7 @@ impl fmt::Display for Element {
 
 /// A set of paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::api_server) struct FieldSet {
+pub(super) struct FieldSet {
     /// Paths of one element.
     pub(super) members: BTreeSet<Element>,
     /// The rest of longer paths, by their first element.
@@ -87,7 +87,7 @@ pub(in crate::api_server) struct FieldSet {
 
 impl FieldSet {
     /// Creates the set of these paths of fields.
-    pub(in crate::api_server) fn of(paths: &[&[&str]]) -> Self {
+    pub(super) fn of(paths: &[&[&str]]) -> Self {
         let mut set = Self::default();
         for path in paths {
             let path = path.iter().map(|name| Element::Field((*name).to_owned())).collect::<Vec<_>>();

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
-use crate::api_server::types::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
+use super::{FieldType, ListItems, ListType, RecordType, ScalarType, ValueType};
 
-const TABLE: &str = include_str!("types.txt");
+const TABLE: &str = include_str!("built_in.txt");
 
 /// Returns the type of a name.
 pub(in crate::api_server) fn named(name: &str) -> Option<&'static ValueType> {
@@ -27,7 +27,7 @@ pub(in crate::api_server) fn root(group: &str, kind: &str) -> Option<ValueType> 
 }
 
 /// Returns the type of a kind whose name is unique among groups.
-pub(super) fn of_kind(kind: &str) -> Option<ValueType> {
+pub(in crate::api_server) fn of_kind(kind: &str) -> Option<ValueType> {
     let mut names = TABLE.lines().filter_map(head).map(|(name, _)| name);
     names.find(|name| name.split_once('.').is_some_and(|(_, name)| name == kind)).map(ValueType::Named)
 }

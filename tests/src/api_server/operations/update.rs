@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::Call;
 use super::create::check_size;
 use super::options::WriteOptions;
 use crate::api_server::admission::{self, AdmissionOperation};
+use crate::api_server::answer::StatusAndBody;
 use crate::api_server::builtin;
+use crate::api_server::call::Call;
 use crate::api_server::conversion::{self, KindVersions};
 use crate::api_server::error;
 use crate::api_server::merge;
 use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, unset, version};
 use crate::api_server::patch;
-use crate::api_server::respond::StatusAndBody;
+use crate::api_server::rbac::AccessRequest;
 use crate::api_server::status_error::{StatusCause, StatusError};
 use crate::api_server::strategy::Strictness;
-use crate::api_server::users::AccessRequest;
 
 const PATCHES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Call;
 use super::options::WriteOptions;
 use crate::api_server::admission::{self, AdmissionOperation};
 use crate::api_server::builtin;
+use crate::api_server::call::Call;
 use crate::api_server::conversion::{self, KindVersions};
 use crate::api_server::error;
 use crate::api_server::merge::{self, FieldWriter};

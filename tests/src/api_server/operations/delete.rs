@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Call;
 use crate::api_server::admission::{self, AdmissionOperation};
+use crate::api_server::answer::StatusAndBody;
+use crate::api_server::call::Call;
 use crate::api_server::decode;
 use crate::api_server::definition;
 use crate::api_server::error;
 use crate::api_server::objects::{has_finalizers, is_deleted, name, now, text, uid_of, version};
-use crate::api_server::respond::StatusAndBody;
 use crate::api_server::status_error::{StatusCause, StatusError};
 use crate::api_server::store::{ObjectKey, key};
 
@@ -74,9 +74,9 @@ impl Call {
         let in_body = |pointer: &str| Some(text(&given, pointer).to_owned()).filter(|text| !text.is_empty());
         let of_query = |name: &str| self.query.get(name).map(str::to_owned);
         let propagation = in_body("/propagationPolicy").or_else(|| of_query("propagationPolicy"));
-        let orphans = given.get("orphanDependents").and_then(Value::as_bool);
+        let orphan_dependents = given.get("orphanDependents").and_then(Value::as_bool);
         let mut causes = Vec::new();
-        match (&propagation, orphans) {
+        match (&propagation, orphan_dependents) {
             (Some(policy), Some(_)) => {
                 let why = "orphanDependents and deletionPropagation cannot be both set";
                 causes.push(StatusCause::invalid("propagationPolicy", &json!(policy), why));
@@ -95,7 +95,8 @@ impl Call {
             return Err(error::invalid_options("DeleteOptions", &causes));
         }
         Ok(Deletion {
-            propagation: propagation.or_else(|| orphans.unwrap_or_default().then(|| "Orphan".to_owned())),
+            propagation: propagation
+                .or_else(|| orphan_dependents.unwrap_or_default().then(|| "Orphan".to_owned())),
             uid: in_body("/preconditions/uid"),
             version: in_body("/preconditions/resourceVersion"),
             is_dry: dry.is_some(),
