@@ -79,7 +79,7 @@ fn without_the_last_good_file_an_invalid_object_is_ignored() -> Result<()> {
             node.start_agent(&lab_state.options)?;
             wait_kernel_next_hops(lab_state.frr.host(), WEB_V4.into(), &[], WITHIN)?;
             let log = node.agent_log();
-            ensure!(log.contains("cannot read what was accepted before"), "{log}");
+            ensure!(log.contains("cannot read the last-known-good configuration"), "{log}");
             ensure!(!lab_state.problems()?.iter().any(|problem| problem.contains(STAYS)));
             lab_state.fix("64512:1")?;
         }
