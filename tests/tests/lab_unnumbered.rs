@@ -30,7 +30,7 @@ fn frr_and_an_agent_establish_an_unnumbered_session() -> Result<()> {
         node.start_agent(&LabAgentOptions::default())?;
         wait(WITHIN, || {
             let problems = node.status()?["problems"].to_string();
-            ensure!(problems.contains("no router is known on eth0"), "{problems}");
+            ensure!(problems.contains("no router found on eth0"), "{problems}");
             Ok(())
         })?;
 
