@@ -75,7 +75,7 @@ fn forwards_and_adopts(lab: &Lab) -> Result<()> {
         let attached = node.status()?["interfaces"][0]["mode"].clone();
         ensure!(attached == mode, "attached in mode {attached}: {}", node.agent_log());
         connections(lab, WEB_V6, || Ok(()))?;
-        let adopted = |node: &LabNode<'_>| node.agent_log().matches("taken over").count();
+        let adopted = |node: &LabNode<'_>| node.agent_log().matches("adopted the XDP program").count();
         let before = adopted(&node);
         connections(lab, WEB_V4, || {
             node.kill_agent()?;

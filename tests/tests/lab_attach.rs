@@ -159,7 +159,7 @@ fn removed_pins_are_restored_without_packet_loss() -> Result<()> {
         // The next agent takes over the restored pins.
         node.kill_agent()?;
         outage(lab, node, "another agent", || node.start_agent(&options("native")))?;
-        ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
+        ensure!(node.agent_log().contains("adopted the XDP program"), "{}", node.agent_log());
         Ok(())
     })
 }
@@ -223,7 +223,7 @@ fn a_replaced_or_detached_program_is_attached_again() -> Result<()> {
         })?;
         outage(lab, node, "link detached", || detach_link(node))?;
         ensure!(
-            node.agent_log().contains("another process has replaced the program"),
+            node.agent_log().contains("restored the XDP program, which another process had replaced"),
             "the replacement must be logged"
         );
         Ok(())
