@@ -162,7 +162,7 @@ fn stopped_and_killed_agents_lose_no_packet() -> Result<()> {
             node.start_agent(&LabAgentOptions::default())?;
             let status = node.status()?;
             ensure!(status["interfaces"][0]["mode"] == "native", "{}", status["interfaces"]);
-            ensure!(node.agent_log().contains("taken over"), "{}", node.agent_log());
+            ensure!(node.agent_log().contains("adopted the XDP program"), "{}", node.agent_log());
             ensure!(status["last"]["operations"] == 0, "nothing had changed: {}", status["last"]);
         }
         let (tcp, udp) = (tcp.finish()?, udp.finish()?);
