@@ -25,7 +25,10 @@ impl ControlLoop {
     pub(super) fn reconcile(&mut self, state: &mut LoopState) {
         let begun = Instant::now();
         state.ready = self.readiness(state);
-        let plan = self.plan(state);
+        let not_accepting = self.not_accepting();
+        let plan = self.plan(state, &not_accepting);
+        log::liveness(&state.not_accepting, &not_accepting, &plan.nodes);
+        state.not_accepting = not_accepting;
         let (operations, failures) = self.apply(&plan, &mut state.installed);
         self.probe(state, &plan);
         state.deadline = plan.wake.map(|wake| state.started + wake);
@@ -47,13 +50,12 @@ impl ControlLoop {
         let advertised = self.advertise(state);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(state, plan, applied, advertised, failures);
-        state.logged_dead = self.not_accepting();
         state.reconciled = Instant::now();
     }
 
-    fn plan(&self, state: &mut LoopState) -> Plan {
+    fn plan(&self, state: &mut LoopState, not_accepting: &NotAccepting) -> Plan {
         let facts = Facts {
-            silent: self.not_accepting(),
+            silent: not_accepting.clone(),
             withdrawn: state.ready == ReadyState::No,
             ..state.network.facts.clone()
         };
@@ -123,14 +125,6 @@ impl ControlLoop {
         self.settings.draining || node.is_some_and(Node::is_draining)
     }
 
-    /// Returns a problem if the uplink may be the reason why no other node answers.
-    fn silent_veth(&self, state: &LoopState, nodes: &[NodeState]) -> Option<String> {
-        let not_accepting = self.prober.as_ref()?.not_accepting();
-        let not_accepting = not_accepting.borrow();
-        let others = nodes.iter().filter(|node| !node.is_self);
-        state.uplinks.silent_veth(others.map(|node| !not_accepting.contains(&node.address)))
-    }
-
     fn publish(
         &self,
         state: &LoopState,
@@ -154,11 +148,10 @@ impl ControlLoop {
         let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         problems.extend(failures.into_iter().chain(unnumbered).chain(tag_keys));
         problems.extend(state.uplinks.problems.iter().cloned());
-        problems.extend(self.silent_veth(state, &plan.nodes));
+        problems.extend(silent_veth(state, &plan.nodes));
         log::problems(&before.problems, &problems);
         log::drains(&before, &plan.nodes);
         log::readiness(before.ready, state.ready);
-        log::liveness(&state.logged_dead, &self.not_accepting(), &plan.nodes);
         self.state.send_replace(Arc::new(AgentState {
             node: before.node.clone(),
             version: before.version.clone(),
@@ -182,4 +175,10 @@ impl ControlLoop {
         let concerns = |it: &&Problem| state.model.concerns(it, &self.settings.node);
         ConfigErrors::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns))
     }
+}
+
+/// Returns a problem if the uplink may be the reason why no other node answers.
+fn silent_veth(state: &LoopState, nodes: &[NodeState]) -> Option<String> {
+    let others = nodes.iter().filter(|node| !node.is_self);
+    state.uplinks.silent_veth(others.map(|node| !state.not_accepting.contains(&node.address)))
 }

@@ -34,8 +34,8 @@ pub(super) struct LoopState {
     pub(super) ready: ReadyState,
     /// Until when other hosts are greeted on a new uplink.
     pub(super) greet_until: Option<Instant>,
-    /// The nodes that the log last called dead or draining.
-    pub(super) logged_dead: NotAccepting,
+    /// The nodes that were dead or draining in the last pass.
+    pub(super) not_accepting: NotAccepting,
     /// The configuration of the prober.
     pub(super) probes: Option<ProbeConfig>,
     pub(super) started: Instant,
@@ -61,7 +61,7 @@ impl LoopState {
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
             greet_until: None,
-            logged_dead: NotAccepting::new(),
+            not_accepting: NotAccepting::new(),
             probes: None,
             started: now,
             reconciled: now,
