@@ -25,6 +25,8 @@ use lb_kube::snapshot::Snapshot;
 use lb_kube::status::{DesiredStatus, StatusComponent};
 use lb_runtime::watchdog::Heart;
 
+use crate::changes;
+
 /// Time over which changes are collected.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 /// Delay after which Events that did not fit into the queue are emitted again.
@@ -62,15 +64,8 @@ impl ConfigCheck {
     pub(super) async fn run(mut self, heart: Heart) {
         let mut retry = false;
         loop {
-            let event = async {
-                tokio::select! {
-                    () = self.cluster.changed() => {}
-                    () = self.leadership.changed() => {}
-                    () = tokio::time::sleep(EMIT_RETRY), if retry => {}
-                }
-            };
-            heart.beating(event).await;
-            tokio::time::sleep(DEBOUNCE).await;
+            let retry_after = retry.then_some(EMIT_RETRY);
+            changes::wait(&mut self.cluster, &mut self.leadership, &heart, retry_after, DEBOUNCE).await;
             retry = if self.leadership.is_leader() { !self.check() } else { self.stand_by() };
         }
     }

@@ -3,6 +3,7 @@
 //! Its loop is like the agent's: observe → plan → diff → apply. [`lb_ipam`] plans; this crate handles that a
 //! watch delivers a write only some time after it was made.
 
+mod changes;
 mod config_check;
 pub mod hash_key;
 pub mod metrics;
@@ -228,15 +229,8 @@ impl Controller {
     async fn run(mut self) {
         let mut retry = false;
         loop {
-            let event = async {
-                tokio::select! {
-                    () = self.cluster.changed() => {}
-                    () = self.leadership.changed() => {}
-                    () = tokio::time::sleep(RETRY), if retry => {}
-                }
-            };
-            self.heart.beating(event).await;
-            tokio::time::sleep(DEBOUNCE).await;
+            let retry_after = retry.then_some(RETRY);
+            changes::wait(&mut self.cluster, &mut self.leadership, &self.heart, retry_after, DEBOUNCE).await;
             let is_leader = self.leadership.is_leader();
             if !is_leader {
                 self.stand_by();
