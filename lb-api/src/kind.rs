@@ -68,20 +68,11 @@ impl ObjectKind {
     ];
 
     /// The kinds that manifests may contain.
-    pub(crate) const READ: [Self; 12] = [
-        Self::SERVICE,
-        Self::NODE,
-        Self::NAMESPACE,
-        Self::SECRET,
-        Self::CONFIG_MAP,
-        Self::ENDPOINT_SLICE,
-        Self::IP_ADDRESS_POOL,
-        Self::L2_ADVERTISEMENT,
-        Self::BGP_ADVERTISEMENT,
-        Self::BGP_PEER,
-        Self::BFD_PROFILE,
-        Self::COMMUNITY,
-    ];
+    pub(crate) const READ: [Self; 12] = {
+        let [a, b, c, d, e, f] = Self::CONFIGURATION;
+        let (slices, maps) = (Self::ENDPOINT_SLICE, Self::CONFIG_MAP);
+        [Self::SERVICE, Self::NODE, Self::NAMESPACE, Self::SECRET, maps, slices, a, b, c, d, e, f]
+    };
 
     const fn core(name: &'static str, plural: &'static str) -> Self {
         Self { name, plural, group: "", versions: &["v1"] }

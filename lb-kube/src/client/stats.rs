@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hyper::StatusCode;
-use lb_runtime::metrics::MetricSink;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts};
+use lb_runtime::metrics::{MetricSink, MetricType, register};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
 use super::error_log::{self, LOG_INTERVAL};
 
@@ -123,9 +123,7 @@ impl ClientStats {
             ),
         ];
         for (name, help, value) in counters {
-            let counter = IntCounter::new(name, help)?;
-            counter.inc_by(value.load(Ordering::Relaxed));
-            registry.register(Box::new(counter))?;
+            register(registry, name, help, MetricType::Counter, value.load(Ordering::Relaxed))?;
         }
         let failures = Opts::new("fairlead_k8s_watch_errors_total", "Watches that failed, by kind");
         let failures = IntCounterVec::new(failures, &["kind"])?;
