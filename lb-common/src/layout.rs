@@ -41,7 +41,7 @@ macro_rules! shared_types {
                 mode, outer_family, mtu, ifindex, next_hop_mac, source_mac, outer_sum, outer_source, outer_destination, id,
                 discriminator
             }
-            crate::maps::Announcer { ranks, uplinks }
+            crate::maps::Announcer { ranks, uplinks, number, pad }
             crate::maps::Link { mac, number }
             crate::hash::HashKey { k0, k1 }
             crate::hash::FlowKeys { words, mix }

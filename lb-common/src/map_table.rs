@@ -12,7 +12,7 @@ use crate::maps::capacity;
 /// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned
 /// under, so an agent never reads maps of another layout as its own. A test compares both with
 /// `layout/v<LAYOUT>.txt`.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
 
 /// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
 #[macro_export]
@@ -37,7 +37,11 @@ macro_rules! shared_maps {
             /// Node indices by MAC address and two zero bytes: whose frames come from a node.
             NODE_MACS = "lb_node_macs", HashMap<[u8; 8], u32>, capacity::NODE_ADDRESSES, Plain;
             /// Who answers ARP for an IPv4 VIP.
-            ARP = "lb_arp", HashMap<[u8; 4], $crate::maps::Announcer>, capacity::ARP, Plain;
+            ARP = "lb_arp", HashMap<[u8; 4], $crate::maps::Announcer>, capacity::ANNOUNCERS, Plain;
+            /// Who answers Neighbor Solicitations for an IPv6 VIP.
+            NDP = "lb_ndp", HashMap<[u8; 16], $crate::maps::Announcer>, capacity::ANNOUNCERS, Plain;
+            /// Answered ARP requests and Neighbor Solicitations, by VIP number.
+            L2_STATS = "lb_l2_stats", PerCpuArray<u32, u64>, capacity::VIP_STATS, Plain;
             /// Interfaces with the program, by index.
             LINKS = "lb_links", HashMap<u32, $crate::maps::Link>, capacity::LINKS, Plain;
             /// The configuration of the node, at 0.

@@ -3,21 +3,25 @@
 //! Wire data are byte arrays in wire order; numbers are native. There is no padding and no `bool`, `enum` or
 //! `Option`, because the other side can write any bit pattern.
 
+mod announcer;
 mod bfd;
 mod budget;
 mod filter;
 mod liveness;
 mod sources;
 
+pub use announcer::{Announcer, RANKS};
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
-pub use liveness::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+pub use liveness::{
+    LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing,
+};
 pub use sources::{Source, v4_mapped};
 
 use crate::forwarding::ForwardingMode;
 use crate::hash::{FlowKeys, HashKey};
-use crate::ring::{NO_NODE, NodeIndex};
+use crate::ring::NodeIndex;
 
 /// Default sizes of the maps, in entries.
 pub mod capacity {
@@ -35,8 +39,8 @@ pub mod capacity {
     pub const NODES: usize = 1_024;
     /// Addresses and MAC addresses of nodes; a node may have one address of each family.
     pub const NODE_ADDRESSES: usize = 2 * NODES;
-    /// VIPs answered by ARP.
-    pub const ARP: usize = 16_384;
+    /// VIPs announced on the local network, of each IP version.
+    pub const ANNOUNCERS: usize = 16_384;
     /// Interfaces with the program.
     pub const LINKS: usize = 64;
     /// Numbered VIPs.
@@ -201,35 +205,6 @@ impl Node {
     }
 }
 
-/// The nodes that answer ARP for a VIP, in order of preference; padded with [`NO_NODE`].
-#[repr(C, align(8))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Announcer {
-    /// Node indices by rank.
-    pub ranks: [NodeIndex; 4],
-    /// Uplinks on which this node answers, a bit for each [`Link::number`]: only one of several on a LAN.
-    pub uplinks: u64,
-}
-
-impl Announcer {
-    /// Returns one node, on all of its uplinks, without a second rank.
-    pub const fn only(node: NodeIndex) -> Self {
-        Self::on(node, u64::MAX)
-    }
-
-    /// Returns one node, on these of its uplinks, without a second rank.
-    pub const fn on(node: NodeIndex, uplinks: u64) -> Self {
-        Self { ranks: [node, NO_NODE, NO_NODE, NO_NODE], uplinks }
-    }
-
-    /// Returns whether the node answers on an uplink.
-    #[inline(always)]
-    pub const fn answers_on(&self, link: &Link) -> bool {
-        // The mask bounds the shift, as the verifier demands.
-        self.uplinks >> (link.number & 63) & 1 != 0
-    }
-}
-
 /// A fragmented packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -372,6 +347,23 @@ impl Config {
         None
     }
 
+    /// Returns the bits of a standing in [`Config::flags`].
+    pub const fn standing_flags(standing: Standing) -> u16 {
+        (standing as u16) << CONFIG_STANDING_SHIFT
+    }
+
+    /// Returns whether this node drains.
+    #[inline(always)]
+    pub const fn is_draining(&self) -> bool {
+        self.flags & CONFIG_DRAINING != 0
+    }
+
+    /// Returns what this node says of itself as an announcer.
+    #[inline(always)]
+    pub const fn standing(&self) -> Standing {
+        Standing::from_number((self.flags >> CONFIG_STANDING_SHIFT & 3) as u32)
+    }
+
     /// Returns the tag key with this ID. By value: the verifier would follow a pointer to each of the two to
     /// the end.
     #[inline(always)]
@@ -392,6 +384,8 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent
 /// reads it.
 pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
+/// [`Config::flags`]: first of the two bits of this node's [`Standing`].
+const CONFIG_STANDING_SHIFT: u16 = 8;
 /// [`Config::flags`]: IP in IP from nodes of the cluster is accepted.
 pub const CONFIG_IPIP: u16 = 8;
 

@@ -126,6 +126,8 @@ outcomes! {
         LocalByKernel = 18, "local_by_kernel";
         /// For a VIP, but for no port of its Services; answered with ICMP port unreachable.
         PortUnreachableSent = 19, "port_unreachable_sent";
+        /// Neighbor Solicitation for a VIP, answered.
+        NdpAnswered = 20, "ndp_answered";
     }
     refusals {
         /// Shorter than its headers announce; not certain to be for a VIP.
@@ -183,6 +185,8 @@ outcomes! {
         NoHome = 54, "no_home", Drop;
         /// For a VIP, from a client outside the source ranges of its Service.
         SourceRefused = 55, "source_refused", Drop;
+        /// Neighbor Solicitation for a VIP that another node answers.
+        NdpNotAnswered = 56, "ndp_not_answered", Drop;
     }
 }
 

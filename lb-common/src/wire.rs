@@ -7,4 +7,5 @@ pub mod ethernet;
 pub mod gue;
 pub mod icmp;
 pub mod ip;
+pub mod ndp;
 pub mod word;

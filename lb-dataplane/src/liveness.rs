@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use lb_bfd::clock::ProbeClock;
 use lb_bfd::initiator::{Initiator, ProbeTarget};
-use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_common::ring::NodeIndex;
 use lb_common::tag::TagKey;
 use lb_common::wire::bfd;
@@ -168,7 +167,7 @@ impl ProbeThread {
         let is_silent = |(node, probed): (&NodeIndex, &ProbedNode)| {
             let cell = self.cells.of(*node);
             let is_dead = cell.silence(self.cells.clock()) >= self.limit;
-            (is_dead || cell.state == LIVENESS_ADMIN_DOWN).then_some(probed.address)
+            (is_dead || cell.is_draining()).then_some(probed.address)
         };
         let silent: NotAccepting = self.targets.iter().filter_map(is_silent).collect();
         self.found.send_if_modified(|before| {

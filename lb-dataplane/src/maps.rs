@@ -1,6 +1,7 @@
 //! The pinned maps: written by operations, read back as [`Contents`].
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use lb_common::map_table::name;
@@ -21,6 +22,7 @@ pub struct Maps {
     peers: HashMap<MapData, [u8; 16], u32>,
     peer_macs: HashMap<MapData, [u8; 8], u32>,
     arp: HashMap<MapData, [u8; 4], Announcer>,
+    ndp: HashMap<MapData, [u8; 16], Announcer>,
     links: HashMap<MapData, u32, Link>,
     config: Array<MapData, Config>,
     vip_stats: PerCpuArray<MapData, Traffic>,
@@ -41,6 +43,7 @@ impl Maps {
             peers: open(pins, name::NODE_ADDRESSES)?,
             peer_macs: open(pins, name::NODE_MACS)?,
             arp: open(pins, name::ARP)?,
+            ndp: open(pins, name::NDP)?,
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
@@ -95,10 +98,14 @@ impl Maps {
             Op::ClearVipStats(number) => self.clear_vip_stats(*number, op),
             Op::WriteVip(key, vip) => self.vips.put(op, key, *vip),
             Op::RemoveVip(key) => self.vips.remove(op, key),
-            Op::WriteArp(vip, announcer) => {
+            Op::WriteAnnouncer(IpAddr::V4(vip), announcer) => {
                 written(name::ARP, op, self.arp.insert(vip.octets(), announcer, 0))
             }
-            Op::RemoveArp(vip) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+            Op::WriteAnnouncer(IpAddr::V6(vip), announcer) => {
+                written(name::NDP, op, self.ndp.insert(vip.octets(), announcer, 0))
+            }
+            Op::RemoveAnnouncer(IpAddr::V4(vip)) => removed(name::ARP, op, self.arp.remove(&vip.octets())),
+            Op::RemoveAnnouncer(IpAddr::V6(vip)) => removed(name::NDP, op, self.ndp.remove(&vip.octets())),
             Op::WriteSource(vip, range) => self.sources.write(*vip, range, op),
             Op::RemoveSource(vip, range) => self.sources.remove(*vip, range, op),
         }
@@ -107,6 +114,12 @@ impl Maps {
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
         cleared(name::VIP_STATS, op, &mut self.vip_stats, number)?;
         self.sources.clear(number, op)
+    }
+
+    fn announcers(&self) -> Result<BTreeMap<IpAddr, Announcer>, MapsError> {
+        let v4 = entries(name::ARP, &self.arp)?.into_iter().map(|(vip, it)| (IpAddr::from(vip), it));
+        let v6 = entries(name::NDP, &self.ndp)?.into_iter().map(|(vip, it)| (IpAddr::from(vip), it));
+        Ok(v4.chain(v6).collect())
     }
 
     /// Returns the current contents of the maps. Of the rings, reads only those that a VIP refers to.
@@ -124,7 +137,7 @@ impl Maps {
                 .into_iter()
                 .map(|(k, v)| (k, v as u16))
                 .collect(),
-            arp: entries(name::ARP, &self.arp)?.into_iter().map(|(k, v)| (Ipv4Addr::from(k), v)).collect(),
+            announcers: self.announcers()?,
             vips: self.vips.read_back()?,
             sources: self.sources.read()?,
             ..Contents::default()

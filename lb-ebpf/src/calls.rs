@@ -10,6 +10,7 @@ use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::verdict::Refusal;
 use lb_common::wire::ethernet;
+use lb_pipeline::announcer::AnnouncerState;
 use lb_pipeline::bits::Bits;
 use lb_pipeline::owner::{LivenessState, SlotRange};
 use lb_pipeline::subprograms::{Subprograms, TableSubprograms};
@@ -43,6 +44,11 @@ impl TableSubprograms for Maps {
     }
 
     #[inline(always)]
+    fn announcer_state(&self, node: NodeIndex) -> AnnouncerState {
+        AnnouncerState::from_number(lb_ann_state(node.into()))
+    }
+
+    #[inline(always)]
     fn has_recent_death(&self, slot: u32) -> bool {
         lb_recent_death(slot) != 0
     }
@@ -63,6 +69,13 @@ impl TableSubprograms for Maps {
 #[inline(never)]
 pub extern "C" fn lb_liveness_of(node: u32) -> u64 {
     lb_pipeline::liveness_of(&Maps, node as NodeIndex).to_bits()
+}
+
+/// See [`TableSubprograms::announcer_state`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_ann_state(node: u32) -> u32 {
+    lb_pipeline::announcer::announcer_state(&Maps, node as NodeIndex).to_number()
 }
 
 /// See [`TableSubprograms::has_recent_death`].
@@ -207,6 +220,21 @@ impl Subprograms for XdpFrame {
     }
 
     #[inline(always)]
+    fn judge_arp<T: TableSubprograms>(&mut self, _tables: &T, _packet: &PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::Arp))
+    }
+
+    #[inline(always)]
+    fn judge_ndp<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::Ndp))
+    }
+
+    #[inline(always)]
+    fn answer_ndp<T: TableSubprograms>(&mut self, _tables: &T, _packet: &PacketInfo) -> Verdict {
+        Ok(Forward::Next(NextStep::NdpAnswer))
+    }
+
+    #[inline(always)]
     fn judge_echo<T: TableSubprograms>(&mut self, _tables: &T, _packet: &mut PacketInfo) -> Verdict {
         Ok(Forward::Next(NextStep::Echo))
     }
@@ -232,7 +260,8 @@ impl Subprograms for XdpFrame {
 /// ```text
 /// fairlead ─┬─ lb_judge ── reads the packet, finds the node; calls what it needs an answer of
 ///           ├─ lb_serve ── owns the flow or passes the packet on
-///           └─ lb_icmp_error, lb_judge_echo, lb_judge_probe, lb_judge_bfd
+///           ├─ lb_judge_ndp ── reads the solicitation; then lb_answer_ndp
+///           └─ lb_icmp_error, lb_judge_arp, lb_judge_echo, lb_judge_probe, lb_judge_bfd
 /// ```
 #[inline(always)]
 pub(crate) fn judge_slow(context: *mut xdp_md) -> Verdict {
@@ -240,7 +269,12 @@ pub(crate) fn judge_slow(context: *mut xdp_md) -> Verdict {
     if bits == Forward::Next(NextStep::Serve).to_bits() {
         bits = lb_serve(context);
     }
+    if bits == Forward::Next(NextStep::Ndp).to_bits() {
+        bits = lb_judge_ndp(context);
+    }
     match result(bits) {
+        Ok(Forward::Next(NextStep::Arp)) => result(lb_judge_arp(context)),
+        Ok(Forward::Next(NextStep::NdpAnswer)) => result(lb_answer_ndp(context)),
         Ok(Forward::Next(NextStep::Echo)) => result(lb_judge_echo(context)),
         Ok(Forward::Next(NextStep::Probe)) => result(lb_judge_probe(context, 0)),
         Ok(Forward::Next(NextStep::ProbeReply)) => result(lb_judge_probe(context, 1)),
@@ -275,6 +309,30 @@ pub extern "C" fn lb_icmp_error(context: *mut xdp_md, refusal: u32) -> u64 {
     let refusal = Refusal::from_number(refusal.into()).unwrap_or(LOST);
     let Some(packet) = maps::packet() else { return no_packet() };
     lb_pipeline::send_icmp_error(&mut XdpFrame::new(context), &Maps, packet, refusal).to_bits()
+}
+
+/// See [`Subprograms::judge_arp`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_arp(context: *mut xdp_md) -> u64 {
+    let Some(packet) = maps::packet() else { return no_packet() };
+    lb_pipeline::judge_arp(&mut XdpFrame::new(context), &Maps, packet).to_bits()
+}
+
+/// See [`Subprograms::judge_ndp`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_judge_ndp(context: *mut xdp_md) -> u64 {
+    let Some(packet) = maps::packet() else { return no_packet() };
+    lb_pipeline::judge_ndp(&mut XdpFrame::new(context), &Maps, packet).to_bits()
+}
+
+/// See [`Subprograms::answer_ndp`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn lb_answer_ndp(context: *mut xdp_md) -> u64 {
+    let Some(packet) = maps::packet() else { return no_packet() };
+    lb_pipeline::answer_ndp(&mut XdpFrame::new(context), &Maps, packet).to_bits()
 }
 
 /// See [`Subprograms::judge_echo`].

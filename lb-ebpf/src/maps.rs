@@ -239,6 +239,17 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn ndp(&self, vip: &[u8; 16]) -> Option<&Announcer> {
+        // SAFETY: as for `node_by_address`.
+        unsafe { NDP.get(vip) }
+    }
+
+    #[inline(always)]
+    fn count_l2(&self, number: u32) {
+        increment(L2_STATS.get_ptr_mut(number));
+    }
+
+    #[inline(always)]
     fn link(&self, ifindex: u32) -> Option<&Link> {
         // SAFETY: as for `node_by_address`.
         unsafe { LINKS.get(ifindex) }

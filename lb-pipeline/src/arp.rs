@@ -3,13 +3,24 @@
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::{arp, ethernet};
 
+use crate::announcer::is_announced_here;
 use crate::frame::Frame;
 use crate::link_layer::is_addressed_here;
-use crate::tables::Tables;
+use crate::packet::PacketInfo;
+use crate::subprograms::TableSubprograms;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
+/// Processes an ARP packet.
+///
+/// # Errors
+/// [`Refusal::ArpNotAnswered`], [`Refusal::NotConfigured`].
 #[inline(always)]
-pub(crate) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -> Verdict {
+pub fn judge_arp<F: Frame, T: TableSubprograms>(
+    frame: &mut F,
+    tables: &T,
+    described: &PacketInfo,
+) -> Verdict {
+    let l3 = described.l3;
     let Some(packet) = frame.view::<{ arp::LENGTH }>(l3) else { return NOT_OURS };
     if packet[..8] != arp::REQUEST {
         return NOT_OURS;
@@ -23,16 +34,16 @@ pub(crate) fn judge<F: Frame, T: Tables>(frame: &mut F, tables: &T, l3: usize) -
     if sender == vip {
         return NOT_OURS;
     }
-    let config = tables.config().ok_or(Refusal::NotConfigured)?;
     let link = tables.link(frame.ingress()).ok_or(Refusal::NotConfigured)?;
     let Some([first, ..]) = frame.view::<{ ethernet::MACS }>(0) else { return NOT_OURS };
     if !ethernet::is_group(*first) && !is_addressed_here(frame, tables) {
         return NOT_OURS;
     }
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
-    if announcer.ranks[0] != config.self_node || !announcer.answers_on(link) {
+    if !announcer.answers_on(link) || !is_announced_here(tables, announcer)? {
         return Err(Refusal::ArpNotAnswered);
     }
+    tables.count_l2(announcer.number);
     answer(frame, l3, Answer { mac: link.mac, vip, asker, sender })
 }
 

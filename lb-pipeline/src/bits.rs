@@ -79,6 +79,9 @@ const PROBE: u64 = 6;
 const PROBE_REPLY: u64 = 7;
 const BFD: u64 = 8;
 const ICMP_ERROR: u64 = 9;
+const ARP: u64 = 10;
+const NDP: u64 = 11;
+const NDP_ANSWER: u64 = 12;
 
 impl Bits for Forward {
     #[inline(always)]
@@ -89,6 +92,9 @@ impl Bits for Forward {
             Self::Redirect(outcome, ifindex) => (REDIRECT, outcome.to_bits(), ifindex),
             Self::Consume(outcome) => (CONSUME, outcome.to_bits(), 0),
             Self::Next(NextStep::Serve) => (SERVE, 0, 0),
+            Self::Next(NextStep::Arp) => (ARP, 0, 0),
+            Self::Next(NextStep::Ndp) => (NDP, 0, 0),
+            Self::Next(NextStep::NdpAnswer) => (NDP_ANSWER, 0, 0),
             Self::Next(NextStep::Echo) => (ECHO, 0, 0),
             Self::Next(NextStep::Probe) => (PROBE, 0, 0),
             Self::Next(NextStep::ProbeReply) => (PROBE_REPLY, 0, 0),
@@ -107,6 +113,9 @@ impl Bits for Forward {
             REDIRECT => Self::Redirect(Outcome::from_bits(number)?, ifindex),
             CONSUME => Self::Consume(Outcome::from_bits(number)?),
             SERVE => Self::Next(NextStep::Serve),
+            ARP => Self::Next(NextStep::Arp),
+            NDP => Self::Next(NextStep::Ndp),
+            NDP_ANSWER => Self::Next(NextStep::NdpAnswer),
             ECHO => Self::Next(NextStep::Echo),
             PROBE => Self::Next(NextStep::Probe),
             PROBE_REPLY => Self::Next(NextStep::ProbeReply),

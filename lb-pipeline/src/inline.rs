@@ -5,6 +5,7 @@ use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
 
+use crate::announcer::AnnouncerState;
 use crate::class::PacketClass;
 use crate::encapsulate::{encapsulate, sign};
 use crate::frame::Frame;
@@ -14,8 +15,8 @@ use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::Tables;
 use crate::verdict::Verdict;
 use crate::{
-    bfd, connection, decapsulate, echo, forward, fragment, icmp_error, icmp_quote, ip, ipv6, liveness, probe,
-    slot, sources, undeclared,
+    announcer, arp, bfd, connection, decapsulate, echo, forward, fragment, icmp_error, icmp_quote, ip, ipv6,
+    liveness, ndp, probe, slot, sources, undeclared,
 };
 
 /// Marks a [`Frame`] or [`Tables`] whose subprograms run in place.
@@ -24,6 +25,10 @@ pub trait Inline {}
 impl<T: Tables + Inline> TableSubprograms for T {
     fn liveness_state(&self, node: NodeIndex) -> LivenessState {
         liveness::liveness_of(self, node)
+    }
+
+    fn announcer_state(&self, node: NodeIndex) -> AnnouncerState {
+        announcer::announcer_state(self, node)
     }
 
     fn has_recent_death(&self, slot: u32) -> bool {
@@ -137,6 +142,18 @@ impl<F: Frame + Inline> Subprograms for F {
         refusal: Refusal,
     ) -> Verdict {
         icmp_error::send_icmp_error(self, tables, packet, refusal)
+    }
+
+    fn judge_arp<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict {
+        arp::judge_arp(self, tables, packet)
+    }
+
+    fn judge_ndp<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict {
+        ndp::judge_ndp(self, tables, packet)
+    }
+
+    fn answer_ndp<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict {
+        ndp::answer_ndp(self, tables, packet)
     }
 
     fn judge_echo<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict {

@@ -7,11 +7,13 @@
 //! | [`subprograms`], [`inline`] | its functions that are subprograms in the kernel, and their form on the host |
 //! | [`verdict`], [`bits`] | what it returns, and the encoding of that between subprograms |
 //! | [`owner`] | the owner rule: which node a packet is for |
+//! | [`announcer`] | the node that answers ARP and Neighbor Solicitations for a VIP |
 //!
 //! A packet takes [`judge_fast`] or, if that declines it, [`judge_slow`].
 
 #![no_std]
 
+pub mod announcer;
 mod arp;
 mod bfd;
 pub mod bits;
@@ -33,6 +35,7 @@ mod ipv4;
 mod ipv6;
 mod link_layer;
 mod liveness;
+mod ndp;
 mod outer;
 pub mod owner;
 mod packet;
@@ -47,6 +50,7 @@ pub mod tables;
 mod undeclared;
 pub mod verdict;
 
+pub use arp::judge_arp;
 pub use bfd::judge_bfd;
 pub use class::PacketClass;
 pub use connection::read_connection;
@@ -61,6 +65,7 @@ pub use icmp_quote::read_icmp_quote;
 pub use ip::read;
 pub use ipv6::{find_v6, walk_v6};
 pub use liveness::{has_recent_death, liveness_of};
+pub use ndp::{answer_ndp, judge_ndp};
 pub use packet::PacketInfo;
 pub use probe::judge_probe;
 pub use slot::find_node;

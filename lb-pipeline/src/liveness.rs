@@ -1,6 +1,6 @@
 //! The liveness states of nodes: their cells against the probe clock.
 
-use lb_common::maps::{Config, LIVENESS_ADMIN_DOWN};
+use lb_common::maps::Config;
 use lb_common::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
 
 use crate::owner::LivenessState;
@@ -16,7 +16,7 @@ pub fn liveness_of<T: Tables>(tables: &T, node: NodeIndex) -> LivenessState {
     let Some(liveness) = tables.liveness(node) else { return LivenessState::Dead };
     if liveness.silence(tables.clock()) >= config.liveness_limit {
         LivenessState::Dead
-    } else if liveness.state == LIVENESS_ADMIN_DOWN {
+    } else if liveness.is_draining() {
         LivenessState::Draining
     } else {
         LivenessState::Accepting

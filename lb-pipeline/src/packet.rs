@@ -56,6 +56,8 @@ pub struct PacketInfo {
     pub(crate) may_be_closed: bool,
     /// If it was too big: the path MTU.
     pub(crate) path_mtu: u32,
+    /// Of a Neighbor Solicitation: the MAC address that the reply goes to, as a number.
+    pub(crate) asker: u64,
     /// How it is counted if this node owns the flow.
     pub(crate) local: Outcome,
     /// The nodes asked for it before.
@@ -88,6 +90,7 @@ impl PacketInfo {
         is_error: false,
         may_be_closed: false,
         path_mtu: 0,
+        asker: 0,
         local: Outcome::Local,
         asked: AskedNodes::EMPTY,
     };

@@ -8,7 +8,7 @@
 //! since the reply arrived, so a delayed or replayed reply has no effect.
 
 use lb_common::hash::HashKey;
-use lb_common::maps::{CONFIG_DRAINING, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
+use lb_common::maps::{Config, LIVENESS_ADMIN_DOWN, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing};
 use lb_common::ring::NodeIndex;
 use lb_common::tag::{self, ProbeWords};
 use lb_common::verdict::{Outcome, Refusal};
@@ -46,7 +46,8 @@ pub fn judge_probe<F: Frame, T: Tables>(
     if is_reply {
         note(tables, config, node, Tagged { probe, section, key })
     } else {
-        reflect(frame, config, packet, Tagged { probe, section, key })
+        let holds = tables.liveness(node).is_some_and(Liveness::is_held);
+        reflect(frame, config, packet, &Tagged { probe, section, key }, holds)
     }
 }
 
@@ -59,15 +60,21 @@ struct Tagged {
 
 /// Reflects a probe, with the state of this node.
 #[inline(always)]
-fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &PacketInfo, tagged: Tagged) -> Verdict {
+fn reflect<F: Frame>(
+    frame: &mut F,
+    config: &Config,
+    packet: &PacketInfo,
+    tagged: &Tagged,
+    holds: bool,
+) -> Verdict {
     // A reply has no demand bit. If replies were reflected, two reflectors could be made to loop (RFC 7880
     // appendix A).
     let asks = (tagged.probe.head >> 16) as u8 & bfd::DEMAND != 0;
     if tagged.probe.yours != config.id || !asks {
         return Err(Refusal::BadProbe);
     }
-    let state = if config.flags & CONFIG_DRAINING == 0 { bfd::UP } else { bfd::ADMIN_DOWN };
-    answer(frame, packet.l4, &tagged, state)?;
+    let state = if config.is_draining() { bfd::ADMIN_DOWN } else { bfd::UP };
+    answer(frame, packet.l4, tagged, [bfd::VERSION | diagnostic(config.standing(), holds), state])?;
     match packet.family {
         Family::V4 => turn_v4(frame, packet.l3)?,
         Family::V6 => turn_v6(frame, packet.l3)?,
@@ -75,6 +82,28 @@ fn reflect<F: Frame>(frame: &mut F, config: &Config, packet: &PacketInfo, tagged
     let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
     *macs = ethernet::swapped(*macs);
     Ok(Forward::Transmit(Outcome::ProbeReflected))
+}
+
+/// Returns the diagnostic of a reply: what this node says of itself as an announcer, and whether it holds the
+/// node that it replies to. A stable node that holds none has no diagnostic (RFC 7880 section 7.2.2).
+#[inline(always)]
+const fn diagnostic(standing: Standing, holds: bool) -> u8 {
+    match (standing, holds) {
+        (Standing::Stable, false) => 0,
+        (standing, false) => bfd::ANNOUNCER | standing as u8,
+        (standing, true) => bfd::ANNOUNCER | bfd::HOLDS | standing as u8,
+    }
+}
+
+/// Returns the state of a node by its diagnostic, which other codes leave as it is.
+#[inline(always)]
+const fn announcer_bits(version_and_diagnostic: u8) -> u32 {
+    if version_and_diagnostic & bfd::ANNOUNCER == 0 {
+        return 0;
+    }
+    let standing = Standing::from_number((version_and_diagnostic & 3) as u32);
+    let holds = if version_and_diagnostic & bfd::HOLDS == 0 { 0 } else { LIVENESS_HOLDS_THIS };
+    Liveness::standing_bits(standing) | holds
 }
 
 /// Records a node's reply to this node's probe: send time of the probe, and state of the node.
@@ -85,7 +114,7 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
         bfd::UP => LIVENESS_UP,
         bfd::ADMIN_DOWN => LIVENESS_ADMIN_DOWN,
         _ => return Err(Refusal::BadProbe),
-    };
+    } | announcer_bits((probe.head >> 24) as u8);
     if tables.node(node).is_none_or(|node| node.discriminator == 0 || node.discriminator != probe.yours) {
         return Err(Refusal::BadProbe);
     }
@@ -96,7 +125,8 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     if age >= config.liveness_limit || age > clock.wrapping_sub(cell.last_seen) {
         return Err(Refusal::StaleProbe);
     }
-    tables.note_liveness(node, Liveness { last_seen: section.sequence, state });
+    let was_dead = cell.silence(clock) >= config.liveness_limit;
+    tables.note_liveness(node, cell.after(Liveness { last_seen: section.sequence, state }, was_dead));
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }
 
@@ -173,14 +203,15 @@ fn sound<F: Frame>(frame: &F, packet: &PacketInfo, may_be_authenticated: bool) -
     if sound && end as u32 <= packet.length { Ok(probe) } else { Err(Refusal::BadProbe) }
 }
 
-/// Exchanges ports and discriminators, and writes state and tag; no diagnostic, a poll answered by a final
+/// Exchanges ports and discriminators, and writes diagnostic, state and tag; a poll is answered by a final
 /// (RFC 7880 section 7.2.2). The tag is made with the key of the probe, which its sender knows. Exchanged
 /// fields leave the checksum valid.
 #[inline(always)]
-fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, state: u8) -> Result<(), Refusal> {
+fn answer<F: Frame>(frame: &mut F, udp: usize, tagged: &Tagged, head: [u8; 2]) -> Result<(), Refusal> {
     let Tagged { probe, section, key } = tagged;
     let [v0, f0, multiplier, length] = probe.head.to_be_bytes();
-    let new = [bfd::VERSION, state | bfd::FINAL | bfd::AUTHENTICATION];
+    let [version_and_diagnostic, state] = head;
+    let new = [version_and_diagnostic, state | bfd::FINAL | bfd::AUTHENTICATION];
     let head = u32::from_be_bytes([new[0], new[1], multiplier, length]);
     let tag = make_tag(key, &Probe { head, mine: probe.yours, yours: probe.mine }, section);
     let header = frame.view_mut::<{ ip::UDP_HEADER }>(udp).ok_or(Refusal::BadProbe)?;

@@ -1,7 +1,7 @@
 //! The slow path, which handles every packet.
 //!
 //! ```text
-//! Ethernet, up to two tags, to this link's MAC or, for ARP, to a group
+//! Ethernet, up to two tags, to this link's MAC or, for ARP and NDP, to a group
 //! ├─ IPv4, IPv6: to a VIP's port?  ── deliver: ring → slot → owner rule → here, MAC rewrite, or GUE
 //! │              GUE to this node? ── check its tag, decapsulate, and deliver as asked by a peer
 //! │              IP from a peer?   ── the same, where a packet for a VIP is inside
@@ -12,6 +12,7 @@
 //! │              another port of a VIP? ── port unreachable
 //! │              from a client outside the source ranges of a VIP? ── drop, whichever of these it is
 //! ├─ ARP request for a VIP?        ── answer
+//! ├─ Neighbor Solicitation for a VIP? ── answer
 //! └─ anything else                 ── pass untouched
 //! ```
 
@@ -26,7 +27,7 @@ use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::configured;
 use crate::verdict::{NOT_OURS, Verdict};
-use crate::{arp, decapsulate, forward, relay_tag, undeclared};
+use crate::{decapsulate, forward, ndp, relay_tag, undeclared};
 
 /// Processes a packet on the slow path, which handles every packet.
 ///
@@ -39,13 +40,16 @@ pub fn judge_slow<F: Subprograms, T: TableSubprograms>(
     packet: &mut PacketInfo,
 ) -> Verdict {
     let Some((ether_type, l3)) = network_header(frame) else { return NOT_OURS };
+    packet.reset(l3);
     if ether_type == ethernet::ARP {
-        return arp::judge(frame, tables, l3);
+        return frame.judge_arp(tables, packet);
+    }
+    if ether_type == ethernet::IPV6 && ndp::is_solicitation(frame, l3) {
+        return frame.judge_ndp(tables, packet);
     }
     if !is_addressed_here(frame, tables) {
         return NOT_OURS;
     }
-    packet.reset(l3);
     let marked = matches!(ether_type, ethernet::ASKED_ONE | ethernet::ASKED_MORE);
     let mut found = match ether_type {
         ethernet::IPV4 | ethernet::IPV6 => frame.read(tables, packet, ether_type)?,

@@ -12,6 +12,7 @@ use lb_common::kernel::KernelAnswer;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
 
+use crate::announcer::AnnouncerState;
 use crate::class::PacketClass;
 use crate::frame::Frame;
 use crate::owner::{LivenessState, SlotRange};
@@ -23,6 +24,9 @@ use crate::verdict::Verdict;
 pub trait TableSubprograms: Tables {
     /// Calls [`crate::liveness_of`].
     fn liveness_state(&self, node: NodeIndex) -> LivenessState;
+
+    /// Calls [`crate::announcer::announcer_state`].
+    fn announcer_state(&self, node: NodeIndex) -> AnnouncerState;
 
     /// Calls [`crate::has_recent_death`] for a slot.
     fn has_recent_death(&self, slot: u32) -> bool;
@@ -129,6 +133,24 @@ pub trait Subprograms: Frame {
         packet: &PacketInfo,
         refusal: Refusal,
     ) -> Verdict;
+
+    /// Continues with [`crate::judge_arp`].
+    ///
+    /// # Errors
+    /// As [`crate::judge_arp`].
+    fn judge_arp<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict;
+
+    /// Continues with [`crate::judge_ndp`].
+    ///
+    /// # Errors
+    /// As [`crate::judge_ndp`].
+    fn judge_ndp<T: TableSubprograms>(&mut self, tables: &T, packet: &mut PacketInfo) -> Verdict;
+
+    /// Continues with [`crate::answer_ndp`].
+    ///
+    /// # Errors
+    /// As [`crate::answer_ndp`].
+    fn answer_ndp<T: TableSubprograms>(&mut self, tables: &T, packet: &PacketInfo) -> Verdict;
 
     /// Continues with [`crate::judge_echo`].
     ///

@@ -48,6 +48,10 @@ pub trait Tables {
     fn count_source_refused(&self, number: u32);
     /// Returns the announcer of an IPv4 VIP.
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer>;
+    /// Returns the announcer of an IPv6 VIP.
+    fn ndp(&self, vip: &[u8; 16]) -> Option<&Announcer>;
+    /// Counts an answered ARP request or Neighbor Solicitation, by VIP number.
+    fn count_l2(&self, number: u32);
     /// Returns an interface with the program.
     fn link(&self, ifindex: u32) -> Option<&Link>;
     /// Returns when a node was last heard of.

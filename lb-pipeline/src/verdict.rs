@@ -28,6 +28,12 @@ pub enum Forward {
 pub enum NextStep {
     /// [`crate::serve`].
     Serve,
+    /// [`crate::judge_arp`].
+    Arp,
+    /// [`crate::judge_ndp`].
+    Ndp,
+    /// [`crate::answer_ndp`].
+    NdpAnswer,
     /// [`crate::judge_echo`].
     Echo,
     /// [`crate::judge_probe`] of a probe.

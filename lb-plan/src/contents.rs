@@ -12,7 +12,7 @@ pub(crate) use merge_cursor::MergeCursor;
 pub use slots::Slots;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_common::maps::{Announcer, Config, Link, Node, Vip};
 use lb_common::ring::{NodeIndex, Slot};
@@ -39,8 +39,8 @@ pub struct Contents {
     pub vips: BTreeMap<VipKey, Vip>,
     /// The parts of `lb_rings` that VIPs refer to, by their first slot.
     pub rings: BTreeMap<u32, Slots>,
-    /// `lb_arp`.
-    pub arp: BTreeMap<Ipv4Addr, Announcer>,
+    /// `lb_arp` and `lb_ndp`.
+    pub announcers: BTreeMap<IpAddr, Announcer>,
     /// `lb_sources`, by the numbers of VIPs; VIPs without ranges are absent.
     pub sources: BTreeMap<u32, SourceSet>,
 }
@@ -103,9 +103,9 @@ pub enum Op {
     /// Removes a VIP.
     RemoveVip(VipKey),
     /// Writes the announcer of a VIP.
-    WriteArp(Ipv4Addr, Announcer),
+    WriteAnnouncer(IpAddr, Announcer),
     /// Removes the announcer of a VIP.
-    RemoveArp(Ipv4Addr),
+    RemoveAnnouncer(IpAddr),
     /// Admits a range of clients to the VIP with this number.
     WriteSource(u32, SourceRange),
     /// Removes such a range.
@@ -169,8 +169,8 @@ impl Contents {
                 let before = self.vips.remove(key);
                 self.forget_unused_ring(key, before);
             }
-            Op::WriteArp(vip, announcer) => put(&mut self.arp, *vip, *announcer),
-            Op::RemoveArp(vip) => drop_entry(&mut self.arp, vip),
+            Op::WriteAnnouncer(vip, announcer) => put(&mut self.announcers, *vip, *announcer),
+            Op::RemoveAnnouncer(vip) => drop_entry(&mut self.announcers, vip),
             Op::WriteSource(vip, range) => self.sources.entry(*vip).or_default().insert(*range),
             Op::RemoveSource(vip, range) => self.remove_source(*vip, range),
         }

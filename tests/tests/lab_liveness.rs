@@ -15,7 +15,6 @@ use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, LabServiceSpec};
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
-use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_dataplane::mapped_tables::LivenessCells;
 use nix::sys::signal::Signal;
 
@@ -105,7 +104,7 @@ fn views(lab: &Lab) -> Result<Vec<View>> {
             let others = INITIAL_NODES.into_iter().filter(|other| *other != node);
             let of = |(index, name): (u16, &str)| {
                 let cell = cells.of(index);
-                (name.to_owned(), (cell.silence(clock) < 15, cell.state == LIVENESS_ADMIN_DOWN))
+                (name.to_owned(), (cell.silence(clock) < 15, cell.is_draining()))
             };
             Ok(View { node, clock, others: (1..).zip(others).map(of).collect() })
         })

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use aya::maps::MapError;
-use lb_common::maps::LIVENESS_ADMIN_DOWN;
 use lb_dataplane::counters::{Counters, VerdictCount};
 use lb_dataplane::mapped_tables::FlowCount;
 use lb_plan::plan::NodeState;
@@ -117,7 +116,7 @@ fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {
         let silence = cell.silence(clock);
         let liveness = if silence >= state.liveness_limit {
             "dead"
-        } else if cell.state == LIVENESS_ADMIN_DOWN {
+        } else if cell.is_draining() {
             "draining"
         } else {
             "alive"

@@ -1,20 +1,56 @@
 //! The cells of `lb_liveness`.
 
-/// When a node was last heard of. Read and written as one 64-bit word.
+/// When a node was last heard of, and what it said of itself. Read and written as one 64-bit word.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Liveness {
     /// Send time of the last probe that it answered, by the probe clock; in the cell of the clock, the clock
     /// itself.
     pub last_seen: u32,
-    /// One of `LIVENESS_*`.
+    /// `LIVENESS_*` bits.
     pub state: u32,
 }
 
-/// [`Liveness::state`]: the node takes new flows.
+/// [`Liveness::state`]: no bit is set: the node takes new flows and announces by its rank.
 pub const LIVENESS_UP: u32 = 0;
 /// [`Liveness::state`]: the node replied AdminDown: it drains.
 pub const LIVENESS_ADMIN_DOWN: u32 = 1;
+/// [`Liveness::state`]: the node was dead, and does not say yet that it has returned. It announces no address
+/// that a node can announce which was not dead.
+pub const LIVENESS_HELD: u32 = 2;
+/// [`Liveness::state`]: the node says that it holds this node, which was dead.
+pub const LIVENESS_HOLDS_THIS: u32 = 4;
+/// First of the bits of [`Liveness::state`] with the node's [`Standing`].
+const STANDING_SHIFT: u32 = 4;
+const STANDING_MASK: u32 = 3;
+
+/// What a node says of itself as an announcer on the local network. The best come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Standing {
+    /// It announces by its rank.
+    #[default]
+    Stable = 0,
+    /// It has returned a short time ago, and announces only what no stable node can announce.
+    Returned = 1,
+    /// It announces nothing.
+    Absent = 2,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 3] = [Self::Stable, Self::Returned, Self::Absent];
+
+    /// Returns the standing with this number; [`Standing::Absent`] if there is none.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Stable,
+            1 => Self::Returned,
+            _ => Self::Absent,
+        }
+    }
+}
 
 impl Liveness {
     /// Returns the cell as one word, as in memory.
@@ -37,5 +73,44 @@ impl Liveness {
         // A stamp may be newer than the clock that was read.
         let ticks = clock.wrapping_sub(self.last_seen);
         if ticks > u32::MAX / 2 { 0 } else { ticks }
+    }
+
+    /// Returns whether the node drains.
+    #[inline(always)]
+    pub const fn is_draining(self) -> bool {
+        self.state & LIVENESS_ADMIN_DOWN != 0
+    }
+
+    /// Returns whether this node holds the node, which was dead.
+    #[inline(always)]
+    pub const fn is_held(self) -> bool {
+        self.state & LIVENESS_HELD != 0
+    }
+
+    /// Returns whether the node holds this node.
+    #[inline(always)]
+    pub const fn holds_this(self) -> bool {
+        self.state & LIVENESS_HOLDS_THIS != 0
+    }
+
+    /// Returns what the node says of itself as an announcer.
+    #[inline(always)]
+    pub const fn standing(self) -> Standing {
+        Standing::from_number(self.state >> STANDING_SHIFT & STANDING_MASK)
+    }
+
+    /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and calls itself
+    /// stable does not know it: it is held until it says that it has returned.
+    #[inline(always)]
+    pub const fn after(self, heard: Self, was_dead: bool) -> Self {
+        let is_held = (was_dead || self.is_held()) && matches!(heard.standing(), Standing::Stable);
+        let held = if is_held { LIVENESS_HELD } else { 0 };
+        Self { last_seen: heard.last_seen, state: heard.state | held }
+    }
+
+    /// Returns the bits of a standing in [`Liveness::state`].
+    #[inline(always)]
+    pub const fn standing_bits(standing: Standing) -> u32 {
+        (standing as u32) << STANDING_SHIFT
     }
 }

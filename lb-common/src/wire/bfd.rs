@@ -25,6 +25,13 @@ pub const TAG_SECTION: [u8; 2] = [254, (TAGGED_LENGTH - LENGTH) as u8];
 pub const VERSION: u8 = 1 << 5;
 /// The version's bits.
 pub const VERSION_MASK: u8 = 0b1110_0000;
+/// The diagnostic's bits in the first byte.
+pub const DIAGNOSTIC_MASK: u8 = 0b0001_1111;
+/// Marks a diagnostic in a reply between nodes: bits of the replying node as an announcer, in an unassigned
+/// code (RFC 5880 section 4.1). The two lowest bits are its [`crate::maps::Standing`].
+pub const ANNOUNCER: u8 = 1 << 4;
+/// Bit of such a diagnostic: the replying node holds the node that it replies to.
+pub const HOLDS: u8 = 1 << 2;
 /// The state's bits in the second byte.
 pub const STATE_MASK: u8 = 0b1100_0000;
 /// State AdminDown in the second byte.

@@ -15,6 +15,8 @@ pub const MAX_TAGS: usize = 2;
 pub const IPV4: [u8; 2] = [0x08, 0x00];
 /// EtherType IPv6.
 pub const IPV6: [u8; 2] = [0x86, 0xdd];
+/// The first two bytes of the MAC addresses of IPv6 multicast.
+pub const IPV6_MULTICAST: [u8; 2] = [0x33, 0x33];
 /// EtherType ARP.
 pub const ARP: [u8; 2] = [0x08, 0x06];
 /// EtherType (IEEE local experimental) of a second chance for which only the sender has been asked.

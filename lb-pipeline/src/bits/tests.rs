@@ -9,7 +9,16 @@ use crate::verdict::Verdict;
 
 /// Every verdict, with some interfaces.
 fn verdicts() -> Vec<Verdict> {
-    let steps = [NextStep::Serve, NextStep::Echo, NextStep::Probe, NextStep::ProbeReply, NextStep::Bfd];
+    let steps = [
+        NextStep::Serve,
+        NextStep::Arp,
+        NextStep::Ndp,
+        NextStep::NdpAnswer,
+        NextStep::Echo,
+        NextStep::Probe,
+        NextStep::ProbeReply,
+        NextStep::Bfd,
+    ];
     let mut verdicts: Vec<Verdict> = steps.map(|step| Ok(Forward::Next(step))).to_vec();
     for outcome in Outcome::ALL.iter().copied() {
         verdicts.extend([Forward::Pass, Forward::Transmit, Forward::Consume].map(|kind| Ok(kind(outcome))));

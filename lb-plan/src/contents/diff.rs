@@ -2,8 +2,8 @@
 //! written before anything refers to it, and removed after.
 //!
 //! ```text
-//! written   links → nodes → node addresses → config → slots → source ranges → VIPs → ARP
-//! removed   ARP → VIPs → source ranges → node addresses → nodes → links
+//! written   links → nodes → node addresses → config → slots → source ranges → VIPs → announcers
+//! removed   announcers → VIPs → source ranges → node addresses → nodes → links
 //! ```
 //!
 //! A VIP gets its flag after its source ranges, and loses its ranges after the flag. While ranges change, a
@@ -30,9 +30,9 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     let write_source = |vip, range| ops.push(Op::WriteSource(vip, range));
     new_sources(&installed.sources, &desired.sources, write_source);
     write_vips(&mut ops, &installed.vips, &desired.vips);
-    write(&mut ops, &installed.arp, &desired.arp, Op::WriteArp);
+    write(&mut ops, &installed.announcers, &desired.announcers, Op::WriteAnnouncer);
 
-    remove(&mut ops, &installed.arp, &desired.arp, Op::RemoveArp);
+    remove(&mut ops, &installed.announcers, &desired.announcers, Op::RemoveAnnouncer);
     remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);
     let remove_source = |vip, range| ops.push(Op::RemoveSource(vip, range));
     new_sources(&desired.sources, &installed.sources, remove_source);

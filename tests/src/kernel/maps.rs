@@ -24,6 +24,7 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     insert(ebpf, name::NODE_ADDRESSES, &tables.node_addresses)?;
     insert(ebpf, name::NODE_MACS, &tables.node_macs)?;
     insert(ebpf, name::ARP, &tables.arp)?;
+    insert(ebpf, name::NDP, &tables.ndp)?;
     insert(ebpf, name::LINKS, &tables.links)?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     insert(ebpf, name::BFD_ADDRESSES, &tables.bfd_addresses)?;
@@ -154,6 +155,7 @@ pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
         vips: traffic(ebpf, name::VIP_STATS)?,
         nodes: traffic(ebpf, name::NODE_STATS)?,
         source_refused: counted(name::SOURCE_REFUSED)?,
+        l2_answered: counted(name::L2_STATS)?,
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Totals {
     pub nodes: BTreeMap<u32, Traffic>,
     /// VIP number → packets of clients outside its source ranges; zeros left out.
     pub source_refused: BTreeMap<u32, u64>,
+    /// `lb_l2_stats`.
+    pub l2_answered: BTreeMap<u32, u64>,
 }
 
 /// A set of flows as it lies in memory.
@@ -93,6 +95,8 @@ pub struct HostTables {
     pub sources: Vec<(u32, Source)>,
     /// `lb_arp`.
     pub arp: HashMap<[u8; 4], Announcer>,
+    /// `lb_ndp`.
+    pub ndp: HashMap<[u8; 16], Announcer>,
     /// `lb_links`.
     pub links: HashMap<u32, Link>,
     /// `lb_bfd`, as the agent has written it.
@@ -129,6 +133,7 @@ impl HostTables {
             node_macs: HashMap::new(),
             sources: Vec::new(),
             arp: HashMap::new(),
+            ndp: HashMap::new(),
             links: HashMap::new(),
             bfd: HashMap::new(),
             bfd_addresses: HashMap::new(),
@@ -280,6 +285,16 @@ impl Tables for HostTables {
 
     fn arp(&self, vip: &[u8; 4]) -> Option<&Announcer> {
         self.arp.get(vip)
+    }
+
+    fn ndp(&self, vip: &[u8; 16]) -> Option<&Announcer> {
+        self.ndp.get(vip)
+    }
+
+    fn count_l2(&self, number: u32) {
+        if number < self.sizes.vip_stats {
+            *self.totals.borrow_mut().l2_answered.entry(number).or_default() += 1;
+        }
     }
 
     fn link(&self, ifindex: u32) -> Option<&Link> {

@@ -577,9 +577,11 @@ fn add_vips(tables: &mut HostTables) {
     tables.vips4.insert(Vip4Key::address(QUIET4), address(0));
     tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO | VIP_CLOSED));
     tables.vips6.insert(Vip6Key::address(QUIET6), address(0));
-    tables.arp.insert(VIP4, Announcer::only(node::SELF));
-    tables.arp.insert(QUIET4, Announcer::only(node::NEAR));
-    tables.arp.insert(OTHER_UPLINK4, Announcer::on(node::SELF, !1));
+    tables.arp.insert(VIP4, Announcer::new(&[node::SELF, node::NEAR], !0, 0));
+    tables.arp.insert(QUIET4, Announcer::new(&[node::NEAR, node::SELF], !0, 1));
+    tables.arp.insert(OTHER_UPLINK4, Announcer::new(&[node::SELF], !1, 0));
+    tables.ndp.insert(VIP6, Announcer::new(&[node::SELF, node::NEAR], !0, 2));
+    tables.ndp.insert(QUIET6, Announcer::new(&[node::NEAR, node::SELF], !0, 3));
 }
 
 fn add_ports(tables: &mut HostTables, port: u16, vip: Vip) {
