@@ -213,6 +213,7 @@ fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings,
         // A drain that an earlier agent was asked for lasts until it is ended.
         draining: flags & CONFIG_DRAIN_REQUESTED != 0,
         ignore_exclude_label: options.ignore_exclude_label,
+        local_needs_endpoint: options.speaker.local_needs_endpoint,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

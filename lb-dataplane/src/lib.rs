@@ -21,6 +21,7 @@ pub mod bfd;
 mod btf;
 pub mod counters;
 pub mod kernel_lookup;
+pub mod layer2;
 pub mod liveness;
 pub mod map_io;
 pub mod mapped_tables;

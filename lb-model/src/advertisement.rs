@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::bgp::Bgp;
 use super::lists;
 use super::name::PoolName;
 use super::node::Node;
-use super::pool::{Pool, Pools};
+use super::pool::Pool;
 use lb_api::objects::{L2AdvertisementSpec, Object, Sourced};
 use lb_api::problem::{Problem, Reason};
 
@@ -71,8 +70,6 @@ impl From<L2AdvertisementSpec> for L2Advertisement {
 /// value.
 pub(super) fn build<'a>(
     objects: impl Iterator<Item = &'a Sourced<Object>>,
-    pools: &Pools,
-    bgp: &Bgp,
     before: &[L2Advertisement],
     problems: &mut Vec<Problem>,
 ) -> Vec<L2Advertisement> {
@@ -83,10 +80,6 @@ pub(super) fn build<'a>(
         let faults = lists::problems(object);
         if faults.is_empty() {
             let advertisement = L2Advertisement { key, spec: written.spec.clone() };
-            let silent = without_effect(&advertisement, pools, bgp);
-            if !silent.is_empty() {
-                problems.push(Problem::of(object, Reason::NoNeighborDiscovery { pools: silent.join(", ") }));
-            }
             advertisements.push(advertisement);
             continue;
         }
@@ -97,14 +90,4 @@ pub(super) fn build<'a>(
         }
     }
     advertisements
-}
-
-/// Returns the pools with IPv6 addresses that only this advertisement announces.
-fn without_effect(advertisement: &L2Advertisement, pools: &Pools, bgp: &Bgp) -> Vec<String> {
-    let is_silent = |(name, pool): &(&PoolName, &Pool)| {
-        pool.ranges.iter().any(|range| range.start().is_ipv6())
-            && advertisement.selects_pool(name, pool)
-            && !bgp.advertisements.iter().any(|it| it.selects_pool(name, pool))
-    };
-    pools.iter().filter(is_silent).map(|(name, _)| name.to_string()).collect()
 }

@@ -141,8 +141,7 @@ impl<O: ObjectHandle> ObjectIndex<O> {
         };
         self.services.update(&changes, &context, is_same, &mut model.services);
         problems.extend(self.services.problems());
-        model.l2_advertisements =
-            advertisement::build(of_kind(), &pools, &model.bgp, &model.l2_advertisements, &mut problems);
+        model.l2_advertisements = advertisement::build(of_kind(), &model.l2_advertisements, &mut problems);
         (model.pools, model.nodes) = (pools, nodes);
         self.class = class.map(str::to_owned);
         (self.addresses, self.namespaces) = (model.addresses, namespaces);

@@ -1,12 +1,11 @@
 //! The planner: model and facts of this machine → desired contents of the maps.
 
-mod announce;
 mod bounded_map;
 mod clock;
 mod closed;
 mod excluded;
 mod filters;
-mod lan;
+mod layer2;
 mod nodes;
 mod placement;
 mod ring_versions;
@@ -20,7 +19,7 @@ mod vips;
 mod weights;
 
 pub use settings::{Facts, Forwarding, LivenessSettings, ResolvedNextHop, Settings, UndeclaredPorts, Uplink};
-pub use status::{NodePath, NodeState, RingState, ServiceState, Share, VipState};
+pub use status::{AnnouncedAddress, NodePath, NodeState, RingState, ServiceState, Share, VipState};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +30,7 @@ use lb_common::ring::NO_NODE;
 
 use crate::contents::Contents;
 use clock::Clock;
+use layer2::{Layer2, RankCache};
 use lb_api::problem::{PlanReason, Problem};
 use lb_model::{Model, ServiceVip};
 use nodes::NodeTable;
@@ -41,7 +41,7 @@ use vips::DesiredVips;
 use weights::Weights;
 
 /// A plan: the desired contents of the maps, and the problems that limit them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Desired contents of the maps.
     pub contents: Contents,
@@ -49,6 +49,8 @@ pub struct Plan {
     pub services: Vec<ServiceState>,
     /// The nodes, ordered by name.
     pub nodes: Vec<NodeState>,
+    /// The addresses that nodes announce on the local network, in order.
+    pub announced: Vec<AnnouncedAddress>,
     /// What could not be planned.
     pub problems: Vec<Problem>,
     /// When to plan again without a change, because a timer expires; after `now`. `None` if no timer is
@@ -70,6 +72,7 @@ pub struct Planner {
     memo: RingCache,
     weights: Weights,
     history: History,
+    announcers: RankCache,
 }
 
 impl Planner {
@@ -95,15 +98,14 @@ impl Planner {
         let mut problems = Vec::new();
         let mut clock = Clock::at(now);
         let Some(table) = NodeTable::take(model, facts, settings, installed, &mut problems) else {
-            let contents = installed.clone();
-            return Plan { contents, services: Vec::new(), nodes: Vec::new(), problems, wake: None };
+            return Plan { contents: without_own_node(model, installed), problems, ..Plan::default() };
         };
         let desired = self.desired(model, &table, settings, installed, &mut clock);
         let versions = self.versions(&desired, &table, settings, installed, &mut clock);
         let placement = placement::place(&desired, &versions, installed, settings.ring_capacity);
         let links = links(facts, &mut problems);
         let mut contents =
-            Contents { config: Some(table.config(settings, &links)), links, ..Contents::default() };
+            Contents { config: Some(table.config(settings, facts, &links)), links, ..Contents::default() };
         let ring_capacity = settings.ring_capacity;
         let vips = VipEntries {
             desired: &desired,
@@ -120,14 +122,15 @@ impl Planner {
             settings.former_grace,
             &mut clock,
         );
-        let announcers = announce::announce(&mut contents, model, &table, facts, installed, &mut problems);
+        let layer2 = Layer2 { model, table: &table, facts, settings, installed };
+        let announced = layer2.announce(&mut self.announcers, &mut contents, &mut problems);
         table.install(&mut contents, &kept, installed, &mut problems);
         sources::admit(&mut contents, &desired, facts, installed, &mut clock, &mut problems);
         closed::close(&mut contents, &desired, facts, settings);
         filters::fill(&mut contents);
         excluded::report(&desired, &table, &mut problems);
-        let services = service_states::services(model, &desired, &table, &contents, &announcers);
-        Plan { contents, services, nodes: table.states(), problems, wake: clock.wake() }
+        let services = service_states::services(model, &desired, &table, &contents, &announced);
+        Plan { contents, services, nodes: table.states(), announced, problems, wake: clock.wake() }
     }
 
     fn desired<'a>(
@@ -172,6 +175,16 @@ impl Planner {
         };
         builder.versions(&mut self.history, clock)
     }
+}
+
+/// Returns the contents without a Node object of this machine: everything stays as it is, except that the other
+/// nodes now announce what this one has announced.
+fn without_own_node(model: &Model, installed: &Contents) -> Contents {
+    let mut contents = installed.clone();
+    if !model.nodes.is_empty() {
+        contents.announcers.clear();
+    }
+    contents
 }
 
 /// Returns the interfaces with the program, as many as the map holds.

@@ -219,6 +219,7 @@ fn settings(node: &NodeName) -> Settings {
         liveness: LivenessSettings::default(),
         draining: false,
         ignore_exclude_label: false,
+        local_needs_endpoint: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

@@ -56,7 +56,8 @@ impl ControlLoop {
     fn plan(&self, state: &mut LoopState, not_accepting: &NotAccepting) -> Plan {
         let facts = Facts {
             silent: not_accepting.clone(),
-            withdrawn: state.ready == ReadyState::No,
+            standing: state.standing,
+            checked: state.checked.clone(),
             ..state.network.facts.clone()
         };
         let elapsed = state.started.elapsed();

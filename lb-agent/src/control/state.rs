@@ -1,10 +1,13 @@
 //! The state that the control loop keeps between passes.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
+use lb_common::maps::Standing;
 use lb_dataplane::attach::AttachedUplink;
 use lb_dataplane::liveness::{NotAccepting, ProbeConfig};
 use lb_dataplane::net::observe::NetworkState;
@@ -32,6 +35,10 @@ pub(super) struct LoopState {
     pub(super) uplinks: UplinkState,
     pub(super) readiness: Readiness,
     pub(super) ready: ReadyState,
+    /// What this node says of itself as an announcer on the local network.
+    pub(super) standing: Standing,
+    /// The addresses that have been checked for duplicates; `None`: none need be.
+    pub(super) checked: Option<BTreeSet<IpAddr>>,
     /// Until when other hosts are greeted on a new uplink.
     pub(super) greet_until: Option<Instant>,
     /// The nodes that were dead or draining in the last pass.
@@ -60,6 +67,8 @@ impl LoopState {
             uplinks: UplinkState::of(uplinks),
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
+            standing: Standing::Absent,
+            checked: None,
             greet_until: None,
             not_accepting: NotAccepting::new(),
             probes: None,

@@ -351,15 +351,6 @@ pub enum Reason {
         /// The node's name.
         node: String,
     },
-    /// IPv6 addresses that only an L2Advertisement announces.
-    #[error(
-        "IPv6 addresses of {pools} are not announced, because only ARP is answered on the local network; \
-         advertise them by a BGPAdvertisement"
-    )]
-    NoNeighborDiscovery {
-        /// Names of the pools.
-        pools: String,
-    },
     /// A Node without an address.
     #[error(
         "the Node has no usable InternalIP or ExternalIP in status.addresses, so no packet is forwarded \

@@ -54,8 +54,8 @@ fn letters(ops: &[Op]) -> String {
         Op::ClearVipStats(_) => 'Z',
         Op::WriteVip(..) => 'V',
         Op::RemoveVip(_) => 'v',
-        Op::WriteArp(..) => 'A',
-        Op::RemoveArp(_) => 'a',
+        Op::WriteAnnouncer(..) => 'A',
+        Op::RemoveAnnouncer(_) => 'a',
         Op::WriteSource(..) => 'F',
         Op::RemoveSource(..) => 'f',
     };

@@ -94,11 +94,6 @@ impl<'a> NodeTable<'a> {
         self.own
     }
 
-    /// Returns whether a node gets no new flows.
-    pub(super) fn is_draining(&self, node: &NodeName) -> bool {
-        self.by_name.get(node).is_some_and(|indexed| indexed.draining)
-    }
-
     /// Returns the rank of a ring member as a target of new flows.
     pub(super) fn tier(&self, member: &Share) -> Tier {
         let indexed = self.by_name.get(&member.node);
@@ -149,7 +144,7 @@ impl<'a> NodeTable<'a> {
     }
 
     /// Returns the configuration, which holds for the whole machine.
-    pub(super) fn config(&self, settings: &Settings, links: &BTreeMap<u32, Link>) -> Config {
+    pub(super) fn config(&self, settings: &Settings, facts: &Facts, links: &BTreeMap<u32, Link>) -> Config {
         let own = self.by_name.get(self.own);
         let addresses = || own.into_iter().flat_map(|indexed| indexed.node.addresses());
         let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(v4.octets()) } else { None };
@@ -168,7 +163,8 @@ impl<'a> NodeTable<'a> {
             self_node: own.map_or(NO_NODE, |indexed| indexed.index),
             flags: if own.is_some_and(|indexed| indexed.draining) { CONFIG_DRAINING } else { 0 }
                 | if settings.draining { CONFIG_DRAIN_REQUESTED } else { 0 }
-                | if settings.accept_ipip { CONFIG_IPIP } else { 0 },
+                | if settings.accept_ipip { CONFIG_IPIP } else { 0 }
+                | Config::standing_flags(facts.standing),
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,
             id: own.map_or(0, |indexed| indexed.resolved.entry.id),

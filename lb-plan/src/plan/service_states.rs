@@ -1,13 +1,11 @@
 //! The states of Services, read from the desired contents.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_common::maps::{VIP_SOURCES, Vip};
 
 use super::nodes::NodeTable;
-use super::status::{RingState, ServiceState, Share, VipState};
+use super::status::{AnnouncedAddress, RingState, ServiceState, Share, VipState};
 use super::vips::{DesiredVips, vip_key};
 use crate::contents::{Contents, Region};
 use lb_model::{Model, NodeName, Service, ServiceName, ServiceVip};
@@ -17,11 +15,11 @@ pub(super) fn services(
     desired: &DesiredVips<'_>,
     table: &NodeTable<'_>,
     contents: &Contents,
-    announcers: &BTreeMap<IpAddr, NodeName>,
+    announced: &[AnnouncedAddress],
 ) -> Vec<ServiceState> {
     // Once for each ring: thousands of Services share one.
     let rings: Vec<_> = desired.rings.iter().map(|members| divided(members, table)).collect();
-    let vip = |vip: &ServiceVip| vip_state(vip, desired, &rings, contents, announcers);
+    let vip = |vip: &ServiceVip| vip_state(vip, desired, &rings, contents, announced);
     let service = |(name, service): (&ServiceName, &Arc<Service>)| ServiceState {
         service: name.clone(),
         policy: service.policy,
@@ -49,7 +47,7 @@ fn vip_state(
     desired: &DesiredVips<'_>,
     rings: &[Divided],
     contents: &Contents,
-    announcers: &BTreeMap<IpAddr, NodeName>,
+    announced: &[AnnouncedAddress],
 ) -> VipState {
     let key = vip_key(vip);
     let installed = contents.vips.get(&key);
@@ -59,13 +57,17 @@ fn vip_state(
         Some(RingState { first: region.first, slots: region.slots, members, keeping })
     });
     let ranges_of = |vip: &Vip| contents.sources.get(&vip.number).map_or(0, |sources| sources.len());
+    let announcer = || {
+        let place = announced.binary_search_by_key(&vip.address, |it| it.address).ok()?;
+        Some(announced.get(place)?.ranks.first()?.0.clone())
+    };
     VipState {
         address: vip.address,
         port: vip.port,
         protocol: vip.protocol,
         number: installed.map(|vip| vip.number),
         ring,
-        announcer: announcers.get(&vip.address).cloned(),
+        announcer: announcer(),
         source_ranges: installed.filter(|vip| vip.flags & VIP_SOURCES != 0).map(ranges_of),
     }
 }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::hash::HashKey;
+use lb_common::maps::Standing;
 use lb_common::tag::TagKeys;
 
 use lb_model::NodeName;
@@ -44,6 +45,9 @@ pub struct Settings {
     /// Whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce; the
     /// same on all nodes.
     pub ignore_exclude_label: bool,
+    /// Whether a node announces a Service with externalTrafficPolicy Local on the local network only if it has
+    /// an endpoint of it; the same on all nodes.
+    pub local_needs_endpoint: bool,
     /// How long former leaders are asked for flows that they may own; [`Self::FORMER_GRACE`] unless there is
     /// a reason.
     pub former_grace: Duration,
@@ -121,10 +125,12 @@ pub struct Facts {
     /// Primary addresses of the nodes that take no new flows now, according to this machine's probes: those
     /// that do not answer, and those that answer that they drain.
     pub silent: BTreeSet<IpAddr>,
-    /// Gateways of this machine's default routes: it answers ARP for none of them.
+    /// Gateways of this machine's default routes: it announces none of them.
     pub gateways: BTreeSet<IpAddr>,
-    /// Whether this machine cannot carry packets, and so announces nothing.
-    pub withdrawn: bool,
+    /// What this machine says of itself as an announcer on the local network.
+    pub standing: Standing,
+    /// The addresses that have been checked for duplicates on the local network; `None`: none need be.
+    pub checked: Option<BTreeSet<IpAddr>>,
 }
 
 /// An interface with the program.
@@ -139,8 +145,8 @@ pub struct Uplink {
     /// Interface indices of a bond's members: in native mode the program runs on them, and packets arrive on
     /// them.
     pub members: BTreeSet<u32>,
-    /// Its IPv4 addresses with their on-link prefixes.
-    pub networks: BTreeSet<Ipv4Net>,
+    /// Its addresses with their on-link prefixes, without link-local ones.
+    pub networks: BTreeSet<IpNet>,
     /// Whether it has a carrier.
     pub has_carrier: bool,
 }

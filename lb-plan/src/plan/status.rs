@@ -7,7 +7,7 @@ use lb_common::forwarding::{ForwardingMode, UnknownForwardingMode};
 use lb_common::ring::NodeIndex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use lb_model::{Exclusion, NodeName, Protocol, ServiceName, TrafficPolicy};
+use lb_model::{Exclusion, NodeName, PoolName, Protocol, ServiceName, TrafficPolicy};
 
 /// A Service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,10 +35,25 @@ pub struct VipState {
     pub number: Option<u32>,
     /// Its ring; `None` while its traffic is not taken over.
     pub ring: Option<RingState>,
-    /// Node that answers ARP for the address.
+    /// Node that announces the address on the local network.
     pub announcer: Option<NodeName>,
     /// Number of entries of `lb_sources` that restrict its clients; `None`: it admits all.
     pub source_ranges: Option<usize>,
+}
+
+/// An address that nodes announce on the local network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnouncedAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Its pool.
+    pub pool: PoolName,
+    /// The nodes that may announce it, the first live one of which does.
+    pub ranks: Vec<(NodeName, NodeIndex)>,
+    /// The uplinks of this machine that announce it, a bit for each [`lb_common::maps::Link::number`].
+    pub uplinks: u64,
+    /// Whether this machine may answer for it: it has been checked for duplicates.
+    pub may_answer: bool,
 }
 
 /// A ring.

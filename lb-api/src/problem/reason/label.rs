@@ -52,7 +52,6 @@ impl Reason {
             Self::NoServingEndpoint => "no_serving_endpoint",
             Self::EndpointWithoutNode => "endpoint_without_node",
             Self::EndpointNodeUnknown { .. } => "endpoint_node_unknown",
-            Self::NoNeighborDiscovery { .. } => "no_neighbor_discovery",
             Self::NodeWithoutAddress => "node_without_address",
             Self::NodeAddressTaken { .. } => "node_address_taken",
         }
@@ -69,8 +68,7 @@ impl Reason {
             | Self::NoAddress
             | Self::PoolHoldsReserved { .. }
             | Self::NotAllocated
-            | Self::NoServingEndpoint
-            | Self::NoNeighborDiscovery { .. } => Severity::Notice,
+            | Self::NoServingEndpoint => Severity::Notice,
             Self::NothingNamed { .. }
             | Self::SelectsNothing { .. }
             | Self::OtherNamespace { .. }

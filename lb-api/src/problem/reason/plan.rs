@@ -11,10 +11,21 @@ pub enum PlanReason {
     /// L2Advertisements without any uplink of this node.
     #[error(
         "this node announces the pool, but none of the interfaces in the pool's L2Advertisements is one \
-         of its uplinks, so ARP requests for the addresses are not answered; add the interface to the \
+         of its uplinks, so its addresses are not announced; add the interface to the \
          uplinks of the agent, or an uplink to spec.interfaces"
     )]
     NoSuchUplink,
+    /// Addresses in no network of this node's uplinks, which only L2Advertisements announce.
+    #[error(
+        "{count} of its addresses, as {address}, are in no network of this node's uplinks: hosts ask for them \
+         only if they have a route to them on this link; add such a route, or use addresses of the link's network"
+    )]
+    OffLink {
+        /// Number of the addresses.
+        count: usize,
+        /// One of them.
+        address: IpAddr,
+    },
     /// All Nodes are excluded from load balancing.
     #[error(
         "every Node is excluded from load balancing, by label \
@@ -120,6 +131,7 @@ impl PlanReason {
     pub fn label(&self) -> &'static str {
         match self {
             Self::NoSuchUplink => "no_such_uplink",
+            Self::OffLink { .. } => "off_link",
             Self::AllNodesExcluded => "all_nodes_excluded",
             Self::EndpointsExcluded => "endpoints_excluded",
             Self::OwnNodeUnknown { .. } => "own_node_unknown",
@@ -136,7 +148,7 @@ impl PlanReason {
     /// Returns how severe it is.
     pub fn severity(&self) -> Severity {
         match self {
-            Self::AllNodesExcluded | Self::EndpointsExcluded => Severity::Notice,
+            Self::AllNodesExcluded | Self::EndpointsExcluded | Self::OffLink { .. } => Severity::Notice,
             _ => Severity::Error,
         }
     }

@@ -24,11 +24,12 @@ fn announcers(scenario: &Scenario) -> BTreeSet<String> {
         for vip in &service.vips {
             let shown = vip.announcer.as_ref().map(NodeName::to_string);
             let IpAddr::V4(address) = vip.address else { panic!() };
-            let written = plan.contents.arp.get(&address).map(|announcer| names[&announcer.ranks[0]].clone());
+            let written =
+                plan.contents.announcers.get(&address).map(|announcer| names[&announcer.ranks[0]].clone());
             assert_eq!(shown, written);
         }
     }
-    plan.contents.arp.values().map(|announcer| names[&announcer.ranks[0]].clone()).collect()
+    plan.contents.announcers.values().map(|announcer| names[&announcer.ranks[0]].clone()).collect()
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn no_node_announces_without_an_advertisement() {
 fn addresses_are_spread_over_the_nodes() {
     let scenario = Scenario { advertisements: vec![""], ..scenario() };
     assert_eq!(announcers(&scenario).len(), 4);
-    assert_eq!(scenario.plan().contents.arp.len(), 32);
+    assert_eq!(scenario.plan().contents.announcers.len(), 32);
 }
 
 #[test]
@@ -70,20 +71,20 @@ fn a_draining_node_announces_only_if_all_drain() {
     assert_eq!(announcers(&scenario), BTreeSet::from(["n1".into(), "n4".into()]));
     // The addresses of the others stay.
     let drained = scenario.plan();
-    for (address, announcer) in &undrained.contents.arp {
+    for (address, announcer) in &undrained.contents.announcers {
         let stays = [0, 3].contains(&announcer.ranks[0]);
-        assert!(!stays || drained.contents.arp[address] == *announcer, "{address}");
+        assert!(!stays || drained.contents.announcers[address] == *announcer, "{address}");
     }
     scenario.draining.extend([1, 4]);
-    assert_eq!(scenario.plan().contents.arp, undrained.contents.arp);
+    assert_eq!(scenario.plan().contents.announcers, undrained.contents.announcers);
 }
 
 #[test]
 fn a_node_that_cannot_carry_packets_does_not_announce() {
     let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
-    let before = scenario.plan().contents.arp;
+    let before = scenario.plan().contents.announcers;
     scenario.facts.withdrawn = true;
-    let withdrawn = scenario.plan().contents.arp;
+    let withdrawn = scenario.plan().contents.announcers;
     let of_others: BTreeMap<_, _> = before.into_iter().filter(|(_, it)| it.ranks[0] != 0).collect();
     assert_eq!(withdrawn, of_others);
 }
@@ -91,7 +92,8 @@ fn a_node_that_cannot_carry_packets_does_not_announce() {
 #[test]
 fn the_announcer_matches_the_reference() {
     let plan = Scenario { advertisements: vec![""], ..scenario() }.plan();
-    let first: Vec<_> = plan.contents.arp.values().take(6).map(|announcer| announcer.ranks[0] + 1).collect();
+    let first: Vec<_> =
+        plan.contents.announcers.values().take(6).map(|announcer| announcer.ranks[0] + 1).collect();
     // Computed by a second implementation.
     assert_eq!(first, [4, 2, 4, 4, 2, 1]);
 }
@@ -122,17 +124,17 @@ fn only_served_ipv4_addresses_are_announced() {
     scenario.advertisements = vec![""];
     let plan = scenario.plan();
     assert_eq!(plan.contents.vips.len(), 4);
-    assert_eq!(plan.contents.arp, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::on(0, 1))]));
+    assert_eq!(plan.contents.announcers, BTreeMap::from([([192, 0, 2, 1].into(), Announcer::on(0, 1))]));
 }
 
 #[test]
 fn a_node_answers_for_none_of_its_gateways() {
     let mut scenario = Scenario { advertisements: vec![""], ..scenario() };
-    let before = scenario.plan().contents.arp;
+    let before = scenario.plan().contents.announcers;
     let own = before.iter().find(|(_, it)| it.ranks[0] == 0).map(|(address, _)| *address).unwrap();
     scenario.facts.gateways = [own.into(), [10, 9, 9, 9].into()].into();
     let plan = scenario.plan_over(&Contents::default());
-    assert!(!plan.contents.arp.contains_key(&own));
-    assert_eq!(plan.contents.arp.len(), before.len() - 1);
+    assert!(!plan.contents.announcers.contains_key(&own));
+    assert_eq!(plan.contents.announcers.len(), before.len() - 1);
     assert!(plan.problems.len() == 1 && plan.problems[0].to_string().contains("default gateway"));
 }

@@ -15,12 +15,12 @@ fn scenario(advertisements: &[&'static str]) -> Scenario {
 }
 
 fn announced(plan: &Plan) -> Vec<Ipv4Addr> {
-    plan.contents.arp.keys().copied().collect()
+    plan.contents.announcers.keys().copied().collect()
 }
 
 /// Names of the nodes that announce anything.
 fn announcers(scenario: &Scenario) -> BTreeSet<u16> {
-    scenario.plan().contents.arp.values().map(|announcer| announcer.ranks[0] + 1).collect()
+    scenario.plan().contents.announcers.values().map(|announcer| announcer.ranks[0] + 1).collect()
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn interfaces_narrow_where_this_machine_answers() {
         scenario.facts.uplinks.insert(IFINDEX + 1, second);
         scenario.plan_over(&Contents::default())
     };
-    let bits = |plan: &Plan| plan.contents.arp.values().map(|it| it.uplinks).collect::<BTreeSet<u64>>();
+    let bits =
+        |plan: &Plan| plan.contents.announcers.values().map(|it| it.uplinks).collect::<BTreeSet<u64>>();
     let on = |bits: u64| BTreeSet::from([bits]);
     let narrow = "interfaces: [eth1]";
     assert_eq!(bits(&with(&[narrow])), on(2));

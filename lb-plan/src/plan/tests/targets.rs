@@ -52,7 +52,7 @@ fn excluded_nodes_serve_as_a_last_resort_and_are_reported() {
     scenario.nodes.insert(2, EXCLUDED);
     assert_eq!(targets(&scenario), (names(&["n1", "n2"]), vec![], vec!["all_nodes_excluded"]));
     scenario.advertisements = vec![""];
-    assert!(scenario.plan_over(&Contents::default()).contents.arp.is_empty());
+    assert!(scenario.plan_over(&Contents::default()).contents.announcers.is_empty());
 }
 
 #[test]

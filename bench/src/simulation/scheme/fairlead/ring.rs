@@ -205,6 +205,7 @@ fn settings(own: NodeIndex) -> Settings {
         liveness: LivenessSettings::default(),
         draining: false,
         ignore_exclude_label: false,
+        local_needs_endpoint: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         // A trace sets weights, not endpoint counts that must settle.

@@ -1,16 +1,16 @@
-//! The uplinks that answer ARP for an address: one on each LAN, so that a request gets one answer.
+//! The uplinks that announce an address: one on each LAN, so that a request gets one answer.
 //!
 //! Two uplinks are on one LAN if an on-link prefix of one equals or contains an on-link prefix of the other.
-//! The LAN of an uplink without an IPv4 address is unknown; it answers for addresses that are on-link on no
+//! The LAN of an uplink without an address of the family is unknown; it answers for addresses that are on-link on no
 //! uplink.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use lb_common::maps::capacity;
 
-use super::settings::Uplink;
+use super::super::settings::Uplink;
 
 /// Returns a bit for each uplink that answers, by its number: its position in the order of interface indices.
 ///
@@ -19,7 +19,7 @@ use super::settings::Uplink;
 pub(super) fn answering(
     uplinks: &BTreeMap<u32, Uplink>,
     may_use: impl Fn(&Uplink) -> bool,
-    address: Ipv4Addr,
+    address: IpAddr,
 ) -> u64 {
     let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS).filter(|(_, uplink)| may_use(uplink));
     let (with, without): (Vec<_>, Vec<_>) = numbered.partition(|(_, uplink)| uplink.has_carrier);
@@ -31,18 +31,20 @@ pub(super) fn answering(
     }
     let (mut chosen, mut lans) = (0, BTreeSet::new());
     for (number, uplink) in ordered() {
-        if is_disjoint(&uplink.networks, &lans) {
+        let networks: BTreeSet<IpNet> =
+            uplink.networks.iter().filter(|net| net.addr().is_ipv4() == address.is_ipv4()).copied().collect();
+        if is_disjoint(&networks, &lans) {
             chosen |= 1 << number;
-            lans.extend(&uplink.networks);
+            lans.extend(&networks);
         }
     }
     chosen
 }
 
-fn is_disjoint(networks: &BTreeSet<Ipv4Net>, lans: &BTreeSet<Ipv4Net>) -> bool {
+fn is_disjoint(networks: &BTreeSet<IpNet>, lans: &BTreeSet<IpNet>) -> bool {
     // A host address, as of an anycast service, has no on-link network.
-    let lan = |net: &&Ipv4Net| net.prefix_len() < 32;
-    let meets = |one: &Ipv4Net| lans.iter().filter(lan).any(|it| it.contains(one) || one.contains(it));
+    let lan = |net: &&IpNet| net.prefix_len() < net.max_prefix_len();
+    let meets = |one: &IpNet| lans.iter().filter(lan).any(|it| it.contains(one) || one.contains(it));
     !networks.iter().filter(lan).any(meets)
 }
 
@@ -83,6 +85,13 @@ mod tests {
             ),
             ("prefixes of two lengths", &[lan, "10.1.0.12/16"], "203.0.113.1", &[0]),
             ("a LAN of which nothing is known", &[lan, ""], "203.0.113.1", &[0, 1]),
+            (
+                "IPv6, and one LAN by it",
+                &["10.1.0.11/24 2001:db8:1::1/64", "2001:db8:1::2/64"],
+                "2001:db8:9::1",
+                &[0],
+            ),
+            ("IPv6, and two LANs", &["2001:db8:1::1/64", "2001:db8:2::2/64"], "2001:db8:2::99", &[1]),
             ("host addresses make no LAN", &["192.0.2.1/32", "192.0.2.1/32"], "203.0.113.1", &[0, 1]),
         ] {
             assert_eq!(answered(uplinks, address), expected, "{what}");
