@@ -28,6 +28,7 @@ pub(super) const FLOORS: &[Floor] = &[
     floor("lb-ebpf", &["lb-common", "lb-pipeline"]),
     pure("lb-bfd", &["lb-common"]),
     pure("lb-bgp", &[]),
+    pure("lb-l2", &["lb-common", "lb-pipeline"]),
     pure("lb-api", &[]),
     pure("lb-model", &["lb-api", "lb-bgp", "lb-common"]),
     pure("lb-ipam", &["lb-api", "lb-model"]),
