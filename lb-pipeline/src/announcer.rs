@@ -54,7 +54,9 @@ impl AnnouncerState {
         let standing = cell.standing();
         let is_held = matches!(standing, Standing::Stable) && cell.is_held();
         let standing = if is_held { Standing::Returned } else { standing };
-        Self(preference(cell.is_draining(), standing) | (cell.holds_this() as u32) << PREFERENCE_BITS)
+        // Only a stable node holds others.
+        let holds = cell.holds_this() && matches!(cell.standing(), Standing::Stable);
+        Self(preference(cell.is_draining(), standing) | (holds as u32) << PREFERENCE_BITS)
     }
 
     /// Returns the number.

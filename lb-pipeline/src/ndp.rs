@@ -93,7 +93,8 @@ fn asker<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T, l3: usize) 
     if to != group && (to != target || is_check) {
         return None;
     }
-    if !frame.holds(l3, ip::V6_HEADER as u32 + length) || !is_checksum_valid(frame, l3, length) {
+    let end = l3 + ip::V6_HEADER + length as usize;
+    if end > frame.linear_len() || !is_checksum_valid(frame, l3, length) {
         return None;
     }
     match source_address(frame, l3 + KIND, length as usize)? {

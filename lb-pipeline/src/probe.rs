@@ -125,10 +125,9 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     if age >= config.liveness_limit || age > clock.wrapping_sub(cell.last_seen) {
         return Err(Refusal::StaleProbe);
     }
-    // A node that starts has heard of none.
-    let is_absent = matches!(config.standing(), Standing::Absent);
-    let was_dead = !is_absent && cell.silence(clock) >= config.liveness_limit;
-    tables.note_liveness(node, cell.after(Liveness { last_seen: section.sequence, state }, was_dead));
+    let was_dead = cell.silence(clock) >= config.liveness_limit;
+    let heard = Liveness { last_seen: section.sequence, state };
+    tables.note_liveness(node, cell.after(heard, was_dead, config.standing()));
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }
 

@@ -159,7 +159,7 @@ pub mod node {
     pub const HELD: NodeIndex = 20;
     /// It holds this node.
     pub const HOLDER: NodeIndex = 21;
-    /// It holds this node, and has returned.
+    /// It held this node, and has returned.
     pub const HOLDER_RETURNED: NodeIndex = 22;
     /// It held this node, and has died.
     pub const HOLDER_DEAD: NodeIndex = 23;

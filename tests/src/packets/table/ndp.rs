@@ -316,11 +316,11 @@ fn other_messages() -> Vec<Row> {
         passed("advertisement of the VIP to all nodes", to_all(ff02(1)).message(136, 0, &rest)),
         passed("advertisement of the VIP to its group", request.clone().message(136, 0, &rest)),
         passed(
-            "router solicitation",
+            "solicitation of routers",
             &to_all(ff02(2)).message(133, 0, &[&[0; 4], &*source_mac(ROUTER_MAC)].concat()),
         ),
         passed(
-            "router advertisement",
+            "advertisement of a router",
             &to_all(ff02(1)).message(134, 0, &[64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
         ),
         passed("redirect", unicast().message(137, 0, &[[0; 4], [0x20; 4]].concat().repeat(5))),
