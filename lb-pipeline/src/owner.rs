@@ -2,8 +2,8 @@
 //!
 //! A **director** is the first node that a packet reaches. It keeps no state about flows of other nodes. A
 //! **candidate** is asked whether it owns the flow; if not, it asks another node of the slot and passes on
-//! the list of nodes asked. A packet of an unknown flow returns to its **home**, the first node asked that
-//! leads the slot, whose kernel decides.
+//! the list of nodes asked. A packet of an unknown flow returns to its **home**, whose kernel decides: the
+//! node that has just taken the flow's SYN, else the first node asked that leads the slot.
 //!
 //! ```text
 //! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
@@ -28,7 +28,9 @@ pub const WINDOW: usize = MAX_ASKED - 1;
 
 /// [`Question::marks`]: no node asked knows the flow; this node is its home and decides.
 pub const MARK_UNKNOWN: u32 = 1;
-/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether another node owns an older flow.
+/// [`Question::marks`]: home, the first node asked, has seen a SYN of the flow, and asks whether another node
+/// owns an older flow. Home stays there even if another node leads the slot in its own view: no other stack
+/// knows the connection that opens.
 pub const MARK_OPENING: u32 = 2;
 /// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first node asked.
 pub const MARK_LED: u32 = 4;
@@ -557,7 +559,7 @@ pub struct Trail {
 
 impl Trail {
     /// Returns the trail of a packet on arrival at the node `own`, which is the flow's home if it leads the
-    /// slot and no node asked before does.
+    /// slot and no node asked before does, or has seen a SYN of the flow.
     #[inline(always)]
     pub fn arrived(self, slot: Slot, own: NodeIndex, holder: NodeIndex, asked: usize) -> Self {
         let mut trail = self;
@@ -572,7 +574,7 @@ impl Trail {
         if trail.marks & MARK_LAST != 0 {
             trail.marks |= MARK_UNKNOWN;
         }
-        if trail.marks & MARK_LED == 0 {
+        if trail.marks & (MARK_LED | MARK_OPENING) == 0 {
             trail.marks |= MARK_LED | MARK_HERE;
             trail.home = asked as u32;
         }

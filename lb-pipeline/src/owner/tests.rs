@@ -265,6 +265,8 @@ fn home_is_the_first_that_leads() {
     let unknown = Question { asked: 1, marks: here.marks, ..question(PacketKind::Tcp, None) };
     assert_eq!(decide(&unknown, |_| false), step(CandidateAction::Unknown, OWN));
     assert_eq!(arrived(Trail { marks: MARK_LED, home: 0 }, OWN, 1), Trail { marks: MARK_LED, home: 0 });
+    let opening = Trail { marks: MARK_OPENING, home: 0 };
+    assert_eq!(arrived(opening, OWN, 1), opening, "the node that took the SYN stays home");
     let last = Trail { marks: MARK_LED | MARK_LAST, home: 0 };
     assert_eq!(arrived(last, OWN, 5).marks, last.marks | MARK_UNKNOWN);
     assert_eq!(arrived(last, 1, 5), last);
