@@ -382,7 +382,9 @@ fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
     let [last, before, ..] = question.slot.former;
     let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
     let may_be_elsewhere = || world.find(SlotRange::FORMER) != NO_NODE || world.has_recent_death();
-    !(first && question.is(FlowState::HalfOpen) && others_led && may_be_elsewhere())
+    // If the slot does not list this node, no other node could return the packet here.
+    let is_listed = question.slot.lists(question.own);
+    !(first && question.is(FlowState::HalfOpen) && others_led && is_listed && may_be_elsewhere())
 }
 
 /// Returns whether the owner may be a node that died recently and may come back: then a SYN, which may be a

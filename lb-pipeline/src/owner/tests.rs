@@ -115,6 +115,10 @@ fn a_syn_that_may_have_been_a_strangers_does_not_hide_who_led_before() {
     assert_eq!(decide(&acked, |_| true), step(CandidateAction::Ask, 4));
     assert_eq!(asking(&acked, |_| true, KernelAnswer::Present), own(Open));
     assert_eq!(decide(&acked, |node| node < 4), own(Open), "no former leader can be asked");
+    let at_successor = Question { slot: slot([1, OWN, 2, 3], &[4]), marks: 0, ..acked };
+    assert_eq!(decide(&at_successor, |_| true), step(CandidateAction::Ask, 1));
+    let unlisted = Question { slot: slot([1, 2, 3, 6], &[4]), marks: 0, ..acked };
+    assert_eq!(decide(&unlisted, |_| true), own(Moved), "the others could not return the packet here");
     let nobodys = Question { asked: 2, marks: HOME | MARK_UNKNOWN | MARK_OPENING, ..acked };
     assert_eq!(decide(&nobodys, |_| true), own(Open));
     assert_eq!(Trail::default().going_on(HalfOpen as u32, 0).marks, MARK_OPENING);
