@@ -120,7 +120,7 @@ impl Report {
         }
         for announced in self.announced.iter().filter(|it| !it.peers.is_empty()) {
             let service = &announced.service;
-            desired.set_service(node, &service.namespace, &service.name, &announced.peers);
+            desired.set_service_bgp(node, &service.namespace, &service.name, &announced.peers);
         }
         desired
     }

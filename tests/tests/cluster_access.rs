@@ -232,7 +232,7 @@ async fn an_agents_role_grants_exactly_what_it_uses() -> Result<()> {
         cluster.store.all(group, plural).len()
     };
     let mut all = DesiredStatus::default();
-    all.set_service("n1", "shop", "a", &["p".to_owned()]);
+    all.set_service_bgp("n1", "shop", "a", &["p".to_owned()]);
     all.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
     all.set_session(
         "n1",

@@ -69,7 +69,7 @@ fn desired_status(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredSta
     let mut desired_status = DesiredStatus::default();
     for (name, peers) in services {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-        desired_status.set_service("n1", "shop", name, &peers);
+        desired_status.set_service_bgp("n1", "shop", name, &peers);
     }
     desired_status.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
     desired_status
