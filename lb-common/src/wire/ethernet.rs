@@ -11,6 +11,8 @@ pub const TAG: usize = 4;
 /// Tags that are parsed.
 pub const MAX_TAGS: usize = 2;
 
+/// The MAC address of all hosts.
+pub const BROADCAST: [u8; 6] = [0xff; 6];
 /// EtherType IPv4.
 pub const IPV4: [u8; 2] = [0x08, 0x00];
 /// EtherType IPv6.

@@ -15,6 +15,7 @@ pub(super) const HOSTS: &Programs = &[
     ("sysctl", "procps"),
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
+    ("scapy", "python3-scapy"),
 ];
 
 /// Routers to interoperate with, and their command-line clients.

@@ -28,6 +28,7 @@ pub(super) const FLOORS: &[Floor] = &[
     floor("lb-ebpf", &["lb-common", "lb-pipeline"]),
     pure("lb-bfd", &["lb-common"]),
     pure("lb-bgp", &[]),
+    pure("lb-l2", &["lb-common", "lb-pipeline"]),
     pure("lb-api", &[]),
     pure("lb-model", &["lb-api", "lb-bgp", "lb-common"]),
     pure("lb-ipam", &["lb-api", "lb-model"]),
@@ -37,7 +38,7 @@ pub(super) const FLOORS: &[Floor] = &[
         ..pure("lb-admission", &["lb-api", "lb-bgp", "lb-ipam", "lb-model", "lb-plan"])
     },
     floor("lb-runtime", &[]),
-    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-model", "lb-plan", "lb-runtime"]),
+    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-l2", "lb-model", "lb-plan", "lb-runtime"]),
     floor(
         "lb-speaker",
         &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-model", "lb-plan", "lb-runtime"],
@@ -55,6 +56,7 @@ pub(super) const FLOORS: &[Floor] = &[
             "lb-controller",
             "lb-dataplane",
             "lb-kube",
+            "lb-l2",
             "lb-model",
             "lb-plan",
             "lb-runtime",
