@@ -54,7 +54,9 @@ impl AnnouncerState {
         let standing = cell.standing();
         let is_held = matches!(standing, Standing::Stable) && cell.is_held();
         let standing = if is_held { Standing::Returned } else { standing };
-        Self(preference(cell.is_draining(), standing) | (cell.holds_this() as u32) << PREFERENCE_BITS)
+        // Only a stable node holds others.
+        let holds = cell.holds_this() && matches!(cell.standing(), Standing::Stable);
+        Self(preference(cell.is_draining(), standing) | (holds as u32) << PREFERENCE_BITS)
     }
 
     /// Returns the number.
@@ -82,12 +84,13 @@ const fn preference(is_draining: bool, standing: Standing) -> u32 {
 }
 
 /// Returns the node that announces an address with these ranks, as seen by this node; [`NO_NODE`] if there is
-/// none. `state` may be called for any node.
+/// none. `state` may be called for every rank, this node included.
 pub fn first_live(
     ranks: [NodeIndex; RANKS],
     own: OwnStanding,
     state: impl Fn(NodeIndex) -> AnnouncerState,
 ) -> NodeIndex {
+    let state = |node| if node == NO_NODE { AnnouncerState::DEAD } else { state(node) };
     let Keys { own, others } = keys::<AtomicU64>(&ranks, own, state);
     let best = own.min(others);
     if best >= ABSENT {
@@ -139,12 +142,15 @@ fn keys<W: Word>(
 #[inline(always)]
 pub fn announcer_state<T: Tables>(tables: &T, node: NodeIndex) -> AnnouncerState {
     let Some(config) = tables.config() else { return AnnouncerState::DEAD };
+    // There is no cell of a rank without a node.
+    let Some(cell) = tables.liveness(node) else { return AnnouncerState::DEAD };
     if config.liveness_limit == 0 {
         return AnnouncerState::of_live(Liveness { last_seen: 0, state: 0 });
     }
-    match tables.liveness(node) {
-        Some(cell) if cell.silence(tables.clock()) < config.liveness_limit => AnnouncerState::of_live(cell),
-        _ => AnnouncerState::DEAD,
+    if cell.silence(tables.clock()) < config.liveness_limit {
+        AnnouncerState::of_live(cell)
+    } else {
+        AnnouncerState::DEAD
     }
 }
 

@@ -99,11 +99,13 @@ impl Liveness {
         Standing::from_number(self.state >> STANDING_SHIFT & STANDING_MASK)
     }
 
-    /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and calls itself
-    /// stable does not know it: it is held until it says that it has returned.
+    /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and does not say
+    /// that it has returned does not know it: it is held until it says so. Only a node that is stable itself
+    /// holds others: another one may have been away rather than they.
     #[inline(always)]
-    pub const fn after(self, heard: Self, was_dead: bool) -> Self {
-        let is_held = (was_dead || self.is_held()) && matches!(heard.standing(), Standing::Stable);
+    pub const fn after(self, heard: Self, was_dead: bool, own: Standing) -> Self {
+        let is_away = matches!(heard.standing(), Standing::Returned | Standing::Absent);
+        let is_held = (was_dead || self.is_held()) && !is_away && matches!(own, Standing::Stable);
         let held = if is_held { LIVENESS_HELD } else { 0 };
         Self { last_seen: heard.last_seen, state: heard.state | held }
     }
