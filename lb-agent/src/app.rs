@@ -36,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::error::AppError;
-pub use self::options::{AgentOptions, SpeakerOptions};
+pub use self::options::{AgentOptions, Layer2Options, SpeakerOptions};
 use crate::admin::metrics::AgentExporter;
 use crate::admin::{self, AdminState};
 use crate::control::{self, Advertiser, ControlLoop};
@@ -70,18 +70,28 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     tracing::info!("prepared the XDP program; kernel lookups: {}", prepared.lookups);
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
-    let counters = Counters::open(&pins).map_err(AppError::Counters)?;
+    let counters = Arc::new(Counters::open(&pins).map_err(AppError::Counters)?);
     let (state, agent) = watch::channel(Arc::new(first_state(&options, &attachment, &prepared)));
     let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
     let settings = settings(&options, &maps, nonce)?;
     let prober = prober(&options, &pins, &settings, &watchdog)?;
     let announcer = announcer(&options, &pins, &maps, &watchdog)?;
+    let layer2 = announcer.view();
     let speaker = speaker(&options, &pins, &watchdog)?;
-    let exporter = AgentExporter { state: agent.clone(), speaker: speaker.clone() };
+    let exporter = AgentExporter {
+        state: agent.clone(),
+        speaker: speaker.clone(),
+        layer2: layer2.clone(),
+        counters: Arc::clone(&counters),
+    };
     let metrics = metrics::serve(metrics_port(&options)?, exporter, watchdog.clone(), limits);
     let advertiser = advertiser(&options, &speaker)?;
-    let reporter =
-        StatusReporter { node: options.node.to_string(), state: agent.clone(), speaker: speaker.clone() };
+    let reporter = StatusReporter {
+        node: options.node.to_string(),
+        state: agent.clone(),
+        speaker: speaker.clone(),
+        layer2: layer2.clone(),
+    };
     // Its tasks end when this is dropped.
     let _reports = reporter.start(&options.source, &options.reporter).await?;
     let (drain, draining) = watch::channel(settings.draining);
@@ -109,6 +119,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let admin_state = AdminState {
         agent,
         counters,
+        layer2,
         cells: LivenessCells::open(&pins)?,
         flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
@@ -183,10 +194,10 @@ fn announcer(
 ) -> Result<AnnouncerHandle, AppError> {
     let profile = options.liveness.unwrap_or(ProbeProfile { interval: Duration::ZERO, multiplier: 0 });
     let engine = EngineSettings {
-        keep_alive: Some(Duration::from_secs(30)),
+        keep_alive: options.layer2.keep_alive,
         rate: ANNOUNCEMENTS_PER_SECOND,
-        preempt_after: Some(Duration::from_secs(60)),
-        check: true,
+        preempt_after: options.layer2.preempt_after,
+        check: options.layer2.duplicate_check,
         detection: profile.interval * profile.multiplier.into(),
     };
     let liveness_limit = liveness(options, 0).limit;

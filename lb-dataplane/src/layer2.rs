@@ -139,6 +139,7 @@ impl AnnouncerHandle {
             state,
             view: view_sender,
             view_due: Duration::ZERO,
+            is_published: false,
             start,
         };
         thread::Builder::new().name("layer2".into()).spawn(move || thread.run(&changes, &heart))?;
@@ -186,6 +187,8 @@ struct AnnouncerThread {
     state: watch::Sender<AnnouncerState>,
     view: watch::Sender<Arc<Layer2View>>,
     view_due: Duration,
+    /// Nothing has changed since the state was published.
+    is_published: bool,
 }
 
 impl AnnouncerThread {
@@ -213,6 +216,7 @@ impl AnnouncerThread {
         self.sockets.retain(|index, _| links.contains_key(index));
         self.failed.retain(|index| links.contains_key(index));
         self.view_due = Duration::ZERO;
+        self.is_published = false;
     }
 
     /// One pass: observe, decide, send, publish.
@@ -227,6 +231,7 @@ impl AnnouncerThread {
         let events = self.engine.take_events();
         if !events.is_empty() {
             self.view_due = self.view_due.min(now);
+            self.is_published = false;
             events.iter().for_each(|event| self.log(event));
         }
         self.publish(now);
@@ -288,16 +293,17 @@ impl AnnouncerThread {
     }
 
     fn publish(&mut self, now: Duration) {
-        let (standing, checked) = (self.engine.standing(), self.engine.checked());
         let is_alone = self.is_alone();
-        self.state.send_if_modified(|state| {
-            let differs =
-                state.standing != standing || state.is_alone != is_alone || state.checked != *checked;
-            if differs {
-                *state = AnnouncerState { standing, checked: checked.clone(), is_alone };
-            }
-            differs
-        });
+        if !self.is_published || self.state.borrow().is_alone != is_alone {
+            let (standing, checked) = (self.engine.standing(), self.engine.checked().clone());
+            let state = AnnouncerState { standing, checked, is_alone };
+            self.state.send_if_modified(|before| {
+                let differs = *before != state;
+                *before = state;
+                differs
+            });
+            self.is_published = true;
+        }
         if now >= self.view_due {
             let thousands = 1 + self.config.table.addresses.len() as u32 / 1000;
             self.view_due = now + VIEW_EVERY * thousands;

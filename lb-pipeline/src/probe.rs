@@ -126,7 +126,8 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
         return Err(Refusal::StaleProbe);
     }
     let was_dead = cell.silence(clock) >= config.liveness_limit;
-    tables.note_liveness(node, cell.after(Liveness { last_seen: section.sequence, state }, was_dead));
+    let heard = Liveness { last_seen: section.sequence, state };
+    tables.note_liveness(node, cell.after(heard, was_dead, config.standing()));
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }
 
