@@ -55,6 +55,15 @@ pub enum AddressPhase {
 }
 
 impl AddressPhase {
+    /// Returns the phase of an address by its check, from the one that it would have without a check.
+    pub(crate) const fn with_check(self, is_free: bool, has_duplicate: bool) -> Self {
+        match self {
+            Self::Announcing if has_duplicate => Self::Conflict,
+            Self::Announcing if !is_free => Self::Checking,
+            phase => phase,
+        }
+    }
+
     /// Returns the name, for commands and metrics.
     pub const fn name(self) -> &'static str {
         match self {

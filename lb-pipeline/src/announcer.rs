@@ -32,31 +32,31 @@ pub struct OwnStanding {
 /// structure with several values.
 ///
 /// ```text
-/// | 0 … | holds this node 1 | preference 8 |
+/// | 0 … | holds this node 1 | class 3: drains 1, standing 2 |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnnouncerState(u32);
 
-/// The preference of a node that announces nothing.
-const NEVER: u32 = 0xff;
-const PREFERENCE_BITS: u32 = 8;
-/// Bits of a rank, below the preference: the lowest sum of both is the best.
-const PLACE_BITS: u32 = 3;
-const _: () = assert!(RANKS == 1 << PLACE_BITS);
+/// Bits of a class, and of a rank.
+const CLASS_BITS: u32 = 3;
+const CLASS_MASK: u32 = (1 << CLASS_BITS) - 1;
+const _: () = assert!(RANKS == 1 << CLASS_BITS);
 
 impl AnnouncerState {
     /// A dead node.
-    pub const DEAD: Self = Self(NEVER);
+    pub const DEAD: Self = Self(Standing::Absent as u32);
 
     /// Returns the state of a live node by its cell.
     #[inline(always)]
     pub const fn of_live(cell: Liveness) -> Self {
-        let standing = cell.standing();
-        let is_held = matches!(standing, Standing::Stable) && cell.is_held();
-        let standing = if is_held { Standing::Returned } else { standing };
-        // Only a stable node holds others.
-        let holds = cell.holds_this() && matches!(cell.standing(), Standing::Stable);
-        Self(preference(cell.is_draining(), standing) | (holds as u32) << PREFERENCE_BITS)
+        let number = cell.standing_number();
+        // Only a stable node holds others, and none that calls itself returned or absent is held. Without
+        // branches: a held node is returned.
+        let held = cell.is_held() as u32;
+        let standing = number & !(held * Standing::Ready as u32) | held;
+        let is_stable = number.wrapping_sub(1) >> 31;
+        let holds = cell.holds_this() as u32 & is_stable;
+        Self((cell.is_draining() as u32) << 2 | standing | holds << CLASS_BITS)
     }
 
     /// Returns the number.
@@ -72,17 +72,6 @@ impl AnnouncerState {
     }
 }
 
-/// Returns the preference for a node; the lowest is the best. A draining node would soon have to hand over
-/// what it announces.
-#[inline(always)]
-const fn preference(is_draining: bool, standing: Standing) -> u32 {
-    match standing {
-        Standing::Stable => is_draining as u32 * 2,
-        Standing::Returned => is_draining as u32 * 2 + 1,
-        Standing::Absent => NEVER,
-    }
-}
-
 /// Returns the node that announces an address with these ranks, as seen by this node; [`NO_NODE`] if there is
 /// none. `state` may be called for every rank, this node included.
 pub fn first_live(
@@ -91,51 +80,72 @@ pub fn first_live(
     state: impl Fn(NodeIndex) -> AnnouncerState,
 ) -> NodeIndex {
     let state = |node| if node == NO_NODE { AnnouncerState::DEAD } else { state(node) };
-    let Keys { own, others } = keys::<AtomicU64>(&ranks, own, state);
-    let best = own.min(others);
-    if best >= ABSENT {
-        return NO_NODE;
+    let Places { own, others } = places::<AtomicU64>(&ranks, own, state);
+    match own | others {
+        0 => NO_NODE,
+        places => ranks[places.trailing_zeros() as usize % RANKS],
     }
-    ranks.get(best as usize % RANKS).copied().unwrap_or(NO_NODE)
 }
 
-/// The sum of preference and rank: of this node, and the lowest of the others.
-struct Keys {
+/// Sets of live nodes as bits: a node of class c at rank r is bit 8c + r. The lowest bit announces. A draining
+/// node would soon have to hand over what it announces, so its class comes behind.
+struct Places {
     own: u64,
     others: u64,
 }
 
-/// The lowest key of a node that announces nothing.
-const ABSENT: u64 = (NEVER as u64) << PLACE_BITS;
+/// The bits of a class.
+const fn class(standing: Standing) -> u64 {
+    0xff << (8 * standing as u32)
+}
+
+/// The nodes that announce nothing, draining or not.
+const ABSENT: u64 = class(Standing::Absent) | class(Standing::Absent) << 32;
+
+impl Places {
+    /// Moves nodes that are ready to the class that they count as.
+    #[inline(always)]
+    fn with_ready<W: Word>(self) -> Self {
+        let returned = (self.own | self.others) & class(Standing::Returned);
+        // 8 if a node is returned, else 0.
+        let shift = W::opaque(0u64.wrapping_sub(returned) >> 63) * 8;
+        let moved = |places: u64| {
+            let ready = (places & class(Standing::Ready)) >> 16;
+            places & !class(Standing::Ready) | ready << shift
+        };
+        Self { own: moved(self.own), others: moved(self.others) }
+    }
+}
 
 /// Without branches, of which the verifier would follow every combination.
 #[inline(always)]
-fn keys<W: Word>(
+fn places<W: Word>(
     ranks: &[NodeIndex; RANKS],
     own: OwnStanding,
     state: impl Fn(NodeIndex) -> AnnouncerState,
-) -> Keys {
-    let (mut others, mut own_place, mut holds) = (ABSENT, 0, 0);
-    for (place, node) in (0..).zip(*ranks) {
+) -> Places {
+    let (mut others, mut own_rank, mut holds) = (0, 0, 0);
+    for (rank, node) in (0..).zip(*ranks) {
         // 1 for this node, else 0.
         let is_own = W::opaque(u64::from(node ^ own.node).wrapping_sub(1) >> 63);
-        own_place |= is_own * (place + 1);
+        own_rank |= is_own << rank;
         let number = u64::from(state(node).0);
-        holds |= number >> PREFERENCE_BITS & 1 & !is_own;
-        let key = (number & u64::from(NEVER)) << PLACE_BITS | place | is_own * ABSENT;
-        // All ones if the key is lower, else zero.
-        let is_lower = W::opaque(0u64.wrapping_sub(key.wrapping_sub(others) >> 63));
-        others = key & is_lower | others & !is_lower;
+        holds |= number >> CLASS_BITS & 1 & !is_own;
+        others |= (1 - is_own) << ((number & u64::from(CLASS_MASK)) * 8 + rank);
     }
-    if own_place == 0 {
-        return Keys { own: u64::MAX, others };
-    }
-    let standing = match own.standing {
-        Standing::Stable if holds != 0 => Standing::Returned,
-        standing => standing,
-    };
-    let preference = u64::from(preference(own.is_draining, standing));
-    Keys { own: preference << PLACE_BITS | (own_place - 1), others }
+    let class_of_own = u64::from(own.is_draining) << 2 | own.standing as u64;
+    let own = held::<W>(own_rank << (class_of_own * 8), holds);
+    Places { own: own & !ABSENT, others: others & !ABSENT }.with_ready::<W>()
+}
+
+/// Moves the bit of this node to the class of returned nodes if another one holds it.
+#[inline(always)]
+fn held<W: Word>(place: u64, holds: u64) -> u64 {
+    let stable = class(Standing::Stable) | class(Standing::Stable) << 32;
+    let ready = class(Standing::Ready) | class(Standing::Ready) << 32;
+    let holds = W::opaque(0u64.wrapping_sub(holds));
+    let (stable, ready) = (place & stable & holds, place & ready & holds);
+    place & !(stable | ready) | stable << 8 | ready >> 8
 }
 
 /// Returns what this node knows of another one as an announcer.
@@ -166,8 +176,9 @@ pub(crate) fn is_announced_here<T: TableSubprograms>(
     let config = configured(tables)?;
     let (node, is_draining) = (config.self_node, config.is_draining());
     let own = OwnStanding { node, is_draining, standing: config.standing() };
-    let keys = keys::<T::Word>(&announcer.ranks, own, |node| tables.announcer_state(node));
-    Ok(keys.own < keys.others && keys.own < ABSENT)
+    let Places { own, others } =
+        places::<T::Word>(&announcer.ranks, own, |node| tables.announcer_state(node));
+    Ok(own != 0 && others & own.wrapping_sub(1) == 0)
 }
 
 #[cfg(test)]

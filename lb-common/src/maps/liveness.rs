@@ -24,7 +24,7 @@ pub const LIVENESS_HOLDS_THIS: u32 = 4;
 const STANDING_SHIFT: u32 = 4;
 const STANDING_MASK: u32 = 3;
 
-/// What a node says of itself as an announcer on the local network. The best come first.
+/// What a node says of itself as an announcer on the local network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Standing {
@@ -33,13 +33,17 @@ pub enum Standing {
     Stable = 0,
     /// It has returned a short time ago, and announces only what no stable node can announce.
     Returned = 1,
+    /// It has returned, and has waited for long enough to become stable. As long as a node with a rank of the
+    /// same address is [`Self::Returned`], it counts as returned, else as stable. So nodes that have returned
+    /// together become stable together, and an address moves once.
+    Ready = 2,
     /// It announces nothing.
-    Absent = 2,
+    Absent = 3,
 }
 
 impl Standing {
     /// Every standing.
-    pub const ALL: [Self; 3] = [Self::Stable, Self::Returned, Self::Absent];
+    pub const ALL: [Self; 4] = [Self::Stable, Self::Returned, Self::Ready, Self::Absent];
 
     /// Returns the standing with this number; [`Standing::Absent`] if there is none.
     #[inline(always)]
@@ -47,6 +51,7 @@ impl Standing {
         match number {
             0 => Self::Stable,
             1 => Self::Returned,
+            2 => Self::Ready,
             _ => Self::Absent,
         }
     }
@@ -96,7 +101,13 @@ impl Liveness {
     /// Returns what the node says of itself as an announcer.
     #[inline(always)]
     pub const fn standing(self) -> Standing {
-        Standing::from_number(self.state >> STANDING_SHIFT & STANDING_MASK)
+        Standing::from_number(self.standing_number())
+    }
+
+    /// Returns the number of [`Self::standing`].
+    #[inline(always)]
+    pub const fn standing_number(self) -> u32 {
+        self.state >> STANDING_SHIFT & STANDING_MASK
     }
 
     /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and does not say

@@ -17,6 +17,7 @@ pub(super) const fn standing(standing: Standing) -> &'static str {
     match standing {
         Standing::Stable => "stable",
         Standing::Returned => "returned",
+        Standing::Ready => "ready",
         Standing::Absent => "absent",
     }
 }
