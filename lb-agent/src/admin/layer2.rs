@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Layer2Status {
     /// Name of this node.
     pub node: String,
-    /// What this node says of itself: `stable`, `returned` or `absent`.
+    /// What this node says of itself: `stable`, `returned`, `ready` or `absent`.
     pub standing: Cow<'static, str>,
     /// The addresses, in order.
     pub addresses: Vec<AddressStatus>,

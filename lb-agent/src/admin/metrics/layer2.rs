@@ -38,7 +38,7 @@ const ADDRESS: [Metric; 5] = [
 ];
 
 /// What a node can say of itself.
-const STANDINGS: [&str; 3] = ["stable", "returned", "absent"];
+const STANDINGS: [&str; 4] = ["stable", "returned", "ready", "absent"];
 
 /// Registers the metrics of the addresses, and the standing of this node.
 pub(super) fn register(registry: &impl MetricSink, status: &Layer2Status) -> Result<(), prometheus::Error> {
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn the_standing_is_one_of_three_series() {
+    fn the_standing_is_one_of_four_series() {
         let name = "fairlead_layer2_standing";
-        let expected = [("absent", 0), ("returned", 0), ("stable", 1)];
+        let expected = [("absent", 0), ("ready", 0), ("returned", 0), ("stable", 1)];
         let expected = expected.map(|(standing, value)| format!("{name}{{standing=\"{standing}\"}} {value}"));
         assert_eq!(lines(&status(Vec::new()), name), expected);
         let unknown = lines(&Layer2Status::default(), name);
-        assert!(unknown.len() == 3 && unknown.iter().all(|line| line.ends_with(" 0")), "{unknown:?}");
+        assert!(unknown.len() == 4 && unknown.iter().all(|line| line.ends_with(" 0")), "{unknown:?}");
     }
 }

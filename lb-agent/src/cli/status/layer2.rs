@@ -34,6 +34,7 @@ fn standing(name: &str) -> String {
     match name {
         "stable" => "stable: announces what ranks this node first".into(),
         "returned" => "returned: announces what no stable node can".into(),
+        "ready" => "ready: becomes stable with the nodes that returned with it".into(),
         "absent" => "absent: announces nothing".into(),
         other => other.into(),
     }
