@@ -1,5 +1,6 @@
 //! The admin socket: status as JSON, drain and detach, over HTTP on a Unix socket.
 
+pub mod layer2;
 pub mod metrics;
 pub mod status;
 
@@ -13,15 +14,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use aya::maps::MapError;
 use lb_dataplane::attach::AttachMode;
 use lb_dataplane::counters::Counters;
+use lb_dataplane::layer2::Layer2View;
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::{BgpStatus, Speaker};
+use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use self::layer2::Layer2Status;
 use self::status::Status;
 use crate::state::AgentState;
 
@@ -46,7 +51,9 @@ pub struct AdminState {
     /// The agent's state.
     pub agent: watch::Receiver<Arc<AgentState>>,
     /// The program's counters.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
+    /// The announcer's view.
+    pub layer2: watch::Receiver<Arc<Layer2View>>,
     /// The liveness cells of the nodes.
     pub cells: LivenessCells,
     /// The flow table.
@@ -101,6 +108,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/status", get(status))
         .route("/bgp", get(bgp))
         .route("/bfd", get(bfd))
+        .route("/l2", get(layer2))
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
         .route("/detach", post(detach))
@@ -144,8 +152,17 @@ async fn ready(State(state): State<Arc<AdminState>>) -> StatusCode {
     if state.agent.borrow().ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
+async fn layer2(State(state): State<Arc<AdminState>>) -> Response {
+    let (agent, view) = (Arc::clone(&state.agent.borrow()), Arc::clone(&state.layer2.borrow()));
+    respond(Layer2Status::new(&agent.node, &view, |number| state.counters.layer2_answered(number)))
+}
+
 async fn status(State(state): State<Arc<AdminState>>) -> Response {
-    match Status::read(&state) {
+    respond(Status::read(&state))
+}
+
+fn respond<T: Serialize>(read: Result<T, MapError>) -> Response {
+    match read {
         Ok(status) => Json(status).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot read the counters: {error}")).into_response()

@@ -7,22 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
-use lb_common::maps::CONFIG_DRAIN_REQUESTED;
+use lb_common::maps::{CONFIG_DRAIN_REQUESTED, Standing};
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::bfd::BfdMaps;
 use lb_dataplane::counters::Counters;
 use lb_dataplane::kernel_lookup::{self, PreparedObject};
-use lb_dataplane::liveness::Prober;
+use lb_dataplane::layer2::{AnnouncerHandle, AnnouncerSettings};
+use lb_dataplane::liveness::{ProbeProfile, Prober};
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_dataplane::maps::Maps;
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::observe::NetworkMonitor;
+use lb_dataplane::net::solicited::SolicitedGroups;
 use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
 use lb_kube::source::ObjectSource;
+use lb_l2::engine::EngineSettings;
 use lb_plan::plan::{LivenessSettings, Settings};
 use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::watchdog::{self, Watchdog};
@@ -33,13 +36,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::error::AppError;
-pub use self::options::{AgentOptions, SpeakerOptions};
+pub use self::options::{AgentOptions, Layer2Options, SpeakerOptions};
 use crate::admin::metrics::AgentExporter;
 use crate::admin::{self, AdminState};
 use crate::control::{self, Advertiser, ControlLoop};
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
+
+/// Frames a second that nodes send together when they take over addresses: a burst that every host and switch
+/// of a network can process.
+const ANNOUNCEMENTS_PER_SECOND: u32 = 2_000;
 
 /// Runs the agent until SIGTERM or SIGINT. What it has put into the kernel stays and goes on forwarding: the
 /// next agent adopts it, and `fairlead detach` removes it.
@@ -63,17 +70,28 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     tracing::info!("prepared the XDP program; kernel lookups: {}", prepared.lookups);
     let attachment = attach(&network, &pins, &options, &prepared).await?;
     let maps = Maps::open(&pins)?;
-    let counters = Counters::open(&pins).map_err(AppError::Counters)?;
+    let counters = Arc::new(Counters::open(&pins).map_err(AppError::Counters)?);
     let (state, agent) = watch::channel(Arc::new(first_state(&options, &attachment, &prepared)));
     let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
     let settings = settings(&options, &maps, nonce)?;
     let prober = prober(&options, &pins, &settings, &watchdog)?;
+    let announcer = announcer(&options, &pins, &maps, &watchdog)?;
+    let layer2 = announcer.view();
     let speaker = speaker(&options, &pins, &watchdog)?;
-    let exporter = AgentExporter { state: agent.clone(), speaker: speaker.clone() };
+    let exporter = AgentExporter {
+        state: agent.clone(),
+        speaker: speaker.clone(),
+        layer2: layer2.clone(),
+        counters: Arc::clone(&counters),
+    };
     let metrics = metrics::serve(metrics_port(&options)?, exporter, watchdog.clone(), limits);
     let advertiser = advertiser(&options, &speaker)?;
-    let reporter =
-        StatusReporter { node: options.node.to_string(), state: agent.clone(), speaker: speaker.clone() };
+    let reporter = StatusReporter {
+        node: options.node.to_string(),
+        state: agent.clone(),
+        speaker: speaker.clone(),
+        layer2: layer2.clone(),
+    };
     // Its tasks end when this is dropped.
     let _reports = reporter.start(&options.source, &options.reporter).await?;
     let (drain, draining) = watch::channel(settings.draining);
@@ -90,6 +108,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         addresses: options.source.address_rule(),
         state,
         prober,
+        announcer,
+        groups: SolicitedGroups::start().map_err(AppError::Netlink)?,
         advertiser,
         draining,
         detaching,
@@ -99,6 +119,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let admin_state = AdminState {
         agent,
         counters,
+        layer2,
         cells: LivenessCells::open(&pins)?,
         flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
@@ -163,6 +184,29 @@ fn prober(
     let cells = LivenessCells::open(pins)?;
     let prober = Prober::start(profile, cells, settings.tag_keys.current, heart);
     prober.map(Some).map_err(AppError::Thread)
+}
+
+fn announcer(
+    options: &AgentOptions,
+    pins: &Pins,
+    maps: &Maps,
+    watchdog: &Watchdog,
+) -> Result<AnnouncerHandle, AppError> {
+    let profile = options.liveness.unwrap_or(ProbeProfile { interval: Duration::ZERO, multiplier: 0 });
+    let engine = EngineSettings {
+        keep_alive: options.layer2.keep_alive,
+        rate: ANNOUNCEMENTS_PER_SECOND,
+        preempt_after: options.layer2.preempt_after,
+        check: options.layer2.duplicate_check,
+        detection: profile.interval * profile.multiplier.into(),
+    };
+    let liveness_limit = liveness(options, 0).limit;
+    let tick = profile.interval / TICKS_PER_INTERVAL;
+    let settings = AnnouncerSettings { engine, liveness_limit, tick };
+    let adopted = maps.read_back()?.config.map_or(Standing::Absent, |config| config.standing());
+    let heart = watchdog.heart("layer2", watchdog::THREAD_LIMIT);
+    let handle = AnnouncerHandle::start(settings, LivenessCells::open(pins)?, adopted, heart);
+    handle.map_err(AppError::Thread)
 }
 
 fn speaker(options: &AgentOptions, pins: &Pins, watchdog: &Watchdog) -> Result<Speaker, AppError> {

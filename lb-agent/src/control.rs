@@ -7,8 +7,10 @@
 //! | [`uplinks`](self::interface) | observation and repair of the uplinks |
 //! | `readiness` | whether this node forwards packets |
 //! | `peers` | from the plan of BGP peers to sessions |
+//! | `announce` | from the plan to the announcer on the local network |
 //! | `log` | differences between two passes, for the log |
 
+mod announce;
 mod log;
 mod peers;
 mod readiness;
@@ -23,10 +25,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_dataplane::attachment::Attachment;
+use lb_dataplane::layer2::AnnouncerHandle;
 use lb_dataplane::liveness::{NotAccepting, Prober};
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::maps::Maps;
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
+use lb_dataplane::net::solicited::SolicitedGroups;
 use lb_kube::source::ObjectSource;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
 use lb_plan::plan::Settings;
@@ -69,6 +73,10 @@ pub struct ControlLoop {
     pub state: watch::Sender<Arc<AgentState>>,
     /// The prober of the other nodes, if they are probed.
     pub prober: Option<Prober>,
+    /// The announcer on the local network.
+    pub announcer: AnnouncerHandle,
+    /// The multicast groups of IPv6 addresses.
+    pub groups: SolicitedGroups,
     /// The sessions with BGP peers.
     pub advertiser: Advertiser,
     /// Requests to drain this node.
@@ -101,6 +109,8 @@ enum Trigger {
     Router,
     /// A node went silent, drains, or is back.
     Liveness,
+    /// The announcer has checked an address, or changed its standing.
+    Announcer,
     /// A grace period of the plan is over.
     Deadline,
 }
@@ -114,6 +124,7 @@ impl ControlLoop {
     pub async fn run(mut self, watchdog: &Watchdog) -> Result<(), MapsError> {
         let mut state = self.start().await?;
         let mut liveness = self.prober.as_ref().map(Prober::not_accepting);
+        let mut announcer = self.announcer.state();
         // Beats with every trigger, and so at least as often as next hops are solicited.
         let heart = watchdog.heart("control", TASK_LIMIT);
         let mut solicit = tokio::time::interval(ASK_EVERY);
@@ -130,6 +141,7 @@ impl ControlLoop {
                 Ok(()) = self.draining.changed() => Trigger::Drain,
                 Ok(()) = self.tag_keys.changed() => Trigger::TagKeys,
                 () = changed(&mut liveness) => Trigger::Liveness,
+                Ok(()) = announcer.changed() => Trigger::Announcer,
                 () = self.advertiser.routers.changed() => Trigger::Router,
                 () = sleep_until(state.deadline) => Trigger::Deadline,
             };
@@ -143,9 +155,8 @@ impl ControlLoop {
         let installed = self.maps.read_back()?;
         let mut state =
             LoopState::new(installed, self.model_after(Model::default()), self.attachment.status());
-        let is_restart = state.installed.config.is_some();
-        self.advertiser.restarted = is_restart;
-        self.last_good.read(is_restart);
+        self.advertiser.restarted = state.is_restart;
+        self.last_good.read(state.is_restart);
         // With the same nonce, answers to the earlier agent's probes count, and a restart writes nothing that
         // was right.
         if let Some(config) = state.installed.config.filter(|config| config.probe_nonce != 0) {
@@ -203,6 +214,10 @@ impl ControlLoop {
             Trigger::Solicit => {
                 self.network.solicit(&state.network.unresolved).await;
                 self.greet(state).await;
+                if self.announcer.state().borrow().is_alone {
+                    // Is it the others that are gone, or this node?
+                    self.network.solicit_all(&self.next_hop_targets(state)).await;
+                }
                 // Time alone can make the agent ready.
                 if self.observe(state).await || state.ready != ReadyState::Yes {
                     self.reconcile(state);
@@ -226,7 +241,7 @@ impl ControlLoop {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.reconcile(state);
             }
-            Trigger::Deadline | Trigger::Router => self.reconcile(state),
+            Trigger::Deadline | Trigger::Router | Trigger::Announcer => self.reconcile(state),
             Trigger::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 match self.settings.draining {

@@ -1,17 +1,21 @@
-//! The status reporter: writes to the cluster what this node advertises, its BGP and BFD sessions, and
-//! whether its configuration is valid.
+//! The status reporter: writes to the cluster what this node advertises and announces, its BGP and BFD
+//! sessions, and whether its configuration is valid.
 //!
 //! One task follows the agent's state, another writes to the API server. No other task waits for them: status
 //! reports are best effort.
 
+mod layer2;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
+use lb_dataplane::layer2::Layer2View;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::layer2::{Layer2Report, ReportedStrangers};
 use crate::state::AgentState;
 use lb_kube::client::{self, ClientRole, KubeClientError};
 use lb_kube::config_errors::ConfigErrors;
@@ -21,7 +25,7 @@ use lb_kube::status::{
 };
 use lb_speaker::{PeerSnapshot, ServiceRoutes, Speaker, SpeakerView};
 
-/// Interval at which sessions are read.
+/// Interval at which sessions and announced addresses are read.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// Settings of the status reports.
@@ -41,12 +45,15 @@ pub struct StatusReporter {
     pub state: watch::Receiver<Arc<AgentState>>,
     /// The sessions with BGP peers.
     pub speaker: Speaker,
+    /// The announcer's view.
+    pub layer2: watch::Receiver<Arc<Layer2View>>,
 }
 
 /// The status that is reported.
 #[derive(Clone, Default, PartialEq)]
 struct Report {
     announced: Arc<[ServiceRoutes]>,
+    layer2: Layer2Report,
     config_errors: ConfigErrors,
     sessions: Vec<SessionReport>,
 }
@@ -85,27 +92,41 @@ impl StatusReporter {
 
     async fn follow(mut self, desired: watch::Sender<Option<Arc<DesiredStatus>>>) {
         let mut read = tokio::time::interval(READ_EVERY);
-        let mut reported = None;
+        let mut reported: Option<Report> = None;
+        let (start, mut strangers) = (Instant::now(), ReportedStrangers::default());
         loop {
             tokio::select! {
                 _ = read.tick() => {}
                 changed = self.state.changed() => if changed.is_err() { return },
             }
             let state = Arc::clone(&self.state.borrow_and_update());
-            if !state.ready {
+            let layer2 = self.layer2(&state, &mut strangers, start.elapsed());
+            let report = match &reported {
+                _ if state.ready => self.report(&state, layer2).await,
+                // Other nodes announce for this one by now.
+                Some(reported) => Report { layer2, ..reported.clone() },
                 // What an earlier agent reported is more likely to be right than nothing.
-                continue;
-            }
-            let view = self.speaker.view().await;
-            let report = Report {
-                announced: Arc::clone(&state.announced),
-                config_errors: state.config_errors.clone(),
-                sessions: sessions(&view),
+                None => continue,
             };
             if reported.as_ref() != Some(&report) {
                 desired.send_replace(Some(Arc::new(report.desired(&self.node))));
                 reported = Some(report);
             }
+        }
+    }
+
+    fn layer2(&self, state: &AgentState, strangers: &mut ReportedStrangers, now: Duration) -> Layer2Report {
+        let uplinks = state.interfaces.iter().map(|uplink| uplink.interface.as_str()).collect();
+        Layer2Report::of(&self.layer2.borrow(), &self.node, &uplinks, strangers, now)
+    }
+
+    async fn report(&self, state: &AgentState, layer2: Layer2Report) -> Report {
+        let view = self.speaker.view().await;
+        Report {
+            announced: Arc::clone(&state.announced),
+            layer2,
+            config_errors: state.config_errors.clone(),
+            sessions: sessions(&view),
         }
     }
 }
@@ -120,8 +141,9 @@ impl Report {
         }
         for announced in self.announced.iter().filter(|it| !it.peers.is_empty()) {
             let service = &announced.service;
-            desired.set_service(node, &service.namespace, &service.name, &announced.peers);
+            desired.set_service_bgp(node, &service.namespace, &service.name, &announced.peers);
         }
+        self.layer2.add_to(&mut desired, node);
         desired
     }
 }

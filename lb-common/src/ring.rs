@@ -46,6 +46,12 @@ impl Slot {
         word_has(a, node) || word_has(b, node) || word_has(c, node)
     }
 
+    /// Returns whether a node is leader, successor or former leader.
+    #[inline(always)]
+    pub const fn lists(self, node: NodeIndex) -> bool {
+        word_has(self.order_word(), node) || self.has_led(node)
+    }
+
     /// Returns all words as in memory: the order word, then the former leaders.
     #[inline(always)]
     pub const fn to_words(self) -> [u64; WORDS] {

@@ -16,6 +16,7 @@ pub struct Counters {
     vips: PerCpuArray<MapData, Traffic>,
     nodes: PerCpuArray<MapData, Traffic>,
     source_refused: PerCpuArray<MapData, u64>,
+    layer2: PerCpuArray<MapData, u64>,
 }
 
 /// The number of packets with one verdict.
@@ -43,6 +44,7 @@ impl Counters {
             source_refused: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(
                 name::SOURCE_REFUSED,
             )?)?)?,
+            layer2: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::L2_STATS)?)?)?,
         })
     }
 
@@ -75,6 +77,15 @@ impl Counters {
     /// When the kernel refuses the lookup.
     pub fn source_refused(&self, number: u32) -> Result<u64, MapError> {
         Ok(self.source_refused.get(&number, 0)?.iter().sum())
+    }
+
+    /// Returns the number of ARP requests and Neighbor Solicitations for an address that were answered, by the
+    /// address's number.
+    ///
+    /// # Errors
+    /// When the kernel refuses the lookup.
+    pub fn layer2_answered(&self, number: u32) -> Result<u64, MapError> {
+        Ok(self.layer2.get(&number, 0)?.iter().sum())
     }
 
     /// Returns the traffic forwarded to a node, by its index.

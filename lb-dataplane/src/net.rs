@@ -10,5 +10,6 @@ pub mod driver_error;
 pub mod link;
 mod next_hop;
 pub mod observe;
+pub mod solicited;
 pub mod unnumbered;
 pub mod uplinks;

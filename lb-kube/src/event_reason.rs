@@ -77,8 +77,14 @@ reasons! {
     DeprecatedAnnotation = "deprecatedAnnotation", "Service", true;
     /// The Service is invalid and not served; the note says why.
     LoadBalancerFailed = "LoadBalancerFailed", "Service", true;
-    /// A node begins to advertise the Service by BGP; the note names node and protocol.
+    /// A node begins to advertise the Service by BGP, or to announce it on the local network; the note names
+    /// node and protocol.
     NodeAssigned = "nodeAssigned", "Service", false;
+    /// The node that should announce the Service has no interface for it; the note names node and address.
+    AnnounceFailed = "announceFailed", "Service", true;
+    /// A host outside the cluster claims an address of the Service; the note names its MAC address and what to
+    /// do.
+    AddressConflict = "addressConflict", "Service", true;
     /// The object is invalid; its last valid version stays in use.
     ConfigurationError = "ConfigurationError", "metallb.io", true;
 }

@@ -3,7 +3,7 @@
 //! Emitting never blocks: if the queue is full, the Event is not accepted, and the caller may try again
 //! later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
@@ -18,6 +18,8 @@ use crate::rate_limit::TokenBucket;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for which an Event is repeated in a series: a recorder's.
+const SERIES_TIME: Duration = Duration::from_secs(360);
 /// The longest note that the server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
 
@@ -69,8 +71,8 @@ impl EventQueue {
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, events) = mpsc::channel(limits.capacity);
         let reporter = Reporter { controller: component.to_owned(), instance: Some(instance) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        (Self { queue }, emit_all(client, recorder, limits, events))
+        let recorders = Recorders { client, reporter, by_note: BTreeMap::new() };
+        (Self { queue }, emit_all(recorders, limits, events))
     }
 
     /// Queues an Event; returns false if the queue is full.
@@ -116,21 +118,37 @@ impl<Fact: Ord> EmittedFacts<Fact> {
     }
 }
 
-async fn emit_all(
+/// A recorder for each note. One recorder makes a series of all Events with the same object and reason, and
+/// the series has the note of its first Event only.
+struct Recorders {
     client: Client,
-    recorder: Recorder,
-    limits: EventLimits,
-    mut events: mpsc::Receiver<NewEvent>,
-) {
+    reporter: Reporter,
+    by_note: BTreeMap<String, (Recorder, Instant)>,
+}
+
+impl Recorders {
+    fn get(&mut self, note: &str) -> Recorder {
+        let now = Instant::now();
+        self.by_note.retain(|_, (_, used)| now.saturating_duration_since(*used) < SERIES_TIME);
+        let (recorder, used) = self.by_note.entry(note.to_owned()).or_insert_with(|| {
+            let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            (recorder, now)
+        });
+        *used = now;
+        recorder.clone()
+    }
+}
+
+async fn emit_all(mut recorders: Recorders, limits: EventLimits, mut events: mpsc::Receiver<NewEvent>) {
     let start = Instant::now();
     let mut bucket = TokenBucket::new(limits.per_second, limits.burst);
     while let Some(event) = events.recv().await {
         while bucket.take(1, start.elapsed()) == 0 {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        let reason = event.reason.as_str();
+        let (reason, recorder) = (event.reason.as_str(), recorders.get(&event.note));
         // Best effort: an Event that cannot be written is lost.
-        match tokio::time::timeout(REQUEST_TIMEOUT, emit(&client, &recorder, event)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, emit(&recorders.client, &recorder, event)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(reason, %error, "cannot write Event"),
             Err(_) => tracing::debug!(reason, "cannot write Event: no response from the API server"),

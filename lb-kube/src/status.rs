@@ -10,13 +10,15 @@
 //! is unreachable, slow or refuses them only delays the status.
 
 mod actual;
-mod advertisement_events;
 mod desired;
 mod diff;
 mod kind;
 mod name;
+mod service_events;
+mod warning;
 mod writer;
 
 pub use super::rate_limit::WriteLimits;
 pub use desired::{DesiredStatus, SessionReport, StatusComponent};
+pub use warning::ServiceWarning;
 pub use writer::{StatusScope, StatusWriter};

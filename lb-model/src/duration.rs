@@ -7,7 +7,7 @@ const UNITS: [(&str, f64); 7] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 /// Parses a duration; `None` if it is invalid or negative.
-pub(super) fn parse(written: &str) -> Option<Duration> {
+pub fn parse(written: &str) -> Option<Duration> {
     if written == "0" {
         return Some(Duration::ZERO);
     }

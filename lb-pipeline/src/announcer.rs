@@ -73,12 +73,13 @@ impl AnnouncerState {
 }
 
 /// Returns the node that announces an address with these ranks, as seen by this node; [`NO_NODE`] if there is
-/// none. `state` may be called for any node.
+/// none. `state` may be called for every rank, this node included.
 pub fn first_live(
     ranks: [NodeIndex; RANKS],
     own: OwnStanding,
     state: impl Fn(NodeIndex) -> AnnouncerState,
 ) -> NodeIndex {
+    let state = |node| if node == NO_NODE { AnnouncerState::DEAD } else { state(node) };
     let Places { own, others } = places::<AtomicU64>(&ranks, own, state);
     match own | others {
         0 => NO_NODE,
@@ -151,12 +152,15 @@ fn held<W: Word>(place: u64, holds: u64) -> u64 {
 #[inline(always)]
 pub fn announcer_state<T: Tables>(tables: &T, node: NodeIndex) -> AnnouncerState {
     let Some(config) = tables.config() else { return AnnouncerState::DEAD };
+    // There is no cell of a rank without a node.
+    let Some(cell) = tables.liveness(node) else { return AnnouncerState::DEAD };
     if config.liveness_limit == 0 {
         return AnnouncerState::of_live(Liveness { last_seen: 0, state: 0 });
     }
-    match tables.liveness(node) {
-        Some(cell) if cell.silence(tables.clock()) < config.liveness_limit => AnnouncerState::of_live(cell),
-        _ => AnnouncerState::DEAD,
+    if cell.silence(tables.clock()) < config.liveness_limit {
+        AnnouncerState::of_live(cell)
+    } else {
+        AnnouncerState::DEAD
     }
 }
 

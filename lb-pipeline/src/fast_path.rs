@@ -88,8 +88,8 @@ pub fn judge_fast<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Option<Verd
     let seen = match ether_type {
         IPV4 if is_here => read_v4(frame, tables, config, l3),
         IPV6 if is_here => read_v6(frame, tables, config, l3),
-        // It may be a Neighbor Solicitation.
-        IPV6 if destination as u16 == u16::from_le_bytes(ethernet::IPV6_MULTICAST) => return None,
+        // To a group: it may be a Neighbor Solicitation.
+        IPV6 if destination & 1 != 0 => return None,
         IPV4 | IPV6 => return Some(NOT_OURS),
         _ => return None,
     };

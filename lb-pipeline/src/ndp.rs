@@ -32,16 +32,18 @@ const FRONT: [u8; ip::v6::SOURCE] =
 const REPLY: usize = ip::V6_HEADER + ndp::ADVERTISEMENT_LENGTH;
 /// Options that are read: hosts send at most a link-layer address and a nonce (RFC 3971, RFC 7527).
 const MAX_OPTIONS: usize = 4;
+/// No link-layer address.
+const NONE: u64 = u64::MAX;
 /// Maximum bytes of a solicitation that is answered.
 const LONGEST: u32 = 128;
 
 /// Returns whether the frame has a Neighbor Solicitation directly behind an IPv6 header, as far as its types
-/// tell.
+/// tell. What has passed a router is none.
 #[inline(always)]
 pub(crate) fn is_solicitation<F: Frame>(frame: &F, l3: usize) -> bool {
-    frame
-        .view::<{ KIND + 1 }>(l3)
-        .is_some_and(|header| header[6] == protocol::ICMPV6 && header[KIND] == ndp::SOLICITATION[0])
+    frame.view::<{ KIND + 1 }>(l3).is_some_and(|header| {
+        header[6..8] == [protocol::ICMPV6, ndp::HOP_LIMIT] && header[KIND] == ndp::SOLICITATION[0]
+    })
 }
 
 /// Processes a packet of which [`is_solicitation`] is true.
@@ -64,7 +66,7 @@ pub fn judge_ndp<F: Subprograms, T: TableSubprograms>(
     if !announcer.answers_on(link) || !is_announced_here(tables, announcer)? {
         return Err(Refusal::NdpNotAnswered);
     }
-    tables.count_l2(announcer.number);
+    packet.vip = announcer.number;
     frame.answer_ndp(tables, packet)
 }
 
@@ -78,7 +80,8 @@ fn asker<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T, l3: usize) 
     }
     let header = frame.view::<{ ip::V6_HEADER }>(l3)?;
     let length = u32::from(u16::from_be_bytes([header[4], header[5]]));
-    let is_sound = header[0] >> 4 == 6 && header[ip::v6::HOP_LIMIT] == ndp::HOP_LIMIT;
+    // A group is no source (RFC 4291 section 2.7).
+    let is_sound = header[0] >> 4 == 6 && header[ip::v6::SOURCE] != ndp::ALL_NODES[0];
     let is_check = number(header, ip::v6::SOURCE) == 0;
     let to = number(header, ip::v6::DESTINATION);
     let message = frame.view::<{ ndp::MESSAGE }>(l3 + KIND)?;
@@ -90,7 +93,8 @@ fn asker<F: Subprograms, T: TableSubprograms>(frame: &F, tables: &T, l3: usize) 
     if to != group && (to != target || is_check) {
         return None;
     }
-    if !frame.holds(l3, ip::V6_HEADER as u32 + length) || !is_checksum_valid(frame, l3, length) {
+    let end = l3 + ip::V6_HEADER + length as usize;
+    if end > frame.linear_len() || !is_checksum_valid(frame, l3, length) {
         return None;
     }
     match source_address(frame, l3 + KIND, length as usize)? {
@@ -128,22 +132,22 @@ fn is_checksum_valid<F: Subprograms>(frame: &F, l3: usize, length: u32) -> bool 
 /// Returns the source link-layer address in the options, if there is one; `None` if an option is invalid.
 #[inline(always)]
 fn source_address<F: Frame>(frame: &F, icmp: usize, length: usize) -> Option<Option<u64>> {
-    let mut at = ndp::MESSAGE;
+    let (mut at, mut found) = (ndp::MESSAGE, NONE);
     for _ in 0..MAX_OPTIONS {
         if at >= length {
-            return Some(None);
+            break;
         }
         let option = frame.view::<{ ndp::OPTION }>(icmp + at)?;
         let [kind, units, mac @ ..] = *option;
         if units == 0 || at + usize::from(units) * 8 > length {
             return None;
         }
-        if [kind, units] == ndp::SOURCE_ADDRESS {
-            return Some(Some(word(mac)));
+        if [kind, units] == ndp::SOURCE_ADDRESS && found == NONE {
+            found = word(mac);
         }
         at += usize::from(units) * 8;
     }
-    None
+    (at >= length).then_some((found != NONE).then_some(found))
 }
 
 /// Turns a solicitation for a VIP of this node into the advertisement.
@@ -170,6 +174,7 @@ pub fn answer_ndp<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packe
         return Err(Refusal::NoHeadroom);
     }
     write(frame, l3, [source, target], mac).ok_or(Refusal::Truncated)?;
+    tables.count_l2(packet.vip);
     Ok(Forward::Transmit(Outcome::NdpAnswered))
 }
 

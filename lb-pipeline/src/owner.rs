@@ -2,8 +2,8 @@
 //!
 //! A **director** is the first node that a packet reaches. It keeps no state about flows of other nodes. A
 //! **candidate** is asked whether it owns the flow; if not, it asks another node of the slot and passes on
-//! the list of nodes asked. A packet of an unknown flow returns to its **home**, the first node asked that
-//! leads the slot, whose kernel decides.
+//! the list of nodes asked. A packet of an unknown flow returns to its **home**, whose kernel decides: the
+//! node that has just taken the flow's SYN, else the first node asked that leads the slot.
 //!
 //! ```text
 //! director ── word 0 ──► candidate ── unknown ──► former leader ── unknown ──► successor ── unknown ──┐
@@ -28,7 +28,9 @@ pub const WINDOW: usize = MAX_ASKED - 1;
 
 /// [`Question::marks`]: no node asked knows the flow; this node is its home and decides.
 pub const MARK_UNKNOWN: u32 = 1;
-/// [`Question::marks`]: home has seen a SYN of the flow, and asks whether another node owns an older flow.
+/// [`Question::marks`]: home, the first node asked, has seen a SYN of the flow, and asks whether another node
+/// owns an older flow. Home stays there even if another node leads the slot in its own view: no other stack
+/// knows the connection that opens.
 pub const MARK_OPENING: u32 = 2;
 /// [`Question::marks`]: home leads the slot in its own view. Without it, home is only the first node asked.
 pub const MARK_LED: u32 = 4;
@@ -380,7 +382,9 @@ fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
     let [last, before, ..] = question.slot.former;
     let others_led = last != NO_NODE && (last != question.own || before != NO_NODE);
     let may_be_elsewhere = || world.find(SlotRange::FORMER) != NO_NODE || world.has_recent_death();
-    !(first && question.is(FlowState::HalfOpen) && others_led && may_be_elsewhere())
+    // If the slot does not list this node, no other node could return the packet here.
+    let is_listed = question.slot.lists(question.own);
+    !(first && question.is(FlowState::HalfOpen) && others_led && is_listed && may_be_elsewhere())
 }
 
 /// Returns whether the owner may be a node that died recently and may come back: then a SYN, which may be a
@@ -557,7 +561,7 @@ pub struct Trail {
 
 impl Trail {
     /// Returns the trail of a packet on arrival at the node `own`, which is the flow's home if it leads the
-    /// slot and no node asked before does.
+    /// slot and no node asked before does, or has seen a SYN of the flow.
     #[inline(always)]
     pub fn arrived(self, slot: Slot, own: NodeIndex, holder: NodeIndex, asked: usize) -> Self {
         let mut trail = self;
@@ -572,7 +576,7 @@ impl Trail {
         if trail.marks & MARK_LAST != 0 {
             trail.marks |= MARK_UNKNOWN;
         }
-        if trail.marks & MARK_LED == 0 {
+        if trail.marks & (MARK_LED | MARK_OPENING) == 0 {
             trail.marks |= MARK_LED | MARK_HERE;
             trail.home = asked as u32;
         }

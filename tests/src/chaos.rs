@@ -289,7 +289,7 @@ fn fault(turn: usize) -> String {
 
 fn desired_status(node: &str, turn: usize) -> DesiredStatus {
     let mut desired_status = DesiredStatus::default();
-    desired_status.set_service(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
+    desired_status.set_service_bgp(node, "shop", &format!("s{turn}"), &["tor".to_owned()]);
     let faults: Vec<String> = [fault(turn)].into_iter().filter(|fault| !fault.is_empty()).collect();
     desired_status.set_configuration(StatusComponent::Agent(node), &[], &faults);
     let session = SessionReport { peer: "10.1.0.1".into(), vrf: None, bgp: "Established", bfd: None };

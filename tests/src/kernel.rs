@@ -40,6 +40,7 @@ pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
         .map_max_entries(name::NODE_STATS, tables.sizes.nodes)
         .map_max_entries(name::VIP_STATS, tables.sizes.vip_stats)
         .map_max_entries(name::SOURCE_REFUSED, tables.sizes.vip_stats)
+        .map_max_entries(name::L2_STATS, tables.sizes.vip_stats)
         .load(object)
         .context("load the XDP object (needs root)")?;
     fill(&mut ebpf, tables)?;

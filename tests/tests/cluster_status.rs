@@ -1,15 +1,16 @@
 //! Tests of an agent's statuses and Events, against an API server that fails, restarts, and has foreign
 //! changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use fairlead_tests::cluster::{NAMESPACE, TestCluster, eventually};
 use lb_kube::client::{self, ClientRole};
+use lb_kube::event_reason::EventReason;
 use lb_kube::status::{
-    DesiredStatus, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
+    DesiredStatus, ServiceWarning, SessionReport, StatusComponent, StatusScope, StatusWriter, WriteLimits,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -69,7 +70,7 @@ fn desired_status(services: &[(&str, &[&str])], bgp: &'static str) -> DesiredSta
     let mut desired_status = DesiredStatus::default();
     for (name, peers) in services {
         let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-        desired_status.set_service("n1", "shop", name, &peers);
+        desired_status.set_service_bgp("n1", "shop", name, &peers);
     }
     desired_status.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
     desired_status
@@ -278,6 +279,95 @@ async fn a_node_assignment_is_one_event_even_after_a_restart() -> Result<()> {
     assert_eq!(events.len(), 1, "{events:?}");
     assert!(events[0]["series"].is_null(), "{events:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_announced_service_has_a_status_and_an_event_while_this_node_announces_it() -> Result<()> {
+    let cluster = TestCluster::start().await?;
+    cluster.define_statuses()?;
+    cluster.apply(SERVICE)?;
+    let announced = |interfaces: &[&str]| {
+        let mut desired_status = DesiredStatus::default();
+        let interfaces: BTreeSet<_> = interfaces.iter().map(|it| (*it).to_owned()).collect();
+        desired_status.set_service_l2("n1", "shop", "a", &interfaces);
+        desired_status
+    };
+    let object = || {
+        let object = cluster.store.get("metallb.io", "servicel2statuses", NAMESPACE, "l2-a.shop.n1");
+        object.unwrap_or_default()
+    };
+    let notes = || {
+        let mut events = cluster.store.all("events.k8s.io", "events");
+        let notes = events.iter_mut().map(|event| event["note"].take());
+        let mut notes: Vec<_> = notes.filter_map(|note| Some(note.as_str()?.to_owned())).collect();
+        notes.sort();
+        notes
+    };
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    writer.set_desired(announced(&["eth0"]));
+    let interfaces = || object()["status"]["interfaces"].clone();
+    eventually("it is reported", SOON, || interfaces() == json!([{"name": "eth0"}])).await?;
+    assert!(is_ours(&object()), "{}", object());
+    assert_eq!(object()["metadata"]["labels"]["metallb.io/service-name"], "a");
+    assert_eq!(object()["metadata"]["labels"]["metallb.io/service-namespace"], "shop");
+    assert_eq!(object()["status"]["node"], "n1");
+    let layer2 = "announcing from node \"n1\" with protocol \"layer2\"";
+    eventually("the Event is emitted", SOON, || notes() == [layer2]).await?;
+
+    // The next agent; then BGP, too.
+    drop(writer);
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    writer.set_desired(announced(&[]));
+    eventually("it is on all interfaces", SOON, || interfaces().as_array().is_none_or(Vec::is_empty)).await?;
+    let mut both = announced(&[]);
+    both.set_service_bgp("n1", "shop", "a", &["p".to_owned()]);
+    writer.set_desired(both);
+    let bgp = "announcing from node \"n1\" with protocol \"bgp\"";
+    eventually("BGP has an Event of its own", SOON, || notes() == [bgp, layer2]).await?;
+
+    writer.set_desired(DesiredStatus::default());
+    eventually("another node announces", SOON, || object().is_null()).await
+}
+
+#[tokio::test]
+async fn a_warning_about_a_service_is_one_event_per_occurrence() -> Result<()> {
+    let cluster = TestCluster::start().await?;
+    cluster.define_statuses()?;
+    cluster.apply(SERVICE)?;
+    let warning = |reason, occurrence| ServiceWarning {
+        namespace: "shop".into(),
+        service: "a".into(),
+        reason,
+        note: "look at it".into(),
+        occurrence,
+    };
+    let desired = |warnings: &[ServiceWarning], session| {
+        let mut desired_status = desired_status(&[], session);
+        warnings.iter().cloned().for_each(|it| desired_status.warn(it));
+        desired_status
+    };
+    // An Event that repeats another is counted in its series.
+    let emitted = || {
+        let events = cluster.store.all("events.k8s.io", "events");
+        let of = |event: &Value| {
+            assert_eq!(event["type"], "Warning");
+            (event["reason"].as_str().unwrap_or_default().to_owned(), event["series"]["count"].as_u64())
+        };
+        events.iter().map(of).collect::<BTreeMap<_, _>>()
+    };
+    let writer = start(&cluster, "n1", None, FAST).await?;
+    let failed = warning(EventReason::AnnounceFailed, 0);
+    let conflict = |occurrence| warning(EventReason::AddressConflict, occurrence);
+    writer.set_desired(desired(&[failed.clone(), conflict(0)], "Active"));
+    let once = BTreeMap::from([("announceFailed".to_owned(), None), ("addressConflict".to_owned(), None)]);
+    eventually("both are emitted", SOON, || emitted() == once).await?;
+    writer.set_desired(desired(&[failed.clone(), conflict(0)], "Established"));
+    let is_written = || session(&cluster)["status"]["bgpStatus"] == "Established";
+    eventually("another status changes", SOON, is_written).await?;
+    assert_eq!(emitted(), once);
+    writer.set_desired(desired(&[failed, conflict(1)], "Established"));
+    let is_repeated = || emitted()["addressConflict"].is_some() && emitted()["announceFailed"].is_none();
+    eventually("the second occurrence is emitted", SOON, is_repeated).await
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use lb_common::verdict::Outcome;
 const PACKETS: u32 = 500_000;
 /// Packets to Services with source ranges.
 const RESTRICTED: u32 = 100_000;
+/// Packets to a node that has returned.
+const RETURNED: u32 = 50_000;
 /// Packets between two comparisons of counters and flows, which cost more than a packet. A comparison clears
 /// the flows: eviction from a full set depends on the kernel's clock, and so few packets fill no set.
 const BATCH: u32 = 1_000;
@@ -34,6 +36,11 @@ fn host_and_kernel_agree_on_random_packets() -> Result<()> {
 #[test]
 fn host_and_kernel_agree_on_random_packets_to_services_with_source_ranges() -> Result<()> {
     agree(Fixture::Sources, RESTRICTED)
+}
+
+#[test]
+fn host_and_kernel_agree_on_random_packets_to_a_returned_node() -> Result<()> {
+    agree(Fixture::Returned, RETURNED)
 }
 
 fn agree(fixture: Fixture, packets: u32) -> Result<()> {

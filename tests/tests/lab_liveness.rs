@@ -8,11 +8,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, iter};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use fairlead_tests::events::{Carrier, EventLoad, EventScenario, INITIAL_NODES, cluster};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT, LabServiceSpec};
-use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology, WEB_V4, agents};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use fairlead_tests::traffic::probes::Outage;
 use fairlead_tests::traffic::{Probes, TcpLoad};
 use lb_dataplane::mapped_tables::LivenessCells;
@@ -117,11 +117,19 @@ fn signal_all(lab: &Lab, signal: Signal) -> Result<()> {
 
 fn new_flows_avoid(lab: &Lab, node: &str) -> Result<()> {
     let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(200).start(lab.client()?)?;
-    load.wait_open(200, OPEN_WITHIN)?;
+    let opened = load.wait_open(200, OPEN_WITHIN);
     let report = load.finish()?;
-    ensure!(report.failed() == 0, "{report}");
+    let outcome = if report.failed() == 0 { opened } else { Err(anyhow!("flows failed")) };
+    outcome.with_context(|| format!("{report}; packets by verdict: {:?}", outcomes(lab)))?;
     ensure!(!report.by_node(lab).contains_key(node), "{node} drains: {:?}", report.by_node(lab));
     Ok(())
+}
+
+/// Returns the packets of each node by verdict, where its agent answers.
+fn outcomes(lab: &Lab) -> BTreeMap<String, String> {
+    let nodes = lab.nodes().into_iter().flatten();
+    let of = |node: LabNode<'_>| Some((node.name().to_owned(), node.status().ok()?["outcomes"].to_string()));
+    nodes.filter_map(of).collect()
 }
 
 /// A setting of liveness detection: probe interval and multiplier, and the number of Services.

@@ -1,14 +1,17 @@
 //! The agent's metrics. Sessions have MetalLB's metric names and labels, so that its dashboards and alerts
 //! work.
 
+mod layer2;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
+use lb_dataplane::counters::Counters;
+use lb_dataplane::layer2::Layer2View;
 use lb_kube::client::stats;
-use lb_model::NodeName;
 use lb_runtime::metrics::{
     Exporter, MetricDescription, MetricDescriptions, MetricSink, MetricType, saturating,
 };
@@ -17,6 +20,7 @@ use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
 
+use super::layer2::Layer2Status;
 use crate::state::AgentState;
 use MetricType::{Counter, Gauge};
 
@@ -27,6 +31,10 @@ pub struct AgentExporter {
     pub state: watch::Receiver<Arc<AgentState>>,
     /// The sessions.
     pub speaker: Speaker,
+    /// The announcer's view.
+    pub layer2: watch::Receiver<Arc<Layer2View>>,
+    /// The program's counters.
+    pub counters: Arc<Counters>,
 }
 
 impl Exporter for AgentExporter {
@@ -37,7 +45,10 @@ impl Exporter for AgentExporter {
     async fn gather(&self) -> Result<Registry, prometheus::Error> {
         let view = self.speaker.view().await;
         let state = Arc::clone(&self.state.borrow());
-        registry(&view, &state)
+        let layer2 = Arc::clone(&self.layer2.borrow());
+        let layer2 = Layer2Status::new(&state.node, &layer2, |number| self.counters.layer2_answered(number));
+        let layer2 = layer2.map_err(|error| prometheus::Error::Msg(error.to_string()))?;
+        registry(&view, &state, &layer2)
     }
 }
 
@@ -129,13 +140,17 @@ const DEFAULT_VRF: &str = "default";
 /// When a metric's name is invalid.
 pub fn descriptions() -> Result<Vec<MetricDescription>, prometheus::Error> {
     let descriptions = MetricDescriptions::default();
-    register_all(&descriptions, &SpeakerView::default(), &AgentState::default())?;
+    register_all(&descriptions, &SpeakerView::default(), &AgentState::default(), &Layer2Status::default())?;
     Ok(descriptions.into_vec())
 }
 
-fn registry(view: &SpeakerView, state: &AgentState) -> Result<Registry, prometheus::Error> {
+fn registry(
+    view: &SpeakerView,
+    state: &AgentState,
+    layer2: &Layer2Status,
+) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
-    register_all(&registry, view, state)?;
+    register_all(&registry, view, state, layer2)?;
     Ok(registry)
 }
 
@@ -143,6 +158,7 @@ fn register_all(
     registry: &impl MetricSink,
     view: &SpeakerView,
     state: &AgentState,
+    layer2: &Layer2Status,
 ) -> Result<(), prometheus::Error> {
     let bgp: Vec<_> = view.peers.iter().map(|it| (bgp_labels(it), it)).collect();
     let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
@@ -154,7 +170,8 @@ fn register_all(
         lb_runtime::metrics::register(registry, name, help, of_type, read(view, state))?;
     }
     state.reading.register(registry)?;
-    announced(registry, view, state)?;
+    announced(registry, view, state, layer2)?;
+    layer2::register(registry, layer2)?;
     uplinks(registry, state)?;
     stats().register(registry)
 }
@@ -212,11 +229,12 @@ fn down(registry: &impl MetricSink, view: &SpeakerView) -> Result<(), prometheus
 }
 
 /// Registers the addresses advertised to a peer, now or as soon as its session is established (not those of a
-/// family that was not negotiated), and those for which this node answers ARP.
+/// family that was not negotiated), and those that this node announces on the local network.
 fn announced(
     registry: &impl MetricSink,
     view: &SpeakerView,
     state: &AgentState,
+    layer2: &Layer2Status,
 ) -> Result<(), prometheus::Error> {
     let options =
         Opts::new("metallb_speaker_announced", "1 for each address of a Service that this node announces");
@@ -229,14 +247,7 @@ fn announced(
             gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
         }
     }
-    for served in &state.services {
-        let service = format!("{}/{}", served.service.namespace, served.service.name);
-        let is_own = |name: &NodeName| name.as_str() == state.node;
-        // An address has one VIP for each port of its Service.
-        for vip in served.vips.iter().filter(|vip| vip.announcer.as_ref().is_some_and(is_own)) {
-            gauges.with_label_values(&[&service, "layer2", &state.node, &vip.address.to_string()]).set(1);
-        }
-    }
+    layer2::announced(&gauges, layer2);
     registry.register(Box::new(gauges))
 }
 
@@ -271,8 +282,7 @@ mod tests {
     use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile};
     use lb_bgp::session::{BackOff, FamilyView, NextHops, Peer, PeerAs, PeerConfig};
     use lb_bgp::value::{AddressFamily, Asn, HoldTime, RouterId};
-    use lb_model::{Protocol, ServiceName, TrafficPolicy};
-    use lb_plan::plan::{ServiceState, VipState};
+    use lb_model::ServiceName;
 
     use super::*;
     use lb_kube::reading::Reading;
@@ -281,7 +291,8 @@ mod tests {
     use lb_speaker::desired::{DesiredPeer, Transport};
 
     fn text_of(view: &SpeakerView, state: &AgentState) -> Result<String, prometheus::Error> {
-        prometheus::TextEncoder::new().encode_to_string(&registry(view, state)?.gather())
+        prometheus::TextEncoder::new()
+            .encode_to_string(&registry(view, state, &Layer2Status::default())?.gather())
     }
 
     fn session(address: Ipv4Addr) -> BfdSnapshot {
@@ -388,32 +399,6 @@ mod tests {
         let mut down = up_with(&[]);
         down.view.state = BgpState::Active;
         assert_eq!(lines(down), of_both, "as soon as the session is up");
-    }
-
-    #[test]
-    fn an_address_is_announced_on_layer_2_by_the_node_that_answers_arp() {
-        let service = ServiceName { namespace: "shop".into(), name: "web".into() };
-        let vip = |last: u8, port: u16, announcer: Option<&str>| VipState {
-            address: Ipv4Addr::new(192, 0, 2, last).into(),
-            port,
-            protocol: Protocol::Tcp,
-            number: None,
-            ring: None,
-            announcer: announcer.map(Into::into),
-            source_ranges: None,
-        };
-        let vips =
-            vec![vip(1, 80, Some("n1")), vip(1, 443, Some("n1")), vip(2, 80, Some("n2")), vip(3, 80, None)];
-        let service = ServiceState { service, policy: TrafficPolicy::Cluster, affinity: false, vips };
-        let state = AgentState { node: "n1".into(), services: vec![service], ..AgentState::default() };
-        let text = text_of(&SpeakerView::default(), &state).unwrap();
-        let lines: Vec<_> = text.lines().filter(|it| it.starts_with("metallb_speaker_announced{")).collect();
-        assert_eq!(
-            lines,
-            [
-                "metallb_speaker_announced{ip=\"192.0.2.1\",node=\"n1\",protocol=\"layer2\",service=\"shop/web\"} 1"
-            ]
-        );
     }
 
     #[test]

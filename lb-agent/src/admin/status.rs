@@ -4,14 +4,17 @@
 //! talk to has a default.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use aya::maps::MapError;
 use lb_dataplane::counters::{Counters, VerdictCount};
+use lb_dataplane::layer2::Layer2View;
 use lb_dataplane::mapped_tables::FlowCount;
+use lb_model::NodeName;
 use lb_plan::plan::NodeState;
 use serde::{Deserialize, Serialize};
 
-use super::AdminState;
+use super::{AdminState, layer2};
 use crate::state::AgentState;
 
 /// The status of a node.
@@ -74,7 +77,8 @@ impl Status {
     /// # Errors
     /// When the kernel refuses to read a counter.
     pub(super) fn read(admin: &AdminState) -> Result<Self, MapError> {
-        let state = AgentState::clone(&admin.agent.borrow());
+        let mut state = AgentState::clone(&admin.agent.borrow());
+        show_announcers(&mut state, &admin.layer2.borrow());
         let counters = &admin.counters;
         let own = state.nodes.iter().find(|node| node.is_self);
         Ok(Self {
@@ -86,6 +90,18 @@ impl Status {
             state,
         })
     }
+}
+
+/// Shows who announces each address, and the problems of those that are announced by none or claimed by others.
+fn show_announcers(state: &mut AgentState, view: &Layer2View) {
+    let announcers: BTreeMap<_, _> = view.addresses.iter().map(|it| (it.address, &it.announcer)).collect();
+    for vip in state.services.iter_mut().flat_map(|service| &mut service.vips) {
+        // An address that has just been planned is not in the view yet.
+        if let Some(announcer) = announcers.get(&vip.address) {
+            vip.announcer = announcer.as_deref().map(NodeName::from);
+        }
+    }
+    state.problems.extend(layer2::problems(view));
 }
 
 fn vip_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<VipTraffic>, MapError> {
@@ -125,4 +141,37 @@ fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {
         NodeLiveness { number: node.index.into(), state: liveness.into(), silent_ms }
     };
     state.nodes.iter().filter(|node| !node.is_self).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use lb_model::{Protocol, ServiceName, TrafficPolicy};
+    use lb_plan::plan::{ServiceState, VipState};
+
+    use super::super::layer2::tests::address;
+    use super::*;
+
+    #[test]
+    fn the_announcer_of_a_vip_is_the_one_that_lives() {
+        let vip = |last: u8| VipState {
+            address: Ipv4Addr::new(192, 0, 2, last).into(),
+            port: 80,
+            protocol: Protocol::Tcp,
+            number: None,
+            ring: None,
+            announcer: Some("n1".into()),
+            source_ranges: None,
+        };
+        let service = ServiceName { namespace: "shop".into(), name: "web".into() };
+        let vips = vec![vip(1), vip(2), vip(3)];
+        let service = ServiceState { service, policy: TrafficPolicy::Cluster, affinity: false, vips };
+        let mut state = AgentState { services: vec![service], ..AgentState::default() };
+        let addresses = vec![address(1, Some("n2"), "standby"), address(2, None, "standby")];
+        show_announcers(&mut state, &Layer2View { addresses, ..Layer2View::default() });
+        let shown = state.services[0].vips.iter().map(|vip| vip.announcer.as_ref().map(NodeName::as_str));
+        assert_eq!(shown.collect::<Vec<_>>(), [Some("n2"), None, Some("n1")]);
+        assert_eq!(state.problems, ["no node announces 192.0.2.2; see `fairlead status l2`"]);
+    }
 }

@@ -63,12 +63,26 @@ pub struct AgentOptions {
     pub liveness: Option<ProbeProfile>,
     /// For how long after a node's death packets of unknown flows are held.
     pub hold: Duration,
+    /// Announcement on the local network.
+    pub layer2: Layer2Options,
     /// Status reports to the cluster that the objects come from.
     pub reporter: ReporterOptions,
     /// Sessions with BGP peers.
     pub speaker: SpeakerOptions,
     /// Address of the metrics port, if there is one.
     pub metrics: Option<SocketAddr>,
+}
+
+/// Settings of the announcement on the local network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer2Options {
+    /// For how long a node that has returned leaves its addresses to the nodes that announce them; `None`: for
+    /// as long as these live.
+    pub preempt_after: Option<Duration>,
+    /// Interval at which the announcer repeats its announcements; `None`: never.
+    pub keep_alive: Option<Duration>,
+    /// Whether a new address is announced only if no other host has it.
+    pub duplicate_check: bool,
 }
 
 /// Settings of the sessions with BGP peers.

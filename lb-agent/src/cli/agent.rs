@@ -1,5 +1,7 @@
 //! The subcommand `fairlead agent`.
 
+mod layer2;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
+use self::layer2::Layer2Args;
 use super::common::{PinArgs, SocketArgs};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
@@ -122,6 +125,8 @@ pub struct AgentArgs {
     /// milliseconds.
     #[arg(long = "orphan-grace", default_value_t = 1000, value_name = "MS")]
     hold: u64,
+    #[command(flatten)]
+    layer2: Layer2Args,
     /// TCP port on which BGP peers can connect. 0 disables it: sessions are only opened from this node.
     #[arg(long, default_value_t = 179, value_name = "PORT")]
     bgp_port: u16,
@@ -306,6 +311,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         hold: Duration::from_millis(args.hold),
+        layer2: args.layer2.into(),
         reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
             port: args.bgp_port,

@@ -5,7 +5,7 @@ use hyper::Method;
 
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
-use lb_dataplane::net::blackhole;
+use lb_dataplane::net::{blackhole, solicited};
 use lb_dataplane::pins::Pins;
 
 /// The arguments of `fairlead detach`.
@@ -23,13 +23,13 @@ pub enum DetachError {
     /// The running agent does not detach.
     #[error("the agent on this node does not detach: {0}")]
     Agent(#[from] AdminClientError),
-    /// A pin, route or rule cannot be removed.
-    #[error("cannot remove all pins, routes and rules: {0}")]
+    /// A pin, route, rule or proxy neighbor entry cannot be removed.
+    #[error("cannot remove all pins, routes, rules and proxy neighbor entries: {0}")]
     Pins(#[from] std::io::Error),
 }
 
 /// Makes a running agent detach, or removes its pinned links and maps; then removes the blackhole routes of
-/// aggregates. Prints everything that it removes.
+/// aggregates and the proxy neighbor entries of IPv6 addresses. Prints everything that it removes.
 ///
 /// # Errors
 /// See [`DetachError`].
@@ -40,7 +40,7 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
         client::request(socket, &Method::POST, "/detach")?;
         println!("the agent has detached the XDP program; restart it to attach again");
-        return remove_blackholes();
+        return remove_from_kernel();
     }
     let removed = pins.remove_all()?;
     if removed.is_empty() {
@@ -49,12 +49,14 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     for path in removed {
         println!("removed {}", path.display());
     }
-    remove_blackholes()
+    remove_from_kernel()
 }
 
-fn remove_blackholes() -> Result<(), DetachError> {
+/// Removes blackhole routes, and leaves the multicast groups of IPv6 addresses.
+fn remove_from_kernel() -> Result<(), DetachError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for removed in runtime.block_on(blackhole::remove_all())? {
+    let removed = runtime.block_on(blackhole::remove_all())?;
+    for removed in removed.into_iter().chain(runtime.block_on(solicited::leave_all())?) {
         println!("removed {removed}");
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! The subcommand `fairlead status`.
 
 mod advertised;
+mod cells;
+mod layer2;
 mod overview;
 mod sessions;
 mod table;
@@ -14,7 +16,7 @@ use super::common::SocketArgs;
 /// The arguments of `fairlead status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Sessions to show. By default, nodes, Services and packets are shown.
+    /// Sessions or announcers to show. By default, nodes, Services and packets are shown.
     #[arg(value_enum)]
     of: Option<StatusTopic>,
     /// Output format.
@@ -30,6 +32,8 @@ enum StatusTopic {
     Bgp,
     /// BFD sessions.
     Bfd,
+    /// Addresses that nodes announce on the local network, and their announcers.
+    L2,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -49,6 +53,7 @@ pub fn run(args: &StatusArgs) -> Result<(), AdminClientError> {
         None => "/status",
         Some(StatusTopic::Bgp) => "/bgp",
         Some(StatusTopic::Bfd) => "/bfd",
+        Some(StatusTopic::L2) => "/l2",
     };
     let response: serde_json::Value =
         serde_json::from_slice(&client::request(&args.socket.socket, &Method::GET, path)?)?;
@@ -60,6 +65,9 @@ pub fn run(args: &StatusArgs) -> Result<(), AdminClientError> {
         }
         (Output::Table, Some(StatusTopic::Bfd)) => {
             print!("{}", sessions::bfd(&serde_json::from_value(response)?))
+        }
+        (Output::Table, Some(StatusTopic::L2)) => {
+            print!("{}", layer2::render(&serde_json::from_value(response)?))
         }
     }
     Ok(())

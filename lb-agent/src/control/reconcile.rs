@@ -47,6 +47,7 @@ impl ControlLoop {
         // Routes are advertised only now that the maps serve their packets. The first plan can make the node
         // ready.
         state.ready = self.readiness(state);
+        self.announce(state, &plan);
         let advertised = self.advertise(state);
         let failures = failures.iter().map(ToString::to_string).collect();
         self.publish(state, plan, applied, advertised, failures);
@@ -54,10 +55,11 @@ impl ControlLoop {
     }
 
     fn plan(&self, state: &mut LoopState, not_accepting: &NotAccepting) -> Plan {
+        let announcer = self.announcer.state().borrow().clone();
         let facts = Facts {
             silent: not_accepting.clone(),
-            standing: state.standing,
-            checked: state.checked.clone(),
+            standing: announcer.standing,
+            checked: Some(announcer.checked),
             ..state.network.facts.clone()
         };
         let elapsed = state.started.elapsed();
@@ -121,7 +123,7 @@ impl ControlLoop {
     }
 
     /// Returns whether this node takes no new flows, by request or by its Node object.
-    fn is_draining(&self, state: &LoopState) -> bool {
+    pub(super) fn is_draining(&self, state: &LoopState) -> bool {
         let node = state.model.model().nodes.get(&self.settings.node);
         self.settings.draining || node.is_some_and(Node::is_draining)
     }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
-use lb_common::maps::Standing;
 use lb_dataplane::attach::AttachedUplink;
+use lb_dataplane::layer2::AnnouncerConfig;
 use lb_dataplane::liveness::{NotAccepting, ProbeConfig};
 use lb_dataplane::net::observe::NetworkState;
 use lb_kube::reading::Reading;
@@ -35,10 +35,12 @@ pub(super) struct LoopState {
     pub(super) uplinks: UplinkState,
     pub(super) readiness: Readiness,
     pub(super) ready: ReadyState,
-    /// What this node says of itself as an announcer on the local network.
-    pub(super) standing: Standing,
-    /// The addresses that have been checked for duplicates; `None`: none need be.
-    pub(super) checked: Option<BTreeSet<IpAddr>>,
+    /// Whether the program ran before this agent started.
+    pub(super) is_restart: bool,
+    /// The addresses that an earlier agent announced.
+    pub(super) adopted: BTreeSet<IpAddr>,
+    /// The configuration of the announcer.
+    pub(super) announcer: Option<AnnouncerConfig>,
     /// Until when other hosts are greeted on a new uplink.
     pub(super) greet_until: Option<Instant>,
     /// The nodes that were dead or draining in the last pass.
@@ -58,6 +60,8 @@ impl LoopState {
         let now = Instant::now();
         Self {
             planner: Planner::default(),
+            is_restart: installed.config.is_some(),
+            adopted: announced(&installed),
             installed,
             model,
             unsaved: None,
@@ -67,8 +71,7 @@ impl LoopState {
             uplinks: UplinkState::of(uplinks),
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
-            standing: Standing::Absent,
-            checked: None,
+            announcer: None,
             greet_until: None,
             not_accepting: NotAccepting::new(),
             probes: None,
@@ -77,4 +80,9 @@ impl LoopState {
             deadline: None,
         }
     }
+}
+
+/// Returns the addresses that the program may answer for.
+fn announced(installed: &Contents) -> BTreeSet<IpAddr> {
+    installed.announcers.iter().filter(|(_, it)| it.uplinks != 0).map(|(address, _)| *address).collect()
 }

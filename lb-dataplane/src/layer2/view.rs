@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The addresses that nodes announce, as seen by this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer2View {
-    /// What this node says of itself: `stable`, `returned` or `absent`.
+    /// What this node says of itself: `stable`, `returned`, `ready` or `absent`.
     pub standing: Cow<'static, str>,
     /// The addresses, in order.
     pub addresses: Vec<AddressView>,
@@ -59,7 +59,7 @@ pub struct RankView {
     pub node: String,
     /// `alive`, `draining` or `dead`.
     pub state: Cow<'static, str>,
-    /// What it says of itself: `stable`, `returned` or `absent`.
+    /// What it says of itself: `stable`, `returned`, `ready` or `absent`.
     pub standing: Cow<'static, str>,
 }
 

@@ -1,18 +1,20 @@
 //! The desired state: all status objects of a component.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
 use super::kind::StatusKind;
 use super::name;
+use super::warning::ServiceWarning;
 use crate::event_reason::{CONFIG_VALID, INVALID, POOLS_VALID, StatusCondition, VALID};
 
-/// All desired status objects, by kind and name; any other is deleted.
+/// All desired status objects, by kind and name, and what Events warn of; any other object is deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DesiredStatus {
     pub(super) objects: BTreeMap<(StatusKind, String), DesiredObject>,
+    pub(super) warnings: BTreeSet<ServiceWarning>,
 }
 
 /// The desired content of a status object.
@@ -50,18 +52,48 @@ const NO_BFD: &str = "N/A";
 const MAX_SUMMARY: usize = 2048;
 
 impl DesiredStatus {
-    /// Adds the status of a Service: the peers to which a node advertises it.
-    pub fn set_service(&mut self, node: &str, namespace: &str, service: &str, peers: &[String]) {
+    /// Adds the BGP status of a Service: the peers to which a node advertises it.
+    pub fn set_service_bgp(&mut self, node: &str, namespace: &str, service: &str, peers: &[String]) {
+        let status =
+            json!({"node": node, "serviceName": service, "serviceNamespace": namespace, "peers": peers});
+        self.set_service(StatusKind::ServiceBgp, "bgp", [node, namespace, service], status);
+    }
+
+    /// Adds the layer 2 status of a Service: the interfaces on which a node announces it, none for all.
+    pub fn set_service_l2(
+        &mut self,
+        node: &str,
+        namespace: &str,
+        service: &str,
+        interfaces: &BTreeSet<String>,
+    ) {
+        let interfaces: Vec<_> = interfaces.iter().map(|name| json!({"name": name})).collect();
+        let status = json!({
+            "node": node, "serviceName": service, "serviceNamespace": namespace, "interfaces": interfaces,
+        });
+        self.set_service(StatusKind::ServiceL2, "l2", [node, namespace, service], status);
+    }
+
+    fn set_service(
+        &mut self,
+        kind: StatusKind,
+        prefix: &str,
+        [node, namespace, service]: [&str; 3],
+        status: Value,
+    ) {
         let labels = BTreeMap::from([
-            (StatusKind::ServiceBgp.node_label(), name::label(node)),
+            (kind.node_label(), name::label(node)),
             ("metallb.io/service-name", service.to_owned()),
             ("metallb.io/service-namespace", namespace.to_owned()),
         ]);
-        let status =
-            json!({"node": node, "serviceName": service, "serviceNamespace": namespace, "peers": peers});
         // Service and namespace contain no dot, so the name is unique among the node's Services.
-        let name = format!("bgp-{service}.{namespace}.{}", name::part(node));
-        self.objects.insert((StatusKind::ServiceBgp, name), DesiredObject { labels, status });
+        let name = format!("{prefix}-{service}.{namespace}.{}", name::part(node));
+        self.objects.insert((kind, name), DesiredObject { labels, status });
+    }
+
+    /// Adds a warning: an Event about the Service, emitted once for as long as the warning is added.
+    pub fn warn(&mut self, warning: ServiceWarning) {
+        self.warnings.insert(warning);
     }
 
     /// Adds the status of the configuration: the errors in address pools, and in all other kinds, a sentence
@@ -101,10 +133,10 @@ impl DesiredStatus {
         self.objects.insert((StatusKind::Session, name), DesiredObject { labels, status });
     }
 
-    /// Returns the objects that report Services.
-    pub(super) fn services(&self) -> impl Iterator<Item = &DesiredObject> {
-        let of_kind = self.objects.iter().filter(|((kind, _), _)| *kind == StatusKind::ServiceBgp);
-        of_kind.map(|(_, object)| object)
+    /// Returns the objects of a kind.
+    pub(super) fn of_kind(&self, kind: StatusKind) -> impl Iterator<Item = &DesiredObject> {
+        let objects = self.objects.iter().filter(move |((of, _), _)| *of == kind);
+        objects.map(|(_, object)| object)
     }
 }
 
@@ -152,7 +184,7 @@ mod tests {
     #[test]
     fn a_service_is_reported_as_metallb_does() {
         let mut desired = DesiredStatus::default();
-        desired.set_service("n1.example", "shop", "web", &["tor-a".into(), "tor-b".into()]);
+        desired.set_service_bgp("n1.example", "shop", "web", &["tor-a".into(), "tor-b".into()]);
         let (name, object) = only(&desired);
         assert_eq!(name, "bgp-web.shop.n1.example");
         assert_eq!(object.labels["metallb.io/node"], "n1.example");
@@ -162,6 +194,27 @@ mod tests {
             "node": "n1.example", "serviceName": "web", "serviceNamespace": "shop", "peers": ["tor-a", "tor-b"],
         });
         assert_eq!(object.status, expected);
+    }
+
+    #[test]
+    fn an_announced_service_is_reported_as_metallb_does() {
+        let status = |interfaces: &[&str]| {
+            let mut desired = DesiredStatus::default();
+            let interfaces = interfaces.iter().map(|name| (*name).to_owned()).collect();
+            desired.set_service_l2("n1.example", "shop", "web", &interfaces);
+            let (name, object) = only(&desired);
+            assert_eq!(name, "l2-web.shop.n1.example");
+            assert_eq!(object.labels["metallb.io/node"], "n1.example");
+            assert_eq!(object.labels["metallb.io/service-name"], "web");
+            assert_eq!(object.labels["metallb.io/service-namespace"], "shop");
+            object.status.clone()
+        };
+        let expected = json!({
+            "node": "n1.example", "serviceName": "web", "serviceNamespace": "shop",
+            "interfaces": [{"name": "eth0"}, {"name": "eth1"}],
+        });
+        assert_eq!(status(&["eth1", "eth0"]), expected);
+        assert_eq!(status(&[])["interfaces"], json!([]), "none for all");
     }
 
     #[test]

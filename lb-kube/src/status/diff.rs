@@ -159,7 +159,7 @@ mod tests {
         let mut desired = DesiredStatus::default();
         for (name, peers) in list {
             let peers: Vec<String> = peers.iter().map(|it| (*it).to_owned()).collect();
-            desired.set_service("n1", "shop", name, &peers);
+            desired.set_service_bgp("n1", "shop", name, &peers);
         }
         desired.set_configuration(StatusComponent::Agent("n1"), &[], &[]);
         desired

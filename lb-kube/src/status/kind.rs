@@ -5,13 +5,15 @@ use lb_api::kind::ObjectKind;
 
 use crate::resource::resource;
 
-/// A kind of status object. Objects are written in this order: there may be thousands of the last kind.
+/// A kind of status object. Objects are written in this order: there may be thousands of the last two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StatusKind {
     /// Whether the load balancer's configuration is valid.
     Configuration,
     /// The state of a node's session with a BGP peer.
     Session,
+    /// The interfaces on which a node announces a Service.
+    ServiceL2,
     /// The BGP peers to which a node advertises a Service.
     ServiceBgp,
 }
@@ -21,12 +23,13 @@ const OWNER_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "fairlead");
 
 impl StatusKind {
     /// All kinds.
-    pub(super) const ALL: [Self; 3] = [Self::Configuration, Self::Session, Self::ServiceBgp];
+    pub(super) const ALL: [Self; 4] = [Self::Configuration, Self::Session, Self::ServiceL2, Self::ServiceBgp];
 
     const fn object_kind(self) -> ObjectKind {
         match self {
             Self::Configuration => ObjectKind::CONFIGURATION_STATE,
             Self::Session => ObjectKind::BGP_SESSION_STATE,
+            Self::ServiceL2 => ObjectKind::SERVICE_L2_STATUS,
             Self::ServiceBgp => ObjectKind::SERVICE_BGP_STATUS,
         }
     }
@@ -41,7 +44,7 @@ impl StatusKind {
         match self {
             Self::Configuration => "metallb.io/node-name",
             Self::Session => "frrk8s.metallb.io/node",
-            Self::ServiceBgp => "metallb.io/node",
+            Self::ServiceL2 | Self::ServiceBgp => "metallb.io/node",
         }
     }
 

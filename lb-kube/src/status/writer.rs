@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::actual::ActualStatus;
-use super::advertisement_events::AdvertisementEvents;
 use super::desired::{DesiredObject, DesiredStatus};
 use super::diff::{Listing, StatusOperation, operations, with_transition_times};
 use super::kind::StatusKind;
 use super::name;
+use super::service_events::ServiceEvents;
 use crate::client::error_log::ErrorLog;
 use crate::rate_limit::{Backoff, ObjectBackoff, TokenBucket, WriteLimits, WriteOutcome};
 
@@ -72,7 +72,7 @@ struct WriterState {
     owner: Owner,
     bucket: TokenBucket,
     backoff: ObjectBackoff<(StatusKind, String)>,
-    events: Option<AdvertisementEvents>,
+    events: Option<ServiceEvents>,
     log: ErrorLog,
 }
 
@@ -84,7 +84,7 @@ impl StatusWriter {
         let watches = selectors.iter().map(|(kind, selector)| actual.watch(*kind, self.api(*kind), selector));
         let (events, emit) = match &self.scope {
             StatusScope::Node(node) => {
-                let (events, emit) = AdvertisementEvents::new(self.client.clone(), node.clone());
+                let (events, emit) = ServiceEvents::new(self.client.clone(), node.clone());
                 (Some(events), Either::Left(emit))
             }
             StatusScope::Controller => (None, Either::Right(pending())),
@@ -100,7 +100,7 @@ impl StatusWriter {
         &self,
         actual: &ActualStatus,
         mut desired: watch::Receiver<Option<Arc<DesiredStatus>>>,
-        events: Option<AdvertisementEvents>,
+        events: Option<ServiceEvents>,
     ) {
         let mut state = WriterState {
             start: Instant::now(),
@@ -148,8 +148,7 @@ impl StatusWriter {
         let mut operations = {
             let kinds = actual.kinds();
             if let Some(events) = &mut state.events {
-                let services = kinds.get(&StatusKind::ServiceBgp).unwrap_or(&Listing::Undefined);
-                events.update(desired, services);
+                events.update(desired, &kinds);
             }
             operations(desired, &kinds, owner.as_ref().map(|pod| pod.uid.as_str()))
         };
@@ -174,7 +173,7 @@ impl StatusWriter {
                 first: first.min(CONFIGURATION_BACKOFF.first),
                 max: max.min(CONFIGURATION_BACKOFF.max),
             },
-            StatusKind::Session | StatusKind::ServiceBgp => Backoff { first, max },
+            StatusKind::Session | StatusKind::ServiceL2 | StatusKind::ServiceBgp => Backoff { first, max },
         }
     }
 

@@ -1,5 +1,7 @@
 extern crate std;
 
+mod oracle;
+
 use std::collections::BTreeSet;
 use std::vec::Vec;
 

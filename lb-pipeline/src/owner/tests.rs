@@ -115,6 +115,10 @@ fn a_syn_that_may_have_been_a_strangers_does_not_hide_who_led_before() {
     assert_eq!(decide(&acked, |_| true), step(CandidateAction::Ask, 4));
     assert_eq!(asking(&acked, |_| true, KernelAnswer::Present), own(Open));
     assert_eq!(decide(&acked, |node| node < 4), own(Open), "no former leader can be asked");
+    let at_successor = Question { slot: slot([1, OWN, 2, 3], &[4]), marks: 0, ..acked };
+    assert_eq!(decide(&at_successor, |_| true), step(CandidateAction::Ask, 1));
+    let unlisted = Question { slot: slot([1, 2, 3, 6], &[4]), marks: 0, ..acked };
+    assert_eq!(decide(&unlisted, |_| true), own(Moved), "the others could not return the packet here");
     let nobodys = Question { asked: 2, marks: HOME | MARK_UNKNOWN | MARK_OPENING, ..acked };
     assert_eq!(decide(&nobodys, |_| true), own(Open));
     assert_eq!(Trail::default().going_on(HalfOpen as u32, 0).marks, MARK_OPENING);
@@ -265,6 +269,8 @@ fn home_is_the_first_that_leads() {
     let unknown = Question { asked: 1, marks: here.marks, ..question(PacketKind::Tcp, None) };
     assert_eq!(decide(&unknown, |_| false), step(CandidateAction::Unknown, OWN));
     assert_eq!(arrived(Trail { marks: MARK_LED, home: 0 }, OWN, 1), Trail { marks: MARK_LED, home: 0 });
+    let opening = Trail { marks: MARK_OPENING, home: 0 };
+    assert_eq!(arrived(opening, OWN, 1), opening, "the node that took the SYN stays home");
     let last = Trail { marks: MARK_LED | MARK_LAST, home: 0 };
     assert_eq!(arrived(last, OWN, 5).marks, last.marks | MARK_UNKNOWN);
     assert_eq!(arrived(last, 1, 5), last);

@@ -21,7 +21,7 @@ pub struct Sizes {
     pub slots: u32,
     /// Entries in `lb_nodes` and `lb_node_stats`.
     pub nodes: u32,
-    /// Entries in `lb_vip_stats` and `lb_src_refused`.
+    /// Entries in `lb_vip_stats`, `lb_src_refused` and `lb_l2_stats`.
     pub vip_stats: u32,
 }
 
@@ -36,7 +36,7 @@ pub struct Totals {
     pub nodes: BTreeMap<u32, Traffic>,
     /// VIP number → packets of clients outside its source ranges; zeros left out.
     pub source_refused: BTreeMap<u32, u64>,
-    /// `lb_l2_stats`.
+    /// Number of an announced VIP → requests answered; zeros left out.
     pub l2_answered: BTreeMap<u32, u64>,
 }
 

@@ -13,9 +13,11 @@ use crate::model::Packet;
 use lb_common::ring::NodeIndex;
 
 mod arp;
+mod ndp;
 mod tag;
 mod upper;
 pub use arp::{Arp, BROADCAST};
+pub use ndp::{solicited_node, source_mac};
 pub use tag::GueFields;
 pub use upper::{Upper, chunk, flags};
 

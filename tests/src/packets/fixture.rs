@@ -1,5 +1,6 @@
 //! The cluster of the test packets: its nodes, and the target of each VIP port.
 
+pub mod announcers;
 pub mod sources;
 
 use std::net::Ipv4Addr;
@@ -7,10 +8,10 @@ use std::net::Ipv4Addr;
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
-    AddressFilter, Announcer, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress,
-    BfdSession, CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_UP,
-    Link, Liveness, MacFilter, Node, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_NEW_LEADER, Vip,
-    Vip4Key, Vip6Key, capacity,
+    AddressFilter, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
+    CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_HELD,
+    LIVENESS_UP, Link, Liveness, MacFilter, Node, Standing, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO,
+    VIP_NEW_LEADER, Vip, Vip4Key, Vip6Key, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -39,14 +40,16 @@ pub const CLIENT4: [u8; 4] = [203, 0, 113, 9];
 pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 /// A VIP that this node announces and that answers echo requests.
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
-/// A VIP that answers echo requests; like those of [`VIP4`], its undeclared ports are refused.
+/// A VIP that this node announces and that answers echo requests; like those of [`VIP4`], its undeclared ports are refused.
 pub const VIP6: [u8; 16] = v6(0x10, 10);
 /// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
 /// [`node::NEAR`], those of the VIPs above to this node.
 pub const QUIET4: [u8; 4] = [198, 51, 100, 11];
 /// A VIP that this node announces on an uplink other than the one on which packets arrive.
 pub const OTHER_UPLINK4: [u8; 4] = [198, 51, 100, 12];
-/// A VIP that does not answer echo requests.
+/// A VIP that this node announces on an uplink other than the one on which packets arrive.
+pub const OTHER_UPLINK6: [u8; 16] = v6(0x10, 12);
+/// A VIP that another node announces, and that does not answer echo requests.
 pub const QUIET6: [u8; 16] = v6(0x10, 11);
 /// An address that is no VIP.
 pub const PLAIN4: [u8; 4] = [192, 0, 2, 80];
@@ -92,7 +95,7 @@ pub const TAG_KEYS: [TagKey; 2] = [
 ];
 
 /// Capacity of the map of nodes.
-const NODES: usize = 18;
+const NODES: usize = 26;
 
 /// Returns a node's wire ID.
 pub const fn wire_id(index: NodeIndex) -> u32 {
@@ -146,6 +149,24 @@ pub mod node {
     pub const IPIP4: NodeIndex = 15;
     /// By IP in IPv6 on another interface; by GUE when it is asked for a flow.
     pub const IPIP6: NodeIndex = 16;
+    /// It has returned a short time ago.
+    pub const RETURNED: NodeIndex = 17;
+    /// It has returned, and drains.
+    pub const RETURNED_DRAINING: NodeIndex = 18;
+    /// It announces nothing.
+    pub const ABSENT: NodeIndex = 19;
+    /// It was dead, and calls itself stable.
+    pub const HELD: NodeIndex = 20;
+    /// It holds this node.
+    pub const HOLDER: NodeIndex = 21;
+    /// It held this node, and has returned.
+    pub const HOLDER_RETURNED: NodeIndex = 22;
+    /// It held this node, and has died.
+    pub const HOLDER_DEAD: NodeIndex = 23;
+    /// Draining; it was dead, and calls itself stable.
+    pub const HELD_DRAINING: NodeIndex = 24;
+    /// It has returned, and is ready to be stable.
+    pub const READY: NodeIndex = 25;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
@@ -280,6 +301,18 @@ pub enum Fixture {
     Silent,
     /// This node drains.
     Draining,
+    /// This node has returned a short time ago.
+    Returned,
+    /// This node has returned, and is ready to be stable.
+    Ready,
+    /// This node announces nothing.
+    Absent,
+    /// This node drains, and probes no node.
+    Alone,
+    /// This node holds [`node::FAR4`], and [`node::FAR6`] has died.
+    Holding,
+    /// The same, and this node announces nothing.
+    HoldingAbsent,
     /// This node has no address for encapsulated packets.
     Addressless,
     /// The interface on which packets arrive is not in the configuration, so the map of interfaces is looked
@@ -293,11 +326,17 @@ pub enum Fixture {
 
 impl Fixture {
     /// All fixtures.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
         Self::Draining,
+        Self::Returned,
+        Self::Ready,
+        Self::Absent,
+        Self::Alone,
+        Self::Holding,
+        Self::HoldingAbsent,
         Self::Addressless,
         Self::OtherUplink,
         Self::Dropping,
@@ -338,7 +377,7 @@ impl Fixture {
         config.vips.add4(SELF4);
         config.vips.add6(SELF6);
         match self {
-            Self::Standard | Self::Sources => {}
+            Self::Standard | Self::Sources | Self::Holding => {}
             Self::Unconfigured => {
                 (config.self_node, config.uplinks) = (NO_NODE, [0; UPLINKS]);
                 config.uplink_links = [Link::NONE; UPLINKS];
@@ -350,6 +389,12 @@ impl Fixture {
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
+            Self::Returned => config.flags |= Config::standing_flags(Standing::Returned),
+            Self::Ready => config.flags |= Config::standing_flags(Standing::Ready),
+            Self::Absent | Self::HoldingAbsent => config.flags |= Config::standing_flags(Standing::Absent),
+            Self::Alone => {
+                (config.liveness_limit, config.flags) = (0, config.flags | CONFIG_DRAINING);
+            }
             Self::Dropping => config.flags &= !CONFIG_UNREACHABLE,
             Self::OtherUplink => {
                 config.uplinks = [SECOND_LINK, 0, 0, 0];
@@ -367,6 +412,7 @@ impl Fixture {
             tables.fill_filters();
         }
         add_sessions(&mut tables);
+        announcers::add(&mut tables);
         if self == Self::Sources {
             sources::add(&mut tables);
         }
@@ -376,6 +422,7 @@ impl Fixture {
 
     /// Resets the liveness of all nodes to the initial state.
     pub fn reset(self, tables: &HostTables) {
+        let holds = matches!(self, Self::Holding | Self::HoldingAbsent);
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
                 node::DEAD => (LIVENESS_LIMIT + HOLD_TICKS, LIVENESS_UP),
@@ -383,7 +430,9 @@ impl Fixture {
                 node::JUST_LOST => (LIVENESS_LIMIT, LIVENESS_UP),
                 node::DRAINING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN),
                 node::DRAINING_SECOND => (0, LIVENESS_ADMIN_DOWN),
-                _ => (LIVENESS_LIMIT - 1, LIVENESS_UP),
+                node::FAR4 if holds => (LIVENESS_LIMIT - 1, LIVENESS_HELD),
+                node::FAR6 if holds => (LIVENESS_LIMIT, LIVENESS_UP),
+                node => announcers::liveness(node).unwrap_or((LIVENESS_LIMIT - 1, LIVENESS_UP)),
             };
             tables.set_liveness(index, Liveness { last_seen: CLOCK - silence, state });
         }
@@ -438,6 +487,9 @@ pub fn nodes() -> Vec<Node> {
     set(node::JUST_LOST, L2, 0, INGRESS);
     set(node::IPIP4, IPIP, 4, INGRESS);
     set(node::IPIP6, IPIP, 6, SECOND_LINK);
+    for index in node::RETURNED..NODES as NodeIndex {
+        set(index, L2, 0, INGRESS);
+    }
     nodes
 }
 
@@ -577,11 +629,6 @@ fn add_vips(tables: &mut HostTables) {
     tables.vips4.insert(Vip4Key::address(QUIET4), address(0));
     tables.vips6.insert(Vip6Key::address(VIP6), address(VIP_ECHO | VIP_CLOSED));
     tables.vips6.insert(Vip6Key::address(QUIET6), address(0));
-    tables.arp.insert(VIP4, Announcer::new(&[node::SELF, node::NEAR], !0, 0));
-    tables.arp.insert(QUIET4, Announcer::new(&[node::NEAR, node::SELF], !0, 1));
-    tables.arp.insert(OTHER_UPLINK4, Announcer::new(&[node::SELF], !1, 0));
-    tables.ndp.insert(VIP6, Announcer::new(&[node::SELF, node::NEAR], !0, 2));
-    tables.ndp.insert(QUIET6, Announcer::new(&[node::NEAR, node::SELF], !0, 3));
 }
 
 fn add_ports(tables: &mut HostTables, port: u16, vip: Vip) {

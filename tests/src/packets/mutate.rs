@@ -1,4 +1,7 @@
-//! A generator of invalid packets: rows of the table with defects, and noise. A seed determines the sequence.
+//! A generator of invalid packets: rows of the table with defects, requests for the MAC of a VIP, and noise. A
+//! seed determines the sequence.
+
+mod neighbors;
 
 use super::table::Row;
 use crate::model::Packet;
@@ -27,12 +30,20 @@ impl Mutator {
 
     /// Returns the next packet.
     pub fn packet(&mut self) -> Packet {
-        if self.below(20) == 0 {
-            return self.noise();
-        }
-        let mut packet = self.parent();
-        for _ in 0..=self.below(3) {
-            self.mutate(&mut packet.bytes);
+        let mut packet = match self.below(20) {
+            0 => return self.noise(),
+            1..4 => Packet::new(self.neighbor()),
+            _ => {
+                let mut packet = self.parent();
+                for _ in 0..=self.below(3) {
+                    self.mutate(&mut packet.bytes);
+                }
+                packet
+            }
+        };
+        // Few mutants would have a valid checksum.
+        if self.below(2) == 0 {
+            let _ = neighbors::mend(&mut packet.bytes);
         }
         packet.bytes.resize(packet.bytes.len().max(SHORTEST), 0);
         let length = packet.bytes.len();

@@ -2,6 +2,8 @@
 //!
 //! It errs on one side: a packet that it calls foreign must pass unmodified; the others may, too.
 
+mod ndp;
+
 use etherparse::{
     ArpOperation, ArpPacketSlice, EtherType, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice,
     Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, ether_type,
@@ -15,7 +17,7 @@ use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
 /// Returns whether the packet is for another MAC, or is none of these: a packet to a served or refused port
-/// of a VIP; a fragment, an ARP or an echo request for a VIP; an ICMP error to a VIP about its own packet;
+/// of a VIP; a fragment, an ARP request, a Neighbor Solicitation or an echo request for a VIP; an ICMP error to a VIP about its own packet;
 /// GUE or S-BFD from another node to this one; BFD that the agent would refuse.
 pub fn is_foreign(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
@@ -37,6 +39,9 @@ fn concerns_us(tables: &HostTables, frame: &[u8]) -> Option<bool> {
     }
     if kind == ether_type::ARP {
         return arp(tables, rest);
+    }
+    if kind == ether_type::IPV6 && ndp::is_for_vip(tables, header.destination(), rest) == Some(true) {
+        return Some(true);
     }
     if tables.links.get(&INGRESS).is_some_and(|link| link.mac != header.destination()) {
         return Some(false);

@@ -12,9 +12,11 @@ mod icmp_error;
 mod icmp_quote;
 mod ipip;
 mod malformed;
+mod ndp;
 mod others;
 mod owner;
 mod probe;
+mod ranks;
 mod sctp;
 mod second_chance;
 mod sources;
@@ -142,6 +144,8 @@ pub fn written() -> Vec<Row> {
         extensions::rows(),
         tunnel::rows(),
         arp::rows(),
+        ndp::rows(),
+        ranks::rows(),
         echo::rows(),
         malformed::rows(),
         others::rows(),

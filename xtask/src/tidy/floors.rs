@@ -38,7 +38,7 @@ pub(super) const FLOORS: &[Floor] = &[
         ..pure("lb-admission", &["lb-api", "lb-bgp", "lb-ipam", "lb-model", "lb-plan"])
     },
     floor("lb-runtime", &[]),
-    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-model", "lb-plan", "lb-runtime"]),
+    floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-l2", "lb-model", "lb-plan", "lb-runtime"]),
     floor(
         "lb-speaker",
         &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-model", "lb-plan", "lb-runtime"],
@@ -56,6 +56,7 @@ pub(super) const FLOORS: &[Floor] = &[
             "lb-controller",
             "lb-dataplane",
             "lb-kube",
+            "lb-l2",
             "lb-model",
             "lb-plan",
             "lb-runtime",

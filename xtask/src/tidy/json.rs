@@ -17,10 +17,11 @@ struct Output {
     prefix: &'static str,
 }
 
-const OUTPUTS: [Output; 5] = [
+const OUTPUTS: [Output; 6] = [
     output("fairlead status -o json", "Status", ""),
     output("fairlead status bgp -o json", "BgpStatus", ""),
     output("fairlead status bfd -o json", "BfdStatus", ""),
+    output("fairlead status l2 -o json", "Layer2Status", ""),
     output("fairlead check -o json", "Preview", ""),
     output("fairlead check --from-cluster -o json", "Finding", "migration.findings[]."),
 ];

@@ -9,6 +9,7 @@ use lb_dataplane::kernel_lookup::LookupSupport;
 use lb_model::NodeName;
 use lb_plan::plan::{NodeState, RingState, VipState};
 
+use super::cells::first_few;
 use super::table::table;
 use crate::admin::status::{NodeLiveness, Status};
 
@@ -107,20 +108,12 @@ fn endpoint(vip: &VipState) -> String {
 /// Returns the first few members of a ring; `-o json` has all.
 fn members(ring: &RingState) -> String {
     let members = ring.members.iter().map(|share| format!("{}({})", share.node, share.weight));
-    let mut shown = first_few(members);
+    let mut shown = first_few(members, " ");
     if !ring.keeping.is_empty() {
         // Nodes that keep their flows and get no new ones.
-        shown += &format!(" keeping: {}", first_few(ring.keeping.iter().map(NodeName::to_string)));
+        shown += &format!(" keeping: {}", first_few(ring.keeping.iter().map(NodeName::to_string), " "));
     }
     shown
-}
-
-fn first_few(names: impl ExactSizeIterator<Item = String>) -> String {
-    const SHOWN: usize = 5;
-    let more = names.len().saturating_sub(SHOWN);
-    let mut names: Vec<_> = names.take(SHOWN).collect();
-    names.extend((more > 0).then(|| format!("and {more} more")));
-    names.join(" ")
 }
 
 fn verdicts(status: &Status) -> Table {

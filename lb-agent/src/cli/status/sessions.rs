@@ -9,6 +9,7 @@ use lb_speaker::bfd::BfdStatus;
 use lb_speaker::status::BgpSessionStatus;
 
 use super::advertised;
+use super::cells::{dash, time};
 use super::table::table;
 
 /// Renders the BGP sessions.
@@ -141,31 +142,9 @@ fn last_error(session: &BgpSessionStatus) -> String {
     }
 }
 
-/// Returns a time in two units at most.
-fn time(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
-fn dash() -> String {
-    "-".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_at_most_two_units() {
-        let cases = [(59, "59 s"), (61, "1 min 1 s"), (3_660, "1 h 1 min"), (90_000, "1 d 1 h")];
-        for (seconds, expected) in cases {
-            assert_eq!(time(seconds), expected);
-        }
-    }
 
     #[test]
     fn a_down_session_shows_its_error_and_the_next_attempt() {

@@ -205,6 +205,21 @@ proptest! {
         }
     }
 
+    /// Nodes need not agree about the slot: the ring of a draining director, for one, differs from its
+    /// candidate's.
+    #[test]
+    fn a_new_flow_opens_where_its_syn_began(mut cluster in any_cluster(), first in any_node()) {
+        cluster.entries.fill(None);
+        cluster.alive.iter_mut().for_each(|view| view.fill(true));
+        // No kernel has the connection before the ACK of its handshake has arrived.
+        cluster.owner = NO_NODE;
+        prop_assert_eq!(cluster.send(PacketKind::Opening, first).1, End::Stack(first));
+        prop_assert_eq!(cluster.send(PacketKind::Tcp, first).1, End::Stack(first), "ACK");
+        cluster.owner = first;
+        prop_assert_eq!(cluster.send(PacketKind::Tcp, first).1, End::Stack(first), "the first segment");
+        prop_assert_eq!(cluster.send(PacketKind::Closing, first).1, End::Stack(first), "FIN");
+    }
+
     /// All agree about the slot, whatever it is; the flow lives with one of those that stand in it; which
     /// entries are lost is arbitrary; kernels can be asked.
     #[test]

@@ -6,7 +6,9 @@ use super::Row;
 use crate::model::Packet;
 use crate::packets::build::{Arp, Frame};
 use crate::packets::expect::{Expect, NOT_OURS, decapsulated, encapsulated, refused, rewritten};
-use crate::packets::fixture::{CLIENT4, CLIENT6, NODE4, NODE6, SELF4, SELF6, VIP4, VIP6, node, port};
+use crate::packets::fixture::{
+    CLIENT4, CLIENT6, NODE4, NODE6, ROUTER_MAC, SELF_MAC, SELF4, SELF6, VIP4, VIP6, node, port,
+};
 
 /// The kernel's test run rejects frames shorter than an Ethernet header.
 const SHORTEST: usize = 14;
@@ -96,6 +98,17 @@ fn whole_others() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
             vec![truncated(14), (54, NOT_OURS), (62, not_answered())],
         ),
         ("ARP request", Arp::request(VIP4).bytes(&[]), vec![]),
+        ("solicitation", Frame::solicitation(VIP6).bytes(), vec![]),
+        (
+            "solicitation without a MAC behind two tags",
+            { Frame::bare_solicitation(VIP6).tag(1).tag(2).bytes() },
+            vec![],
+        ),
+        (
+            "solicitation to this node alone",
+            { Frame::solicitation(VIP6).macs(SELF_MAC, ROUTER_MAC).to_destination(VIP6).bytes() },
+            vec![truncated(14), (54, NOT_OURS)],
+        ),
         ("GUE over IPv4", over4.bytes(), vec![truncated(14), (38, bad_gue())]),
         ("GUE over IPv6", over6.bytes(), vec![truncated(14), (58, bad_gue())]),
     ]
@@ -108,6 +121,8 @@ fn split() -> Vec<(&'static str, Vec<u8>, Vec<Step>)> {
     let gue = Frame::v4(NODE4, SELF4).gue(50_000, [0, 4, 0, 0], &inner.ip());
     let taken = decapsulated(&gue, &inner);
     vec![
+        ("solicitation", Frame::solicitation(VIP6).bytes(), vec![]),
+        ("solicitation without a MAC", Frame::bare_solicitation(VIP6).bytes(), vec![]),
         // Up to the ports it may be foreign; from there on it is for a VIP, and its TCP flags are needed.
         ("IPv4 TCP rewritten", near.bytes(), vec![truncated(14), bad_length(38), (48, rewritten)]),
         ("IPv6 UDP in GUE", far.bytes(), vec![truncated(14), (58, encapsulated)]),

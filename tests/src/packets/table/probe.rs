@@ -1,6 +1,8 @@
 //! S-BFD: probes of other nodes, replies to this node's probes, and other packets.
 #![allow(clippy::expect_used, reason = "a frame that cannot be made is a mistake in the table")]
 
+mod standing;
+
 use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 use lb_common::tag::{self, ProbeWords, TagKey, probe_tag};
 use lb_common::verdict::{Outcome, Refusal};
@@ -30,8 +32,18 @@ const SELF: u32 = wire_id(node::SELF);
 const MINE: u32 = 0x0102_0304;
 
 pub(super) fn rows() -> Vec<Row> {
-    [reflected(), not_reflected(), invalid(), forged(), recorded(), not_recorded(), stale(), of_others()]
-        .concat()
+    [
+        reflected(),
+        not_reflected(),
+        invalid(),
+        forged(),
+        recorded(),
+        not_recorded(),
+        stale(),
+        of_others(),
+        standing::rows(),
+    ]
+    .concat()
 }
 
 /// Builds a control packet with a tag of the current key and the current time.
@@ -78,6 +90,11 @@ fn probe(base: Frame) -> Frame {
 
 /// The frame sent back, with this state.
 fn reflection(frame: &Frame, state: u8) -> Expect {
+    reflection_of(frame, 0, state)
+}
+
+/// The frame sent back, with this diagnostic and state.
+fn reflection_of(frame: &Frame, diagnostic: u8, state: u8) -> Expect {
     let [to, from] = frame.macs;
     let mut answer = Frame { macs: [from, to], ttl: 255, ..frame.clone() };
     answer.addresses = match frame.addresses {
@@ -89,7 +106,7 @@ fn reflection(frame: &Frame, state: u8) -> Expect {
     {
         (*source, *destination) = (*destination, *source);
         let (mine, yours) = (payload[4..8].to_vec(), payload[8..12].to_vec());
-        payload[..2].copy_from_slice(&[0x20, state | FINAL]);
+        payload[..2].copy_from_slice(&[0x20 | diagnostic, state | FINAL]);
         payload[4..8].copy_from_slice(&yours);
         payload[8..12].copy_from_slice(&mine);
         let key = TAG_KEYS.into_iter().find(|key| key.id == payload[26]).expect("a key of the cluster");

@@ -4,14 +4,14 @@
 use lb_common::flows::FlowState::{self, Closed, HalfOpen, Moved, Open, Unconfirmed};
 use lb_pipeline::owner::{MARK_LED, MARK_OPENING};
 
-use super::{SELF, by_mac, fin, in_gue, returned_home, syn, taken, tcp, unknown, v4, v6};
+use super::{SELF, by_mac, fin, in_gue, passed_on, returned_home, syn, taken, tcp, unknown, v4, v6};
 use crate::packets::build::{Frame, flags};
 use crate::packets::expect::{Asked, Expect, LOCAL, asked_gue};
 use crate::packets::fixture::{node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [begun(), led_by_another(), asked(), syns()].concat()
+    [begun(), led_by_another(), asked(), asked_leader(), syns()].concat()
 }
 
 /// The home, which is the first of these, has seen a SYN.
@@ -92,6 +92,30 @@ fn asked() -> Vec<Row> {
         row("unconfirmed here", &[&unknown(&[SELF], &tcp(at))], &asked, back(), Unconfirmed),
         Row::frame("after a SYN at home, unknown here", &asked, back()),
     ]
+}
+
+/// At the leader: home is the node that has seen the SYN, which need not lead the slot.
+fn asked_leader() -> Vec<Row> {
+    let at = port::TAKEN_OVER;
+    let home = [wire_id(node::FAR4)];
+    let others = [node::FAR4_SECOND, node::NEAR_GUE4, node::FAR6].map(wire_id);
+    let opening = |asked: &[u32]| Asked::from(asked).marks(MARK_OPENING);
+    let mut rows = Vec::new();
+    for (kind, inner) in [("ACK", tcp(at)), ("FIN", fin(at))] {
+        let asked = in_gue(opening(&home), &inner);
+        let all = [&home[..], &others].concat();
+        let last = in_gue(opening(&all), &inner);
+        let row = |name: &str, outer: &Frame, expect: Expect| {
+            Row::frame(format!("{kind} after a SYN at a successor, {name}"), outer, expect)
+        };
+        rows.extend([
+            row("not for the leader", &asked, passed_on(&inner, node::FAR4_SECOND, opening(&home))),
+            row("unknown to all", &last, returned_home(&inner, node::FAR4, opening(&all))),
+            row("open at the leader", &asked, taken(&asked, &inner))
+                .after(&[&unknown(&[SELF], &syn(at)), &unknown(&[SELF], &tcp(at))]),
+        ]);
+    }
+    rows
 }
 
 /// A SYN that the home sends to the node it has recorded.

@@ -1,0 +1,149 @@
+//! Metrics of the announcement on the local network.
+
+use lb_runtime::metrics::{MetricSink, MetricType, saturating};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+
+use crate::admin::layer2::{AddressStatus, Layer2Status};
+use MetricType::{Counter, Gauge};
+
+/// A metric of each address: its name, its help, its type and its value.
+type Metric = (&'static str, &'static str, MetricType, fn(&AddressStatus) -> u64);
+
+const ADDRESS: [Metric; 5] = [
+    // Like MetalLB, of those that this node has to answer.
+    (
+        "metallb_layer2_requests_received",
+        "ARP requests and Neighbor Solicitations received for the address, which this node announces",
+        Counter,
+        |it| it.answered,
+    ),
+    (
+        "metallb_layer2_responses_sent",
+        "ARP replies and Neighbor Advertisements sent for the address in response to a request",
+        Counter,
+        |it| it.answered,
+    ),
+    (
+        "metallb_layer2_gratuitous_sent",
+        "Gratuitous ARP packets and unsolicited Neighbor Advertisements sent for the address",
+        Counter,
+        |it| it.view.announcements,
+    ),
+    ("fairlead_layer2_takeovers_total", "Times that this node took the address over", Counter, |it| {
+        it.view.takeovers
+    }),
+    ("fairlead_layer2_conflicts", "Hosts outside the cluster that claim the address", Gauge, |it| {
+        it.view.strangers.len() as u64
+    }),
+];
+
+/// What a node can say of itself.
+const STANDINGS: [&str; 4] = ["stable", "returned", "ready", "absent"];
+
+/// Registers the metrics of the addresses, and the standing of this node.
+pub(super) fn register(registry: &impl MetricSink, status: &Layer2Status) -> Result<(), prometheus::Error> {
+    ADDRESS.iter().try_for_each(|metric| register_addresses(registry, metric, status))?;
+    // One series for each, so that an alert has one before the standing is taken.
+    let options = Opts::new("fairlead_layer2_standing", "1 for this node's standing as an announcer");
+    let gauges = IntGaugeVec::new(options, &["standing"])?;
+    for standing in STANDINGS {
+        gauges.with_label_values(&[standing]).set((status.standing == standing).into());
+    }
+    registry.register(Box::new(gauges))
+}
+
+fn register_addresses(
+    registry: &impl MetricSink,
+    (name, help, of_type, read): &Metric,
+    status: &Layer2Status,
+) -> Result<(), prometheus::Error> {
+    let options = Opts::new(*name, *help);
+    let labels = ["ip"];
+    match of_type {
+        Counter => {
+            let counters = IntCounterVec::new(options, &labels)?;
+            for address in &status.addresses {
+                counters.with_label_values(&[address.view.address.to_string()]).inc_by(read(address));
+            }
+            registry.register(Box::new(counters))
+        }
+        Gauge => {
+            let gauges = IntGaugeVec::new(options, &labels)?;
+            for address in &status.addresses {
+                gauges.with_label_values(&[address.view.address.to_string()]).set(saturating(read(address)));
+            }
+            registry.register(Box::new(gauges))
+        }
+    }
+}
+
+/// Sets the gauge of each address of a Service that this node announces.
+pub(super) fn announced(gauges: &IntGaugeVec, status: &Layer2Status) {
+    for AddressStatus { view, .. } in status.addresses.iter().filter(|it| it.view.phase == "announcing") {
+        for service in &view.services {
+            let address = view.address.to_string();
+            gauges.with_label_values(&[service.as_str(), "layer2", &status.node, &address]).set(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_speaker::SpeakerView;
+
+    use super::super::registry;
+    use crate::admin::layer2::Layer2Status;
+    use crate::admin::layer2::tests::{address, status, stranger};
+    use crate::state::AgentState;
+
+    fn lines(status: &Layer2Status, name: &str) -> Vec<String> {
+        let registry = registry(&SpeakerView::default(), &AgentState::default(), status).unwrap();
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with('{'));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_address_is_announced_on_layer_2_by_the_node_that_answers() {
+        let mut both = address(1, Some("n1"), "announcing");
+        both.services.push("shop/dns".into());
+        let addresses = vec![
+            both,
+            address(2, Some("n2"), "standby"),
+            address(3, Some("n1"), "off"),
+            address(4, None, "off"),
+        ];
+        let line = |service: &str| {
+            format!(
+                "metallb_speaker_announced{{ip=\"192.0.2.1\",node=\"n1\",protocol=\"layer2\",service=\"shop/{service}\"}} 1"
+            )
+        };
+        assert_eq!(lines(&status(addresses), "metallb_speaker_announced"), [line("dns"), line("web")]);
+    }
+
+    #[test]
+    fn addresses_have_the_names_and_labels_of_metallb() {
+        let mut claimed = address(1, Some("n1"), "announcing");
+        claimed.strangers.push(stranger(1, 0));
+        let status = status(vec![claimed]);
+        for (name, value) in [
+            ("metallb_layer2_requests_received", 100),
+            ("metallb_layer2_responses_sent", 100),
+            ("metallb_layer2_gratuitous_sent", 8),
+            ("fairlead_layer2_takeovers_total", 3),
+            ("fairlead_layer2_conflicts", 1),
+        ] {
+            assert_eq!(lines(&status, name), [format!("{name}{{ip=\"192.0.2.1\"}} {value}")]);
+        }
+    }
+
+    #[test]
+    fn the_standing_is_one_of_four_series() {
+        let name = "fairlead_layer2_standing";
+        let expected = [("absent", 0), ("ready", 0), ("returned", 0), ("stable", 1)];
+        let expected = expected.map(|(standing, value)| format!("{name}{{standing=\"{standing}\"}} {value}"));
+        assert_eq!(lines(&status(Vec::new()), name), expected);
+        let unknown = lines(&Layer2Status::default(), name);
+        assert!(unknown.len() == 4 && unknown.iter().all(|line| line.ends_with(" 0")), "{unknown:?}");
+    }
+}
