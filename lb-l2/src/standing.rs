@@ -51,7 +51,7 @@ pub struct StandingInput<'a> {
     pub can_announce: bool,
     /// Whether this node drains.
     pub is_draining: bool,
-    /// The nodes that this node probes; `None`: dead.
+    /// The other nodes; `None`: dead.
     pub others: &'a [Option<LiveNode>],
 }
 

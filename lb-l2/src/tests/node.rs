@@ -211,6 +211,26 @@ fn an_absent_node_announces_nothing() {
 }
 
 #[test]
+fn an_adopted_standing_is_kept_until_the_first_table() {
+    let mut engine = Engine::new(SETTINGS, Standing::Stable, ms(0));
+    engine.handle_states(OwnState { is_draining: false, can_announce: false }, |_| None, ms(5));
+    engine.set_table(table([(vip(1), known(&[1, OWN]))]), ms(10));
+    engine.handle_states(ABLE, |_| said(Standing::Stable), ms(10));
+    assert_eq!((engine.standing(), engine.take_events()), (Standing::Stable, vec![]));
+}
+
+#[test]
+fn a_node_that_has_not_resolved_the_others_does_not_take_their_addresses_at_once() {
+    let unprobed = L2Table { probed: BTreeSet::new(), ..(*table([(vip(1), known(&[OWN, 1]))])).clone() };
+    let mut node = Node::new(Standing::Absent, Arc::new(unprobed));
+    node.others = [None; 3];
+    assert!(node.run(0, 100).is_empty());
+    node.others[1] = said(Standing::Stable);
+    assert!(node.run(100, 1000).is_empty());
+    assert_eq!(node.engine.standing(), Standing::Returned);
+}
+
+#[test]
 fn a_node_that_does_not_check_may_answer_for_all_addresses() {
     let mut engine = Engine::new(EngineSettings { check: false, ..SETTINGS }, Standing::Absent, ms(0));
     engine.set_table(table([(vip(1), new(&[1])), (vip(2), new(&[OWN]))]), ms(0));
