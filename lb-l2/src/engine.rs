@@ -83,6 +83,7 @@ pub struct Engine {
     counters: EngineCounters,
     /// The table has changed since the announcers were determined.
     is_outdated: bool,
+    has_table: bool,
 }
 
 impl Engine {
@@ -106,6 +107,7 @@ impl Engine {
             events: Vec::new(),
             counters: EngineCounters::default(),
             is_outdated: false,
+            has_table: false,
         }
     }
 
@@ -127,17 +129,20 @@ impl Engine {
             }
         }
         self.table = table;
-        self.is_outdated = true;
+        (self.is_outdated, self.has_table) = (true, true);
     }
 
     /// Looks at the state of this node and of the others; `states` returns `None` for a dead node. Called every
-    /// few milliseconds.
+    /// few milliseconds. Before the first table it does nothing, so that an adopted standing is kept.
     pub fn handle_states(
         &mut self,
         own: OwnState,
         states: impl Fn(NodeIndex) -> Option<Liveness>,
         now: Duration,
     ) {
+        if !self.has_table {
+            return;
+        }
         let mut has_changed = self.states.set(states) | (self.own != own) | self.is_outdated;
         self.own = own;
         if has_changed || self.standing.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -157,7 +162,7 @@ impl Engine {
     fn update_standing(&mut self, now: Duration) -> bool {
         let (table, states, own) = (&self.table, &self.states, self.own);
         let OwnState { is_draining, can_announce } = own;
-        let input = StandingInput { can_announce, is_draining, others: states.probed() };
+        let input = StandingInput { can_announce, is_draining, others: &states.others() };
         let standing = self.standing.standing();
         let is_harmless = |hypothesis| states.is_harmless(table, is_draining, standing, hypothesis);
         let Some(change) = self.standing.handle_input(input, is_harmless, now) else { return false };

@@ -11,7 +11,9 @@ pub const BURST: u32 = 16;
 /// Lowest rate of a node that takes over a small share of the addresses.
 pub const MIN_RATE: u32 = 50;
 
-/// How long changes count as one, and their rate stays in force.
+/// Changes that follow each other in this time count as one.
+const CHANGE_SPREADS: Duration = Duration::from_millis(500);
+/// How long the rate of a change stays in force.
 const CHANGE_LASTS: Duration = Duration::from_secs(5);
 
 /// The limit.
@@ -61,7 +63,7 @@ impl Pacer {
 
     /// Sets the rate to this node's share: `mine` of `all` addresses that change their announcer.
     pub fn handle_change(&mut self, mine: u64, all: u64, now: Duration) {
-        if self.change.last.is_none_or(|last| now > last + CHANGE_LASTS) {
+        if self.change.last.is_none_or(|last| now > last + CHANGE_SPREADS) {
             self.change = Change::default();
         }
         self.change.mine += mine;

@@ -51,7 +51,7 @@ pub struct StandingInput<'a> {
     pub can_announce: bool,
     /// Whether this node drains.
     pub is_draining: bool,
-    /// The nodes that this node probes; `None`: dead.
+    /// The other nodes; `None`: dead.
     pub others: &'a [Option<LiveNode>],
 }
 
@@ -78,6 +78,8 @@ pub struct StandingEngine {
     /// Since when what it waits for has been true without a break.
     true_since: Option<Duration>,
     was_draining: bool,
+    /// It has changed and not been looked at since.
+    is_new: bool,
 }
 
 impl StandingEngine {
@@ -97,6 +99,7 @@ impl StandingEngine {
             able_since: None,
             true_since: None,
             was_draining: false,
+            is_new: true,
         }
     }
 
@@ -117,6 +120,7 @@ impl StandingEngine {
         mut is_harmless: impl FnMut(Hypothesis) -> bool,
         now: Duration,
     ) -> Option<StandingChange> {
+        self.is_new = false;
         let has_drained = std::mem::replace(&mut self.was_draining, input.is_draining) && !input.is_draining;
         let (to, why) = if input.can_announce {
             match self.standing {
@@ -148,6 +152,7 @@ impl StandingEngine {
             return None;
         }
         (self.since, self.true_since, self.able_since) = (now, None, None);
+        self.is_new = true;
         Some(StandingChange { from, to, why })
     }
 
@@ -213,6 +218,7 @@ impl StandingEngine {
     pub fn next_deadline(&self) -> Option<Duration> {
         let lasted = |time| self.true_since.map(|since| since + time);
         match self.standing {
+            _ if self.is_new => Some(self.since),
             Standing::Stable => None,
             Standing::Absent => self.able_since.map(|since| since + self.detection),
             Standing::Returned => match self.preempt_after {

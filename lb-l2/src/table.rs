@@ -17,7 +17,7 @@ pub struct L2Table {
     pub links: BTreeMap<u32, [u8; 6]>,
     /// The MAC addresses of all nodes of the cluster.
     pub node_macs: BTreeSet<[u8; 6]>,
-    /// The other nodes that this node probes.
+    /// The other nodes that this node probes. Those with a rank need not be among them.
     pub probed: BTreeSet<NodeIndex>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! All nodes decide alike, because they decide by common knowledge: the ranks follow from the objects, and a
 //! node says in its replies to probes whether it drains and what its [`Standing`] is. A node that was dead for
-//! this node, and does not say yet that it has returned, is held: it counts as returned. The replies of this
-//! node say so, and the held node then counts itself as returned, so that both agree.
+//! a stable node, and does not say yet that it has returned, is held: it counts as returned. The replies of
+//! the stable node say so, and the held node then counts itself as returned, so that both agree.
 //!
 //! The agent decides by the same function which addresses it announces unasked.
 

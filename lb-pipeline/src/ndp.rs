@@ -46,7 +46,7 @@ pub(crate) fn is_solicitation<F: Frame>(frame: &F, l3: usize) -> bool {
     })
 }
 
-/// Processes a packet of which [`is_solicitation`] is true.
+/// Processes a packet of which `is_solicitation` is true.
 ///
 /// # Errors
 /// [`Refusal::NdpNotAnswered`], [`Refusal::NotConfigured`], and those of [`answer_ndp`].

@@ -13,17 +13,13 @@ pub(super) struct NodeStates {
     own: NodeIndex,
     /// In ascending order.
     nodes: Vec<NodeIndex>,
-    is_probed: Vec<bool>,
     /// [`Liveness::state`] of each; `None`: dead.
     states: Vec<Option<u32>>,
-    /// The probed ones.
-    probed: Vec<Option<LiveNode>>,
 }
 
 impl Default for NodeStates {
     fn default() -> Self {
-        let states = Vec::new();
-        Self { own: NO_NODE, nodes: Vec::new(), is_probed: Vec::new(), states, probed: Vec::new() }
+        Self { own: NO_NODE, nodes: Vec::new(), states: Vec::new() }
     }
 }
 
@@ -36,9 +32,7 @@ impl NodeStates {
         nodes.dedup();
         nodes.retain(|node| *node != table.own && *node != NO_NODE);
         let states = nodes.iter().map(|node| self.state(*node)).collect();
-        self.is_probed = nodes.iter().map(|node| table.probed.contains(node)).collect();
         (self.own, self.nodes, self.states) = (table.own, nodes, states);
-        self.probed.clear();
     }
 
     fn state(&self, node: NodeIndex) -> Option<u32> {
@@ -54,17 +48,12 @@ impl NodeStates {
             has_changed |= *state != new;
             *state = new;
         }
-        if has_changed || self.probed.is_empty() {
-            self.probed.clear();
-            let probed = self.states.iter().zip(&self.is_probed).filter(|(_, is_probed)| **is_probed);
-            self.probed.extend(probed.map(|(state, _)| state.map(live_node)));
-        }
         has_changed
     }
 
-    /// Returns the nodes that are probed; `None`: dead.
-    pub(super) fn probed(&self) -> &[Option<LiveNode>] {
-        &self.probed
+    /// Returns the other nodes; `None`: dead. One whose next hop is not resolved is not probed, and dead.
+    pub(super) fn others(&self) -> Vec<Option<LiveNode>> {
+        self.states.iter().map(|state| state.map(live_node)).collect()
     }
 
     /// Returns this node as an announcer.
