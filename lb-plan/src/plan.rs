@@ -122,7 +122,7 @@ impl Planner {
             settings.former_grace,
             &mut clock,
         );
-        let layer2 = Layer2 { model, table: &table, facts, settings, installed };
+        let layer2 = Layer2 { model, desired: &desired, table: &table, facts, settings, installed };
         let announced = layer2.announce(&mut self.announcers, &mut contents, &mut problems);
         table.install(&mut contents, &kept, installed, &mut problems);
         sources::admit(&mut contents, &desired, facts, installed, &mut clock, &mut problems);

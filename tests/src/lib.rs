@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod kube_clients;
 pub mod kubernetes;
 pub mod lab;
+pub mod layer2;
 pub mod metallb;
 pub mod model;
 pub mod objects;

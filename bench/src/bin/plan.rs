@@ -9,7 +9,7 @@ use lb_model::{
     Endpoints, Model, Node, NodeName, Protocol, Service, ServiceName, ServiceVip, SourceRanges, TrafficPolicy,
 };
 use lb_plan::contents::{Contents, Op, diff};
-use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts};
+use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts, Uplink};
 use lb_plan::ring::{Preferences, RingMember, mix};
 
 fn main() {
@@ -22,6 +22,12 @@ fn main() {
     plans(10_000, 100, Kind::Cluster);
     plans(10_000, 100, Kind::Both);
     speaker(10_000);
+    println!("\nPlans without and with announcers on the local network; then one more Service\n");
+    println!("Services  nodes  announced     first      same    one more");
+    for (services, nodes) in [(10_000, 100), (10_000, 1_000)] {
+        announcers(services, nodes, false);
+        announcers(services, nodes, true);
+    }
     println!(
         "\nOne ring: load of the fullest node, slots that go from one node that stays to another, and time\n"
     );
@@ -55,6 +61,32 @@ fn speaker(services: u32) {
         "\n{services} Services advertised to four peers: {routes} routes in {:.1} ms",
         milliseconds(time)
     );
+}
+
+/// Measures what the ranks of announcers add to a plan.
+fn announcers(services: u32, nodes: u16, announced: bool) {
+    let text = "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: \
+                [10.64.0.0/10]}}\n---\n{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: a}}\n";
+    let (objects, _) = lb_api::objects::parse("example", text);
+    let (with_l2, problems) = Model::build(&objects, None);
+    assert!(problems.is_empty(), "{problems:?}");
+    let of = |services| {
+        let mut model =
+            Model { pools: with_l2.pools.clone(), ..model(services, nodes, Kind::Cluster, false) };
+        if announced {
+            model.l2_advertisements = with_l2.l2_advertisements.clone();
+        }
+        model
+    };
+    let (mut planner, mut installed) = (Planner::new(), Contents::default());
+    let (before, after) = (of(services), of(services + 1));
+    let times = [&before, &before, &after].map(|model| {
+        let (_, time) = reconcile(&mut planner, &mut installed, model, 0);
+        milliseconds(time)
+    });
+    let [first, same, more] = times;
+    let announcers = installed.announcers.len();
+    println!("{services:8}  {nodes:5}  {announcers:9}  {first:5.0} ms  {same:5.0} ms  {more:7.0} ms");
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
@@ -143,8 +175,9 @@ fn reconcile(
     second: u64,
 ) -> (usize, Duration) {
     let now = Duration::from_secs(second);
+    let facts = Facts { uplinks: [(1, Uplink::default())].into(), ..Facts::default() };
     let (ops, time) = timed(|| {
-        let plan = planner.plan(model, &Facts::default(), &settings(), installed, now);
+        let plan = planner.plan(model, &facts, &settings(), installed, now);
         let ops = diff(installed, &plan.contents);
         ops.iter().for_each(|op| installed.apply(op));
         installed.share_rings(&plan.contents);

@@ -285,7 +285,7 @@ impl SimNode {
     /// The state that the program sends back with a probe, as `lb_pipeline::judge_probe` does.
     fn answer(&self, from: usize) -> u32 {
         let cell = self.cells[from];
-        let holds = cell.is_held() || self.clock.wrapping_sub(cell.last_seen) >= LIMIT;
+        let holds = cell.is_held();
         Liveness::standing_bits(self.standing)
             | if holds { LIVENESS_HOLDS_THIS } else { 0 }
             | if self.is_draining { LIVENESS_ADMIN_DOWN } else { 0 }
@@ -330,10 +330,5 @@ impl SimNode {
         let own_standing =
             OwnStanding { node: own as u16, is_draining: self.is_draining, standing: self.standing };
         first_live(ranks, own_standing, state) == own as u16
-    }
-
-    /// What the program says of this node.
-    pub(super) const fn said(&self) -> Standing {
-        self.standing
     }
 }

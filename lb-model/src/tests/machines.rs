@@ -115,9 +115,7 @@ fn a_pool_with_reserved_addresses_is_reported_once() {
 }
 
 #[test]
-fn an_ipv6_pool_with_only_an_l2_advertisement_is_reported() {
+fn an_l2_advertisement_announces_pools_of_both_families() {
     let l2 = "{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: l}}";
-    let bgp = "{apiVersion: metallb.io/v1beta1, kind: BGPAdvertisement, metadata: {name: b}}";
-    assert_problem(&build(&[BASE, l2]).1, &["L2Advertisement default/l: ", "default/six", "only ARP"]);
-    assert_eq!(build(&[BASE, l2, bgp]).1, [] as [String; 0]);
+    assert_eq!(build(&[BASE, l2]).1, [] as [String; 0]);
 }

@@ -33,7 +33,10 @@ fn small() -> Contents {
         node_macs: BTreeMap::from([([1; 8], 0)]),
         vips: BTreeMap::from([(key(80), vip(8, 4, 5))]),
         rings: BTreeMap::from([(8, vec![slot(0); 4].into())]),
-        arp: BTreeMap::from([([192, 0, 2, 1].into(), Announcer::only(0))]),
+        announcers: BTreeMap::from([
+            ([192, 0, 2, 1].into(), Announcer::new(&[0], 1, 5)),
+            (std::net::Ipv6Addr::LOCALHOST.into(), Announcer::new(&[0], 1, 6)),
+        ]),
         sources: BTreeMap::from([(5, ranges(&["10.0.0.0/8"]))]),
     }
 }
@@ -71,10 +74,10 @@ fn applied(mut contents: Contents, ops: &[Op]) -> Contents {
 fn entries_are_written_before_and_removed_after_their_references() {
     let (none, some) = (Contents::default(), small());
     let there = diff(&none, &some);
-    assert_eq!(letters(&there), "LNPMSFZVA");
+    assert_eq!(letters(&there), "LNPMSFZVAA");
     assert_eq!(applied(none.clone(), &there), some);
     let back = diff(&some, &none);
-    assert_eq!(letters(&back), "avfmpnl");
+    assert_eq!(letters(&back), "aavfmpnl");
     assert_eq!(applied(some, &back), none);
 }
 

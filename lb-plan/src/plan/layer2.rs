@@ -3,230 +3,175 @@
 
 mod candidates;
 mod lan;
+mod ranking;
 mod spread;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::map_table::name;
-use lb_common::maps::{Announcer, RANKS, capacity};
+use lb_common::maps::{Announcer, Standing, capacity};
 use lb_common::ring::NodeIndex;
 
-use super::bounded_map::BoundedMap;
 use super::nodes::NodeTable;
 use super::settings::{Facts, Settings};
 use super::status::AnnouncedAddress;
+use super::vips::DesiredVips;
 use crate::contents::{Contents, VipKey};
-use crate::ring::seed;
-use candidates::{Advertised, Candidate, GroupKey};
+use candidates::{Candidates, Group, PooledAddress};
+use lan::Uplinks;
 use lb_api::problem::{PlanReason, Problem, Reason};
-use lb_model::{Model, NodeName, PoolName};
-
-/// The ranks of all addresses with the same candidates, kept from plan to plan: they depend on nothing else.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RankCache(BTreeMap<GroupKey, Ranked>);
-
-/// Ranks that are kept of an address, more than an entry holds: of those, all may be dead.
-const KEPT: usize = 4 * RANKS;
-
-#[derive(Clone, Debug)]
-struct Ranked {
-    candidates: Vec<Candidate>,
-    addresses: Vec<IpAddr>,
-    /// By address: positions of candidates.
-    ranks: Vec<Vec<usize>>,
-}
+use lb_model::{Model, PoolName};
+pub(super) use ranking::RankCache;
 
 /// The inputs of the ranking.
 pub(super) struct Layer2<'a, 'r> {
     pub(super) model: &'a Model,
+    pub(super) desired: &'r DesiredVips<'a>,
     pub(super) table: &'r NodeTable<'a>,
     pub(super) facts: &'r Facts,
     pub(super) settings: &'r Settings,
     pub(super) installed: &'r Contents,
 }
 
-impl Layer2<'_, '_> {
-    /// Writes the announcers of the addresses that have a VIP, and returns them.
+/// The pools that cannot be announced as their objects demand.
+#[derive(Default)]
+struct PoolProblems<'a> {
+    /// Those with no uplink.
+    without_uplink: BTreeSet<&'a PoolName>,
+    /// Those with addresses outside the networks of the uplinks: how many, and the first.
+    off_link: BTreeMap<&'a PoolName, (usize, IpAddr)>,
+}
+
+impl<'a> Layer2<'a, '_> {
+    /// Writes the announcers of the addresses that have a VIP, and returns them in order.
     ///
-    /// Every node ranks alike, by names and addresses alone; which of the ranked nodes announces is decided by
-    /// their liveness, packet by packet. The advertisements' preferences come first.
+    /// Every node ranks alike, by the objects alone; which of the ranked nodes announces is decided by their
+    /// liveness, packet by packet.
     pub(super) fn announce(
         &self,
         cache: &mut RankCache,
         contents: &mut Contents,
         problems: &mut Vec<Problem>,
     ) -> Vec<AnnouncedAddress> {
-        let advertised = Advertised::of(self.model, self.table, self.settings.local_needs_endpoint);
-        let mut groups: BTreeMap<GroupKey, (&PoolName, Vec<IpAddr>)> = BTreeMap::new();
-        for key in contents.vips.keys().filter(|key| key.is_address() && !self.is_gateway(key.address)) {
-            let Some((pool, group)) = advertised.group(key.address) else { continue };
-            groups.entry(group).or_insert((pool, Vec::new())).1.push(key.address);
-        }
-        self.report_gateways(contents, problems);
-        let before = std::mem::take(&mut cache.0);
-        let mut announced = Vec::new();
-        let mut silent_pools = BTreeSet::new();
-        for (key, (pool, addresses)) in groups {
-            let candidates = advertised.candidates(&key);
-            let kept = before.get(&key).filter(|it| it.candidates == candidates && it.addresses == addresses);
-            let ranked = kept.cloned().unwrap_or_else(|| Ranked::new(candidates, addresses));
-            let is_candidate = ranked.candidates.iter().any(|it| it.name == *self.table.own());
-            for (address, ranks) in ranked.addresses.iter().zip(&ranked.ranks) {
-                let ranks: Vec<&Candidate> =
-                    ranks.iter().filter_map(|place| ranked.candidates.get(*place)).collect();
-                let uplinks = if is_candidate {
-                    lan::answering(&self.facts.uplinks, |uplink| advertised.may_use(&key, uplink), *address)
-                } else {
-                    0
-                };
-                silent_pools.extend((is_candidate && uplinks == 0).then_some(pool));
-                announced.push(self.announced(*address, pool, &ranks, uplinks));
+        let addresses = self.desired.vips.iter().filter(|vip| vip.port.is_none()).map(|vip| vip.key.address);
+        let by_endpoint = self.settings.local_needs_endpoint;
+        let candidates = Candidates::of(self.model, self.table, by_endpoint, addresses);
+        let ranks = cache.rank(&candidates);
+        let idle = self.idle();
+        let uplinks = self.uplinks(&candidates);
+        let mut of_pools = PoolProblems::default();
+        let mut announced = Vec::with_capacity(candidates.addresses.len());
+        for (it, ranks) in candidates.addresses.iter().zip(ranks) {
+            let group = &candidates.groups[it.group];
+            let list = &candidates.lists[group.list];
+            // In a cluster without BGP no object contains the router's address; all nodes on its LAN see the
+            // same gateway.
+            if list.is_empty() || self.refuses_gateway(it, problems) {
+                continue;
             }
-            cache.0.insert(key, ranked);
+            let ranks = ranking::window(ranks, it.address, list, &idle);
+            let uplinks = uplinks[it.group].as_ref().map_or(0, |uplinks| of_pools.answering(uplinks, it));
+            let (address, pool) = (it.address, it.pool.clone());
+            announced.push(AnnouncedAddress { address, pool, ranks, uplinks, may_answer: false });
         }
-        let problem = |pool: &PoolName| Problem::about(pool.reference(), PlanReason::NoSuchUplink);
-        problems.extend(silent_pools.into_iter().map(problem));
-        announced.sort_by_key(|it| it.address);
-        self.report_off_link(&announced, problems);
+        of_pools.report(self.model, problems);
         self.install(&mut announced, contents, problems);
         announced
     }
 
-    /// In a cluster without BGP no object contains the router's address; all nodes on its LAN see the same
-    /// gateway.
-    fn is_gateway(&self, address: IpAddr) -> bool {
-        self.facts.gateways.contains(&address)
+    /// Returns the nodes that announce only for lack of others.
+    fn idle(&self) -> BTreeSet<NodeIndex> {
+        let mut idle = self.table.idle();
+        if self.facts.standing == Standing::Absent {
+            idle.extend(self.table.index(self.table.own()));
+        }
+        idle
     }
 
-    fn report_gateways(&self, contents: &Contents, problems: &mut Vec<Problem>) {
-        let addresses = contents.vips.keys().filter(|key| key.is_address()).map(|key| key.address);
-        for address in addresses.filter(|address| self.is_gateway(*address)) {
-            let Some((pool, _)) = self.model.pools.of(address) else { continue };
-            let (pool, owner) = (pool.to_string(), "the default gateway of this node".to_owned());
-            problems.push(Problem::general(Reason::ReservedAddress { address, pool, owner }));
-        }
+    /// Returns for each group the uplinks on which this machine may announce; `None` if it is no candidate.
+    fn uplinks(&self, candidates: &Candidates<'a>) -> Vec<Option<Uplinks<'_>>> {
+        let is_own: Vec<bool> = candidates
+            .lists
+            .iter()
+            .map(|list| list.iter().any(|candidate| candidate.name == *self.table.own()))
+            .collect();
+        let of_group = |group: &Group| {
+            let may_use = |name: &str| candidates.selects_interface(group, self.table.own(), name);
+            is_own[group.list].then(|| Uplinks::of(&self.facts.uplinks, may_use))
+        };
+        candidates.groups.iter().map(of_group).collect()
     }
 
-    /// Reports the pools whose addresses are in no network of this node's uplinks, unless BGP advertises them.
-    fn report_off_link(&self, announced: &[AnnouncedAddress], problems: &mut Vec<Problem>) {
-        let mut off_link: BTreeMap<&PoolName, (usize, IpAddr)> = BTreeMap::new();
-        for it in announced.iter().filter(|it| it.uplinks != 0) {
-            let networks = self.facts.uplinks.values().flat_map(|uplink| &uplink.networks);
-            let mut same_family =
-                networks.filter(|net| net.addr().is_ipv4() == it.address.is_ipv4()).peekable();
-            // Without an address of its family, nothing is known of the LAN.
-            if same_family.peek().is_none() || same_family.any(|net| net.contains(&it.address)) {
-                continue;
-            }
-            off_link.entry(&it.pool).or_insert((0, it.address)).0 += 1;
+    /// Returns whether an address is the gateway of this machine, which is a problem.
+    fn refuses_gateway(&self, it: &PooledAddress<'a>, problems: &mut Vec<Problem>) -> bool {
+        let is_gateway = self.facts.gateways.contains(&it.address);
+        if is_gateway {
+            let (pool, owner) = (it.pool.to_string(), "the default gateway of this node".to_owned());
+            problems.push(Problem::general(Reason::ReservedAddress { address: it.address, pool, owner }));
         }
-        for (name, (count, address)) in off_link {
-            let mut pools = self.model.pools.iter().filter(|(it, _)| *it == name);
-            let is_advertised = pools.any(|(name, pool)| {
-                self.model.bgp.advertisements.iter().any(|it| it.selects_pool(name, pool))
-            });
-            if !is_advertised {
-                let reason = PlanReason::OffLink { count, address };
-                problems.push(Problem::about(name.reference(), reason));
-            }
-        }
+        is_gateway
     }
 
-    /// Returns an address with at most as many ranks as an entry holds. If no node among them accepts new
-    /// flows now, the last one is the best that does.
-    fn announced(
-        &self,
-        address: IpAddr,
-        pool: &PoolName,
-        ranks: &[&Candidate],
-        uplinks: u64,
-    ) -> AnnouncedAddress {
-        let mut window: Vec<&Candidate> = ranks.iter().take(RANKS).copied().collect();
-        let accepts = |it: &&&Candidate| !self.table.is_silent(&it.name);
-        if ranks.len() > RANKS && !window.iter().any(|it| accepts(&it)) {
-            window.truncate(RANKS - 1);
-            window.extend(ranks.iter().skip(RANKS - 1).find(accepts));
-        }
-        let ranks: Vec<(NodeName, NodeIndex)> =
-            window.into_iter().map(|it| (it.name.clone(), it.index)).collect();
-        AnnouncedAddress { address, pool: pool.clone(), ranks, uplinks, may_answer: false }
-    }
-
-    /// Writes the entries. An address that is new to the cluster is answered once it has been checked for
-    /// duplicates.
+    /// Writes the entries, as many of each family as its map holds; drops the other addresses. An address that
+    /// is new to the cluster is answered once it has been checked for duplicates.
     fn install(
         &self,
         announced: &mut Vec<AnnouncedAddress>,
         contents: &mut Contents,
         problems: &mut Vec<Problem>,
     ) {
-        let capacities = [true, false].map(|is_v4| {
-            let of_family = |it: &&IpAddr| it.is_ipv4() == is_v4;
-            self.installed.announcers.keys().filter(of_family).count()
-        });
-        let mut desired = [BTreeMap::new(), BTreeMap::new()];
-        let [v4, v6] = &mut desired;
-        // Entries of the other family take up no room.
-        let all = self.installed.announcers.len();
-        let [room4, room6] = capacities.map(|installed| capacity::ANNOUNCERS + all - installed);
-        let mut rooms = [
-            BoundedMap::new(v4, &self.installed.announcers, room4),
-            BoundedMap::new(v6, &self.installed.announcers, room6),
-        ];
+        // Entries to be removed take up room until the new ones have been written.
+        let installed = &self.installed.announcers;
+        let of_v6 = installed.keys().filter(|address| address.is_ipv6()).count();
+        let mut free = [installed.len() - of_v6, of_v6].map(|used| capacity::ANNOUNCERS.saturating_sub(used));
+        let mut full = BTreeSet::new();
         announced.retain_mut(|it| {
-            let number = contents.vips.get(&VipKey::of_address(it.address)).map_or(0, |vip| vip.number);
-            let is_answered = self.installed.announcers.get(&it.address).is_some_and(|it| it.uplinks != 0);
-            let checked = self.facts.checked.as_ref();
-            it.may_answer = is_answered || checked.is_none_or(|checked| checked.contains(&it.address));
+            let Some(vip) = contents.vips.get(&VipKey::of_address(it.address)) else { return false };
+            let before = installed.get(&it.address);
+            let (free, map) = match it.address {
+                IpAddr::V4(_) => (&mut free[0], name::ARP),
+                IpAddr::V6(_) => (&mut free[1], name::NDP),
+            };
+            if before.is_none() && *free == 0 {
+                full.insert(map);
+                return false;
+            }
+            *free -= usize::from(before.is_none());
+            let is_checked = self.facts.checked.as_ref().is_none_or(|checked| checked.contains(&it.address));
+            it.may_answer = is_checked || before.is_some_and(|before| before.uplinks != 0);
             let uplinks = if it.may_answer { it.uplinks } else { 0 };
             let indices: Vec<NodeIndex> = it.ranks.iter().map(|(_, index)| *index).collect();
-            let [v4, v6] = &mut rooms;
-            let (room, map) = if it.address.is_ipv4() { (v4, name::ARP) } else { (v6, name::NDP) };
-            let fits = room.insert(it.address, Announcer::new(&indices, uplinks, number));
-            if !fits {
-                problems.push(Problem::general(PlanReason::MapFull { map, capacity: capacity::ANNOUNCERS }));
-            }
-            fits
+            contents.announcers.insert(it.address, Announcer::new(&indices, uplinks, vip.number));
+            true
         });
-        let [v4, v6] = desired;
-        contents.announcers = v4.into_iter().chain(v6).collect();
+        let is_full = |map| PlanReason::MapFull { map, capacity: capacity::ANNOUNCERS };
+        problems.extend(full.into_iter().map(|map| Problem::general(is_full(map))));
     }
 }
 
-impl Ranked {
-    /// Ranks the candidates for each address: by preference; of the most preferred, the one that the address
-    /// is distributed to comes first, then the others by rendezvous hashing. The first name wins a tie.
-    fn new(candidates: Vec<Candidate>, addresses: Vec<IpAddr>) -> Self {
-        let most = candidates.iter().map(|it| it.preference).max().unwrap_or_default();
-        let best: Vec<usize> =
-            (0..candidates.len()).filter(|place| candidates[*place].preference == most).collect();
-        let keys: Vec<u64> = addresses.iter().map(|address| address_seed(*address)).collect();
-        let seeds: Vec<u64> = best.iter().map(|place| candidates[*place].seed).collect();
-        let first = spread::distribute(&keys, &seeds);
-        let ranks = keys.iter().enumerate().map(|(number, key)| {
-            let first = first.get(number).and_then(|place| best.get(*place)).copied();
-            let rank = |(place, it): (usize, &Candidate)| {
-                let score = Reverse(spread::score(it.seed, *key));
-                (Some(place) != first, Reverse(it.preference), score, place)
-            };
-            let mut ranks: Vec<_> = candidates.iter().enumerate().map(rank).collect();
-            if ranks.len() > KEPT {
-                ranks.select_nth_unstable(KEPT);
-                ranks.truncate(KEPT);
-            }
-            ranks.sort_unstable();
-            ranks.into_iter().map(|(.., place)| place).collect()
-        });
-        let ranks = ranks.collect();
-        Self { candidates, addresses, ranks }
+impl<'a> PoolProblems<'a> {
+    /// Returns the uplinks that answer for an address.
+    fn answering(&mut self, uplinks: &Uplinks<'_>, it: &PooledAddress<'a>) -> u64 {
+        let answering = uplinks.answering(it.address);
+        if answering == 0 {
+            self.without_uplink.insert(it.pool);
+        } else if uplinks.is_off_link(it.address) {
+            self.off_link.entry(it.pool).or_insert((0, it.address)).0 += 1;
+        }
+        answering
     }
-}
 
-fn address_seed(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(address) => seed(&address.octets()),
-        IpAddr::V6(address) => seed(&address.octets()),
+    /// Reports the pools. A pool that BGP advertises is reachable from outside the networks of the uplinks.
+    fn report(self, model: &Model, problems: &mut Vec<Problem>) {
+        let no_uplink = |pool: &PoolName| Problem::about(pool.reference(), PlanReason::NoSuchUplink);
+        problems.extend(self.without_uplink.into_iter().map(no_uplink));
+        for (name, (count, address)) in self.off_link {
+            let advertisements = &model.bgp.advertisements;
+            let pool = model.pools.of(address).map(|(_, pool)| pool);
+            if !pool.is_some_and(|pool| advertisements.iter().any(|it| it.selects_pool(name, pool))) {
+                problems.push(Problem::about(name.reference(), PlanReason::OffLink { count, address }));
+            }
+        }
     }
 }

@@ -119,6 +119,12 @@ impl<'a> NodeTable<'a> {
         self.by_name.get(node).is_none_or(|indexed| indexed.silent)
     }
 
+    /// Returns the nodes that take no new flows now, this machine too if it drains.
+    pub(super) fn idle(&self) -> BTreeSet<NodeIndex> {
+        let idle = self.by_name.values().filter(|indexed| indexed.silent || indexed.draining);
+        idle.map(|indexed| indexed.index).collect()
+    }
+
     /// For every index, whether it denotes a node that exists or is installed. A Node object that is missing
     /// for a moment takes no connections with it, so its node stays a former leader for as long as the others
     /// do.

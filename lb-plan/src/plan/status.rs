@@ -49,7 +49,7 @@ pub struct AnnouncedAddress {
     /// Its pool.
     pub pool: PoolName,
     /// The nodes that may announce it, the first live one of which does.
-    pub ranks: Vec<(NodeName, NodeIndex)>,
+    pub ranks: Arc<[(NodeName, NodeIndex)]>,
     /// The uplinks of this machine that announce it, a bit for each [`lb_common::maps::Link::number`].
     pub uplinks: u64,
     /// Whether this machine may answer for it: it has been checked for duplicates.

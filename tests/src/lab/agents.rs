@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::Lab;
+use super::command::Process;
 use super::node::{LabAgentOptions, LabNode};
 
 /// Starts the agents of these nodes in parallel, and waits until each is ready and sees all others alive.
@@ -16,6 +18,14 @@ pub fn start(nodes: &[LabNode<'_>], options: &LabAgentOptions) -> Result<()> {
     nodes.iter().try_for_each(|node| node.launch_agent(options))?;
     nodes.iter().try_for_each(|node| node.wait_agent_ready(options.ready_within))?;
     wait_alive(nodes, options.ready_within)
+}
+
+/// Gives all running agents real-time priority, as if each had a machine of its own.
+///
+/// # Errors
+/// When the kernel does not permit it.
+pub fn prioritize(lab: &Lab) -> Result<()> {
+    lab.agents().values().try_for_each(Process::prioritize)
 }
 
 /// Waits until each of these nodes sees all the others alive.

@@ -22,7 +22,7 @@ impl Topology {
         let services = self.services.iter().enumerate().map(|(place, it)| service(place, it)).collect();
         write_file(directory, "nodes", nodes(self))?;
         write_file(directory, "endpointslices", slices(self)?)?;
-        write_file(directory, "metallb", vec![pool(self), advertisement()])?;
+        write_file(directory, "metallb", vec![pool(self), advertisement(self)])?;
         write_file(directory, "services", services)
     }
 
@@ -210,12 +210,12 @@ fn pool(topology: &Topology) -> Value {
     })
 }
 
-fn advertisement() -> Value {
+fn advertisement(topology: &Topology) -> Value {
     json!({
         "apiVersion": "metallb.io/v1beta1",
         "kind": "L2Advertisement",
         "metadata": { "name": "lab", "namespace": "metallb-system" },
-        "spec": { "ipAddressPools": ["lab"] },
+        "spec": topology.layer2,
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
 
 use super::addresses::{HostAddresses, Segment};
 use super::{Lab, addresses};
@@ -29,6 +30,8 @@ pub struct Topology {
     pub pods: Vec<PodSpec>,
     /// The Services of type `LoadBalancer`.
     pub services: Vec<LabServiceSpec>,
+    /// The `spec` of the L2Advertisement: by default, all nodes announce all VIPs.
+    pub layer2: Value,
 }
 
 /// An additional router: a member of a rack that forwards, but is not on any path.
@@ -174,7 +177,9 @@ impl Topology {
     /// Returns one client and the router, without a cluster.
     #[must_use]
     pub fn empty() -> Self {
-        Self { clients: 1, routers: Vec::new(), nodes: Vec::new(), pods: Vec::new(), services: Vec::new() }
+        let layer2 = json!({ "ipAddressPools": ["lab"] });
+        let (routers, nodes, pods, services) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { clients: 1, routers, nodes, pods, services, layer2 }
     }
 
     /// Adds node `n<number>` to a rack.

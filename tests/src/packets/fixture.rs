@@ -95,7 +95,7 @@ pub const TAG_KEYS: [TagKey; 2] = [
 ];
 
 /// Capacity of the map of nodes.
-const NODES: usize = 25;
+const NODES: usize = 26;
 
 /// Returns a node's wire ID.
 pub const fn wire_id(index: NodeIndex) -> u32 {
@@ -165,6 +165,8 @@ pub mod node {
     pub const HOLDER_DEAD: NodeIndex = 23;
     /// Draining; it was dead, and calls itself stable.
     pub const HELD_DRAINING: NodeIndex = 24;
+    /// It has returned, and is ready to be stable.
+    pub const READY: NodeIndex = 25;
     /// Not in the map.
     pub const OUTSIDE: NodeIndex = 900;
 }
@@ -301,6 +303,8 @@ pub enum Fixture {
     Draining,
     /// This node has returned a short time ago.
     Returned,
+    /// This node has returned, and is ready to be stable.
+    Ready,
     /// This node announces nothing.
     Absent,
     /// This node drains, and probes no node.
@@ -322,12 +326,13 @@ pub enum Fixture {
 
 impl Fixture {
     /// All fixtures.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
         Self::Draining,
         Self::Returned,
+        Self::Ready,
         Self::Absent,
         Self::Alone,
         Self::Holding,
@@ -385,6 +390,7 @@ impl Fixture {
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
             Self::Returned => config.flags |= Config::standing_flags(Standing::Returned),
+            Self::Ready => config.flags |= Config::standing_flags(Standing::Ready),
             Self::Absent | Self::HoldingAbsent => config.flags |= Config::standing_flags(Standing::Absent),
             Self::Alone => {
                 (config.liveness_limit, config.flags) = (0, config.flags | CONFIG_DRAINING);

@@ -2,7 +2,6 @@
 //! and what is no longer needed.
 
 use lb_api::objects::Object;
-use lb_model::Model;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -45,7 +44,6 @@ pub(super) fn findings(cluster: &ClusterObjects) -> Vec<Finding> {
     cluster.peers.iter().for_each(|it| findings.peer(it));
     cluster.l2_advertisements.iter().for_each(|it| findings.l2_advertisement(it));
     cluster.services.iter().for_each(|it| findings.service(it));
-    findings.ipv6_on_the_local_network(cluster);
     let has_memberlist = cluster
         .objects
         .iter()
@@ -149,21 +147,6 @@ impl Findings {
                 "spec.serviceSelectors: an address shared by Services is announced if the selectors select all of \
                  them; MetalLB does not announce it",
             );
-        }
-    }
-
-    fn ipv6_on_the_local_network(&mut self, cluster: &ClusterObjects) {
-        let (model, _) = Model::build(&cluster.objects, None);
-        for (name, pool) in model.pools.iter() {
-            let has_ipv6 = pool.ranges.iter().any(|range| range.start().is_ipv6());
-            if has_ipv6 && model.l2_advertisements.iter().any(|it| it.selects_pool(name, pool)) {
-                self.add(
-                    Category::Unsupported,
-                    format!("IPAddressPool {name}"),
-                    "its IPv6 addresses are not announced on the local network, since neighbor solicitations for them are \
-                     not answered: advertise them by BGP",
-                );
-            }
         }
     }
 
@@ -306,20 +289,6 @@ mod tests {
             &ClusterObjects { l2_advertisements, ..ClusterObjects::default() },
             &[(Category::Different, "spec.serviceSelectors")],
         );
-    }
-
-    #[test]
-    fn ipv6_pools_for_the_local_network_are_found() {
-        let read = |addresses: &str, pools: &str| {
-            let text = format!(
-                "{{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {{name: a}}, spec: {{addresses: ['{addresses}']}}}}\n\
-                 ---\n{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: a}}, spec: {{ipAddressPools: [{pools}]}}}}\n"
-            );
-            ClusterObjects { objects: lb_api::objects::parse("", &text).0, ..ClusterObjects::default() }
-        };
-        assert_found(&read("2001:db8::/64", "a"), &[(Category::Unsupported, "advertise them by BGP")]);
-        assert_found(&read("2001:db8::/64", "b"), &[]);
-        assert_found(&read("10.0.0.0/24", "a"), &[]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The uplinks that announce an address: one on each LAN, so that a request gets one answer.
 //!
 //! Two uplinks are on one LAN if an on-link prefix of one equals or contains an on-link prefix of the other.
-//! The LAN of an uplink without an address of the family is unknown; it answers for addresses that are on-link on no
-//! uplink.
+//! The LAN of an uplink without an address of the family is unknown; it answers for addresses that are on-link on
+//! no uplink.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,40 +12,65 @@ use lb_common::maps::capacity;
 
 use super::super::settings::Uplink;
 
-/// Returns a bit for each uplink that answers, by its number: its position in the order of interface indices.
-///
-/// An address that is on-link on an uplink is answered there only: on the first with a carrier. Any other
-/// address is answered once on each LAN. Only uplinks that may be used count.
-pub(super) fn answering(
-    uplinks: &BTreeMap<u32, Uplink>,
-    may_use: impl Fn(&Uplink) -> bool,
-    address: IpAddr,
-) -> u64 {
-    let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS).filter(|(_, uplink)| may_use(uplink));
-    let (with, without): (Vec<_>, Vec<_>) = numbered.partition(|(_, uplink)| uplink.has_carrier);
-    // In order of preference.
-    let ordered = || with.iter().chain(&without);
-    let on_link = ordered().find(|(_, uplink)| uplink.networks.iter().any(|net| net.contains(&address)));
-    if let Some((number, _)) = on_link {
-        return 1 << number;
+/// The uplinks of a machine that may announce, with their numbers: positions in the order of interface indices.
+pub(super) struct Uplinks<'a> {
+    /// Those with a carrier first.
+    preferred: Vec<(u16, &'a Uplink)>,
+    /// Those that answer for an address that is on-link on none, by family: IPv4, IPv6.
+    off_link: [u64; 2],
+    /// Whether a network of a family is known.
+    has_network: [bool; 2],
+}
+
+impl<'a> Uplinks<'a> {
+    /// Returns those of the uplinks that may be used, by their names.
+    pub(super) fn of(uplinks: &'a BTreeMap<u32, Uplink>, may_use: impl Fn(&str) -> bool) -> Self {
+        let numbered = (0..).zip(uplinks.values()).take(capacity::LINKS);
+        let mut preferred: Vec<_> = numbered.filter(|(_, uplink)| may_use(&uplink.name)).collect();
+        preferred.sort_by_key(|(_, uplink)| !uplink.has_carrier);
+        let off_link = [false, true].map(|is_v6| one_of_each_lan(&preferred, is_v6));
+        let has_network = [false, true]
+            .map(|is_v6| preferred.iter().any(|(_, uplink)| lans(uplink, is_v6).next().is_some()));
+        Self { preferred, off_link, has_network }
     }
-    let (mut chosen, mut lans) = (0, BTreeSet::new());
-    for (number, uplink) in ordered() {
-        let networks: BTreeSet<IpNet> =
-            uplink.networks.iter().filter(|net| net.addr().is_ipv4() == address.is_ipv4()).copied().collect();
-        if is_disjoint(&networks, &lans) {
+
+    /// Returns a bit for each uplink that answers, by its number.
+    ///
+    /// An address that is on-link on an uplink is answered there only: on the first with a carrier. Any other
+    /// address is answered once on each LAN.
+    pub(super) fn answering(&self, address: IpAddr) -> u64 {
+        let on_link = self.on_link(address).map(|number| 1 << number);
+        on_link.unwrap_or(self.off_link[usize::from(address.is_ipv6())])
+    }
+
+    /// Returns whether an address is in none of the networks. Without a network of its family, nothing is
+    /// known of the LAN.
+    pub(super) fn is_off_link(&self, address: IpAddr) -> bool {
+        self.has_network[usize::from(address.is_ipv6())] && self.on_link(address).is_none()
+    }
+
+    fn on_link(&self, address: IpAddr) -> Option<u16> {
+        let contains = |uplink: &Uplink| uplink.networks.iter().any(|net| net.contains(&address));
+        self.preferred.iter().find(|(_, uplink)| contains(uplink)).map(|(number, _)| *number)
+    }
+}
+
+/// Returns the on-link networks of an uplink. A host address, as of an anycast service, has none.
+fn lans(uplink: &Uplink, is_v6: bool) -> impl Iterator<Item = &IpNet> {
+    let networks = uplink.networks.iter().filter(move |net| net.addr().is_ipv6() == is_v6);
+    networks.filter(|net| net.prefix_len() < net.max_prefix_len())
+}
+
+fn one_of_each_lan(preferred: &[(u16, &Uplink)], is_v6: bool) -> u64 {
+    let (mut chosen, mut known) = (0, BTreeSet::new());
+    for (number, uplink) in preferred {
+        let meets = |one: &IpNet| known.iter().any(|it: &IpNet| it.contains(one) || one.contains(it));
+        if !lans(uplink, is_v6).any(meets) {
             chosen |= 1 << number;
-            lans.extend(&networks);
+            known.extend(lans(uplink, is_v6).copied());
         }
     }
     chosen
-}
-
-fn is_disjoint(networks: &BTreeSet<IpNet>, lans: &BTreeSet<IpNet>) -> bool {
-    // A host address, as of an anycast service, has no on-link network.
-    let lan = |net: &&IpNet| net.prefix_len() < net.max_prefix_len();
-    let meets = |one: &IpNet| lans.iter().filter(lan).any(|it| it.contains(one) || one.contains(it));
-    !networks.iter().filter(lan).any(meets)
 }
 
 #[cfg(test)]
@@ -60,7 +85,7 @@ mod tests {
             Uplink { has_carrier: !text.starts_with('-'), networks, ..Uplink::default() }
         };
         let uplinks: BTreeMap<u32, Uplink> = (10..).zip(uplinks.iter().map(uplink)).collect();
-        let bits = answering(&uplinks, |_| true, address.parse().unwrap());
+        let bits = Uplinks::of(&uplinks, |_| true).answering(address.parse().unwrap());
         (0..64).filter(|number| bits >> number & 1 != 0).collect()
     }
 

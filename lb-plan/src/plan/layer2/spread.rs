@@ -4,6 +4,9 @@
 //! a tenth, those that score best (deferred acceptance). The result is unique, so it needs no history and no
 //! order, and a change of one node or address moves few others.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::ring::mix;
 
 /// A share may be exceeded by a tenth: rendezvous hashing alone gives the fullest of five nodes 1.3 times the
@@ -15,19 +18,26 @@ pub(super) fn score(node: u64, address: u64) -> u64 {
     mix(node ^ address)
 }
 
+/// An address that prefers nodes.
+#[derive(Clone, Copy)]
+pub(super) struct Proposer<'a> {
+    pub(super) seed: u64,
+    /// Positions of nodes: the first ones of its order of preference, so that they need not be searched.
+    pub(super) favorites: &'a [usize],
+}
+
 /// Returns for each address the position of its node. Without nodes, returns nothing.
-pub(super) fn distribute(addresses: &[u64], nodes: &[u64]) -> Vec<usize> {
+pub(super) fn distribute(addresses: &[Proposer<'_>], nodes: &[u64]) -> Vec<usize> {
     if nodes.is_empty() {
         return Vec::new();
     }
     let capacity = capacity(addresses.len(), nodes.len());
-    let mut rounds = Rounds { addresses, nodes, capacity, accepted: vec![Vec::new(); nodes.len()] };
-    for address in 0..addresses.len() {
-        rounds.place(address);
-    }
+    let accepted = vec![BinaryHeap::new(); nodes.len()];
+    let mut rounds = Rounds { addresses, nodes, capacity, made: vec![0; addresses.len()], accepted };
+    (0..addresses.len()).for_each(|address| rounds.place(address));
     let mut chosen = vec![0; addresses.len()];
     for (node, accepted) in rounds.accepted.iter().enumerate() {
-        accepted.iter().for_each(|(_, address)| chosen[*address] = node);
+        accepted.iter().for_each(|Reverse((_, address))| chosen[*address] = node);
     }
     chosen
 }
@@ -43,39 +53,38 @@ fn capacity(addresses: usize, nodes: usize) -> usize {
 }
 
 struct Rounds<'a> {
-    addresses: &'a [u64],
+    addresses: &'a [Proposer<'a>],
     nodes: &'a [u64],
     capacity: usize,
-    /// By node: score and position of the addresses that it has accepted, unordered.
-    accepted: Vec<Vec<(u64, usize)>>,
+    /// By address: the number of nodes that it has proposed to.
+    made: Vec<usize>,
+    /// By node: score and position of the addresses that it has accepted, the worst on top.
+    accepted: Vec<BinaryHeap<Reverse<(u64, usize)>>>,
 }
 
 impl Rounds<'_> {
     /// Proposes an address to the nodes by its preference, until one accepts it; then goes on with the address
     /// that this one has displaced.
     fn place(&mut self, address: usize) {
-        let mut homeless = Some((address, u64::MAX));
-        while let Some((address, below)) = homeless {
-            // The best node among those with a lower score than the one that refused it.
-            let Some((score, node)) = self.best_below(address, below) else { return };
+        let mut homeless = Some((u64::MAX, address));
+        while let Some((below, address)) = homeless {
+            let Some((score, node)) = self.next(address, below) else { return };
+            self.made[address] += 1;
             let accepted = &mut self.accepted[node];
-            accepted.push((score, address));
-            homeless = None;
-            if accepted.len() > self.capacity {
-                let worst =
-                    accepted.iter().enumerate().min_by_key(|(_, held)| **held).map(|(place, _)| place);
-                homeless = worst.map(|place| {
-                    let (score, address) = accepted.swap_remove(place);
-                    (address, score)
-                });
-            }
+            accepted.push(Reverse((score, address)));
+            let is_full = accepted.len() > self.capacity;
+            homeless = if is_full { accepted.pop().map(|Reverse(worst)| worst) } else { None };
         }
     }
 
-    fn best_below(&self, address: usize, below: u64) -> Option<(u64, usize)> {
-        let key = *self.addresses.get(address)?;
-        let scores = self.nodes.iter().enumerate().map(|(node, seed)| (score(*seed, key), node));
-        scores.filter(|(score, _)| *score < below).max()
+    /// Returns the next node that an address prefers: the best with a lower score than the one that refused it.
+    fn next(&self, address: usize, below: u64) -> Option<(u64, usize)> {
+        let Proposer { seed, favorites } = self.addresses[address];
+        if let Some(node) = favorites.get(self.made[address]) {
+            return Some((score(*self.nodes.get(*node)?, seed), *node));
+        }
+        let scores = self.nodes.iter().enumerate().map(|(node, of_node)| (score(*of_node, seed), node));
+        scores.filter(|(score, _)| *score < below).max_by_key(|(score, node)| (*score, Reverse(*node)))
     }
 }
 
@@ -88,6 +97,12 @@ mod tests {
         (0..count).map(|number| seed(format!("{what}{number}").as_bytes())).collect()
     }
 
+    fn spread(addresses: &[u64], nodes: &[u64]) -> Vec<usize> {
+        let proposers: Vec<_> =
+            addresses.iter().map(|seed| Proposer { seed: *seed, favorites: &[] }).collect();
+        distribute(&proposers, nodes)
+    }
+
     fn counts(chosen: &[usize], nodes: usize) -> Vec<usize> {
         let mut counts = vec![0; nodes];
         chosen.iter().for_each(|node| counts[*node] += 1);
@@ -97,7 +112,7 @@ mod tests {
     #[test]
     fn the_fullest_node_has_at_most_a_fifth_more_than_the_mean() {
         for (addresses, nodes) in [(100, 5), (1000, 5), (1000, 64), (5000, 100), (30, 3)] {
-            let chosen = distribute(&seeds("vip", addresses), &seeds("n", nodes));
+            let chosen = spread(&seeds("vip", addresses), &seeds("n", nodes));
             let fullest = counts(&chosen, nodes).into_iter().max().unwrap();
             let mean = addresses as f64 / nodes as f64;
             assert!(fullest as f64 <= (1.2 * mean).ceil(), "{addresses} over {nodes}: {fullest}");
@@ -110,10 +125,10 @@ mod tests {
     #[test]
     fn the_order_does_not_matter() {
         let (addresses, nodes) = (seeds("vip", 200), seeds("n", 7));
-        let chosen = distribute(&addresses, &nodes);
+        let chosen = spread(&addresses, &nodes);
         let backwards: Vec<u64> = addresses.iter().rev().copied().collect();
         let other: Vec<u64> = nodes.iter().rev().copied().collect();
-        let mut same = distribute(&backwards, &other);
+        let mut same = spread(&backwards, &other);
         same.reverse();
         assert_eq!(chosen, same.into_iter().map(|node| 6 - node).collect::<Vec<_>>());
     }
@@ -121,19 +136,39 @@ mod tests {
     #[test]
     fn a_node_that_leaves_moves_few_addresses_of_others() {
         let (addresses, nodes) = (seeds("vip", 1000), seeds("n", 10));
-        let before = distribute(&addresses, &nodes);
-        let after = distribute(&addresses, &nodes[..9]);
+        let before = spread(&addresses, &nodes);
+        let after = spread(&addresses, &nodes[..9]);
         let moved = before.iter().zip(&after).filter(|(was, is)| **was != 9 && was != is).count();
         assert!(moved <= 60, "{moved} of 1000 moved between nodes that stay");
-        let more = distribute(&seeds("vip", 1001), &nodes);
+        let more = spread(&seeds("vip", 1001), &nodes);
         let moved = before.iter().zip(&more).filter(|(was, is)| was != is).count();
         assert!(moved <= 20, "{moved} moved for one more address");
     }
 
     #[test]
-    fn without_nodes_there_is_nothing_to_distribute() {
-        assert_eq!(distribute(&[1, 2], &[]), []);
-        assert_eq!(distribute(&[], &[1]), []);
-        assert_eq!(distribute(&[3], &[1]), [0]);
+    fn without_nodes_there_is_nothing_to_spread() {
+        assert!(spread(&[1, 2], &[]).is_empty());
+        assert!(spread(&[], &[1]).is_empty());
+        assert_eq!(spread(&[3], &[1]), [0]);
+    }
+
+    #[test]
+    fn known_favorites_change_nothing() {
+        let (addresses, nodes) = (seeds("vip", 300), seeds("n", 20));
+        let favorites: Vec<Vec<usize>> = addresses
+            .iter()
+            .map(|address| {
+                let mut order: Vec<usize> = (0..nodes.len()).collect();
+                order.sort_by_key(|node| Reverse(score(nodes[*node], *address)));
+                order.truncate(8);
+                order
+            })
+            .collect();
+        let proposers: Vec<_> = addresses
+            .iter()
+            .zip(&favorites)
+            .map(|(seed, favorites)| Proposer { seed: *seed, favorites })
+            .collect();
+        assert_eq!(distribute(&proposers, &nodes), spread(&addresses, &nodes));
     }
 }

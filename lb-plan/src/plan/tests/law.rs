@@ -1,6 +1,7 @@
 //! The laws of the operations, over random histories of a cluster.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
 
 use lb_common::maps::Vip;
 use lb_common::ring::{NO_NODE, Slot};
@@ -38,6 +39,12 @@ fn assert_whole(contents: &Contents) {
     }
     let numbers: BTreeSet<_> = contents.vips.values().map(|vip| vip.number).collect();
     assert_eq!(numbers.len(), contents.vips.len(), "two VIPs count as one");
+    for (address, announcer) in &contents.announcers {
+        assert!(contents.vips.contains_key(&VipKey::of_address(*address)), "{address} is no VIP");
+        let ranks: Vec<_> = announcer.ranks.iter().take_while(|node| **node != NO_NODE).collect();
+        assert!(!ranks.is_empty() && ranks.iter().all(|node| contents.nodes.contains_key(node)), "{address}");
+        assert_eq!(ranks.iter().collect::<BTreeSet<_>>().len(), ranks.len(), "{address} ranks a node twice");
+    }
 }
 
 /// A VIP that stays sees each slot as installed or as desired, and never another VIP's.
@@ -69,7 +76,10 @@ fn assert_needed(before: &Contents, op: &Op) {
 fn some_service() -> impl Strategy<Value = Web> {
     let endpoints = proptest::collection::btree_map(1u8..5, 1u8..3, 0..3);
     // Few addresses, ports and endpoints, so that Services conflict and share rings.
-    let address = (1u8..6).prop_map(|last| Some([192, 0, 2, last].into()));
+    let address = (1u8..4, any::<bool>()).prop_map(|(last, is_v6)| {
+        let v6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last.into());
+        Some(if is_v6 { v6.into() } else { IpAddr::from([192, 0, 2, last]) })
+    });
     let ports = proptest::sample::subsequence(vec![80, 81, 82], 1..=2);
     let terminating = proptest::collection::btree_set(1u8..5, 0..2);
     let some = proptest::sample::subsequence(sources::RANGES.to_vec(), 0..4);

@@ -23,8 +23,13 @@ pub(super) struct Scenario {
     /// Number → labels, as YAML. Node 3 is `n3` at 10.0.0.3.
     pub(super) nodes: BTreeMap<u8, &'static str>,
     pub(super) draining: BTreeSet<u8>,
+    /// Those with condition NetworkUnavailable.
+    pub(super) without_network: BTreeSet<u8>,
     pub(super) services: BTreeMap<u8, Web>,
+    /// Specs of L2Advertisements, as YAML.
     pub(super) advertisements: Vec<&'static str>,
+    /// Specs of BGPAdvertisements, as YAML.
+    pub(super) bgp: Vec<&'static str>,
     pub(super) facts: Facts,
     pub(super) settings: Settings,
 }
@@ -76,6 +81,7 @@ impl Scenario {
             flow_sets: 1 << 17,
             draining: false,
             ignore_exclude_label: false,
+            local_needs_endpoint: false,
             former_grace: Duration::from_secs(100),
             udp_grace: Duration::from_secs(20),
             weight_settle: Duration::ZERO,
@@ -84,8 +90,10 @@ impl Scenario {
         let mut scenario = Self {
             nodes: BTreeMap::new(),
             draining: BTreeSet::new(),
+            without_network: BTreeSet::new(),
             services: BTreeMap::new(),
             advertisements: Vec::new(),
+            bgp: Vec::new(),
             facts,
             settings,
         };
@@ -136,21 +144,29 @@ impl Scenario {
     fn text(&self) -> String {
         let mut text = String::from(
             "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p, labels: {tier: x}}, spec: \
-             {addresses: [192.0.2.0/24, 10.0.0.0/30, '2001:db8::/64']}}\n---\n",
+             {addresses: [192.0.2.0/24, 10.0.0.0/30, '2001:db8::/64', 'fd00::/120']}}\n---\n",
         );
         for (node, labels) in &self.nodes {
             let address = address(*node);
             let annotations = if self.draining.contains(node) { "fairlead.io/drain: 'true'" } else { "" };
+            let conditions = if self.without_network.contains(node) {
+                "{type: NetworkUnavailable, status: 'True'}"
+            } else {
+                ""
+            };
             let _ = writeln!(
                 text,
                 "{{apiVersion: v1, kind: Node, metadata: {{name: n{node}, labels: {{{labels}}}, annotations: {{{annotations}}}}}, status: \
-                 {{addresses: [{{type: InternalIP, address: {address}}}, {{type: InternalIP, address: 'fd00::{node}'}}]}}}}\n---"
+                 {{addresses: [{{type: InternalIP, address: {address}}}, {{type: InternalIP, address: 'fd00::{node}'}}], conditions: [{conditions}]}}}}\n---"
             );
         }
-        for (place, spec) in self.advertisements.iter().enumerate() {
+        let of_kind = |kind| move |spec| (kind, spec);
+        let l2 = self.advertisements.iter().map(of_kind("L2Advertisement"));
+        let specs = l2.chain(self.bgp.iter().map(of_kind("BGPAdvertisement")));
+        for (place, (kind, spec)) in specs.enumerate() {
             let _ = writeln!(
                 text,
-                "{{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {{name: l{place}}}, spec: {{{spec}}}}}\n---"
+                "{{apiVersion: metallb.io/v1beta1, kind: {kind}, metadata: {{name: a{place}}}, spec: {{{spec}}}}}\n---"
             );
         }
         for (number, service) in &self.services {

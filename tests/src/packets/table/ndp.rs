@@ -317,17 +317,17 @@ fn other_messages() -> Vec<Row> {
         passed("advertisement of the VIP to its group", request.clone().message(136, 0, &rest)),
         passed(
             "solicitation of routers",
-            &to_all(ff02(2)).message(133, 0, &[&[0; 4], &*source_mac(ROUTER_MAC)].concat()),
+            to_all(ff02(2)).message(133, 0, &[&[0; 4], &*source_mac(ROUTER_MAC)].concat()),
         ),
         passed(
             "advertisement of a router",
-            &to_all(ff02(1)).message(134, 0, &[64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
+            to_all(ff02(1)).message(134, 0, &[64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
         ),
         passed("redirect", unicast().message(137, 0, &[[0; 4], [0x20; 4]].concat().repeat(5))),
         passed("IPv6 mDNS", to_all(ff02(0xfb)).udp(5353, 5353)),
         passed(
-            "multicast listener report",
-            &to_all(ff02(22)).ttl(1).extension(0, &alert).message(143, 0, &listener),
+            "report of a multicast listener",
+            to_all(ff02(22)).ttl(1).extension(0, &alert).message(143, 0, &listener),
         ),
         passed("DHCPv6", to_all([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2]).udp(546, 547)),
         passed("TCP to a VIP, at a group's MAC", {

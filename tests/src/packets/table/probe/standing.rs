@@ -19,10 +19,12 @@ use crate::packets::table::{Row, edited};
 /// Diagnostics.
 const STABLE: u8 = bfd::ANNOUNCER;
 const RETURNED: u8 = bfd::ANNOUNCER | Standing::Returned as u8;
+const READY: u8 = bfd::ANNOUNCER | Standing::Ready as u8;
 const ABSENT: u8 = bfd::ANNOUNCER | Standing::Absent as u8;
 const HOLDS: u8 = bfd::HOLDS;
 /// The bits of standings in a liveness cell.
 const IS_RETURNED: u32 = Liveness::standing_bits(Standing::Returned);
+const IS_READY: u32 = Liveness::standing_bits(Standing::Ready);
 const IS_ABSENT: u32 = Liveness::standing_bits(Standing::Absent);
 
 pub(super) fn rows() -> Vec<Row> {
@@ -40,6 +42,7 @@ fn reflected() -> Vec<Row> {
     vec![
         row("a returned node", &v4, RETURNED, Fixture::Returned),
         row("a returned node over IPv6", &v6, RETURNED, Fixture::Returned),
+        row("a ready node", &v4, READY, Fixture::Ready),
         row("an absent node", &v4, ABSENT, Fixture::Absent),
         row("an absent node over IPv6", &v6, ABSENT, Fixture::Absent),
         row("a node that holds the sender", &v4, STABLE | HOLDS, Fixture::Holding),
@@ -72,9 +75,9 @@ fn recorded() -> Vec<Row> {
     vec![
         far4("answer of a returned node", RETURNED, ANSWER, IS_RETURNED),
         far4("answer of a returned and draining node", RETURNED, draining, IS_RETURNED | LIVENESS_ADMIN_DOWN),
+        far4("answer of a ready node", READY, ANSWER, IS_READY),
         far4("answer of an absent node", ABSENT, ANSWER, IS_ABSENT),
         far4("answer of an absent and draining node", ABSENT, draining, IS_ABSENT | LIVENESS_ADMIN_DOWN),
-        far4("answer of a node with the last standing", bfd::ANNOUNCER | 3, ANSWER, IS_ABSENT),
         far4("answer of a stable node", STABLE, ANSWER, LIVENESS_UP),
         far4("answer of a node that holds this one", STABLE | HOLDS, ANSWER, LIVENESS_HOLDS_THIS),
         far4("answer of a returned node that holds this one", RETURNED | HOLDS, ANSWER, {
@@ -113,6 +116,7 @@ fn held() -> Vec<Row> {
         held("that drains", 0, ADMIN_DOWN | FINAL, LIVENESS_HELD | LIVENESS_ADMIN_DOWN),
         held("that holds this one, too", STABLE | HOLDS, ANSWER, LIVENESS_HELD | LIVENESS_HOLDS_THIS),
         held("that has returned", RETURNED, ANSWER, IS_RETURNED),
+        held("that is ready", READY, ANSWER, IS_READY | LIVENESS_HELD),
         held("that is absent", ABSENT, ANSWER, IS_ABSENT),
         held("that has returned and is stable", 0, ANSWER, LIVENESS_UP).after(&[&has_returned]),
         Row::frame("probe of a node that held the sender", &probe(node4()), reflection(&probe(node4()), UP))
@@ -135,6 +139,7 @@ fn dead() -> Vec<Row> {
         dead("that calls itself stable", 0, ANSWER, LIVENESS_HELD),
         dead("that drains", 0, ADMIN_DOWN | FINAL, LIVENESS_HELD | LIVENESS_ADMIN_DOWN),
         dead("that has returned", RETURNED, ANSWER, IS_RETURNED),
+        dead("that is ready", READY, ANSWER, IS_READY | LIVENESS_HELD),
         dead("that is absent", ABSENT, ANSWER, IS_ABSENT),
         dead("that holds this one", STABLE | HOLDS, ANSWER, LIVENESS_HELD | LIVENESS_HOLDS_THIS),
         dead("again", 0, ANSWER, LIVENESS_HELD).after(&[&answer(node6(), ANSWER, discriminator(node::FAR6))]),

@@ -1,0 +1,247 @@
+//! A measurement of how long clients of the segment wait when the announcer of their address fails.
+
+use std::net::{IpAddr, SocketAddr};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::frames::Mac;
+use super::observer::{SegmentLog, SegmentObserver};
+use super::segment::{Detection, OBSERVER, PREEMPT_AFTER, mac_of, observe, options};
+use crate::lab::topology::DATAGRAM_PORT;
+use crate::lab::{Lab, LabHost, LabNode};
+use crate::traffic::probes::{Outage, ProbeReport};
+use crate::traffic::{Probes, RunningLoad};
+
+/// The time before the fault, in which every probe must be answered.
+const BEFORE: Duration = Duration::from_millis(300);
+/// The time for which the fault lasts: clients must be served long before its end.
+const AFTERWARDS: Duration = Duration::from_millis(900);
+/// The time for which one station alone must have answered before the next round.
+const SETTLED_FOR: Duration = Duration::from_millis(400);
+/// The time that a repaired node may take until it announces again, beyond [`PREEMPT_AFTER`]: it may have to
+/// start first.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+/// The time from one probe of an address to the next: the resolution of the measurement.
+pub const PROBES_EVERY: Duration = Duration::from_millis(2);
+
+/// A fault of the node that announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnouncerFault {
+    /// Its cable is pulled: its interface loses its carrier.
+    CablePulled,
+    /// Its agent is killed and its program removed.
+    ProgramGone,
+    /// It neither sends nor receives, and its interface keeps its carrier.
+    Frozen,
+    /// It is drained.
+    Drained,
+    /// Its Node object is deleted.
+    NodeDeleted,
+}
+
+/// One round.
+#[derive(Clone, Copy, Debug)]
+pub struct Takeover {
+    /// The longest that an address was not served; zero if every probe was answered.
+    pub outage: Duration,
+    /// The time from the fault to the first announcement by another node.
+    pub announced: Option<Duration>,
+    /// The time from the repair to the first answer of the repaired node.
+    pub back: Duration,
+    /// The longest that two nodes both answered while one handed an address over to the other.
+    pub overlap: Duration,
+}
+
+impl AnnouncerFault {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::CablePulled, Self::ProgramGone, Self::Frozen, Self::Drained, Self::NodeDeleted];
+
+    /// Returns its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CablePulled => "cable pulled",
+            Self::ProgramGone => "agent and program gone",
+            Self::Frozen => "node frozen",
+            Self::Drained => "drained",
+            Self::NodeDeleted => "Node deleted",
+        }
+    }
+
+    /// Returns whether other nodes see the node dead, so that it waits after its return.
+    #[must_use]
+    pub fn is_death(self) -> bool {
+        matches!(self, Self::CablePulled | Self::ProgramGone | Self::Frozen)
+    }
+
+    /// Injects it.
+    ///
+    /// # Errors
+    /// When a program fails.
+    pub fn inject(self, lab: &Lab, node: &LabNode<'_>) -> Result<()> {
+        match self {
+            Self::CablePulled => node.cut_link(),
+            Self::ProgramGone => {
+                node.kill_agent()?;
+                node.detach()
+            }
+            Self::Frozen => isolate(lab, node, true),
+            Self::Drained => node.fairlead(&["drain", "--no-wait"]).map(drop),
+            Self::NodeDeleted => set_member(lab, node, false),
+        }
+    }
+
+    /// Repairs it.
+    ///
+    /// # Errors
+    /// When a program fails.
+    pub fn repair(self, lab: &Lab, node: &LabNode<'_>, detection: Detection) -> Result<()> {
+        match self {
+            Self::CablePulled => node.restore_link(),
+            Self::ProgramGone => {
+                node.start_agent(&options(detection))?;
+                crate::lab::agents::prioritize(lab)
+            }
+            Self::Frozen => isolate(lab, node, false),
+            Self::Drained => node.fairlead(&["drain", "--undo"]).map(drop),
+            Self::NodeDeleted => set_member(lab, node, true),
+        }
+    }
+}
+
+/// Takes the switch port of a host out of the bridge, which the host does not notice, or puts it back.
+///
+/// # Errors
+/// When there is no such port.
+pub fn isolate(lab: &Lab, host: &LabHost, isolated: bool) -> Result<()> {
+    let master = if isolated { "nomaster" } else { "master br0" };
+    lab.host("switch-a")?.ip(&[format!("link set {} {master}", host.name())])
+}
+
+fn set_member(lab: &Lab, node: &LabNode<'_>, member: bool) -> Result<()> {
+    lab.update(|cluster| {
+        cluster.node_mut(node.name())?.member = member;
+        Ok(())
+    })
+}
+
+/// Waits until `node` is the one that answers for these addresses.
+///
+/// # Errors
+/// When it is not in time.
+pub fn wait_announcer(lab: &Lab, node: &str, addresses: &[IpAddr]) -> Result<()> {
+    let observer = observe(lab, addresses, Duration::from_millis(10))?;
+    observer.wait_settled(addresses, mac_of(lab, node)?, SETTLED_FOR, BACK_WITHIN)
+}
+
+/// Lets `node` fail, which announces these addresses, measures, repairs it, and waits until it announces them
+/// again.
+///
+/// # Errors
+/// When it does not come back, or comes back more than once or too early.
+pub fn measure(
+    lab: &Lab,
+    node: &LabNode<'_>,
+    addresses: &[IpAddr],
+    fault: AnnouncerFault,
+    detection: Detection,
+) -> Result<Takeover> {
+    let mac = mac_of(lab, node.name())?;
+    let observer = observe(lab, addresses, Duration::from_millis(5))?;
+    observer.wait_settled(addresses, mac, SETTLED_FOR, BACK_WITHIN)?;
+    let probes = addresses.iter().map(|address| probe(lab, *address)).collect::<Result<Vec<_>>>()?;
+    sleep(BEFORE);
+    let failed = Instant::now();
+    fault.inject(lab, node)?;
+    sleep(AFTERWARDS);
+    let reports = probes.into_iter().map(RunningLoad::finish).collect::<Result<Vec<_>>>()?;
+    fault.repair(lab, node, detection)?;
+    let repaired = Instant::now();
+    observer.wait_settled(addresses, mac, SETTLED_FOR, PREEMPT_AFTER + BACK_WITHIN)?;
+    let log = observer.finish()?;
+    let outages = reports.iter().map(|it| longest(it, failed)).collect::<Result<Vec<_>>>()?;
+    let handovers = addresses
+        .iter()
+        .map(|address| Handover::read(&log, *address, mac, detection, repaired))
+        .collect::<Result<Vec<_>>>()?;
+    let early = handovers.iter().map(|it| it.back).min().unwrap_or_default();
+    // The start of an agent is part of a repair, and the node may have been seen alive early in it.
+    if fault.is_death() && fault != AnnouncerFault::ProgramGone {
+        ensure!(early + SLACK >= PREEMPT_AFTER, "{} took back {early:.3?} after its repair", node.name());
+    }
+    let announced = log.frames.iter().find(|it| {
+        let frame = it.frame;
+        it.at > failed && frame.is_claim() && frame.mac != mac && addresses.contains(&frame.address)
+    });
+    Ok(Takeover {
+        outage: outages.into_iter().max().unwrap_or_default(),
+        announced: announced.map(|it| it.at.saturating_duration_since(failed)),
+        back: early,
+        overlap: handovers.iter().map(|it| it.overlap).max().unwrap_or_default(),
+    })
+}
+
+/// The errors of clocks and of the moment at which a fault begins and ends.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// The return of one address.
+struct Handover {
+    back: Duration,
+    overlap: Duration,
+}
+
+impl Handover {
+    /// Reads from the log that another node took over, and that the first one took back once.
+    fn read(
+        log: &SegmentLog,
+        address: IpAddr,
+        mac: Mac,
+        detection: Detection,
+        repaired: Instant,
+    ) -> Result<Self> {
+        let tenures = log.tenures(address, detection.time() + 2 * SLACK);
+        let shape: Vec<_> =
+            tenures.iter().map(|it| (it.mac, it.last.saturating_duration_since(it.first))).collect();
+        let [before, between, after] = tenures.as_slice() else {
+            anyhow::bail!("{address}: one node must take over and hand back: {shape:?}")
+        };
+        ensure!(before.mac == mac && after.mac == mac && between.mac != mac, "{address}: {shape:?}");
+        let overlaps = [
+            before.last.saturating_duration_since(between.first),
+            between.last.saturating_duration_since(after.first),
+        ];
+        let overlap = overlaps.into_iter().max().unwrap_or_default();
+        Ok(Self { back: after.first.saturating_duration_since(repaired), overlap })
+    }
+}
+
+/// Starts probes of an address from the observer's host, each from a port of its own.
+///
+/// # Errors
+/// When the host cannot be entered.
+pub fn probe(lab: &Lab, address: IpAddr) -> Result<RunningLoad<ProbeReport>> {
+    let target = SocketAddr::new(address, DATAGRAM_PORT);
+    Probes { every: PROBES_EVERY, ..Probes::to(target) }.start(lab.host(OBSERVER)?)
+}
+
+/// Returns how long an address was not served after the fault, from the last answered probe before the first
+/// lost one to the first answered one after the last lost one.
+fn longest(report: &ProbeReport, failed: Instant) -> Result<Duration> {
+    let pods = report.pods_between(report.started, failed);
+    ensure!(!pods.is_empty(), "nothing was answered before the fault");
+    let outage: Option<Outage> = report.outage(failed);
+    let answered = report.probes.last().context("no probe")?.pod.is_some();
+    ensure!(answered, "still not served after {AFTERWARDS:?}: {outage:?}");
+    Ok(outage.map_or(Duration::ZERO, |outage| outage.at_most))
+}
+
+/// Waits until the observer of a test has seen `mac` alone.
+///
+/// # Errors
+/// When it has not in time.
+pub fn wait_alone(observer: &SegmentObserver, addresses: &[IpAddr], mac: Mac) -> Result<()> {
+    observer.wait_settled(addresses, mac, SETTLED_FOR, BACK_WITHIN)
+}
