@@ -79,8 +79,8 @@ impl Counters {
         Ok(self.source_refused.get(&number, 0)?.iter().sum())
     }
 
-    /// Returns the number of ARP requests and Neighbor Solicitations for an address that were answered, by the
-    /// address's number.
+    /// Returns the number of ARP requests and Neighbor Solicitations for an address that were answered, by
+    /// the address's number.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.

@@ -82,8 +82,8 @@ reasons! {
     NodeAssigned = "nodeAssigned", "Service", false;
     /// The node that should announce the Service has no interface for it; the note names node and address.
     AnnounceFailed = "announceFailed", "Service", true;
-    /// A host outside the cluster claims an address of the Service; the note names its MAC address and what to
-    /// do.
+    /// A host outside the cluster claims an address of the Service; the note names its MAC address and what
+    /// to do.
     AddressConflict = "addressConflict", "Service", true;
     /// The object is invalid; its last valid version stays in use.
     ConfigurationError = "ConfigurationError", "metallb.io", true;

@@ -14,6 +14,7 @@ use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost};
 use fairlead_tests::layer2::segment::{
     OBSERVER, flush_neighbors, mac_of, neighbor, observe, options, preferring, start_agents, topology, vips,
+    wait_stable,
 };
 use fairlead_tests::layer2::{Detection, Mac, SegmentLog};
 use fairlead_tests::traffic::{TcpLoad, TcpReport};
@@ -215,7 +216,7 @@ fn two_uplinks_on_one_lan_give_one_answer() -> Result<()> {
             node.launch_agent(&options)?;
         }
         nodes.iter().try_for_each(|node| node.wait_agent_ready(LabAgentOptions::default().ready_within))?;
-        fairlead_tests::lab::agents::wait_alive(&nodes, OPEN_WITHIN)?;
+        wait_stable(lab)?;
         let addresses = vips(0..2);
         let macs = answered_once(lab, &addresses, &ask(lab, &addresses, 1000)?)?;
         let expected = mac_of(lab, "n1")?;

@@ -119,6 +119,8 @@ fn a_takeover_takes_a_tenth_of_a_second() -> Result<()> {
     for promise in &PROMISES {
         for row in measure(promise.detection)? {
             row.add_to(&mut table);
+            let flaws = row.rounds.iter().filter_map(|it| it.flaw.as_ref());
+            missed.extend(flaws.map(|flaw| format!("{} {}: {flaw}", row.setting, row.fault)));
             let (median, most) = (median(row.outages()), row.outages().into_iter().max().unwrap_or_default());
             if median > promise.median || most > promise.most || row.broken > 0 {
                 missed.push(format!(
@@ -199,5 +201,5 @@ fn measure_stand_in_once(lab: &Lab, elected: &str) -> Result<Takeover> {
     }
     stand_ins.into_iter().try_for_each(StandIn::finish)?;
     node.restore_link()?;
-    Ok(Takeover { outage, announced: None, back: Duration::ZERO, overlap: Duration::ZERO })
+    Ok(Takeover { outage, announced: None, back: Duration::ZERO, overlap: Duration::ZERO, flaw: None })
 }

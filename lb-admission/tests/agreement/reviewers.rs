@@ -184,6 +184,7 @@ fn settings() -> Settings {
         flow_sets: 1 << 17,
         draining: false,
         ignore_exclude_label: false,
+        local_needs_endpoint: false,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

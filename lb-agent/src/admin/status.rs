@@ -92,7 +92,8 @@ impl Status {
     }
 }
 
-/// Shows who announces each address, and the problems of those that are announced by none or claimed by others.
+/// Shows the node that announces each address, and the problems of addresses that no node announces or
+/// another host claims.
 fn show_announcers(state: &mut AgentState, view: &Layer2View) {
     let announcers: BTreeMap<_, _> = view.addresses.iter().map(|it| (it.address, &it.announcer)).collect();
     for vip in state.services.iter_mut().flat_map(|service| &mut service.vips) {

@@ -76,8 +76,8 @@ pub struct AgentOptions {
 /// Settings of the announcement on the local network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer2Options {
-    /// For how long a node that has returned leaves its addresses to the nodes that announce them; `None`: for
-    /// as long as these live.
+    /// For how long a node that has returned leaves its addresses to the nodes that announce them; `None`: as
+    /// long as these live.
     pub preempt_after: Option<Duration>,
     /// Interval at which the announcer repeats its announcements; `None`: never.
     pub keep_alive: Option<Duration>,

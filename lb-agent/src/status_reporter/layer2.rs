@@ -101,8 +101,8 @@ impl Layer2Report {
 }
 
 impl ReportedStrangers {
-    /// Adds the strangers that claim an address of this node, each at most once an hour, and forgets those that
-    /// have not claimed one for an hour.
+    /// Adds the strangers that claim an address of this node, each at most once an hour, and forgets those
+    /// that have not claimed one for an hour.
     fn update(&mut self, view: &Layer2View, node: &str, now: Duration) {
         let mut current = BTreeMap::new();
         for address in view.addresses.iter().filter(|it| is_own(it, node)) {
@@ -209,7 +209,7 @@ mod tests {
     fn the_first_live_node_warns_that_it_has_no_interface() {
         let off = AddressView { interfaces: Vec::new(), ..address(1, None, "off") };
         let expected = "cannot announce 192.0.2.1 from node \"n1\" with protocol \"layer2\": ";
-        assert!(notes(&report(&[off.clone()]))[0].starts_with(expected));
+        assert!(notes(&report(std::slice::from_ref(&off)))[0].starts_with(expected));
         let announcer = AddressView { announcer: Some("n1".into()), is_self: true, ..off.clone() };
         assert_eq!(notes(&report(&[announcer])).len(), 1);
         let mut second = off.clone();

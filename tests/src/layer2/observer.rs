@@ -195,8 +195,9 @@ impl SegmentLog {
         counts
     }
 
-    /// Returns who answered for an address when, in order of the first answers. Pauses of at most `pause` do
-    /// not end a tenure, so that two that alternate while they hand over are two that overlap.
+    /// Returns who answered for an address when, in order of the first answers. A pause of more than `pause`
+    /// ends a tenure, also if nobody else answers meanwhile; two that alternate while they hand over are two
+    /// tenures that overlap.
     #[must_use]
     pub fn tenures(&self, address: IpAddr, pause: Duration) -> Vec<Tenure> {
         let macs: BTreeSet<Mac> = self.macs(address).into_keys().collect();
@@ -212,13 +213,6 @@ impl SegmentLog {
             tenures.extend(current);
         }
         tenures.sort_by_key(|tenure| tenure.first);
-        tenures.dedup_by(|next, before| {
-            let is_same = next.mac == before.mac;
-            if is_same {
-                before.last = next.last;
-            }
-            is_same
-        });
         tenures
     }
 
@@ -264,7 +258,7 @@ mod tests {
             .iter()
             .map(|it| (it.mac.0[5], (it.first - origin).as_millis(), (it.last - origin).as_millis()))
             .collect();
-        assert_eq!(seen, [(1, 0, 30), (2, 20, 900), (1, 1000, 1000)]);
+        assert_eq!(seen, [(1, 0, 30), (2, 20, 40), (2, 900, 900), (1, 1000, 1000)]);
     }
 
     #[test]

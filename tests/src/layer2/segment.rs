@@ -1,16 +1,17 @@
 //! A lab of one segment, and handles to what tests of it need.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use super::frames::Mac;
 use super::observer::{Questions, SegmentObserver};
 use super::wire::Wire;
 use crate::lab::addresses::{HostAddresses, IpVersion};
-use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, Topology, agents};
+use crate::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, LabNode, Topology, agents};
 
 /// A host of the segment that asks and connects.
 pub const OBSERVER: &str = "r1";
@@ -20,6 +21,11 @@ pub const STRANGER: &str = "r2";
 pub const LINK: &str = "eth0";
 /// The time that a node which returns leaves its addresses to others, in these tests.
 pub const PREEMPT_AFTER: Duration = Duration::from_secs(2);
+
+/// How long nodes may take until they call themselves stable.
+const STABLE_WITHIN: Duration = Duration::from_secs(30);
+/// A few probes of nodes.
+const SETTLES_WITHIN: Duration = Duration::from_millis(300);
 
 /// How liveness is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +106,38 @@ pub fn options(detection: Detection) -> LabAgentOptions {
 /// When one is not ready in time.
 pub fn start_agents(lab: &Lab, options: &LabAgentOptions) -> Result<()> {
     agents::start(&lab.nodes()?, options)?;
-    agents::prioritize(lab)
+    agents::prioritize(lab)?;
+    wait_stable(lab)
+}
+
+/// Waits until all nodes call themselves stable: before, one that started later may still take its addresses
+/// from one that started earlier.
+///
+/// # Errors
+/// When one does not in time.
+pub fn wait_stable(lab: &Lab) -> Result<()> {
+    let until = Instant::now() + STABLE_WITHIN;
+    for node in lab.nodes()? {
+        loop {
+            let standing = layer2_status(&node)?["standing"].clone();
+            if standing == "stable" {
+                break;
+            }
+            ensure!(Instant::now() < until, "{} is {standing} after {STABLE_WITHIN:?}", node.name());
+            sleep(Duration::from_millis(20));
+        }
+    }
+    // The other nodes learn it by the next probe.
+    sleep(SETTLES_WITHIN);
+    Ok(())
+}
+
+/// Returns what a node says of the addresses of the segment.
+///
+/// # Errors
+/// When its agent does not answer.
+pub fn layer2_status(node: &LabNode<'_>) -> Result<Value> {
+    Ok(serde_json::from_str(&node.fairlead(&["status", "l2", "-o", "json"])?)?)
 }
 
 /// Returns the MAC address of a host.

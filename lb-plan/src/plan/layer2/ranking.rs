@@ -4,7 +4,7 @@
 //! then the others by their scores. The ranks follow from names, preferences and addresses alone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -105,16 +105,21 @@ fn order(candidate: &Candidate, place: usize, address: u64) -> (Reverse<u64>, Re
     (Reverse(candidate.preference), Reverse(spread::score(candidate.seed, address)), place)
 }
 
+/// Returns the positions of the best candidates in their order, as many as an entry has ranks.
 fn favorites(candidates: &[Candidate], address: IpAddr) -> Vec<usize> {
     let address = address_seed(address);
-    let mut orders: Vec<_> =
-        candidates.iter().enumerate().map(|(place, it)| order(it, place, address)).collect();
-    if orders.len() > RANKS {
-        orders.select_nth_unstable(RANKS);
-        orders.truncate(RANKS);
+    let mut best = BinaryHeap::with_capacity(RANKS);
+    for (place, candidate) in candidates.iter().enumerate() {
+        let order = order(candidate, place, address);
+        if best.len() < RANKS {
+            best.push(order);
+        } else if let Some(mut worst) = best.peek_mut()
+            && order < *worst
+        {
+            *worst = order;
+        }
     }
-    orders.sort_unstable();
-    orders.into_iter().map(|(.., place)| place).collect()
+    best.into_sorted_vec().into_iter().map(|(.., place)| place).collect()
 }
 
 fn ranks(candidates: &[Candidate], first: usize, favorites: &[usize]) -> Ranks {

@@ -323,7 +323,7 @@ fn change(scenario: &mut Scenario, number: u8, what: u8) {
         8 => scenario.advertisements = vec![SPECS[usize::from(number) % 4]],
         9 => scenario.advertisements.push(SPECS[usize::from(number) % 4]),
         10 => scenario.advertisements.truncate(1),
-        _ => scenario.settings.local_needs_endpoint = number % 2 == 0,
+        _ => scenario.settings.local_needs_endpoint = number.is_multiple_of(2),
     }
 }
 

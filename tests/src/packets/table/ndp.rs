@@ -116,7 +116,7 @@ fn checks() -> Vec<Row> {
         passed("check for duplicates with a MAC", check.clone().ndp_options(&source_mac(ROUTER_MAC))),
         passed(
             "check for duplicates with a nonce and a MAC",
-            &check.clone().ndp_options(&NONCE).ndp_options(&source_mac(ROUTER_MAC)),
+            check.clone().ndp_options(&NONCE).ndp_options(&source_mac(ROUTER_MAC)),
         ),
         passed("check for duplicates to the VIP", to_this.to_destination(VIP6)),
         passed("check for duplicates of another address", Frame::duplicate_check(PLAIN6)),
