@@ -3,7 +3,7 @@
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::{arp, ethernet};
 
-use crate::announcer::is_announced_here;
+use crate::announced_here::is_announced_here;
 use crate::frame::Frame;
 use crate::link_layer::is_addressed_here;
 use crate::packet::PacketInfo;

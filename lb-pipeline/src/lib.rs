@@ -13,6 +13,7 @@
 
 #![no_std]
 
+mod announced_here;
 pub mod announcer;
 mod arp;
 mod bfd;

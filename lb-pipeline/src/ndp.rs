@@ -12,7 +12,7 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::{self, protocol};
 use lb_common::wire::{checksum, ethernet, ndp};
 
-use crate::announcer::is_announced_here;
+use crate::announced_here::is_announced_here;
 use crate::encapsulate::{Headroom, make_headroom};
 use crate::frame::Frame;
 use crate::link_layer::is_addressed_here;
@@ -38,7 +38,7 @@ const NONE: u64 = u64::MAX;
 const LONGEST: u32 = 128;
 
 /// Returns whether the frame has a Neighbor Solicitation directly behind an IPv6 header, as far as its types
-/// tell. What has passed a router is none.
+/// say. What has passed a router is none.
 #[inline(always)]
 pub(crate) fn is_solicitation<F: Frame>(frame: &F, l3: usize) -> bool {
     frame.view::<{ KIND + 1 }>(l3).is_some_and(|header| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lb_common::maps::Standing;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_l2::table::L2Address;
-use lb_l2::view::{AddressView as EngineAddress, StrangerView as EngineStranger};
+use lb_l2::view::{L2AddressView, L2StrangerView};
 
 use super::view::{AddressView, Layer2View, RankView, StrangerView};
 use super::{AddressDetails, AnnouncerThread};
@@ -43,7 +43,7 @@ impl AnnouncerThread {
         }
     }
 
-    fn describe_address(&self, address: IpAddr, entry: &L2Address, state: &EngineAddress) -> AddressView {
+    fn describe_address(&self, address: IpAddr, entry: &L2Address, state: &L2AddressView) -> AddressView {
         let AddressDetails { pool, services, number } =
             self.config.details.get(&address).cloned().unwrap_or_default();
         let own = self.config.table.own;
@@ -87,7 +87,7 @@ impl AnnouncerThread {
         RankView { node: name, state: Cow::Borrowed(state), standing: standing(said).into() }
     }
 
-    fn describe_stranger(&self, stranger: &EngineStranger) -> StrangerView {
+    fn describe_stranger(&self, stranger: &L2StrangerView) -> StrangerView {
         StrangerView {
             mac: mac(stranger.mac),
             interface: self.link(stranger.link).to_owned(),
