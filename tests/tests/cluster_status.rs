@@ -326,7 +326,7 @@ async fn an_announced_service_has_a_status_and_an_event_while_this_node_announce
     eventually("BGP has an Event of its own", SOON, || notes() == [bgp, layer2]).await?;
 
     writer.set_desired(DesiredStatus::default());
-    eventually("another node announces", SOON, || object().is_null()).await
+    eventually("another node announces", SOON, || object().is_null()).await.map(drop)
 }
 
 #[tokio::test]
@@ -367,7 +367,7 @@ async fn a_warning_about_a_service_is_one_event_per_occurrence() -> Result<()> {
     assert_eq!(emitted(), once);
     writer.set_desired(desired(&[failed, conflict(1)], "Established"));
     let is_repeated = || emitted()["addressConflict"].is_some() && emitted()["announceFailed"].is_none();
-    eventually("the second occurrence is emitted", SOON, is_repeated).await
+    eventually("the second occurrence is emitted", SOON, is_repeated).await.map(drop)
 }
 
 #[tokio::test]
