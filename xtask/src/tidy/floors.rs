@@ -72,7 +72,7 @@ pub(super) const FLOORS: &[Floor] = &[
     // shipped.
     Floor {
         package: "fairlead-tests",
-        tests_use: &["fairlead-deploy"],
+        tests_use: &["fairlead-deploy", "lb-l2"],
         is_exempt_from_size: true,
         ..floor(
             "tests",
