@@ -1,9 +1,9 @@
 //! The search for duplicates of a new address, before the cluster first announces it.
 //!
-//! Three probes 200 ms apart, and 200 ms for answers to the last one. RFC 5227 section 2.1.1 has probes 1 to 2
-//! seconds apart, and RFC 4862 section 5.4 waits a second, because hosts and networks of any speed take part;
-//! a host on a data center's network answers within milliseconds, and a new Service waits meanwhile. Three
-//! probes cover the loss of two.
+//! Three probes 200 ms apart, and 200 ms for answers to the last one. RFC 5227 section 2.1.1 has probes 1 to
+//! 2 seconds apart, and RFC 4862 section 5.4 waits a second, because hosts and networks of any speed take
+//! part; a host on a data center's network answers within milliseconds, and a new Service waits meanwhile.
+//! Three probes cover the loss of two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

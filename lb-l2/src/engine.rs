@@ -87,8 +87,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Returns an engine without addresses. `adopted` is the standing of an earlier agent whose program goes on
-    /// running; [`Standing::Absent`]: there is none.
+    /// Returns an engine without addresses. `adopted` is the standing of an earlier agent whose program goes
+    /// on running; [`Standing::Absent`]: there is none.
     pub fn new(settings: EngineSettings, adopted: Standing, now: Duration) -> Self {
         let keep_alive = settings.keep_alive.map(|interval| interval.min(LONGEST_KEEP_ALIVE));
         Self {
@@ -132,8 +132,8 @@ impl Engine {
         (self.is_outdated, self.has_table) = (true, true);
     }
 
-    /// Looks at the state of this node and of the others; `states` returns `None` for a dead node. Called every
-    /// few milliseconds. Before the first table it does nothing, so that an adopted standing is kept.
+    /// Looks at the state of this node and of the others; `states` returns `None` for a dead node. Called
+    /// every few milliseconds. Before the first table it does nothing, so that an adopted standing is kept.
     pub fn handle_states(
         &mut self,
         own: OwnState,

@@ -1,7 +1,7 @@
 //! The solicited-node multicast groups to join (RFC 4291 section 2.7.1).
 //!
-//! A solicitation is sent to the group of its target. Without a listener that reports the group (MLD), a switch
-//! that snoops does not forward it, and without the filter entry that comes with it a NIC drops it.
+//! A solicitation is sent to the group of its target. Without a listener that reports the group (MLD), a
+//! switch that snoops does not forward it, and without the filter entry that comes with it a NIC drops it.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,7 +10,8 @@ use lb_common::wire::ndp;
 
 use crate::table::L2Table;
 
-/// Returns the groups of all IPv6 addresses that this node may announce, with the interface index of the link.
+/// Returns the groups of all IPv6 addresses that this node may announce, with the interface index of the
+/// link.
 pub fn solicited_node_groups(table: &L2Table) -> BTreeSet<(u32, Ipv6Addr)> {
     let mut groups = BTreeSet::new();
     for (address, entry) in &table.addresses {

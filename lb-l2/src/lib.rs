@@ -1,9 +1,9 @@
-//! The announcer of a node on its local networks, without I/O or a clock: ARP (RFC 826, RFC 5227) and Neighbor
-//! Discovery (RFC 4861, RFC 4862).
+//! The announcer of a node on its local networks, without I/O or a clock: ARP (RFC 826, RFC 5227) and
+//! Neighbor Discovery (RFC 4861, RFC 4862).
 //!
 //! The XDP program answers requests, by the rule of [`lb_pipeline::announcer`]. This crate does the rest: it
-//! decides what the node says of itself, announces the addresses that it takes over, and finds other hosts that
-//! use them.
+//! decides what the node says of itself, announces the addresses that it takes over, and finds other hosts
+//! that use them.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -145,8 +145,8 @@ impl Schedule {
         self.queue(urgency).insert(key);
     }
 
-    /// Returns when the most urgent announcement was due, if one is by now, and whether it is more urgent than
-    /// a probe.
+    /// Returns when the most urgent announcement was due, if one is by now, and whether it is more urgent
+    /// than a probe.
     pub fn due(&self, now: Duration) -> Option<(Duration, bool)> {
         let is_due = |queue: &BTreeSet<QueueKey>| queue.first().map(|key| key.0).filter(|due| *due <= now);
         let urgent = is_due(&self.first).or_else(|| self.defences.front().map(|(_, _, due)| *due));

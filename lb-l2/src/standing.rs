@@ -10,10 +10,10 @@
 //!                                    no other node announces
 //! ```
 //!
-//! From each of them, a node that cannot announce becomes absent. A node that has returned leaves its addresses
-//! to others for some time, so that a node that comes and goes moves them once. Nodes that return together
-//! would become stable one after the other, and an address could move with each; so they wait for each other
-//! as ready nodes, which count as stable only where none is returned.
+//! From each of them, a node that cannot announce becomes absent. A node that has returned leaves its
+//! addresses to others for some time, so that a node that comes and goes moves them once. Nodes that return
+//! together would become stable one after the other, and an address could move with each; so they wait for
+//! each other as ready nodes, which count as stable only where none is returned.
 
 use std::time::Duration;
 
@@ -83,8 +83,8 @@ pub struct StandingEngine {
 }
 
 impl StandingEngine {
-    /// Returns the engine of a node that goes on with a standing. `detection` is the time after which a silent
-    /// node is dead.
+    /// Returns the engine of a node that goes on with a standing. `detection` is the time after which a
+    /// silent node is dead.
     pub const fn new(
         preempt_after: Option<Duration>,
         detection: Duration,
@@ -232,8 +232,8 @@ impl StandingEngine {
 }
 
 /// Returns whether a stable node becomes returned because it drains: as soon as it announces nothing that
-/// another node could, or at the latest when the drain ends. Otherwise it would take all addresses back at the
-/// end of the drain.
+/// another node could, or at the latest when the drain ends. Otherwise it would take all addresses back at
+/// the end of the drain.
 fn leave_stable(
     input: StandingInput<'_>,
     has_drained: bool,

@@ -1,21 +1,19 @@
 //! The announcer of a VIP on the local network: the first of its ranked nodes that is live.
 //!
 //! All nodes decide alike, because they decide by common knowledge: the ranks follow from the objects, and a
-//! node says in its replies to probes whether it drains and what its [`Standing`] is. A node that was dead for
-//! a stable node, and does not say yet that it has returned, is held: it counts as returned. The replies of
-//! the stable node say so, and the held node then counts itself as returned, so that both agree.
+//! node says in its replies to probes whether it drains and what its [`Standing`] is. A node that was dead
+//! for a stable node, and does not say yet that it has returned, is held: it counts as returned. The replies
+//! of the stable node say so, and the held node then counts itself as returned, so that both agree.
 //!
 //! The agent decides by the same function which addresses it announces unasked.
 
 use core::sync::atomic::AtomicU64;
 
 use lb_common::flows::Word;
-use lb_common::maps::{Announcer, Liveness, RANKS, Standing};
+use lb_common::maps::{Announcer, Config, Liveness, RANKS, Standing};
 use lb_common::ring::{NO_NODE, NodeIndex};
-use lb_common::verdict::Refusal;
 
-use crate::subprograms::TableSubprograms;
-use crate::tables::{Tables, configured};
+use crate::tables::Tables;
 
 /// What this node knows of itself as an announcer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +85,8 @@ pub fn first_live(
     }
 }
 
-/// Sets of live nodes as bits: a node of class c at rank r is bit 8c + r. The lowest bit announces. A draining
-/// node would soon have to hand over what it announces, so its class comes behind.
+/// Sets of live nodes as bits: a node of class c at rank r is bit 8c + r. The lowest bit announces. A
+/// draining node would soon have to hand over what it announces, so its class comes behind.
 struct Places {
     own: u64,
     others: u64,
@@ -164,21 +162,18 @@ pub fn announcer_state<T: Tables>(tables: &T, node: NodeIndex) -> AnnouncerState
     }
 }
 
-/// Returns whether this node answers for an address: it is the first live rank.
-///
-/// # Errors
-/// [`Refusal::NotConfigured`].
+/// Returns whether this node answers for an address: it is the first live rank. `state` is called for every
+/// rank.
 #[inline(always)]
-pub(crate) fn is_announced_here<T: TableSubprograms>(
-    tables: &T,
+pub(crate) fn is_announced_here<W: Word>(
+    config: &Config,
     announcer: &Announcer,
-) -> Result<bool, Refusal> {
-    let config = configured(tables)?;
+    state: impl Fn(NodeIndex) -> AnnouncerState,
+) -> bool {
     let (node, is_draining) = (config.self_node, config.is_draining());
     let own = OwnStanding { node, is_draining, standing: config.standing() };
-    let Places { own, others } =
-        places::<T::Word>(&announcer.ranks, own, |node| tables.announcer_state(node));
-    Ok(own != 0 && others & own.wrapping_sub(1) == 0)
+    let Places { own, others } = places::<W>(&announcer.ranks, own, state);
+    own != 0 && others & own.wrapping_sub(1) == 0
 }
 
 #[cfg(test)]

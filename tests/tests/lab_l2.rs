@@ -1,5 +1,5 @@
-//! Tests of announcement on the local network while no node fails: who answers ARP and neighbor discovery, and
-//! where connections go.
+//! Tests of announcement on the local network while no node fails: who answers ARP and neighbor discovery,
+//! and where connections go.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -125,7 +125,7 @@ fn ping(host: &LabHost, address: IpAddr) -> Result<String> {
     host.command("ping").args(["-q", "-c", "1", "-W", "2", &address.to_string()]).text()
 }
 
-/// The announcer answers while no agent runs, and nobody else does: the decision is the program's, and time
+/// The announcer answers while no agent runs, and no other node does: the decision is the program's, and time
 /// stands still with the agents.
 #[test]
 fn announcers_go_on_without_agents() -> Result<()> {

@@ -1,5 +1,5 @@
-//! Tests of announcement on the local network with many addresses, with other hosts that use one, and while the
-//! network is split.
+//! Tests of announcement on the local network with many addresses, with other hosts that use one, and while
+//! the network is split.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -268,7 +268,7 @@ fn halves_of_a_split_network_answer_and_join() -> Result<()> {
                 last[0].2, last[1].2
             );
             let [(Some(here), _, _), (Some(there), _, _)] = last.each_ref() else {
-                anyhow::bail!("{address}: nobody answers after the join")
+                anyhow::bail!("{address}: no node answers after the join")
             };
             ensure!(here.mac == there.mac, "{address}: {last:?}");
             // One half changes, once.
@@ -310,7 +310,8 @@ fn an_isolated_node_stops_answering() -> Result<()> {
         wait_alone(&far, &addresses, alone)?;
         let cut = Instant::now();
         set_trunk(lab, "down")?;
-        // Ten seconds for the kernel to give up the gateway, and as long again for those that share the cores.
+        // Ten seconds for the kernel to give up the gateway, and as long again for those that share the
+        // cores.
         sleep(Duration::from_secs(20));
         let log = far.finish()?;
         for address in &addresses {

@@ -110,9 +110,9 @@ impl Liveness {
         self.state >> STANDING_SHIFT & STANDING_MASK
     }
 
-    /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and does not say
-    /// that it has returned does not know it: it is held until it says so. Only a node that is stable itself
-    /// holds others: another one may have been away rather than they.
+    /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and does not
+    /// say that it has returned does not know it: it is held until it says so. Only a node that is stable
+    /// itself holds others: another one may have been away rather than they.
     #[inline(always)]
     pub const fn after(self, heard: Self, was_dead: bool, own: Standing) -> Self {
         let is_away = matches!(heard.standing(), Standing::Returned | Standing::Absent);

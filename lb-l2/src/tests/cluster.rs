@@ -1,5 +1,5 @@
-//! A cluster on one virtual clock: each node has its own engine, probes the others as `lb-bfd` does, and answers
-//! as the XDP program does, by its own view.
+//! A cluster on one virtual clock: each node has its own engine, probes the others as `lb-bfd` does, and
+//! answers as the XDP program does, by its own view.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};

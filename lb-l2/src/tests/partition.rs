@@ -9,8 +9,8 @@ const PREEMPT: u64 = 1500;
 /// Milliseconds after an event until each address has one announcer: the detection time, a tick of the clock
 /// that measures it, and two probe intervals, in which a node and the one that holds it learn of each other.
 const BOUND: u64 = 150 + 10 + 2 * PROBE;
-/// Milliseconds in which an address may have none or two while it moves back: a probe interval and the time of
-/// two packets.
+/// Milliseconds in which an address may have none or two while it moves back: a probe interval and the time
+/// of two packets.
 const HANDOVER: u64 = PROBE + 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +105,8 @@ fn watch(cluster: &mut Cluster, time: u64) -> Outcome {
     Outcome { early_moves: most(0), late_moves: most(1), ..outcome }
 }
 
-/// Chooses an event that can happen, and lets it happen. Where `replace` is false, no agent is replaced: a node
-/// without an agent does not learn what the others say of themselves meanwhile.
+/// Chooses an event that can happen, and lets it happen. Where `replace` is false, no agent is replaced: a
+/// node without an agent does not learn what the others say of themselves meanwhile.
 fn happen(cluster: &mut Cluster, replace: bool) -> ClusterEvent {
     loop {
         let node = cluster.numbers.below(cluster.nodes.len() as u64) as usize;

@@ -61,7 +61,7 @@ pub enum NeighborKind {
     Probe,
     /// An answer to a question.
     Answer,
-    /// A claim that nobody asked for: gratuitous ARP in either form, an unsolicited advertisement.
+    /// A claim that answers no request: gratuitous ARP in either form, an unsolicited advertisement.
     Announcement,
 }
 
@@ -123,7 +123,7 @@ impl Ends {
     }
 
     fn discovery(self, frame: &[u8]) -> Option<NeighborFrame> {
-        // Without extension headers, which nobody sends here.
+        // Without extension headers, which no host sends here.
         let message = frame.get(IPV6_HEADERS..).filter(|_| frame.get(20) == Some(&58))?;
         let address = |bytes: &[u8]| Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?));
         let (sender, target) = (address(frame.get(22..38)?)?, address(message.get(8..24)?)?);

@@ -66,7 +66,7 @@ impl SegmentObserver {
         let mut wire = host.run(|| Wire::open(&link))?;
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(SegmentLog::default())));
         let (stopped, shared) = (Arc::clone(&stop), Arc::clone(&log));
-        // A socket belongs to the host in which it was opened, whoever uses it.
+        // A socket belongs to the host in which it was opened, whichever host uses it.
         let thread = thread::spawn(move || {
             let mut targets = questions.addresses.iter().cycle();
             let mut due = Instant::now();
@@ -196,7 +196,7 @@ impl SegmentLog {
     }
 
     /// Returns who answered for an address when, in order of the first answers. A pause of more than `pause`
-    /// ends a tenure, also if nobody else answers meanwhile; two that alternate while they hand over are two
+    /// ends a tenure, also if no other node answers meanwhile; two that alternate while they hand over are two
     /// tenures that overlap.
     #[must_use]
     pub fn tenures(&self, address: IpAddr, pause: Duration) -> Vec<Tenure> {

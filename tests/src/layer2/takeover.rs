@@ -214,7 +214,7 @@ impl Handover {
         let after = tenures.last().filter(is_first).context("another node answers at the end")?;
         let between: Vec<&Tenure> = tenures[1..tenures.len() - 1].iter().collect();
         let others = || between.iter().filter(|it| it.mac != mac);
-        let started = others().map(|it| it.first).min().context("nobody took over")?;
+        let started = others().map(|it| it.first).min().context("no node took over")?;
         let ended = others().map(|it| it.last).max().unwrap_or(started);
         let stations: BTreeSet<Mac> = others().map(|it| it.mac).collect();
         let early =
