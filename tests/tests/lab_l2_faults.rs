@@ -18,7 +18,7 @@ use fairlead_tests::layer2::segment::{
 };
 use fairlead_tests::layer2::takeover::wait_alone;
 use fairlead_tests::layer2::wire::Wire;
-use fairlead_tests::layer2::{Detection, Mac, SegmentLog};
+use fairlead_tests::layer2::{Detection, HostMac, SegmentLog};
 use serde_json::Value;
 
 /// Serializes the tests of this file, which measure times.
@@ -155,7 +155,7 @@ fn an_address_in_use_is_not_announced() -> Result<()> {
 }
 
 /// Returns who claimed an address, how often.
-fn claims_of(log: &SegmentLog, address: IpAddr) -> BTreeMap<Mac, usize> {
+fn claims_of(log: &SegmentLog, address: IpAddr) -> BTreeMap<HostMac, usize> {
     let mut claims = BTreeMap::new();
     for it in log.frames.iter().filter(|it| it.frame.is_claim() && it.frame.address == address) {
         *claims.entry(it.frame.mac).or_default() += 1;
