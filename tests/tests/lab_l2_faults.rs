@@ -277,7 +277,7 @@ fn halves_of_a_split_network_answer_and_join() -> Result<()> {
             let bound = (detection.time() + 2 * BLUR).as_millis();
             ensure!(latest.is_none_or(|at| at <= bound), "{address}: two answer until {latest:?} ms");
             for host in hosts {
-                // Whoever has the address in its table follows without asking.
+                // A host that has the address in its table follows without asking.
                 let known = neighbor(lab.host(host)?, *address);
                 ensure!(
                     known.as_ref().is_ok_and(|mac| *mac == here.mac) || host == OBSERVER,
