@@ -15,7 +15,7 @@ mod describe;
 mod socket;
 mod view;
 
-pub use view::{AddressView, Layer2View, RankView, StrangerView};
+pub use view::{AddressState, Layer2View, RankState, StrangerState};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -95,7 +95,7 @@ pub struct AddressDetails {
 
 /// What the announcer has decided, for the control loop, which writes it to the maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnnouncerState {
+pub struct AnnouncerOutcome {
     /// What this node says of itself.
     pub standing: Standing,
     /// The addresses that this node may answer for.
@@ -108,7 +108,7 @@ pub struct AnnouncerState {
 #[derive(Debug)]
 pub struct AnnouncerHandle {
     config: Sender<AnnouncerConfig>,
-    state: watch::Receiver<AnnouncerState>,
+    state: watch::Receiver<AnnouncerOutcome>,
     view: watch::Receiver<Arc<Layer2View>>,
 }
 
@@ -126,7 +126,7 @@ impl AnnouncerHandle {
     ) -> io::Result<Self> {
         let (config, changes) = channel();
         let (state, published) =
-            watch::channel(AnnouncerState { standing: adopted, checked: BTreeSet::new(), is_alone: false });
+            watch::channel(AnnouncerOutcome { standing: adopted, checked: BTreeSet::new(), is_alone: false });
         let (view_sender, view) = watch::channel(Arc::default());
         let start = Instant::now();
         let mut thread = AnnouncerThread {
@@ -147,7 +147,7 @@ impl AnnouncerHandle {
     }
 
     /// Returns a receiver of what is to be written to the maps.
-    pub fn state(&self) -> watch::Receiver<AnnouncerState> {
+    pub fn state(&self) -> watch::Receiver<AnnouncerOutcome> {
         self.state.clone()
     }
 
@@ -184,7 +184,7 @@ struct AnnouncerThread {
     sockets: BTreeMap<u32, LinkSockets>,
     /// The links whose sockets could not be opened, so that each failure is logged once.
     failed: BTreeSet<u32>,
-    state: watch::Sender<AnnouncerState>,
+    state: watch::Sender<AnnouncerOutcome>,
     view: watch::Sender<Arc<Layer2View>>,
     view_due: Duration,
     /// Nothing has changed since the state was published.
@@ -296,7 +296,7 @@ impl AnnouncerThread {
         let is_alone = self.is_alone();
         if !self.is_published || self.state.borrow().is_alone != is_alone {
             let (standing, checked) = (self.engine.standing(), self.engine.checked().clone());
-            let state = AnnouncerState { standing, checked, is_alone };
+            let state = AnnouncerOutcome { standing, checked, is_alone };
             self.state.send_if_modified(|before| {
                 let differs = *before != state;
                 *before = state;

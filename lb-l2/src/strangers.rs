@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::view::L2StrangerView;
+use crate::view::StrangerView;
 
 /// An address is defended once in this time (RFC 5227 section 1.1, `DEFEND_INTERVAL`). Two hosts that answer
 /// each claim with another one would fill the network.
@@ -81,7 +81,7 @@ impl Strangers {
     }
 
     /// Returns the strangers of an address.
-    pub fn view(&self, address: &IpAddr, now: Duration) -> Vec<L2StrangerView> {
+    pub fn view(&self, address: &IpAddr, now: Duration) -> Vec<StrangerView> {
         let strangers = self.addresses.get(address).map_or(&[][..], |claimed| &claimed.strangers);
         let recent = strangers.iter().filter(|stranger| now < stranger.last_seen + FORGET_AFTER);
         recent.map(|stranger| stranger.view(now)).collect()
@@ -89,8 +89,8 @@ impl Strangers {
 }
 
 impl Stranger {
-    const fn view(&self, now: Duration) -> L2StrangerView {
-        L2StrangerView {
+    const fn view(&self, now: Duration) -> StrangerView {
+        StrangerView {
             mac: self.mac,
             link: self.link,
             first_seen: now.saturating_sub(self.first_seen),
@@ -120,7 +120,7 @@ mod tests {
         let mut strangers = Strangers::default();
         assert!(strangers.handle_claim(address(1), MAC, 3, at(0)));
         assert!(!strangers.handle_claim(address(1), MAC, 4, at(500)));
-        let expected = L2StrangerView { mac: MAC, link: 4, first_seen: at(501), last_seen: at(1), claims: 2 };
+        let expected = StrangerView { mac: MAC, link: 4, first_seen: at(501), last_seen: at(1), claims: 2 };
         assert_eq!(strangers.view(&address(1), at(501)), [expected]);
         strangers.forget(|_| true, at(1099));
         assert_eq!(strangers.view(&address(1), at(1099)).len(), 1);

@@ -15,14 +15,14 @@ pub struct EngineView {
     /// Time since it last changed.
     pub standing_for: Duration,
     /// All addresses of the table.
-    pub addresses: BTreeMap<IpAddr, L2AddressView>,
+    pub addresses: BTreeMap<IpAddr, AddressView>,
     /// Totals since the start.
     pub counters: EngineCounters,
 }
 
 /// The state of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct L2AddressView {
+pub struct AddressView {
     /// The node that announces it, in this node's view; [`lb_common::ring::NO_NODE`]: none.
     pub announcer: NodeIndex,
     /// What this node does about it.
@@ -36,7 +36,7 @@ pub struct L2AddressView {
     /// Announcements of it that this node sent.
     pub announcements: u64,
     /// Hosts that are no nodes and claimed it of late.
-    pub strangers: Vec<L2StrangerView>,
+    pub strangers: Vec<StrangerView>,
 }
 
 /// What a node does about an address.
@@ -78,7 +78,7 @@ impl AddressPhase {
 
 /// A host that is no node and claims an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct L2StrangerView {
+pub struct StrangerView {
     /// Its MAC address.
     pub mac: [u8; 6],
     /// Interface index of the link on which it was last seen.

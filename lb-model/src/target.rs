@@ -1,7 +1,7 @@
 //! Targets: the nodes that may get new flows and may announce.
 //!
-//! Rings, announcers and BGP share these rules. A node that stops being a target keeps the flows that it owns, as a
-//! draining node does. A ring without targets is served by the best of its other nodes.
+//! Rings, announcers and BGP share these rules. A node that stops being a target keeps the flows that it
+//! owns, as a draining node does. A ring without targets is served by the best of its other nodes.
 
 use std::collections::BTreeMap;
 

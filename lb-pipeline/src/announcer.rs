@@ -10,7 +10,7 @@
 use core::sync::atomic::AtomicU64;
 
 use lb_common::flows::Word;
-use lb_common::maps::{Liveness, RANKS, Standing};
+use lb_common::maps::{Announcer, Config, Liveness, RANKS, Standing};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
 use crate::tables::Tables;
@@ -162,14 +162,17 @@ pub fn announcer_state<T: Tables>(tables: &T, node: NodeIndex) -> AnnouncerState
     }
 }
 
-/// Returns whether this node is the one that [`first_live`] returns.
+/// Returns whether this node answers for an address: it is the first live rank. `state` is called for every
+/// rank.
 #[inline(always)]
-pub(crate) fn is_first_live<W: Word>(
-    ranks: &[NodeIndex; RANKS],
-    own: OwnStanding,
+pub(crate) fn is_announced_here<W: Word>(
+    config: &Config,
+    announcer: &Announcer,
     state: impl Fn(NodeIndex) -> AnnouncerState,
 ) -> bool {
-    let Places { own, others } = places::<W>(ranks, own, state);
+    let (node, is_draining) = (config.self_node, config.is_draining());
+    let own = OwnStanding { node, is_draining, standing: config.standing() };
+    let Places { own, others } = places::<W>(&announcer.ranks, own, state);
     own != 0 && others & own.wrapping_sub(1) == 0
 }
 

@@ -3,11 +3,12 @@
 use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::{arp, ethernet};
 
-use crate::announced_here::is_announced_here;
+use crate::announcer::is_announced_here;
 use crate::frame::Frame;
 use crate::link_layer::is_addressed_here;
 use crate::packet::PacketInfo;
 use crate::subprograms::TableSubprograms;
+use crate::tables::configured;
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
 /// Processes an ARP packet.
@@ -40,7 +41,9 @@ pub fn judge_arp<F: Frame, T: TableSubprograms>(
         return NOT_OURS;
     }
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
-    if !announcer.answers_on(link) || !is_announced_here(tables, announcer)? {
+    let config = configured(tables)?;
+    let is_here = || is_announced_here::<T::Word>(config, announcer, |node| tables.announcer_state(node));
+    if !announcer.answers_on(link) || !is_here() {
         return Err(Refusal::ArpNotAnswered);
     }
     tables.count_l2(announcer.number);

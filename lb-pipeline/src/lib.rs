@@ -13,7 +13,6 @@
 
 #![no_std]
 
-mod announced_here;
 pub mod announcer;
 mod arp;
 mod bfd;

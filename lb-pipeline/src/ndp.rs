@@ -12,13 +12,13 @@ use lb_common::verdict::{Outcome, Refusal};
 use lb_common::wire::ip::{self, protocol};
 use lb_common::wire::{checksum, ethernet, ndp};
 
-use crate::announced_here::is_announced_here;
+use crate::announcer::is_announced_here;
 use crate::encapsulate::{Headroom, make_headroom};
 use crate::frame::Frame;
 use crate::link_layer::is_addressed_here;
 use crate::packet::PacketInfo;
 use crate::subprograms::{Subprograms, TableSubprograms};
-use crate::tables::Tables;
+use crate::tables::{Tables, configured};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
 /// Offset of the ICMPv6 type from the IP header.
@@ -37,8 +37,8 @@ const NONE: u64 = u64::MAX;
 /// Maximum bytes of a solicitation that is answered.
 const LONGEST: u32 = 128;
 
-/// Returns whether the frame has a Neighbor Solicitation directly behind an IPv6 header, as far as its types
-/// say. What has passed a router is none.
+/// Returns whether the frame has a Neighbor Solicitation directly behind an IPv6 header, by its types alone.
+/// What has passed a router is none.
 #[inline(always)]
 pub(crate) fn is_solicitation<F: Frame>(frame: &F, l3: usize) -> bool {
     frame.view::<{ KIND + 1 }>(l3).is_some_and(|header| {
@@ -63,7 +63,9 @@ pub fn judge_ndp<F: Subprograms, T: TableSubprograms>(
     packet.asker = asker;
     let link = tables.link(frame.ingress()).ok_or(Refusal::NotConfigured)?;
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
-    if !announcer.answers_on(link) || !is_announced_here(tables, announcer)? {
+    let config = configured(tables)?;
+    let is_here = || is_announced_here::<T::Word>(config, announcer, |node| tables.announcer_state(node));
+    if !announcer.answers_on(link) || !is_here() {
         return Err(Refusal::NdpNotAnswered);
     }
     packet.vip = announcer.number;

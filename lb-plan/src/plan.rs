@@ -177,8 +177,8 @@ impl Planner {
     }
 }
 
-/// Returns the contents without a Node object of this machine: everything stays as it is, except that the other
-/// nodes now announce what this one has announced.
+/// Returns the contents without a Node object of this machine: everything stays as it is, except that the
+/// other nodes now announce what this one has announced.
 fn without_own_node(model: &Model, installed: &Contents) -> Contents {
     let mut contents = installed.clone();
     if !model.nodes.is_empty() {

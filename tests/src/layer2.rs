@@ -17,6 +17,6 @@ pub mod stand_in;
 pub mod takeover;
 pub mod wire;
 
-pub use self::frames::{Mac, NeighborFrame, NeighborKind};
+pub use self::frames::{HostMac, NeighborFrame, NeighborKind};
 pub use self::observer::{SegmentLog, SegmentObserver, Tenure};
 pub use self::segment::Detection;

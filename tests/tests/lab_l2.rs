@@ -1,5 +1,5 @@
-//! Tests of announcement on the local network while no node fails: who answers ARP and neighbor discovery, and
-//! where connections go.
+//! Tests of announcement on the local network while no node fails: who answers ARP and neighbor discovery,
+//! and where connections go.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use fairlead_tests::layer2::segment::{
     OBSERVER, flush_neighbors, mac_of, neighbor, observe, options, preferring, start_agents, topology, vips,
     wait_stable,
 };
-use fairlead_tests::layer2::{Detection, Mac, SegmentLog};
+use fairlead_tests::layer2::{Detection, HostMac, SegmentLog};
 use fairlead_tests::traffic::{TcpLoad, TcpReport};
 use nix::sys::signal::Signal;
 
@@ -41,8 +41,8 @@ fn ask(lab: &Lab, addresses: &[IpAddr], questions: usize) -> Result<SegmentLog> 
 
 /// Checks that each question was answered once, and each address by one station, a node; returns the stations
 /// in the order of the addresses.
-fn answered_once(lab: &Lab, addresses: &[IpAddr], log: &SegmentLog) -> Result<Vec<Mac>> {
-    let nodes: BTreeSet<Mac> =
+fn answered_once(lab: &Lab, addresses: &[IpAddr], log: &SegmentLog) -> Result<Vec<HostMac>> {
+    let nodes: BTreeSet<HostMac> =
         lab.nodes()?.iter().map(|node| mac_of(lab, node.name())).collect::<Result<_>>()?;
     ensure!(log.dropped == 0, "the observer had no room for {} frames", log.dropped);
     addresses
@@ -125,7 +125,7 @@ fn ping(host: &LabHost, address: IpAddr) -> Result<String> {
     host.command("ping").args(["-q", "-c", "1", "-W", "2", &address.to_string()]).text()
 }
 
-/// The announcer answers while no agent runs, and nobody else does: the decision is the program's, and time
+/// The announcer answers while no agent runs, and no other node does: the decision is the program's, and time
 /// stands still with the agents.
 #[test]
 fn announcers_go_on_without_agents() -> Result<()> {

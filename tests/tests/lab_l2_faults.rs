@@ -1,5 +1,5 @@
-//! Tests of announcement on the local network with many addresses, with other hosts that use one, and while the
-//! network is split.
+//! Tests of announcement on the local network with many addresses, with other hosts that use one, and while
+//! the network is split.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -18,7 +18,7 @@ use fairlead_tests::layer2::segment::{
 };
 use fairlead_tests::layer2::takeover::wait_alone;
 use fairlead_tests::layer2::wire::Wire;
-use fairlead_tests::layer2::{Detection, Mac, SegmentLog};
+use fairlead_tests::layer2::{Detection, HostMac, SegmentLog};
 use serde_json::Value;
 
 /// Serializes the tests of this file, which measure times.
@@ -155,7 +155,7 @@ fn an_address_in_use_is_not_announced() -> Result<()> {
 }
 
 /// Returns who claimed an address, how often.
-fn claims_of(log: &SegmentLog, address: IpAddr) -> BTreeMap<Mac, usize> {
+fn claims_of(log: &SegmentLog, address: IpAddr) -> BTreeMap<HostMac, usize> {
     let mut claims = BTreeMap::new();
     for it in log.frames.iter().filter(|it| it.frame.is_claim() && it.frame.address == address) {
         *claims.entry(it.frame.mac).or_default() += 1;
@@ -268,7 +268,7 @@ fn halves_of_a_split_network_answer_and_join() -> Result<()> {
                 last[0].2, last[1].2
             );
             let [(Some(here), _, _), (Some(there), _, _)] = last.each_ref() else {
-                anyhow::bail!("{address}: nobody answers after the join")
+                anyhow::bail!("{address}: no node answers after the join")
             };
             ensure!(here.mac == there.mac, "{address}: {last:?}");
             // One half changes, once.
@@ -277,7 +277,7 @@ fn halves_of_a_split_network_answer_and_join() -> Result<()> {
             let bound = (detection.time() + 2 * BLUR).as_millis();
             ensure!(latest.is_none_or(|at| at <= bound), "{address}: two answer until {latest:?} ms");
             for host in hosts {
-                // Whoever has the address in its table follows without asking.
+                // A host that has the address in its table follows without asking.
                 let known = neighbor(lab.host(host)?, *address);
                 ensure!(
                     known.as_ref().is_ok_and(|mac| *mac == here.mac) || host == OBSERVER,
@@ -310,7 +310,8 @@ fn an_isolated_node_stops_answering() -> Result<()> {
         wait_alone(&far, &addresses, alone)?;
         let cut = Instant::now();
         set_trunk(lab, "down")?;
-        // Ten seconds for the kernel to give up the gateway, and as long again for those that share the cores.
+        // Ten seconds for the kernel to give up the gateway, and as long again for those that share the
+        // cores.
         sleep(Duration::from_secs(20));
         let log = far.finish()?;
         for address in &addresses {

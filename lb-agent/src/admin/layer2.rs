@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use aya::maps::MapError;
-use lb_dataplane::layer2::{AddressView, Layer2View};
+use lb_dataplane::layer2::{AddressState, Layer2View};
 use serde::{Deserialize, Serialize};
 
 /// The addresses that nodes announce on the local network.
@@ -26,7 +26,7 @@ pub struct Layer2Status {
 pub struct AddressStatus {
     /// The announcer's view of it.
     #[serde(flatten)]
-    pub view: AddressView,
+    pub view: AddressState,
     /// ARP requests and Neighbor Solicitations that this node has answered.
     pub answered: u64,
 }
@@ -42,7 +42,7 @@ impl Layer2Status {
         answered: impl Fn(u32) -> Result<u64, MapError>,
     ) -> Result<Self, MapError> {
         let address =
-            |it: &AddressView| Ok(AddressStatus { view: it.clone(), answered: answered(it.number)? });
+            |it: &AddressState| Ok(AddressStatus { view: it.clone(), answered: answered(it.number)? });
         Ok(Self {
             node: node.to_owned(),
             standing: view.standing.clone(),
@@ -60,7 +60,7 @@ const NAMED: usize = 5;
 pub(super) fn problems(view: &Layer2View) -> Vec<String> {
     let conflicts = view.addresses.iter().filter(|it| !it.strangers.is_empty() || it.phase == "conflict");
     let unannounced = view.addresses.iter().filter(|it| is_unannounced(it));
-    let of = |what: &str, addresses: &[&AddressView]| {
+    let of = |what: &str, addresses: &[&AddressState]| {
         (!addresses.is_empty()).then(|| format!("{what} {}; see `fairlead status l2`", named(addresses)))
     };
     let conflicts = of("another host claims", &conflicts.collect::<Vec<_>>());
@@ -69,14 +69,14 @@ pub(super) fn problems(view: &Layer2View) -> Vec<String> {
 }
 
 /// Returns whether no node announces an address, although it is not being checked for duplicates.
-fn is_unannounced(address: &AddressView) -> bool {
+fn is_unannounced(address: &AddressState) -> bool {
     let is_silent_self = address.is_self && address.phase == "off";
     (address.announcer.is_none() || is_silent_self)
         && address.phase != "checking"
         && address.phase != "conflict"
 }
 
-fn named(addresses: &[&AddressView]) -> String {
+fn named(addresses: &[&AddressState]) -> String {
     let names: Vec<_> = addresses.iter().take(NAMED).map(|it| it.address.to_string()).collect();
     let more = addresses.len().saturating_sub(NAMED);
     names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
@@ -86,15 +86,15 @@ fn named(addresses: &[&AddressView]) -> String {
 pub(crate) mod tests {
     use std::net::Ipv4Addr;
 
-    use lb_dataplane::layer2::{RankView, StrangerView};
+    use lb_dataplane::layer2::{RankState, StrangerState};
 
     use super::*;
 
     /// An address that n1 and n2 may announce, as seen by n1.
-    pub(crate) fn address(last: u8, announcer: Option<&str>, phase: &'static str) -> AddressView {
+    pub(crate) fn address(last: u8, announcer: Option<&str>, phase: &'static str) -> AddressState {
         let rank =
-            |node: &str| RankView { node: node.into(), state: "alive".into(), standing: "stable".into() };
-        AddressView {
+            |node: &str| RankState { node: node.into(), state: "alive".into(), standing: "stable".into() };
+        AddressState {
             address: Ipv4Addr::new(192, 0, 2, last).into(),
             pool: "metallb-system/lan".into(),
             services: vec!["shop/web".into()],
@@ -113,13 +113,13 @@ pub(crate) mod tests {
     }
 
     /// A host that claims an address.
-    pub(crate) fn stranger(last: u8, last_ms: u64) -> StrangerView {
+    pub(crate) fn stranger(last: u8, last_ms: u64) -> StrangerState {
         let mac = format!("02:00:00:00:00:{last:02x}");
-        StrangerView { mac, interface: "eth0".into(), claims: 2, last_ms }
+        StrangerState { mac, interface: "eth0".into(), claims: 2, last_ms }
     }
 
     /// The status of these addresses, each with a hundred times its number of answers.
-    pub(crate) fn status(addresses: Vec<AddressView>) -> Layer2Status {
+    pub(crate) fn status(addresses: Vec<AddressState>) -> Layer2Status {
         let view = Layer2View { standing: "stable".into(), addresses, announcements: 16, defended: 1 };
         Layer2Status::new("n1", &view, |number| Ok(100 * u64::from(number))).unwrap()
     }

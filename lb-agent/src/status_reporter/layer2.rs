@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_dataplane::layer2::{AddressView, Layer2View, StrangerView};
+use lb_dataplane::layer2::{AddressState, Layer2View, StrangerState};
 use lb_kube::event_reason::EventReason;
 use lb_kube::status::{DesiredStatus, ServiceWarning};
 
@@ -76,7 +76,7 @@ impl Layer2Report {
         report
     }
 
-    fn warn(&mut self, address: &AddressView, reason: EventReason, note: &str, occurrence: u64) {
+    fn warn(&mut self, address: &AddressState, reason: EventReason, note: &str, occurrence: u64) {
         for (namespace, service) in address.services.iter().filter_map(|it| it.split_once('/')) {
             let (namespace, service) = (namespace.to_owned(), service.to_owned());
             self.warnings.insert(ServiceWarning {
@@ -130,29 +130,29 @@ impl ReportedStrangers {
 }
 
 /// Returns whether this node is the one to report about an address: it announces it, or should.
-fn is_own(address: &AddressView, node: &str) -> bool {
+fn is_own(address: &AddressState, node: &str) -> bool {
     address.is_self || address.phase == "conflict" || address.announcer.is_none() && is_first(address, node)
 }
 
 /// Returns whether this node is the announcer of an address, and has no interface for it.
-fn has_no_interface(address: &AddressView, node: &str) -> bool {
+fn has_no_interface(address: &AddressState, node: &str) -> bool {
     address.phase == "off" && address.interfaces.is_empty() && (address.is_self || is_first(address, node))
 }
 
 /// Returns whether a node is the first that lives.
-fn is_first(address: &AddressView, node: &str) -> bool {
+fn is_first(address: &AddressState, node: &str) -> bool {
     let first = |state| address.ranks.iter().find(|rank| rank.state == state);
     first("alive").or_else(|| first("draining")).is_some_and(|rank| rank.node == node)
 }
 
-fn no_interface(AddressView { address, .. }: &AddressView, node: &str) -> String {
+fn no_interface(AddressState { address, .. }: &AddressState, node: &str) -> String {
     format!(
         "cannot announce {address} from node {node:?} with protocol \"layer2\": the node has no uplink among the \
          interfaces of the L2Advertisements; correct interfaces or nodeSelectors"
     )
 }
 
-fn conflict(AddressView { address, pool, .. }: &AddressView, key: &StrangerKey) -> String {
+fn conflict(AddressState { address, pool, .. }: &AddressState, key: &StrangerKey) -> String {
     let StrangerKey { mac, interface, .. } = key;
     format!(
         "the host with MAC {mac} on interface {interface} claims {address}: find the host by its MAC address, or remove \
@@ -160,8 +160,8 @@ fn conflict(AddressView { address, pool, .. }: &AddressView, key: &StrangerKey) 
     )
 }
 
-fn key(address: &AddressView, stranger: &StrangerView) -> StrangerKey {
-    let StrangerView { mac, interface, .. } = stranger.clone();
+fn key(address: &AddressState, stranger: &StrangerState) -> StrangerKey {
+    let StrangerState { mac, interface, .. } = stranger.clone();
     StrangerKey { address: address.address, mac, interface }
 }
 
@@ -172,7 +172,7 @@ mod tests {
 
     const HOUR: u64 = 3600;
 
-    fn report(addresses: &[AddressView]) -> Layer2Report {
+    fn report(addresses: &[AddressState]) -> Layer2Report {
         let view = Layer2View { addresses: addresses.to_vec(), ..Layer2View::default() };
         let uplinks = ["eth0", "eth1"].into();
         Layer2Report::of(&view, "n1", &uplinks, &mut ReportedStrangers::default(), Duration::ZERO)
@@ -195,22 +195,22 @@ mod tests {
 
     #[test]
     fn interfaces_of_all_addresses_are_listed_unless_they_are_all_uplinks() {
-        let other = |interface: &str| AddressView {
+        let other = |interface: &str| AddressState {
             interfaces: vec![interface.into()],
             ..address(2, Some("n1"), "announcing")
         };
         let first = address(1, Some("n1"), "announcing");
-        let of = |addresses: &[AddressView]| report(addresses).announced["shop/web"].clone();
+        let of = |addresses: &[AddressState]| report(addresses).announced["shop/web"].clone();
         assert_eq!(of(&[first.clone(), other("eth2")]), ["eth0".into(), "eth2".into()].into());
         assert_eq!(of(&[first, other("eth1")]), [].into());
     }
 
     #[test]
     fn the_first_live_node_warns_that_it_has_no_interface() {
-        let off = AddressView { interfaces: Vec::new(), ..address(1, None, "off") };
+        let off = AddressState { interfaces: Vec::new(), ..address(1, None, "off") };
         let expected = "cannot announce 192.0.2.1 from node \"n1\" with protocol \"layer2\": ";
         assert!(notes(&report(std::slice::from_ref(&off)))[0].starts_with(expected));
-        let announcer = AddressView { announcer: Some("n1".into()), is_self: true, ..off.clone() };
+        let announcer = AddressState { announcer: Some("n1".into()), is_self: true, ..off.clone() };
         assert_eq!(notes(&report(&[announcer])).len(), 1);
         let mut second = off.clone();
         second.ranks.reverse();
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_reported_by_the_announcer_with_advice() {
-        let claimed = |phase, announcer| AddressView {
+        let claimed = |phase, announcer| AddressState {
             strangers: vec![stranger(7, 0)],
             ..address(1, announcer, phase)
         };
@@ -238,9 +238,9 @@ mod tests {
     #[test]
     fn a_stranger_is_reported_once_an_hour_while_it_claims_the_address() {
         let mut reported = ReportedStrangers::default();
-        let mut occurrences = |seconds: u64, strangers: &[StrangerView]| {
+        let mut occurrences = |seconds: u64, strangers: &[StrangerState]| {
             let address =
-                AddressView { strangers: strangers.to_vec(), ..address(1, Some("n1"), "announcing") };
+                AddressState { strangers: strangers.to_vec(), ..address(1, Some("n1"), "announcing") };
             let view = Layer2View { addresses: vec![address], ..Layer2View::default() };
             let now = Duration::from_secs(seconds);
             let report = Layer2Report::of(&view, "n1", &BTreeSet::new(), &mut reported, now);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use lb_common::maps::Standing;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_l2::table::L2Address;
-use lb_l2::view::{L2AddressView, L2StrangerView};
+use lb_l2::view::{AddressView, StrangerView};
 
-use super::view::{AddressView, Layer2View, RankView, StrangerView};
+use super::view::{AddressState, Layer2View, RankState, StrangerState};
 use super::{AddressDetails, AnnouncerThread};
 
 /// Returns the name of a standing.
@@ -43,12 +43,12 @@ impl AnnouncerThread {
         }
     }
 
-    fn describe_address(&self, address: IpAddr, entry: &L2Address, state: &L2AddressView) -> AddressView {
+    fn describe_address(&self, address: IpAddr, entry: &L2Address, state: &AddressView) -> AddressState {
         let AddressDetails { pool, services, number } =
             self.config.details.get(&address).cloned().unwrap_or_default();
         let own = self.config.table.own;
         let ranks = entry.ranks.iter().take_while(|node| **node != NO_NODE);
-        AddressView {
+        AddressState {
             address,
             pool,
             services,
@@ -66,7 +66,7 @@ impl AnnouncerThread {
         }
     }
 
-    fn describe_rank(&self, node: NodeIndex) -> RankView {
+    fn describe_rank(&self, node: NodeIndex) -> RankState {
         let name = self.node(node).to_owned();
         let is_own = node == self.config.table.own;
         let (state, said): (&'static str, Standing) = if is_own {
@@ -84,11 +84,11 @@ impl AnnouncerThread {
             let said = cell.standing();
             (state, if cell.is_held() { said.max(Standing::Returned) } else { said })
         };
-        RankView { node: name, state: Cow::Borrowed(state), standing: standing(said).into() }
+        RankState { node: name, state: Cow::Borrowed(state), standing: standing(said).into() }
     }
 
-    fn describe_stranger(&self, stranger: &L2StrangerView) -> StrangerView {
-        StrangerView {
+    fn describe_stranger(&self, stranger: &StrangerView) -> StrangerState {
+        StrangerState {
             mac: mac(stranger.mac),
             interface: self.link(stranger.link).to_owned(),
             claims: stranger.claims,

@@ -11,7 +11,7 @@ pub struct Layer2View {
     /// What this node says of itself: `stable`, `returned`, `ready` or `absent`.
     pub standing: Cow<'static, str>,
     /// The addresses, in order.
-    pub addresses: Vec<AddressView>,
+    pub addresses: Vec<AddressState>,
     /// Announcements sent: gratuitous ARP and unsolicited Neighbor Advertisements.
     pub announcements: u64,
     /// Announcements sent because another host claimed the address.
@@ -20,7 +20,7 @@ pub struct Layer2View {
 
 /// An address that nodes announce.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AddressView {
+pub struct AddressState {
     /// The address.
     pub address: IpAddr,
     /// Its pool, as `namespace/name`.
@@ -35,7 +35,7 @@ pub struct AddressView {
     /// or `off`.
     pub phase: Cow<'static, str>,
     /// The nodes that may announce it, by rank.
-    pub ranks: Vec<RankView>,
+    pub ranks: Vec<RankState>,
     /// The interfaces on which this node announces it.
     pub interfaces: Vec<String>,
     /// Number of the address in `lb_l2_stats`.
@@ -49,12 +49,12 @@ pub struct AddressView {
     /// Milliseconds since the last one.
     pub last_announcement_ms: Option<u64>,
     /// Hosts outside the cluster that claim the address.
-    pub strangers: Vec<StrangerView>,
+    pub strangers: Vec<StrangerState>,
 }
 
 /// A node that may announce an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RankView {
+pub struct RankState {
     /// Its name.
     pub node: String,
     /// `alive`, `draining` or `dead`.
@@ -65,7 +65,7 @@ pub struct RankView {
 
 /// A host outside the cluster that claims an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StrangerView {
+pub struct StrangerState {
     /// Its MAC address.
     pub mac: String,
     /// The interface on which it was heard.

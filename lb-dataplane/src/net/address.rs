@@ -33,7 +33,7 @@ fn network(message: &AddressMessage) -> Option<IpNet> {
     })
 }
 
-/// Every link has the same link-local network, which tells links apart no more than it joins them.
+/// Every link has the same link-local network, so it does not distinguish links.
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -62,9 +62,9 @@ fn arp_packets_of_other_kinds_and_hosts_that_cannot_be_claim_nothing() {
         frame[place] = byte;
         assert_eq!(read_claim(&frame), None, "{what}");
     }
-    let mut no_host = base.clone();
-    no_host[22..28].fill(0);
-    assert_eq!(read_claim(&no_host), None);
+    let mut without_mac = base.clone();
+    without_mac[22..28].fill(0);
+    assert_eq!(read_claim(&without_mac), None);
     let mut reply_without_sender = frame(L2FrameKind::AnnouncementReply, V4);
     reply_without_sender[28..32].fill(0);
     assert_eq!(read_claim(&reply_without_sender), None);

@@ -8,7 +8,7 @@ use lb_common::ring::{NO_NODE, NodeIndex};
 
 use crate::check::FirstLive;
 use crate::table::{L2Address, L2Table};
-use crate::view::{AddressPhase, L2AddressView};
+use crate::view::{AddressPhase, AddressView};
 
 /// All addresses.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Announcers {
         entry: &L2Address,
         own: NodeIndex,
         now: Duration,
-    ) -> L2AddressView {
+    ) -> AddressView {
         let Announced { announcer, since, takeovers, last_sent, sent, .. } =
             self.addresses.get(address).copied().unwrap_or_default();
         let phase = match announcer {
@@ -114,7 +114,7 @@ impl Announcers {
             Some(node) if node == own => AddressPhase::Announcing,
             _ => AddressPhase::Standby,
         };
-        L2AddressView {
+        AddressView {
             announcer: announcer.unwrap_or(NO_NODE),
             phase,
             since: now.saturating_sub(since),

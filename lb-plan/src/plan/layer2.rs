@@ -113,8 +113,8 @@ impl<'a> Layer2<'a, '_> {
         is_gateway
     }
 
-    /// Writes the entries, as many of each family as its map holds; drops the other addresses. An address that
-    /// is new to the cluster is answered once it has been checked for duplicates.
+    /// Writes the entries, as many of each family as its map holds; drops the other addresses. An address
+    /// that is new to the cluster is answered once it has been checked for duplicates.
     fn install(
         &self,
         announced: &mut Vec<AnnouncedAddress>,

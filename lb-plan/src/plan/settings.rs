@@ -45,8 +45,8 @@ pub struct Settings {
     /// Whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce; the
     /// same on all nodes.
     pub ignore_exclude_label: bool,
-    /// Whether a node announces a Service with externalTrafficPolicy Local on the local network only if it has
-    /// an endpoint of it; the same on all nodes.
+    /// Whether a node announces a Service with externalTrafficPolicy Local on the local network only if it
+    /// has an endpoint of it; the same on all nodes.
     pub local_needs_endpoint: bool,
     /// How long former leaders are asked for flows that they may own; [`Self::FORMER_GRACE`] unless there is
     /// a reason.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result};
 
 /// The address of every station.
-pub const BROADCAST: Mac = Mac([0xff; 6]);
+pub const BROADCAST: HostMac = HostMac([0xff; 6]);
 /// All IPv6 nodes of a link.
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -25,16 +25,16 @@ const IPV6_HEADERS: usize = 54;
 
 /// A MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mac(pub [u8; 6]);
+pub struct HostMac(pub [u8; 6]);
 
-impl fmt::Display for Mac {
+impl fmt::Display for HostMac {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, f] = self.0;
         write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
     }
 }
 
-impl Mac {
+impl HostMac {
     /// Returns whether it is the broadcast or a multicast address.
     #[must_use]
     pub fn is_group(self) -> bool {
@@ -61,7 +61,7 @@ pub enum NeighborKind {
     Probe,
     /// An answer to a question.
     Answer,
-    /// A claim that nobody asked for: gratuitous ARP in either form, an unsolicited advertisement.
+    /// A claim that answers no request: gratuitous ARP in either form, an unsolicited advertisement.
     Announcement,
 }
 
@@ -73,13 +73,13 @@ pub struct NeighborFrame {
     /// The address asked for, answered or announced.
     pub address: IpAddr,
     /// The MAC address in the message: of the answering or announcing station; of a question, the asker's.
-    pub mac: Mac,
+    pub mac: HostMac,
     /// The address of the sender; unspecified in a probe.
     pub from: IpAddr,
     /// The Ethernet source.
-    pub source: Mac,
+    pub source: HostMac,
     /// The Ethernet destination.
-    pub destination: Mac,
+    pub destination: HostMac,
 }
 
 impl NeighborFrame {
@@ -102,8 +102,8 @@ impl NeighborFrame {
 }
 
 struct Ends {
-    destination: Mac,
-    source: Mac,
+    destination: HostMac,
+    source: HostMac,
 }
 
 impl Ends {
@@ -123,7 +123,7 @@ impl Ends {
     }
 
     fn discovery(self, frame: &[u8]) -> Option<NeighborFrame> {
-        // Without extension headers, which nobody sends here.
+        // Without extension headers, which no host sends here.
         let message = frame.get(IPV6_HEADERS..).filter(|_| frame.get(20) == Some(&58))?;
         let address = |bytes: &[u8]| Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?));
         let (sender, target) = (address(frame.get(22..38)?)?, address(message.get(8..24)?)?);
@@ -138,16 +138,16 @@ impl Ends {
         Some(self.frame(kind, target.into(), (mac, sender.into())))
     }
 
-    fn frame(self, kind: NeighborKind, address: IpAddr, (mac, from): (Mac, IpAddr)) -> NeighborFrame {
+    fn frame(self, kind: NeighborKind, address: IpAddr, (mac, from): (HostMac, IpAddr)) -> NeighborFrame {
         NeighborFrame { kind, address, mac, from, source: self.source, destination: self.destination }
     }
 }
 
-fn mac(frame: &[u8], at: usize) -> Option<Mac> {
-    Some(Mac(frame.get(at..at + 6)?.try_into().ok()?))
+fn mac(frame: &[u8], at: usize) -> Option<HostMac> {
+    Some(HostMac(frame.get(at..at + 6)?.try_into().ok()?))
 }
 
-fn link_option(mut options: &[u8], kind: u8) -> Option<Mac> {
+fn link_option(mut options: &[u8], kind: u8) -> Option<HostMac> {
     while let [found, length, ..] = options {
         if *found == kind {
             return mac(options, 2);
@@ -159,9 +159,11 @@ fn link_option(mut options: &[u8], kind: u8) -> Option<Mac> {
 
 /// Builds a question for `address` from a host with these addresses; the families must match.
 #[must_use]
-pub fn question(mac: Mac, own: IpAddr, address: IpAddr) -> Vec<u8> {
+pub fn question(mac: HostMac, own: IpAddr, address: IpAddr) -> Vec<u8> {
     match (own, address) {
-        (IpAddr::V4(own), IpAddr::V4(address)) => arp(REQUEST, BROADCAST, (mac, own), (Mac([0; 6]), address)),
+        (IpAddr::V4(own), IpAddr::V4(address)) => {
+            arp(REQUEST, BROADCAST, (mac, own), (HostMac([0; 6]), address))
+        }
         (IpAddr::V6(own), IpAddr::V6(address)) => {
             let group = solicited_node(address);
             let message = discovery_message(SOLICITATION, 0, address, SOURCE_LINK, mac);
@@ -173,7 +175,7 @@ pub fn question(mac: Mac, own: IpAddr, address: IpAddr) -> Vec<u8> {
 
 /// Builds an answer to the question of a host.
 #[must_use]
-pub fn answer(mac: Mac, address: IpAddr, asker: (Mac, IpAddr)) -> Vec<u8> {
+pub fn answer(mac: HostMac, address: IpAddr, asker: (HostMac, IpAddr)) -> Vec<u8> {
     match (address, asker.1) {
         (IpAddr::V4(address), IpAddr::V4(to)) => arp(REPLY, asker.0, (mac, address), (asker.0, to)),
         (IpAddr::V6(address), IpAddr::V6(to)) => {
@@ -186,7 +188,7 @@ pub fn answer(mac: Mac, address: IpAddr, asker: (Mac, IpAddr)) -> Vec<u8> {
 
 /// Builds what announces an address: gratuitous ARP in both forms, or an unsolicited advertisement.
 #[must_use]
-pub fn announcements(mac: Mac, address: IpAddr) -> Vec<Vec<u8>> {
+pub fn announcements(mac: HostMac, address: IpAddr) -> Vec<Vec<u8>> {
     match address {
         IpAddr::V4(address) => [REQUEST, REPLY]
             .map(|operation| arp(operation, BROADCAST, (mac, address), (BROADCAST, address)))
@@ -198,7 +200,7 @@ pub fn announcements(mac: Mac, address: IpAddr) -> Vec<Vec<u8>> {
     }
 }
 
-fn arp(operation: u8, to: Mac, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Vec<u8> {
+fn arp(operation: u8, to: HostMac, sender: (HostMac, Ipv4Addr), target: (HostMac, Ipv4Addr)) -> Vec<u8> {
     let mut frame = Vec::with_capacity(60);
     frame.extend(to.0);
     frame.extend(sender.0.0);
@@ -212,7 +214,7 @@ fn arp(operation: u8, to: Mac, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr))
     frame
 }
 
-fn discovery_message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: Mac) -> Vec<u8> {
+fn discovery_message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: HostMac) -> Vec<u8> {
     let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
     message.extend(target.octets());
     message.extend([option, 1]);
@@ -220,7 +222,13 @@ fn discovery_message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: Mac
     message
 }
 
-fn ipv6(destination: Mac, source: Mac, from: Ipv6Addr, to: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+fn ipv6(
+    destination: HostMac,
+    source: HostMac,
+    from: Ipv6Addr,
+    to: Ipv6Addr,
+    mut message: Vec<u8>,
+) -> Vec<u8> {
     let checksum = checksum(from, to, &message);
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     let mut frame = Vec::with_capacity(IPV6_HEADERS + message.len());
@@ -257,17 +265,17 @@ pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from(b) << 8 | u16::from(c))
 }
 
-fn multicast(group: Ipv6Addr) -> Mac {
+fn multicast(group: Ipv6Addr) -> HostMac {
     let [.., a, b, c, d] = group.octets();
-    Mac([0x33, 0x33, a, b, c, d])
+    HostMac([0x33, 0x33, a, b, c, d])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
-    const OTHER: Mac = Mac([2, 0, 0, 0, 0, 2]);
+    const OWN: HostMac = HostMac([2, 0, 0, 0, 0, 1]);
+    const OTHER: HostMac = HostMac([2, 0, 0, 0, 0, 2]);
 
     /// What is built is what is read.
     #[test]
@@ -303,7 +311,7 @@ mod tests {
 
     #[test]
     fn mac_addresses_are_read() {
-        assert_eq!(Mac::parse("02:00:00:00:00:01\n").unwrap(), OWN);
-        assert!(Mac::parse("02:00").is_err());
+        assert_eq!(HostMac::parse("02:00:00:00:00:01\n").unwrap(), OWN);
+        assert!(HostMac::parse("02:00").is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::frames::Mac;
+use super::frames::HostMac;
 use super::observer::SegmentLog;
 use super::segment::{LINK, OBSERVER, observe};
 use crate::lab::Lab;
@@ -19,7 +19,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_micros(500);
 
 /// Adds Services of two addresses each, one of each family, on the pods of the first one, and gives all hosts
-/// of the segment addresses in the networks of theirs. They have no rules for kube-proxy: nobody connects to
+/// of the segment addresses in the networks of theirs. They have no rules for kube-proxy: no client connects to
 /// them.
 ///
 /// # Errors
@@ -53,7 +53,7 @@ pub fn add_services(lab: &Lab, count: u16) -> Result<Vec<IpAddr>> {
 ///
 /// # Errors
 /// When it has not in time.
-pub fn wait_announced(lab: &Lab, addresses: &[IpAddr], mac: impl Fn(Mac) -> bool) -> Result<()> {
+pub fn wait_announced(lab: &Lab, addresses: &[IpAddr], mac: impl Fn(HostMac) -> bool) -> Result<()> {
     let until = Instant::now() + READY_WITHIN;
     loop {
         let observer = observe(lab, addresses, EVERY)?;
@@ -74,8 +74,8 @@ pub fn wait_announced(lab: &Lab, addresses: &[IpAddr], mac: impl Fn(Mac) -> bool
     }
 }
 
-fn by_address(log: &SegmentLog) -> BTreeMap<IpAddr, Vec<Mac>> {
-    let mut macs: BTreeMap<IpAddr, Vec<Mac>> = BTreeMap::new();
+fn by_address(log: &SegmentLog) -> BTreeMap<IpAddr, Vec<HostMac>> {
+    let mut macs: BTreeMap<IpAddr, Vec<HostMac>> = BTreeMap::new();
     for it in log.frames.iter().filter(|it| it.frame.is_claim()) {
         macs.entry(it.frame.address).or_default().push(it.frame.mac);
     }

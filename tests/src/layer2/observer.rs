@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::frames::{Mac, NeighborFrame, NeighborKind, question};
+use super::frames::{HostMac, NeighborFrame, NeighborKind, question};
 use super::wire::{Wire, WireFrame};
 use crate::lab::LabHost;
 use crate::lab::addresses::{HostAddresses, IpVersion};
@@ -49,7 +49,7 @@ pub struct SegmentLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenure {
     /// The station.
-    pub mac: Mac,
+    pub mac: HostMac,
     /// Its first answer.
     pub first: Instant,
     /// Its last answer.
@@ -66,7 +66,7 @@ impl SegmentObserver {
         let mut wire = host.run(|| Wire::open(&link))?;
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(SegmentLog::default())));
         let (stopped, shared) = (Arc::clone(&stop), Arc::clone(&log));
-        // A socket belongs to the host in which it was opened, whoever uses it.
+        // A socket belongs to the host in which it was opened, whichever host uses it.
         let thread = thread::spawn(move || {
             let mut targets = questions.addresses.iter().cycle();
             let mut due = Instant::now();
@@ -110,7 +110,7 @@ impl SegmentObserver {
     pub fn wait_settled(
         &self,
         addresses: &[IpAddr],
-        mac: Mac,
+        mac: HostMac,
         time: Duration,
         within: Duration,
     ) -> Result<()> {
@@ -171,7 +171,7 @@ impl SegmentLog {
 
     /// Returns the stations that answered for an address, with their numbers of answers.
     #[must_use]
-    pub fn macs(&self, address: IpAddr) -> BTreeMap<Mac, usize> {
+    pub fn macs(&self, address: IpAddr) -> BTreeMap<HostMac, usize> {
         let mut macs = BTreeMap::new();
         for answer in self.answers(address) {
             *macs.entry(answer.frame.mac).or_default() += 1;
@@ -196,11 +196,11 @@ impl SegmentLog {
     }
 
     /// Returns who answered for an address when, in order of the first answers. A pause of more than `pause`
-    /// ends a tenure, also if nobody else answers meanwhile; two that alternate while they hand over are two
+    /// ends a tenure, also if no other node answers meanwhile; two that alternate while they hand over are two
     /// tenures that overlap.
     #[must_use]
     pub fn tenures(&self, address: IpAddr, pause: Duration) -> Vec<Tenure> {
-        let macs: BTreeSet<Mac> = self.macs(address).into_keys().collect();
+        let macs: BTreeSet<HostMac> = self.macs(address).into_keys().collect();
         let mut tenures: Vec<Tenure> = Vec::new();
         for mac in macs {
             let mut current: Option<Tenure> = None;
@@ -240,9 +240,9 @@ mod tests {
 
     fn log(answers: &[(u64, u8)]) -> (SegmentLog, Instant) {
         let origin = Instant::now();
-        let asker = (Mac([2, 0, 0, 0, 0, 9]), "10.1.0.201".parse().unwrap());
+        let asker = (HostMac([2, 0, 0, 0, 0, 9]), "10.1.0.201".parse().unwrap());
         let frames = answers.iter().map(|(at, node)| {
-            let frame = NeighborFrame::read(&answer(Mac([2, 0, 0, 0, 0, *node]), VIP, asker)).unwrap();
+            let frame = NeighborFrame::read(&answer(HostMac([2, 0, 0, 0, 0, *node]), VIP, asker)).unwrap();
             WireFrame { at: origin + Duration::from_millis(*at), frame }
         });
         let questions = (0..4).map(|at| (origin + Duration::from_millis(at * 10), VIP)).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::frames::Mac;
+use super::frames::HostMac;
 use super::observer::{Questions, SegmentObserver};
 use super::wire::Wire;
 use crate::lab::addresses::{HostAddresses, IpVersion};
@@ -144,7 +144,7 @@ pub fn layer2_status(node: &LabNode<'_>) -> Result<Value> {
 ///
 /// # Errors
 /// When there is no such host.
-pub fn mac_of(lab: &Lab, host: &str) -> Result<Mac> {
+pub fn mac_of(lab: &Lab, host: &str) -> Result<HostMac> {
     lab.host(host)?.run(|| Ok(Wire::open(LINK)?.mac()))
 }
 
@@ -169,10 +169,10 @@ pub fn observe_from(lab: &Lab, host: &str, addresses: &[IpAddr], every: Duration
 ///
 /// # Errors
 /// When there is none.
-pub fn neighbor(host: &LabHost, address: IpAddr) -> Result<Mac> {
+pub fn neighbor(host: &LabHost, address: IpAddr) -> Result<HostMac> {
     let text = host.command("ip").args(["neigh", "show", "to", &address.to_string()]).text()?;
     let mut words = text.split_whitespace().skip_while(|word| *word != "lladdr");
-    Mac::parse(words.nth(1).with_context(|| format!("{}: {address}: {text:?}", host.name()))?)
+    HostMac::parse(words.nth(1).with_context(|| format!("{}: {address}: {text:?}", host.name()))?)
 }
 
 /// Forgets all neighbors of a host.

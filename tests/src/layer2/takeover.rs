@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::frames::Mac;
+use super::frames::HostMac;
 use super::observer::{SegmentLog, SegmentObserver, Tenure};
 use super::segment::{Detection, OBSERVER, PREEMPT_AFTER, mac_of, observe, options};
 use crate::lab::topology::DATAGRAM_PORT;
@@ -202,7 +202,7 @@ impl Handover {
     fn read(
         log: &SegmentLog,
         address: IpAddr,
-        mac: Mac,
+        mac: HostMac,
         detection: Detection,
         times: (Instant, Instant),
     ) -> Result<Self> {
@@ -214,9 +214,9 @@ impl Handover {
         let after = tenures.last().filter(is_first).context("another node answers at the end")?;
         let between: Vec<&Tenure> = tenures[1..tenures.len() - 1].iter().collect();
         let others = || between.iter().filter(|it| it.mac != mac);
-        let started = others().map(|it| it.first).min().context("nobody took over")?;
+        let started = others().map(|it| it.first).min().context("no node took over")?;
         let ended = others().map(|it| it.last).max().unwrap_or(started);
-        let stations: BTreeSet<Mac> = others().map(|it| it.mac).collect();
+        let stations: BTreeSet<HostMac> = others().map(|it| it.mac).collect();
         let early =
             between.iter().filter(|it| it.mac == mac).map(|it| it.last.saturating_duration_since(repaired));
         let is_early = early.clone().any(|last| last > blur);
@@ -257,6 +257,6 @@ fn longest(report: &ProbeReport, failed: Instant) -> Result<Duration> {
 ///
 /// # Errors
 /// When it has not in time.
-pub fn wait_alone(observer: &SegmentObserver, addresses: &[IpAddr], mac: Mac) -> Result<()> {
+pub fn wait_alone(observer: &SegmentObserver, addresses: &[IpAddr], mac: HostMac) -> Result<()> {
     observer.wait_settled(addresses, mac, SETTLED_FOR, BACK_WITHIN)
 }

@@ -14,7 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, sendto,
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-use super::frames::{Mac, NeighborFrame};
+use super::frames::{HostMac, NeighborFrame};
 
 /// `ETH_P_ALL` in network byte order, as packet sockets expect it.
 const ALL: i32 = 3_u16.to_be() as i32;
@@ -42,7 +42,7 @@ const FILTER: [SockFilter; 10] = [
 pub struct Wire {
     socket: Socket,
     link: LinkAddr,
-    mac: Mac,
+    mac: HostMac,
     dropped: u32,
 }
 
@@ -64,7 +64,7 @@ impl Wire {
         let mut addresses = getifaddrs()?.filter(|it| it.interface_name == link);
         let found = addresses.find_map(|it| it.address.and_then(|address| address.as_link_addr().copied()));
         let link = found.with_context(|| format!("no interface {link}"))?;
-        let mac = Mac(link.addr().context("it has no MAC address")?);
+        let mac = HostMac(link.addr().context("it has no MAC address")?);
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(ALL)))?;
         socket.attach_filter(&FILTER)?;
         socket.set_nonblocking(true)?;
@@ -76,7 +76,7 @@ impl Wire {
 
     /// Returns the interface's MAC address.
     #[must_use]
-    pub fn mac(&self) -> Mac {
+    pub fn mac(&self) -> HostMac {
         self.mac
     }
 

@@ -42,7 +42,8 @@ pub const CLIENT4: [u8; 4] = [203, 0, 113, 9];
 pub const CLIENT6: [u8; 16] = v6(0xc, 9);
 /// A VIP that this node announces and that answers echo requests.
 pub const VIP4: [u8; 4] = [198, 51, 100, 10];
-/// A VIP that this node announces and that answers echo requests; like those of [`VIP4`], its undeclared ports are refused.
+/// A VIP that this node announces and that answers echo requests; like those of [`VIP4`], its undeclared
+/// ports are refused.
 pub const VIP6: [u8; 16] = v6(0x10, 10);
 /// A VIP that another node announces, and that does not answer echo requests. Its later fragments go to
 /// [`node::NEAR`], those of the VIPs above to this node.

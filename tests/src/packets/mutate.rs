@@ -1,5 +1,5 @@
-//! A generator of invalid packets: rows of the table with defects, requests for the MAC of a VIP, and noise. A
-//! seed determines the sequence.
+//! A generator of invalid packets: rows of the table with defects, requests for the MAC of a VIP, and noise.
+//! A seed determines the sequence.
 
 mod neighbors;
 

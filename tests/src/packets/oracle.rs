@@ -17,8 +17,9 @@ use crate::kernel::INGRESS;
 use crate::model::{HostTables, Packet};
 
 /// Returns whether the packet is for another MAC, or is none of these: a packet to a served or refused port
-/// of a VIP; a fragment, an ARP request, a Neighbor Solicitation or an echo request for a VIP; an ICMP error to a VIP about its own packet;
-/// GUE or S-BFD from another node to this one; BFD that the agent would refuse.
+/// of a VIP; a fragment, an ARP request, a Neighbor Solicitation or an echo request for a VIP; an ICMP error
+/// to a VIP about its own packet; GUE or S-BFD from another node to this one; BFD that the agent would
+/// refuse.
 pub fn is_foreign(tables: &HostTables, packet: &Packet) -> bool {
     let readable = packet.bytes.get(..packet.linear).unwrap_or_default();
     !concerns_us(tables, readable).unwrap_or(false)

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use lb_dataplane::layer2::RankView;
+use lb_dataplane::layer2::RankState;
 
 use super::cells::{dash, first_few, time};
 use super::table::table;
@@ -71,8 +71,8 @@ fn addresses(status: &Layer2Status) -> comfy_table::Table {
 }
 
 /// Returns a node with its state, and with its standing unless that is stable.
-fn rank(rank: &RankView) -> String {
-    let RankView { node, state, standing } = rank;
+fn rank(rank: &RankState) -> String {
+    let RankState { node, state, standing } = rank;
     match &**standing {
         "stable" => format!("{node} {state}"),
         standing => format!("{node} {state} ({standing})"),

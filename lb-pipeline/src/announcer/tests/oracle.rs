@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use lb_common::maps::{Announcer, LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS};
+use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS};
 
 use super::super::*;
 

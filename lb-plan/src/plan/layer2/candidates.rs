@@ -58,8 +58,8 @@ struct GroupKey<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Finds the candidates of addresses. With `by_endpoint`, a Service with policy Local is announced only by
-    /// nodes with endpoints.
+    /// Finds the candidates of addresses. With `by_endpoint`, a Service with policy Local is announced only
+    /// by nodes with endpoints.
     pub(super) fn of(
         model: &'a Model,
         table: &NodeTable<'a>,

@@ -1,8 +1,8 @@
 //! The uplinks that announce an address: one on each LAN, so that a request gets one answer.
 //!
 //! Two uplinks are on one LAN if an on-link prefix of one equals or contains an on-link prefix of the other.
-//! The LAN of an uplink without an address of the family is unknown; it answers for addresses that are on-link on
-//! no uplink.
+//! The LAN of an uplink without an address of the family is unknown; it answers for addresses that are
+//! on-link on no uplink.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,7 +12,8 @@ use lb_common::maps::capacity;
 
 use super::super::settings::Uplink;
 
-/// The uplinks of a machine that may announce, with their numbers: positions in the order of interface indices.
+/// The uplinks of a machine that may announce, with their numbers: positions in the order of interface
+/// indices.
 pub(super) struct Uplinks<'a> {
     /// Those with a carrier first.
     preferred: Vec<(u16, &'a Uplink)>,

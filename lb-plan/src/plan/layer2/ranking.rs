@@ -132,7 +132,7 @@ fn named(candidate: &Candidate) -> (NodeName, NodeIndex) {
     (candidate.name.clone(), candidate.index)
 }
 
-/// Returns the ranks that an entry holds. If all of them are `idle`, so that nobody might announce, the best
+/// Returns the ranks that an entry holds. If all of them are `idle`, so that no node might announce, the best
 /// candidate that is not takes the last place.
 pub(super) fn window(
     ranks: Ranks,

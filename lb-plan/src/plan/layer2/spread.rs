@@ -42,8 +42,8 @@ pub(super) fn distribute(addresses: &[Proposer<'_>], nodes: &[u64]) -> Vec<usize
     chosen
 }
 
-/// Returns the number of addresses that a node accepts. Of many addresses, it grows by steps, so that one more
-/// address moves no others most of the time.
+/// Returns the number of addresses that a node accepts. Of many addresses, it grows by steps, so that one
+/// more address moves no others most of the time.
 fn capacity(addresses: usize, nodes: usize) -> usize {
     let mut capacity: usize = 1;
     while capacity * nodes < addresses {
@@ -63,8 +63,8 @@ struct Rounds<'a> {
 }
 
 impl Rounds<'_> {
-    /// Proposes an address to the nodes by its preference, until one accepts it; then goes on with the address
-    /// that this one has displaced.
+    /// Proposes an address to the nodes by its preference, until one accepts it; then goes on with the
+    /// address that this one has displaced.
     fn place(&mut self, address: usize) {
         let mut homeless = Some((u64::MAX, address));
         while let Some((below, address)) = homeless {
@@ -77,7 +77,8 @@ impl Rounds<'_> {
         }
     }
 
-    /// Returns the next node that an address prefers: the best with a lower score than the one that refused it.
+    /// Returns the next node that an address prefers: the best with a lower score than the one that refused
+    /// it.
     fn next(&self, address: usize, below: u64) -> Option<(u64, usize)> {
         let Proposer { seed, favorites } = self.addresses[address];
         if let Some(node) = favorites.get(self.made[address]) {

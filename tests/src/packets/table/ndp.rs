@@ -16,7 +16,7 @@ use crate::packets::fixture::{
 const OUTSIDER6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0xe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
 /// A nonce.
 const NONCE: [u8; 8] = [14, 1, 1, 2, 3, 4, 5, 6];
-/// An option that nobody knows.
+/// An unassigned option.
 const UNKNOWN: [u8; 16] = [99, 2, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2];
 /// Offset of the IPv6 header without a tag, of its fields, and of the ICMPv6 header.
 const IP: usize = 14;

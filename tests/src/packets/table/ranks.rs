@@ -47,7 +47,7 @@ const CASES: [(&str, u8, &[u8; 6]); 29] = [
     ("a ready node, this one", BEHIND_READY, b"nnnnnn"),
     ("this node, a ready one", BEFORE_READY, b"yynnny"),
     ("a ready node, this one, a returned one", BEHIND_READY_WITH_RETURNED, b"ynnnnn"),
-    ("nobody", EMPTY, b"nnnnnn"),
+    ("no node", EMPTY, b"nnnnnn"),
     ("other nodes", OF_OTHERS, b"nnnnnn"),
     ("seven nodes that are worse, this one", LAST, b"yynnny"),
     ("six nodes that are worse, a live one, this one", LAST_BEHIND_LIVE, b"nnnnnn"),
