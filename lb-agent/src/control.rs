@@ -49,6 +49,9 @@ use crate::tag_keys::TagKeysRead;
 /// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
+/// How long other nodes have to take over before the program is detached.
+const HAND_OVER: Duration = Duration::from_millis(500);
+
 /// Everything that the loop observes and writes.
 pub struct ControlLoop {
     /// Where objects come from.
@@ -232,6 +235,11 @@ impl ControlLoop {
                 }
             }
             Trigger::Detach => {
+                // The other nodes take over before this node's stack sees their packets.
+                match self.maps.leave() {
+                    Ok(_) => tokio::time::sleep(HAND_OVER).await,
+                    Err(error) => tracing::warn!(%error, "cannot hand over before the program is detached"),
+                }
                 self.attachment.detach();
                 self.check_uplinks(state).await;
                 self.observe(state).await;

@@ -358,6 +358,12 @@ impl Config {
         self.flags & CONFIG_DRAINING != 0
     }
 
+    /// Returns whether this node may hold others.
+    #[inline(always)]
+    pub const fn holds_others(&self) -> bool {
+        self.flags & CONFIG_ALONE == 0 && matches!(self.standing(), Standing::Stable)
+    }
+
     /// Returns what this node says of itself as an announcer.
     #[inline(always)]
     pub const fn standing(&self) -> Standing {
@@ -384,6 +390,9 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent
 /// reads it.
 pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
+/// [`Config::flags`]: all other nodes were dead a moment ago, so this node may have been away rather than they,
+/// and holds none.
+pub const CONFIG_ALONE: u16 = 1 << 10;
 /// [`Config::flags`]: first of the two bits of this node's [`Standing`].
 const CONFIG_STANDING_SHIFT: u16 = 8;
 /// [`Config::flags`]: IP in IP from nodes of the cluster is accepted.

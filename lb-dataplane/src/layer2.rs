@@ -94,7 +94,7 @@ pub struct AddressDetails {
 }
 
 /// What the announcer has decided, for the control loop, which writes it to the maps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnnouncerOutcome {
     /// What this node says of itself.
     pub standing: Standing,
@@ -102,6 +102,8 @@ pub struct AnnouncerOutcome {
     pub checked: BTreeSet<IpAddr>,
     /// Whether all other nodes are dead, as far as this node knows.
     pub is_alone: bool,
+    /// Whether they were dead a moment ago: then this node may have been away, and holds none of them.
+    pub was_alone: bool,
 }
 
 /// The handle of the announcer thread, which ends when it is dropped.
@@ -125,8 +127,11 @@ impl AnnouncerHandle {
         heart: Heart,
     ) -> io::Result<Self> {
         let (config, changes) = channel();
-        let (state, published) =
-            watch::channel(AnnouncerOutcome { standing: adopted, checked: BTreeSet::new(), is_alone: false });
+        let (state, published) = watch::channel(AnnouncerOutcome {
+            standing: adopted,
+            checked: BTreeSet::new(),
+            ..AnnouncerOutcome::default()
+        });
         let (view_sender, view) = watch::channel(Arc::default());
         let start = Instant::now();
         let mut thread = AnnouncerThread {
@@ -139,6 +144,7 @@ impl AnnouncerHandle {
             state,
             view: view_sender,
             view_due: Duration::ZERO,
+            alone_until: Duration::ZERO,
             is_published: false,
             start,
         };
@@ -175,6 +181,10 @@ const MAX_RECEIVED: usize = 64;
 /// Interval of the view, for each thousand addresses, which it takes a millisecond or so to describe.
 const VIEW_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a node that has been alone waits before it holds others, besides two detection times: by then, all
+/// of them have been heard again.
+const ALONE_FOR: Duration = Duration::from_millis(300);
+
 struct AnnouncerThread {
     start: Instant,
     settings: AnnouncerSettings,
@@ -187,6 +197,8 @@ struct AnnouncerThread {
     state: watch::Sender<AnnouncerOutcome>,
     view: watch::Sender<Arc<Layer2View>>,
     view_due: Duration,
+    /// Until when this node counts as having been alone.
+    alone_until: Duration,
     /// Nothing has changed since the state was published.
     is_published: bool,
 }
@@ -294,9 +306,14 @@ impl AnnouncerThread {
 
     fn publish(&mut self, now: Duration) {
         let is_alone = self.is_alone();
-        if !self.is_published || self.state.borrow().is_alone != is_alone {
+        if is_alone {
+            self.alone_until = now + self.settings.engine.detection * 2 + ALONE_FOR;
+        }
+        let was_alone = now < self.alone_until;
+        let before = [self.state.borrow().is_alone, self.state.borrow().was_alone];
+        if !self.is_published || before != [is_alone, was_alone] {
             let (standing, checked) = (self.engine.standing(), self.engine.checked().clone());
-            let state = AnnouncerOutcome { standing, checked, is_alone };
+            let state = AnnouncerOutcome { standing, checked, is_alone, was_alone };
             self.state.send_if_modified(|before| {
                 let differs = *before != state;
                 *before = state;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use lb_common::map_table::name;
-use lb_common::maps::{Announcer, Config, Link, Node, Traffic};
+use lb_common::maps::{Announcer, CONFIG_DRAINING, Config, Link, Node, Standing, Traffic};
 use lb_plan::contents::{Contents, Op};
 
 use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};
@@ -66,6 +66,21 @@ impl Maps {
     /// Returns the number of sets of the flow table.
     pub const fn flow_sets(&self) -> u32 {
         self.flow_sets
+    }
+
+    /// Makes the program state that this node drains and announces nothing. Returns false if it forwards nothing
+    /// yet.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read or write the configuration.
+    pub fn leave(&mut self) -> Result<bool, MapsError> {
+        let mut config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        if config == Config::ZERO {
+            return Ok(false);
+        }
+        config.flags |= CONFIG_DRAINING | Config::standing_flags(Standing::Absent);
+        self.apply(&Op::WriteConfig(Box::new(config)))?;
+        Ok(true)
     }
 
     /// Applies one operation.

@@ -127,7 +127,7 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     }
     let was_dead = cell.silence(clock) >= config.liveness_limit;
     let heard = Liveness { last_seen: section.sequence, state };
-    tables.note_liveness(node, cell.after(heard, was_dead, config.standing()));
+    tables.note_liveness(node, cell.after(heard, was_dead, config.holds_others()));
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }
 

@@ -55,8 +55,9 @@ fn answered_once(lab: &Lab, addresses: &[IpAddr], log: &SegmentLog) -> Result<Ve
             };
             ensure!(
                 once == counts.len(),
-                "{address}: {once} of {} questions were answered once",
-                counts.len()
+                "{address}: {once} of {} questions were answered once; the others: {:?}",
+                counts.len(),
+                counts.iter().enumerate().filter(|(_, count)| **count != 1).collect::<Vec<_>>()
             );
             ensure!(nodes.contains(mac), "{address}: {mac} is no node");
             Ok(*mac)

@@ -1,12 +1,18 @@
 //! The subcommand `fairlead detach`.
 
+use std::time::Duration;
+
 use clap::Args;
 use hyper::Method;
 
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
+use lb_dataplane::maps::Maps;
 use lb_dataplane::net::{blackhole, solicited};
 use lb_dataplane::pins::Pins;
+
+/// Longer than the longest detection time that makes sense: other nodes ask at least once in it.
+const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// The arguments of `fairlead detach`.
 #[derive(Debug, Args)]
@@ -42,6 +48,7 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
         println!("the agent has detached the XDP program; restart it to attach again");
         return remove_from_kernel();
     }
+    hand_over(&pins);
     let removed = pins.remove_all()?;
     if removed.is_empty() {
         println!("nothing is pinned in {}", pins.directory().display());
@@ -50,6 +57,15 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
         println!("removed {}", path.display());
     }
     remove_from_kernel()
+}
+
+/// Makes the program state that this node drains and announces nothing, and gives the other nodes the time to
+/// take over. Without it, the node's own stack would reset their connections.
+fn hand_over(pins: &Pins) {
+    let is_handing_over = Maps::open(pins).and_then(|mut maps| maps.leave());
+    if is_handing_over.is_ok_and(|leaves| leaves) {
+        std::thread::sleep(HAND_OVER);
+    }
 }
 
 /// Removes blackhole routes, and leaves the multicast groups of IPv6 addresses.

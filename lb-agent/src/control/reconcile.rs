@@ -59,6 +59,7 @@ impl ControlLoop {
         let facts = Facts {
             silent: not_accepting.clone(),
             standing: announcer.standing,
+            was_alone: announcer.was_alone,
             checked: Some(announcer.checked),
             ..state.network.facts.clone()
         };

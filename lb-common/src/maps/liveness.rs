@@ -117,13 +117,13 @@ impl Liveness {
 
     /// Returns the cell after a reply of the node, `heard`. A node that was dead for this node and does not
     /// say that it has returned does not know it: it is held until it says so. Only a node that is stable
-    /// itself holds others: another one may have been away rather than they.
+    /// itself, and not alone, holds others: another one may have been away rather than they.
     #[inline(always)]
-    pub const fn after(self, heard: Self, was_dead: bool, own: Standing) -> Self {
+    pub const fn after(self, heard: Self, was_dead: bool, holds_others: bool) -> Self {
         let is_away = matches!(heard.standing(), Standing::Returned | Standing::Absent);
         // A node that is new to this one has announced nothing that another would have taken over.
         let has_returned = was_dead && !matches!(self.standing(), Standing::Absent);
-        let is_held = (has_returned || self.is_held()) && !is_away && matches!(own, Standing::Stable);
+        let is_held = (has_returned || self.is_held()) && !is_away && holds_others;
         let held = if is_held { LIVENESS_HELD } else { 0 };
         Self { last_seen: heard.last_seen, state: heard.state | held }
     }

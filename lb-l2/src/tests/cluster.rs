@@ -20,6 +20,8 @@ const CLOCK: u64 = 10;
 const TICK: u64 = 5;
 /// Ticks of the probe clock without a reply after which a node is dead.
 const LIMIT: u32 = 15;
+/// Milliseconds after which a node that was alone may hold others.
+const ALONE_FOR: u64 = 600;
 
 /// A generator of numbers (splitmix64).
 #[derive(Clone, Debug)]
@@ -64,6 +66,9 @@ pub(super) struct SimNode {
     pub(super) part: usize,
     /// A node that sees no other one is isolated.
     pub(super) has_gateway: bool,
+    /// It hears no other node, or did not a moment ago, so it holds none.
+    was_alone: bool,
+    alone_until: u64,
 }
 
 pub(super) struct Cluster {
@@ -137,6 +142,8 @@ impl Cluster {
             is_draining: false,
             part: 0,
             has_gateway: true,
+            alone_until: 0,
+            was_alone: false,
         }
     }
 
@@ -299,7 +306,8 @@ impl SimNode {
             return;
         }
         let was_dead = cell.silence(self.clock) >= LIMIT;
-        self.cells[from] = cell.after(Liveness { last_seen: sequence, state }, was_dead, self.standing);
+        let holds_others = self.standing == Standing::Stable && !self.was_alone;
+        self.cells[from] = cell.after(Liveness { last_seen: sequence, state }, was_dead, holds_others);
     }
 
     pub(super) fn liveness(&self, node: usize) -> Option<Liveness> {
@@ -311,6 +319,10 @@ impl SimNode {
         let others = (0..self.cells.len()).filter(|node| *node != own);
         let is_alone = others.clone().all(|node| self.liveness(node).is_none());
         let can_announce = self.has_gateway || !is_alone;
+        if is_alone {
+            self.alone_until = now + ALONE_FOR;
+        }
+        self.was_alone = now < self.alone_until;
         let cells: Vec<Option<Liveness>> = (0..self.cells.len()).map(|node| self.liveness(node)).collect();
         let state = OwnState { is_draining: self.is_draining, can_announce };
         self.engine.handle_states(state, |node| cells[usize::from(node)], ms(now));

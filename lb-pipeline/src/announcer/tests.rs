@@ -126,17 +126,19 @@ fn an_address_without_ranks_has_no_announcer() {
 fn a_held_node_is_released_when_it_says_that_it_has_returned() {
     let heard = |standing| Liveness { last_seen: 5, state: Liveness::standing_bits(standing) };
     let alive = Liveness::default();
-    for own in Standing::ALL {
+    for holds_others in [false, true] {
         for standing in Standing::ALL {
             let is_away = matches!(standing, Standing::Returned | Standing::Absent);
-            let holds = own == Standing::Stable && !is_away;
-            assert!(!alive.after(heard(standing), false, own).is_held());
-            let returned = alive.after(heard(standing), true, own);
-            assert_eq!(returned.is_held(), holds, "{own:?} {standing:?}");
+            let holds = holds_others && !is_away;
+            assert!(!alive.after(heard(standing), false, holds_others).is_held());
+            let returned = alive.after(heard(standing), true, holds_others);
+            assert_eq!(returned.is_held(), holds, "{holds_others:?} {standing:?}");
             assert_eq!(returned.standing(), standing);
-            assert_eq!(returned.after(heard(standing), false, own).is_held(), holds);
-            assert!(!returned.after(heard(Standing::Returned), false, own).is_held());
-            assert!(!returned.after(heard(standing), false, Standing::Returned).is_held());
+            assert_eq!(returned.after(heard(standing), false, holds_others).is_held(), holds);
+            assert!(!returned.after(heard(Standing::Returned), false, holds_others).is_held());
+            assert!(!returned.after(heard(standing), false, false).is_held());
+            let new = Liveness::of_new_node(5);
+            assert!(!new.after(heard(standing), true, holds_others).is_held(), "it was not heard of before");
         }
     }
 }

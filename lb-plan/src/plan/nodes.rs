@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use lb_common::hash::FlowKeys;
 use lb_common::map_table::name;
 use lb_common::maps::{
-    self, AddressFilter, CONFIG_DRAIN_REQUESTED, CONFIG_DRAINING, CONFIG_IPIP, Config, Link, MacFilter,
-    UPLINKS, capacity,
+    self, AddressFilter, CONFIG_ALONE, CONFIG_DRAIN_REQUESTED, CONFIG_DRAINING, CONFIG_IPIP, Config, Link,
+    MacFilter, UPLINKS, capacity,
 };
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::tag::{self, TagKeys};
@@ -170,6 +170,7 @@ impl<'a> NodeTable<'a> {
             flags: if own.is_some_and(|indexed| indexed.draining) { CONFIG_DRAINING } else { 0 }
                 | if settings.draining { CONFIG_DRAIN_REQUESTED } else { 0 }
                 | if settings.accept_ipip { CONFIG_IPIP } else { 0 }
+                | if facts.was_alone { CONFIG_ALONE } else { 0 }
                 | Config::standing_flags(facts.standing),
             address6: addresses().find_map(v6).unwrap_or_default(),
             echo_rate: settings.echo_rate,

@@ -129,6 +129,8 @@ pub struct Facts {
     pub gateways: BTreeSet<IpAddr>,
     /// What this machine says of itself as an announcer on the local network.
     pub standing: Standing,
+    /// Whether this machine heard no other node a moment ago, and so holds none.
+    pub was_alone: bool,
     /// The addresses that have been checked for duplicates on the local network; `None`: none need be.
     pub checked: Option<BTreeSet<IpAddr>>,
 }
