@@ -274,7 +274,7 @@ pub struct Config {
     pub probe_nonce: u64,
     /// This node's IPv4 address for encapsulated packets; zero if it has none.
     pub address4: [u8; 4],
-    /// Index of this node in `lb_nodes`, or [`NO_NODE`] before the agent has written it.
+    /// Index of this node in `lb_nodes`, or [`crate::ring::NO_NODE`] before the agent has written it.
     pub self_node: NodeIndex,
     /// `CONFIG_*` bits.
     pub flags: u16,

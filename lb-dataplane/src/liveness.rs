@@ -187,6 +187,7 @@ impl ProbeThread {
             if before.is_some_and(|before| before != probed.address) {
                 self.cells.forget(*node);
             }
+            self.cells.introduce(*node);
         }
         let desired = targets.iter().map(|(node, probed)| (*node, probed.target)).collect();
         self.initiator.set_targets(&desired, self.start.elapsed());

@@ -2,7 +2,7 @@
 
 use lb_common::flows::{self, WAYS};
 use lb_common::map_table::name;
-use lb_common::maps::{LIVENESS_UP, Liveness, capacity};
+use lb_common::maps::{Liveness, capacity};
 use lb_common::ring::NodeIndex;
 
 use crate::map_io::{MapsError, open_mapped};
@@ -43,7 +43,15 @@ impl LivenessCells {
     /// Marks a node as dead for long: it has not died recently.
     pub(crate) fn forget(&self, node: NodeIndex) {
         let last_seen = self.clock().wrapping_sub(LONG_SILENCE);
-        self.write(usize::from(node), Liveness { last_seen, state: LIVENESS_UP });
+        self.write(usize::from(node), Liveness::of_new_node(last_seen));
+    }
+
+    /// Notes that a node whose cell has never been used announces nothing, as far as is known.
+    pub(crate) fn introduce(&self, node: NodeIndex) {
+        let cell = self.of(node);
+        if cell == Liveness::default() {
+            self.write(usize::from(node), Liveness::of_new_node(cell.last_seen));
+        }
     }
 
     fn read(&self, at: usize) -> Liveness {

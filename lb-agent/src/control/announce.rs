@@ -64,7 +64,17 @@ impl ControlLoop {
     fn is_isolated(&self, state: &LoopState) -> bool {
         let gateways = &state.network.facts.gateways;
         let is_known = |gateway: &IpAddr| state.network.neighbors.iter().any(|(_, known)| known == gateway);
-        self.announcer.state().borrow().is_alone && !gateways.is_empty() && !gateways.iter().any(is_known)
+        self.is_alone(state) && !gateways.is_empty() && !gateways.iter().any(is_known)
+    }
+
+    /// Returns whether this node hears no other node: all that are probed are dead, or none has a next hop, as
+    /// some time after a cut.
+    fn is_alone(&self, state: &LoopState) -> bool {
+        let lacks_next_hops = || {
+            let nodes = &state.model.model().nodes;
+            nodes.len() > 1 && state.probes.as_ref().is_some_and(|probes| probes.targets.is_empty())
+        };
+        self.announcer.state().borrow().is_alone || self.prober.is_some() && lacks_next_hops()
     }
 }
 

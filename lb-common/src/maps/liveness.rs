@@ -58,6 +58,11 @@ impl Standing {
 }
 
 impl Liveness {
+    /// Returns the cell of a node that has not been heard of, and counts as alive until it is late.
+    pub const fn of_new_node(clock: u32) -> Self {
+        Self { last_seen: clock, state: Self::standing_bits(Standing::Absent) }
+    }
+
     /// Returns the cell as one word, as in memory.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {
@@ -116,7 +121,9 @@ impl Liveness {
     #[inline(always)]
     pub const fn after(self, heard: Self, was_dead: bool, own: Standing) -> Self {
         let is_away = matches!(heard.standing(), Standing::Returned | Standing::Absent);
-        let is_held = (was_dead || self.is_held()) && !is_away && matches!(own, Standing::Stable);
+        // A node that is new to this one has announced nothing that another would have taken over.
+        let has_returned = was_dead && !matches!(self.standing(), Standing::Absent);
+        let is_held = (has_returned || self.is_held()) && !is_away && matches!(own, Standing::Stable);
         let held = if is_held { LIVENESS_HELD } else { 0 };
         Self { last_seen: heard.last_seen, state: heard.state | held }
     }

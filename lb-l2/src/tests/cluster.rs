@@ -128,7 +128,7 @@ impl Cluster {
             next_clock: now + self.numbers.below(CLOCK),
             next_tick: now + self.numbers.below(TICK),
             next_probe: (0..count).map(|_| now + self.numbers.below(PROBE)).collect(),
-            cells: vec![Liveness::default(); count],
+            cells: vec![Liveness::of_new_node(0); count],
             standing: adopted,
             pending: None,
             is_up: true,

@@ -180,7 +180,7 @@ fn one_node_announces_an_address_in_each_part_and_an_address_moves_back_once() {
 #[test]
 fn one_node_announces_an_address_after_events_in_quick_succession() {
     let (mut settled, mut handover) = (0, 0);
-    for seed in 0..scenarios() {
+    for seed in 0..scenarios() / 2 {
         let mut cluster = Cluster::new(5, 12, Some(ms(PREEMPT)), 1_000_000 + seed);
         watch(&mut cluster, 1000);
         for step in 0..20 {
@@ -200,7 +200,7 @@ fn one_node_announces_an_address_after_events_in_quick_succession() {
 
 #[test]
 fn without_preemption_no_address_moves_back() {
-    for seed in 0..scenarios() / 40 {
+    for seed in 0..scenarios() / 80 {
         let mut cluster = Cluster::new(5, 12, None, 2_000_000 + seed);
         watch(&mut cluster, 1000);
         for step in 0..4 {
