@@ -218,7 +218,6 @@ impl ControlLoop {
                 self.network.solicit(&state.network.unresolved).await;
                 self.greet(state).await;
                 if self.announcer.state().borrow().is_alone {
-                    // Is it the others that are gone, or this node?
                     self.network.solicit_all(&self.next_hop_targets(state)).await;
                 }
                 // Time alone can make the agent ready.
@@ -249,7 +248,16 @@ impl ControlLoop {
                 tokio::time::sleep(DEBOUNCE).await;
                 self.reconcile(state);
             }
-            Trigger::Deadline | Trigger::Router | Trigger::Announcer => self.reconcile(state),
+            Trigger::Announcer => {
+                let is_alone = self.announcer.state().borrow().is_alone;
+                if is_alone && !state.was_alone {
+                    // Is it the others that are gone, or this node? Once: each probe begins anew.
+                    self.network.probe_gateways(&state.network).await;
+                }
+                state.was_alone = is_alone;
+                self.reconcile(state);
+            }
+            Trigger::Deadline | Trigger::Router => self.reconcile(state),
             Trigger::Drain => {
                 self.settings.draining = *self.draining.borrow_and_update();
                 match self.settings.draining {

@@ -159,9 +159,15 @@ fn measure_fault(lab: &Lab, fault: AnnouncerFault, detection: Detection) -> Resu
         })
         .collect::<Result<Vec<_>>>()?;
     let reports = loads.into_iter().map(|load| load.finish()).collect::<Result<Vec<_>>>()?;
-    let broken = reports.iter().map(|it| it.failed_elsewhere(lab, node.name())).sum();
+    // Without the program, packets for other nodes reach the stack of a node that still lives, which resets
+    // their connections until clients know the next announcer.
+    let is_judged = fault != AnnouncerFault::ProgramGone;
+    let broken = reports.iter().filter(|_| is_judged).map(|it| it.failed_elsewhere(lab, node.name())).sum();
     for report in &reports {
         println!("{}: {report}; {:?}", fault.name(), report.by_node(lab));
+    }
+    if rounds.iter().any(|it| it.flaw.is_some()) {
+        eprintln!("{}: {:?}\n{}", fault.name(), rounds, lab.logs());
     }
     let setting = format!("{} ms × {}", detection.interval, detection.multiplier);
     Ok(Row { setting, fault: fault.name(), rounds, broken })

@@ -39,6 +39,8 @@ pub(super) struct LoopState {
     pub(super) is_restart: bool,
     /// The addresses that an earlier agent announced.
     pub(super) adopted: BTreeSet<IpAddr>,
+    /// Whether no other node was heard when the announcer last said so.
+    pub(super) was_alone: bool,
     /// The configuration of the announcer.
     pub(super) announcer: Option<AnnouncerConfig>,
     /// Until when other hosts are greeted on a new uplink.
@@ -71,6 +73,7 @@ impl LoopState {
             uplinks: UplinkState::of(uplinks),
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
+            was_alone: false,
             announcer: None,
             greet_until: None,
             not_accepting: NotAccepting::new(),

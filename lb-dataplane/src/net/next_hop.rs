@@ -130,6 +130,15 @@ pub(crate) async fn solicit(handle: &Handle, ifindex: u32, address: IpAddr) {
     }
 }
 
+/// Makes the kernel probe a neighbor that it would consider reachable for up to a minute: it has failed after
+/// three seconds without an answer.
+pub(crate) async fn probe(handle: &Handle, ifindex: u32, address: IpAddr) {
+    let request = handle.neighbours().add(ifindex, address).state(NeighbourState::Probe).replace();
+    if let Err(error) = request.execute().await {
+        tracing::debug!(%address, ifindex, %error, "cannot make the kernel probe a neighbor");
+    }
+}
+
 /// Deletes a neighbor entry, including a resolution in progress.
 pub(crate) async fn forget(handle: &Handle, ifindex: u32, address: IpAddr) {
     let mut neighbor = NeighbourMessage::default();

@@ -185,6 +185,15 @@ impl NetworkMonitor {
         }
     }
 
+    /// Makes the kernel probe the known gateways of the default routes, which may be gone.
+    pub async fn probe_gateways(&self, state: &NetworkState) {
+        for (ifindex, gateway) in uplinks::gateways(&self.handle).await.unwrap_or_default() {
+            if state.neighbors.contains(&(ifindex, gateway)) {
+                next_hop::probe(&self.handle, ifindex, gateway).await;
+            }
+        }
+    }
+
     /// Makes the kernel resolve these addresses and the gateways of the default routes at once. The queried
     /// hosts learn this node's MAC address: after an uplink was recreated or got another MAC address, they
     /// still have the old one, while the kernel has lost theirs.

@@ -82,11 +82,11 @@ fn by_address(log: &SegmentLog) -> BTreeMap<IpAddr, Vec<HostMac>> {
     macs
 }
 
-/// Returns when each address was first claimed after `since`, by any station.
+/// Returns when each address was first claimed by another station than this one.
 #[must_use]
-pub fn first_claims(log: &SegmentLog, since: Instant) -> BTreeMap<IpAddr, Instant> {
+pub fn first_claims(log: &SegmentLog, former: HostMac) -> BTreeMap<IpAddr, Instant> {
     let mut claims = BTreeMap::new();
-    for it in log.frames.iter().filter(|it| it.at > since && it.frame.is_claim()) {
+    for it in log.frames.iter().filter(|it| it.frame.is_claim() && it.frame.mac != former) {
         claims.entry(it.frame.address).or_insert(it.at);
     }
     claims

@@ -73,8 +73,9 @@ impl SegmentObserver {
             while !stopped.load(Ordering::Relaxed) {
                 if Instant::now() >= due {
                     if let Some(target) = targets.next() {
-                        wire.send(&question(wire.mac(), own.of(IpVersion::of(*target)), *target))?;
+                        // Noted first: an answer may come before this thread runs again.
                         lock(&shared).questions.push((Instant::now(), *target));
+                        wire.send(&question(wire.mac(), own.of(IpVersion::of(*target)), *target))?;
                     }
                     // A late question is not made up for: two at once would show no more than one.
                     due = Instant::now() + questions.every.max(Duration::from_micros(100));

@@ -226,8 +226,9 @@ impl Handover {
         let is_clean = stations.len() == 1 && !is_early && overlap <= blur;
         let flaw = (!is_clean).then(|| {
             let ms = |at: Instant| at.saturating_duration_since(failed).as_millis();
-            let shape: Vec<_> = tenures.iter().map(|it| (it.mac == mac, ms(it.first), ms(it.last))).collect();
-            format!("{address}: (is the first node, from ms, to ms): {shape:?}, repaired at {}", ms(repaired))
+            let shape: Vec<_> =
+                tenures.iter().map(|it| format!("{} {}-{}", it.mac, ms(it.first), ms(it.last))).collect();
+            format!("{address}: answers in ms: {shape:?}; repaired at {}", ms(repaired))
         });
         Ok(Self { back: after.first.saturating_duration_since(repaired), overlap, flaw })
     }
