@@ -390,8 +390,8 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent
 /// reads it.
 pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
-/// [`Config::flags`]: all other nodes were dead a moment ago, so this node may have been away rather than they,
-/// and holds none.
+/// [`Config::flags`]: all other nodes were dead a moment ago, so this node may have been away rather than
+/// they, and holds none.
 pub const CONFIG_ALONE: u16 = 1 << 10;
 /// [`Config::flags`]: first of the two bits of this node's [`Standing`].
 const CONFIG_STANDING_SHIFT: u16 = 8;

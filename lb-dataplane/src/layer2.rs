@@ -181,8 +181,8 @@ const MAX_RECEIVED: usize = 64;
 /// Interval of the view, for each thousand addresses, which it takes a millisecond or so to describe.
 const VIEW_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a node that has been alone waits before it holds others, besides two detection times: by then, all
-/// of them have been heard again.
+/// How long a node that has been alone waits before it holds others, besides two detection times: by then,
+/// all of them have been heard again.
 const ALONE_FOR: Duration = Duration::from_millis(300);
 
 struct AnnouncerThread {

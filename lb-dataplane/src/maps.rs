@@ -68,8 +68,8 @@ impl Maps {
         self.flow_sets
     }
 
-    /// Makes the program state that this node drains and announces nothing. Returns false if it forwards nothing
-    /// yet.
+    /// Makes the program state that this node drains and announces nothing. Returns false if it forwards
+    /// nothing yet.
     ///
     /// # Errors
     /// When the kernel refuses to read or write the configuration.

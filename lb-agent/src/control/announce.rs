@@ -67,8 +67,8 @@ impl ControlLoop {
         self.is_alone(state) && !gateways.is_empty() && !gateways.iter().any(is_known)
     }
 
-    /// Returns whether this node hears no other node: all that are probed are dead, or none has a next hop, as
-    /// some time after a cut.
+    /// Returns whether this node hears no other node: all that are probed are dead, or none has a next hop,
+    /// as some time after a cut.
     fn is_alone(&self, state: &LoopState) -> bool {
         let lacks_next_hops = || {
             let nodes = &state.model.model().nodes;

@@ -19,8 +19,8 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_micros(500);
 
 /// Adds Services of two addresses each, one of each family, on the pods of the first one, and gives all hosts
-/// of the segment addresses in the networks of theirs. They have no rules for kube-proxy: no client connects to
-/// them.
+/// of the segment addresses in the networks of theirs. They have no rules for kube-proxy: no client connects
+/// to them.
 ///
 /// # Errors
 /// When a host rejects its addresses.

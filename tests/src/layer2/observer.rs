@@ -197,8 +197,8 @@ impl SegmentLog {
     }
 
     /// Returns who answered for an address when, in order of the first answers. A pause of more than `pause`
-    /// ends a tenure, also if no other node answers meanwhile; two that alternate while they hand over are two
-    /// tenures that overlap.
+    /// ends a tenure, also if no other node answers meanwhile; two that alternate while they hand over are
+    /// two tenures that overlap.
     #[must_use]
     pub fn tenures(&self, address: IpAddr, pause: Duration) -> Vec<Tenure> {
         let macs: BTreeSet<HostMac> = self.macs(address).into_keys().collect();

@@ -35,7 +35,8 @@ pub(super) struct Membership {
     next_probe: Instant,
     next_gossip: Instant,
     sequence: u64,
-    /// Probes that this member sends for another: by their number, the member that asked, and the other's number.
+    /// Probes that this member sends for another: by their number, the member that asked, and the other's
+    /// number.
     relayed: BTreeMap<u64, (String, u64)>,
     rumors: Vec<(Rumor, u32)>,
 }
