@@ -257,7 +257,9 @@ impl AnnouncerThread {
             if limit == 0 {
                 return Some(Liveness::default());
             }
-            Some(cells.of(node)).filter(|cell| cell.silence(clock) < limit)
+            // A node that has not been heard of counts as alive for its flows, but nothing is known of what it
+            // announces.
+            Some(cells.of(node)).filter(|cell| !cell.is_new() && cell.silence(clock) < limit)
         };
         self.engine.handle_states(OwnState { is_draining, can_announce }, cell, now);
     }

@@ -63,6 +63,11 @@ impl Liveness {
         Self { last_seen: clock, state: Self::standing_bits(Standing::Absent) }
     }
 
+    /// Returns whether the node has not been heard of since the map was made.
+    pub const fn is_new(self) -> bool {
+        self.last_seen == 0 && (self.state == 0 || self.state == Self::of_new_node(0).state)
+    }
+
     /// Returns the cell as one word, as in memory.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {
