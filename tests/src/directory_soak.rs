@@ -123,8 +123,8 @@ fn follows(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     let about = |words: &'static str| {
         move || {
             let status = node.status()?;
-            let problems = status["problems"].as_array().context("no problems")?;
-            let is_said = problems.iter().any(|it| it.as_str().is_some_and(|it| it.contains(words)));
+            let problems = agents::problems(&status)?;
+            let is_said = problems.iter().any(|it| it.contains(words));
             Ok::<_, anyhow::Error>((is_said, problems.len(), status))
         }
     };

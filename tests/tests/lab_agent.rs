@@ -10,7 +10,7 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::topology::HTTP_PORT;
-use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 
 /// Returns one node with one pod, and the Service `web` on it.
@@ -38,7 +38,7 @@ fn manifest(lab: &Lab, name: &str) -> PathBuf {
 fn wait_problems(node: &LabNode<'_>, expected: impl Fn(&[String]) -> bool) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {
-        let problems: Vec<String> = serde_json::from_value(node.status()?["problems"].clone())?;
+        let problems = agents::problems(&node.status()?)?;
         if expected(&problems) {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::lab::addresses::IpVersion;
-use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
+use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use fairlead_tests::objects::{metallb, yaml};
 use fairlead_tests::routers::{
     Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
@@ -257,7 +257,7 @@ impl<'lab> LastGoodLab<'lab> {
     }
 
     fn problems(&self) -> Result<Vec<String>> {
-        Ok(serde_json::from_value(self.node.status()?["problems"].take())?)
+        agents::problems(&self.node.status()?)
     }
 
     /// Waits until the agent's status reports all of these.

@@ -54,3 +54,16 @@ pub fn wait_alive(nodes: &[LabNode<'_>], within: Duration) -> Result<()> {
 pub fn list<'a>(status: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     status[key].as_array().with_context(|| format!("the status has no {key}"))
 }
+
+/// Returns the problems in an agent's status, except that the VIPs are in no network of the uplinks: the lab
+/// routes them.
+///
+/// # Errors
+/// When there is no such list.
+pub fn problems(status: &Value) -> Result<Vec<String>> {
+    let problems = list(status, "problems")?.iter().filter_map(Value::as_str);
+    Ok(problems
+        .filter(|it| !it.contains("are in no network of this node's uplinks"))
+        .map(str::to_owned)
+        .collect())
+}
