@@ -230,7 +230,11 @@ impl Engine {
     /// Notes the claim of a received frame ([`crate::claim::read_claim`]).
     pub fn handle_claim(&mut self, link: u32, claim: Claim, now: Duration) {
         let Claim { address, mac, is_probe } = claim;
-        if self.table.is_node_mac(mac) || !self.table.addresses.contains_key(&address) {
+        if !self.table.addresses.contains_key(&address) {
+            return;
+        }
+        if self.table.is_node_mac(mac) {
+            self.handle_node_claim(claim, now);
             return;
         }
         if self.checks.handle_claim(address, Duplicate { mac, link }, now) {
@@ -246,6 +250,20 @@ impl Engine {
         }
         if self.announcers.is_announcing(&address) && self.strangers.take_defence(address, now) {
             self.schedule.defend(address, link, now);
+        }
+    }
+
+    /// Takes an address for free that another node announces: that node has searched for duplicates.
+    fn handle_node_claim(&mut self, claim: Claim, now: Duration) {
+        let is_own = self.table.links.values().any(|mac| *mac == claim.mac);
+        let is_here = self.announcers.announcer(&claim.address) == Some(self.table.own);
+        if is_own || is_here || claim.is_probe || self.checks.free().contains(&claim.address) {
+            return;
+        }
+        self.checks.set_free(claim.address);
+        self.events.push(L2Event::Free { address: claim.address });
+        if let Some(entry) = Arc::clone(&self.table).addresses.get(&claim.address) {
+            self.follow(claim.address, &entry.links, now);
         }
     }
 

@@ -10,6 +10,7 @@ use fairlead_tests::lab::{
     FAR_V4, Lab, LabAgentOptions, SHARED_V4, SHARED_V6, Topology, WEB_V4, WEB_V6, agents,
 };
 use fairlead_tests::traffic::{TcpLoad, UdpLoad};
+use serde_json::json;
 
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// All routes lead to rack a, so that packets for n4 and n5 must be encapsulated.
@@ -20,7 +21,12 @@ fn with_agents(test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
 }
 
 fn with_agents_of(options: &LabAgentOptions, test: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
-    Topology::standard().run(|lab| {
+    // The router's segment: a node of another rack would answer there alone.
+    let layer2 = json!({
+        "ipAddressPools": ["lab"],
+        "nodeSelectors": [{ "matchLabels": { "topology.kubernetes.io/zone": "rack-a" } }],
+    });
+    Topology { layer2, ..Topology::standard() }.run(|lab| {
         for vip in [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6, FAR_V4] {
             lab.router()?.set_next_hops(vip, &ENTRANCES)?;
         }

@@ -256,12 +256,7 @@ fn halves_of_a_split_network_answer_and_join() -> Result<()> {
         for address in &addresses {
             let last = logs.each_ref().map(|log| {
                 let tenures = log.tenures(*address, 2 * detection.time());
-                let mut after: Vec<_> = tenures.into_iter().filter(|it| it.last > joined).collect();
-                after.dedup_by(|next, before| {
-                    let is_same = next.mac == before.mac;
-                    before.last = if is_same { next.last } else { before.last };
-                    is_same
-                });
+                let after: Vec<_> = tenures.into_iter().filter(|it| it.last > joined).collect();
                 let shape: Vec<_> = after
                     .iter()
                     .map(|it| {

@@ -149,9 +149,11 @@ fn a_new_address_is_announced_after_its_check() {
         sent.iter().filter(|(_, it)| *it == frame(L2FrameKind::Probe, 1)).map(|(at, _)| *at).collect();
     assert_eq!(probes, [0, 200, 400]);
     assert_eq!(sent.last(), Some(&(600, frame(L2FrameKind::AnnouncementReply, 1))));
-    assert_eq!(*node.engine.checked(), BTreeSet::from([vip(1), vip(2)]));
+    assert_eq!(*node.engine.checked(), BTreeSet::from([vip(1)]));
     let expected = [L2Event::Free { address: vip(1) }, L2Event::TookOver { address: vip(1), from: None }];
     assert_eq!(node.engine.take_events(), expected);
+    node.claim(vip(2), NODE_MAC, 601);
+    assert_eq!(*node.engine.checked(), BTreeSet::from([vip(1), vip(2)]), "another node announces it");
     assert_eq!(node.phase(vip(1)), AddressPhase::Announcing);
 }
 
