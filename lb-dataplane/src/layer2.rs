@@ -257,8 +257,8 @@ impl AnnouncerThread {
             if limit == 0 {
                 return Some(Liveness::default());
             }
-            // A node that has not been heard of counts as alive for its flows, but nothing is known of what it
-            // announces.
+            // A node that has not been heard of counts as alive for its flows, but nothing is known of what
+            // it announces.
             Some(cells.of(node)).filter(|cell| !cell.is_new() && cell.silence(clock) < limit)
         };
         self.engine.handle_states(OwnState { is_draining, can_announce }, cell, now);
