@@ -331,6 +331,7 @@ impl ControlLoop {
                 network.remember(&state.network);
                 let differs = network.facts != state.network.facts
                     || network.unresolved != state.network.unresolved
+                    || network.knows_gateway() != state.network.knows_gateway()
                     || uplinks != state.uplinks;
                 state.network = network;
                 differs

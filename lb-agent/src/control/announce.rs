@@ -62,9 +62,8 @@ impl ControlLoop {
     /// Returns whether this node hears neither another node nor a gateway. Then it is this node that is cut
     /// off, and others announce its addresses.
     fn is_isolated(&self, state: &LoopState) -> bool {
-        let gateways = &state.network.facts.gateways;
-        let is_known = |gateway: &IpAddr| state.network.neighbors.iter().any(|(_, known)| known == gateway);
-        self.is_alone(state) && !gateways.is_empty() && !gateways.iter().any(is_known)
+        let has_gateways = !state.network.facts.gateways.is_empty();
+        self.is_alone(state) && has_gateways && !state.network.knows_gateway()
     }
 
     /// Returns whether this node hears no other node: all that are probed are dead, or none has a next hop,

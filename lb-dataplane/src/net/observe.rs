@@ -44,6 +44,11 @@ pub struct NetworkState {
 }
 
 impl NetworkState {
+    /// Returns whether a gateway of the default routes is a resolved neighbor.
+    pub fn knows_gateway(&self) -> bool {
+        self.neighbors.iter().any(|(_, address)| self.facts.gateways.contains(address))
+    }
+
     /// Returns the neighbors known in `before` that are missing now, on uplinks that have regained their
     /// carrier.
     pub fn revived<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a (u32, IpAddr)> {
