@@ -24,8 +24,8 @@ pub const PREEMPT_AFTER: Duration = Duration::from_secs(2);
 
 /// How long nodes may take until they call themselves stable.
 const STABLE_WITHIN: Duration = Duration::from_secs(30);
-/// A few probes of nodes.
-const SETTLES_WITHIN: Duration = Duration::from_millis(300);
+/// A few probes of nodes, the search for duplicates, and the announcements of the start.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// How liveness is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
