@@ -203,7 +203,7 @@ fn announcer(
     let liveness_limit = liveness(options, 0).limit;
     let tick = profile.interval / TICKS_PER_INTERVAL;
     let settings = AnnouncerSettings { engine, liveness_limit, tick };
-    let adopted = maps.read_back()?.config.map_or(Standing::Absent, |config| config.standing());
+    let adopted = maps.config()?.map_or(Standing::Absent, |config| config.standing());
     let heart = watchdog.heart("layer2", watchdog::THREAD_LIMIT);
     let handle = AnnouncerHandle::start(settings, LivenessCells::open(pins)?, adopted, heart);
     handle.map_err(AppError::Thread)
@@ -239,7 +239,7 @@ fn is_drained(state: &AgentState) -> bool {
 }
 
 fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings, MapsError> {
-    let flags = maps.read_back()?.config.map_or(0, |config| config.flags);
+    let flags = maps.config()?.map_or(0, |config| config.flags);
     Ok(Settings {
         node: options.node.clone(),
         hash_key: options.hash_key,

@@ -28,7 +28,7 @@ use lb_dataplane::attachment::Attachment;
 use lb_dataplane::layer2::AnnouncerHandle;
 use lb_dataplane::liveness::{NotAccepting, Prober};
 use lb_dataplane::map_io::MapsError;
-use lb_dataplane::maps::Maps;
+use lb_dataplane::maps::{HAND_OVER, Maps};
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
 use lb_dataplane::net::solicited::SolicitedGroups;
 use lb_kube::source::ObjectSource;
@@ -48,9 +48,6 @@ use crate::tag_keys::TagKeysRead;
 
 /// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);
-
-/// How long other nodes have to take over before the program is detached.
-const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// Everything that the loop observes and writes.
 pub struct ControlLoop {

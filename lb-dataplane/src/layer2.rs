@@ -331,10 +331,13 @@ impl AnnouncerThread {
     }
 
     fn is_alone(&self) -> bool {
-        let (limit, clock) = (self.settings.liveness_limit, self.cells.clock());
         let probed = &self.config.table.probed;
-        let is_dead = |node: &NodeIndex| self.cells.of(*node).silence(clock) >= limit;
-        limit != 0 && !probed.is_empty() && probed.iter().all(is_dead)
+        !probed.is_empty() && probed.iter().all(|node| self.is_dead(*node))
+    }
+
+    fn is_dead(&self, node: NodeIndex) -> bool {
+        let limit = self.settings.liveness_limit;
+        limit != 0 && self.cells.of(node).silence(self.cells.clock()) >= limit
     }
 
     fn until_next(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use lb_common::map_table::name;
@@ -13,6 +14,9 @@ use crate::pins::Pins;
 use crate::rings::RingMaps;
 use crate::sources::SourceMaps;
 use crate::vips::VipMaps;
+
+/// How long other nodes have to take over after [`Maps::leave`]: they probe several times in it.
+pub const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// All maps that the agent writes.
 pub struct Maps {
@@ -51,8 +55,7 @@ impl Maps {
             sources: SourceMaps::open(pins)?,
         };
         // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
-        let config = maps.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        if config != Config::ZERO {
+        if let Some(config) = maps.config()? {
             maps.rings.set_own(config.self_node)?;
         }
         Ok(maps)
@@ -68,16 +71,23 @@ impl Maps {
         self.flow_sets
     }
 
+    /// Returns the configuration; `None` before it has been written.
+    ///
+    /// # Errors
+    /// When the kernel refuses the lookup.
+    pub fn config(&self) -> Result<Option<Config>, MapsError> {
+        let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
+        // All zero until it is written, as the kernel creates an array.
+        Ok((config != Config::ZERO).then_some(config))
+    }
+
     /// Makes the program state that this node drains and announces nothing. Returns false if it forwards
     /// nothing yet.
     ///
     /// # Errors
     /// When the kernel refuses to read or write the configuration.
     pub fn leave(&mut self) -> Result<bool, MapsError> {
-        let mut config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        if config == Config::ZERO {
-            return Ok(false);
-        }
+        let Some(mut config) = self.config()? else { return Ok(false) };
         config.flags |= CONFIG_DRAINING | Config::standing_flags(Standing::Absent);
         self.apply(&Op::WriteConfig(Box::new(config)))?;
         Ok(true)
@@ -157,9 +167,7 @@ impl Maps {
             sources: self.sources.read()?,
             ..Contents::default()
         };
-        let config = self.config.get(&0, 0).map_err(|e| read_error(name::CONFIG, e))?;
-        // All zero until it is written, as the kernel creates an array.
-        contents.config = (config != Config::ZERO).then_some(config);
+        contents.config = self.config()?;
         for (index, _) in (0u16..).zip(0..lb_common::maps::capacity::NODES) {
             let node = self.nodes.get(&u32::from(index), 0).map_err(|e| read_error(name::NODES, e))?;
             if node != Node::NONE || contents.node_addresses.values().any(|peer| *peer == index) {

@@ -12,4 +12,5 @@ mod next_hop;
 pub mod observe;
 pub mod solicited;
 pub mod unnumbered;
+mod upkeep;
 pub mod uplinks;

@@ -4,7 +4,7 @@ mod announcers;
 mod states;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use crate::engine::announcers::Announcers;
 use crate::engine::states::NodeStates;
 use crate::event::L2Event;
 use crate::frame::{L2Frame, L2FrameKind};
-use crate::groups::solicited_node_groups;
 use crate::pacing::Pacer;
 use crate::schedule::Schedule;
 use crate::standing::{StandingEngine, StandingInput};
@@ -78,7 +77,6 @@ pub struct Engine {
     pacer: Pacer,
     strangers: Strangers,
     forget_at: Duration,
-    groups: BTreeSet<(u32, Ipv6Addr)>,
     events: Vec<L2Event>,
     counters: EngineCounters,
     /// The table has changed since the announcers were determined.
@@ -103,7 +101,6 @@ impl Engine {
             pacer: Pacer::new(settings.rate),
             strangers: Strangers::default(),
             forget_at: now + FORGET_INTERVAL,
-            groups: BTreeSet::new(),
             events: Vec::new(),
             counters: EngineCounters::default(),
             is_outdated: false,
@@ -121,7 +118,6 @@ impl Engine {
         let is_known = |address: &IpAddr| table.addresses.contains_key(address);
         self.checks.retain(is_known);
         self.strangers.forget(is_known, now);
-        self.groups = solicited_node_groups(&table);
         self.states.set_table(&table);
         for (address, entry) in &table.addresses {
             if entry.is_known || !self.settings.check {
@@ -325,11 +321,6 @@ impl Engine {
     /// the check, all of them.
     pub const fn checked(&self) -> &BTreeSet<IpAddr> {
         self.checks.free()
-    }
-
-    /// Returns the multicast groups to join, with the interface index of the link.
-    pub const fn groups(&self) -> &BTreeSet<(u32, Ipv6Addr)> {
-        &self.groups
     }
 
     /// Returns the state, for commands and metrics.

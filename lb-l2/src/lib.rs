@@ -13,7 +13,6 @@
 //! | [`schedule`], [`pacing`] | announcements: when, and how many a second |
 //! | [`check`] | the search for duplicates before the first announcement of an address |
 //! | [`strangers`] | hosts that claim an address later |
-//! | [`groups`] | the multicast groups to join |
 //! | [`frame`], [`claim`] | frames to send, and what received ones claim |
 //! | [`view`], [`event`] | what the engine reports |
 //!
@@ -25,7 +24,6 @@ pub mod claim;
 pub mod engine;
 pub mod event;
 pub mod frame;
-pub mod groups;
 pub mod pacing;
 pub mod schedule;
 pub mod standing;

@@ -1,18 +1,13 @@
 //! The subcommand `fairlead detach`.
 
-use std::time::Duration;
-
 use clap::Args;
 use hyper::Method;
 
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
-use lb_dataplane::maps::Maps;
+use lb_dataplane::maps::{HAND_OVER, Maps};
 use lb_dataplane::net::{blackhole, solicited};
 use lb_dataplane::pins::Pins;
-
-/// Longer than the longest detection time that makes sense: other nodes ask at least once in it.
-const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// The arguments of `fairlead detach`.
 #[derive(Debug, Args)]

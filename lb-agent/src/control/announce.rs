@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::maps::{Announcer, capacity};
+use lb_common::maps::capacity;
 use lb_common::ring::NO_NODE;
 use lb_dataplane::layer2::{AddressDetails, AnnouncerConfig};
 use lb_dataplane::net::solicited::SolicitedTargets;
@@ -22,7 +22,11 @@ impl ControlLoop {
         let own = plan.nodes.iter().find(|node| node.is_self).map_or(NO_NODE, |node| node.index);
         let table = L2Table {
             own,
-            addresses: plan.announced.iter().map(|it| address(it, facts, &state.adopted)).collect(),
+            addresses: plan
+                .announced
+                .iter()
+                .filter_map(|it| address(it, plan, facts, &state.adopted))
+                .collect(),
             links: facts.uplinks.iter().map(|(index, uplink)| (*index, uplink.mac)).collect(),
             node_macs: plan
                 .contents
@@ -77,12 +81,16 @@ impl ControlLoop {
     }
 }
 
-fn address(it: &AnnouncedAddress, facts: &Facts, adopted: &BTreeSet<IpAddr>) -> (IpAddr, L2Address) {
-    let indices: Vec<_> = it.ranks.iter().map(|(_, index)| *index).collect();
-    let ranks = Announcer::new(&indices, it.uplinks, 0).ranks;
+fn address(
+    it: &AnnouncedAddress,
+    plan: &Plan,
+    facts: &Facts,
+    adopted: &BTreeSet<IpAddr>,
+) -> Option<(IpAddr, L2Address)> {
+    let ranks = plan.contents.announcers.get(&it.address)?.ranks;
     let uplinks = (0..).zip(facts.uplinks.keys()).take(capacity::LINKS);
     let links = uplinks.filter(|(number, _)| it.uplinks >> *number & 1 != 0).map(|(_, index)| *index);
-    (it.address, L2Address { ranks, links: links.collect(), is_known: adopted.contains(&it.address) })
+    Some((it.address, L2Address { ranks, links: links.collect(), is_known: adopted.contains(&it.address) }))
 }
 
 fn details(plan: &Plan) -> BTreeMap<IpAddr, AddressDetails> {

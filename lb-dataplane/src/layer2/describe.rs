@@ -74,10 +74,8 @@ impl AnnouncerThread {
             (state, self.engine.standing())
         } else {
             let cell = self.cells.of(node);
-            let limit = self.settings.liveness_limit;
-            let is_dead = limit != 0 && cell.silence(self.cells.clock()) >= limit;
             let state = match () {
-                () if is_dead => "dead",
+                () if self.is_dead(node) => "dead",
                 () if cell.is_draining() => "draining",
                 () => "alive",
             };

@@ -28,10 +28,10 @@ use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
 use tokio::sync::watch;
 
+use super::upkeep::{self, Desired, PROTOCOL};
+
 /// The routing table of the blackholes.
 const TABLE: u32 = 6080;
-/// The protocol number of our routes and rules; neither `rtnetlink.h` nor a routing daemon uses it.
-const PROTOCOL: u8 = 171;
 /// The priorities of the rules: after those of other software, before the main table's rule (32766).
 const FIRST_PRIORITY: u32 = 32_764;
 const SECOND_PRIORITY: u32 = 32_765;
@@ -39,12 +39,14 @@ const SECOND_PRIORITY: u32 = 32_765;
 const MAIN: u32 = 254;
 /// The interval at which the routes and rules are checked.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
+const FAILED: &str = "cannot install blackhole routes for advertised aggregates; retrying. Until then, packets to unused \
+                      addresses of an aggregate loop between router and node";
 
 /// The aggregates that need a blackhole route, written by a task.
 #[derive(Debug)]
 pub struct Blackholes {
     /// `None` until the first [`Self::set`].
-    desired: watch::Sender<Option<BTreeSet<IpNet>>>,
+    desired: watch::Sender<Desired<IpNet>>,
 }
 
 impl Blackholes {
@@ -56,33 +58,9 @@ impl Blackholes {
     pub fn start(uplinks: Vec<String>) -> std::io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
-        let (desired, mut requests) = watch::channel(None);
-        tokio::spawn(async move {
-            let mut logged = None;
-            while requests.changed().await.is_ok() {
-                loop {
-                    let desired = requests.borrow_and_update().clone().unwrap_or_default();
-                    let failed =
-                        reconcile(&handle, &desired, &uplinks).await.err().map(|error| error.to_string());
-                    if let Some(error) = failed.as_ref().filter(|_| failed != logged) {
-                        tracing::warn!(
-                            error,
-                            "cannot install blackhole routes for advertised aggregates; retrying. Until then, packets to \
-                             unused addresses of an aggregate loop between router and node"
-                        );
-                    }
-                    logged = failed;
-                    let is_checked = !desired.is_empty() || logged.is_some();
-                    let changed = tokio::time::timeout(CHECK_EVERY, requests.changed());
-                    match changed.await {
-                        Err(_) if is_checked => {}
-                        Err(_) => break,
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => return,
-                    }
-                }
-            }
-        });
+        let (desired, requests) = watch::channel(None);
+        let reconcile = async move |nets| reconcile(&handle, &nets, &uplinks).await;
+        tokio::spawn(upkeep::keep(requests, CHECK_EVERY, FAILED, reconcile));
         Ok(Self { desired })
     }
 
@@ -91,11 +69,7 @@ impl Blackholes {
     pub fn set(&self, aggregates: impl IntoIterator<Item = IpNet>) {
         let desired: BTreeSet<IpNet> =
             aggregates.into_iter().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
-        self.desired.send_if_modified(|before| {
-            let differs = before.as_ref() != Some(&desired);
-            *before = Some(desired);
-            differs
-        });
+        upkeep::set(&self.desired, desired);
     }
 }
 

@@ -23,10 +23,11 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::Handle;
 use tokio::sync::watch;
 
-/// The protocol number of our entries, as of blackhole routes.
-const PROTOCOL: u8 = 171;
+use super::upkeep::{self, Desired, PROTOCOL};
+
 /// The interval at which the entries are checked: they go with the interface.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
+const FAILED: &str = "cannot join the multicast groups of IPv6 VIPs; retrying. Until then, hosts may not be able to resolve them";
 
 /// Interface index and address of each VIP whose group is joined.
 pub type SolicitedTargets = BTreeSet<(u32, Ipv6Addr)>;
@@ -35,7 +36,7 @@ pub type SolicitedTargets = BTreeSet<(u32, Ipv6Addr)>;
 #[derive(Debug)]
 pub struct SolicitedGroups {
     /// `None` until the first [`Self::set`].
-    desired: watch::Sender<Option<SolicitedTargets>>,
+    desired: watch::Sender<Desired<(u32, Ipv6Addr)>>,
 }
 
 impl SolicitedGroups {
@@ -48,42 +49,14 @@ impl SolicitedGroups {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
         let (desired, requests) = watch::channel(None);
-        tokio::spawn(run(handle, requests));
+        let reconcile = async move |targets| reconcile(&handle, &targets).await;
+        tokio::spawn(upkeep::keep(requests, CHECK_EVERY, FAILED, reconcile));
         Ok(Self { desired })
     }
 
     /// Sets the groups to join, and leaves all others.
     pub fn set(&self, targets: SolicitedTargets) {
-        self.desired.send_if_modified(|before| {
-            let differs = before.as_ref() != Some(&targets);
-            *before = Some(targets);
-            differs
-        });
-    }
-}
-
-async fn run(handle: Handle, mut requests: watch::Receiver<Option<SolicitedTargets>>) {
-    let mut logged = None;
-    while requests.changed().await.is_ok() {
-        loop {
-            let desired = requests.borrow_and_update().clone().unwrap_or_default();
-            let failed = reconcile(&handle, &desired).await.err().map(|error| error.to_string());
-            if let Some(error) = failed.as_ref().filter(|_| failed != logged) {
-                tracing::warn!(
-                    error,
-                    "cannot join the multicast groups of IPv6 VIPs; retrying. Until then, hosts may not be able to \
-                     resolve them"
-                );
-            }
-            logged = failed;
-            let is_checked = !desired.is_empty() || logged.is_some();
-            match tokio::time::timeout(CHECK_EVERY, requests.changed()).await {
-                Err(_) if is_checked => {}
-                Err(_) => break,
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return,
-            }
-        }
+        upkeep::set(&self.desired, targets);
     }
 }
 
