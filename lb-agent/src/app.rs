@@ -9,7 +9,7 @@ use std::time::Duration;
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
 use lb_common::maps::{CONFIG_DRAIN_REQUESTED, Standing};
 use lb_dataplane::attachment::Attachment;
-use lb_dataplane::bfd::BfdMaps;
+use lb_dataplane::bfd::{AgentCells, BfdMaps};
 use lb_dataplane::counters::Counters;
 use lb_dataplane::kernel_lookup::{self, PreparedObject};
 use lb_dataplane::layer2::{AnnouncerHandle, AnnouncerSettings};
@@ -31,6 +31,7 @@ use lb_runtime::http::{self, HttpLimits};
 use lb_runtime::watchdog::{self, Watchdog};
 use lb_runtime::{descriptors, metrics, random};
 use lb_speaker::Speaker;
+use lb_speaker::bfd::BfdKernel;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -203,15 +204,22 @@ fn announcer(
     let liveness_limit = liveness(options, 0).limit;
     let tick = profile.interval / TICKS_PER_INTERVAL;
     let settings = AnnouncerSettings { engine, liveness_limit, tick };
-    let adopted = maps.config()?.map_or(Standing::Absent, |config| config.standing());
+    // A node whose agent was gone for long has lost its addresses to others.
+    let cells = AgentCells::open(pins)?;
+    let adopted = maps.config()?.filter(|config| !cells.is_abandoned(config));
+    let adopted = adopted.map_or(Standing::Absent, |config| config.standing());
     let heart = watchdog.heart("layer2", watchdog::THREAD_LIMIT);
     let handle = AnnouncerHandle::start(settings, LivenessCells::open(pins)?, adopted, heart);
     handle.map_err(AppError::Thread)
 }
 
 fn speaker(options: &AgentOptions, pins: &Pins, watchdog: &Watchdog) -> Result<Speaker, AppError> {
-    let bfd_maps = BfdMaps::open(pins)?;
-    Speaker::new(options.speaker.port, &options.node.to_string(), Some(bfd_maps), watchdog)
+    let kernel = BfdKernel {
+        maps: BfdMaps::open(pins)?,
+        cells: AgentCells::open(pins)?,
+        dead_after: options.dead_man,
+    };
+    Speaker::new(options.speaker.port, &options.node.to_string(), Some(kernel), watchdog)
         .map_err(AppError::Thread)
 }
 
@@ -258,6 +266,7 @@ fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings,
         draining: flags & CONFIG_DRAIN_REQUESTED != 0,
         ignore_exclude_label: options.ignore_exclude_label,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
+        agent_limit: options.dead_man,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,

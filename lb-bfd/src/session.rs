@@ -6,11 +6,13 @@
 
 mod config;
 mod echo;
+mod kept;
 pub(crate) mod packet;
 mod timer;
 mod view;
 
 pub use config::{Discriminator, Hops, SessionConfig, SessionProfile};
+pub use kept::{KeptSession, LeftSession};
 pub use packet::{PacketError, ReceivedPacket};
 pub use view::{SessionCounters, SessionView, StateChange};
 
@@ -34,6 +36,8 @@ pub struct Session {
     remote: RemoteState,
     /// Arrival of the peer's last packet; `None` once the detection time has expired.
     last_received: Option<Duration>,
+    /// That packet, without its Poll and Final bits.
+    last_packet: Option<[u8; bfd::LENGTH]>,
     timer: TransmitTimer,
     echo: EchoTransmitter,
     /// The peer's poll is unanswered.
@@ -71,6 +75,21 @@ impl Default for RemoteState {
     }
 }
 
+impl RemoteState {
+    const fn of(packet: &ValidPacket) -> Self {
+        Self {
+            discriminator: packet.my_discriminator,
+            state: packet.state,
+            diagnostic: packet.diagnostic,
+            demand: packet.demand,
+            multiplier: packet.multiplier,
+            desired_transmit: packet.desired_transmit,
+            required_receive: packet.required_receive,
+            required_echo: packet.required_echo,
+        }
+    }
+}
+
 impl Session {
     /// Returns a session that is down. `seed` spreads its packets; all times, including `now`, count from one
     /// origin that the caller chooses.
@@ -82,6 +101,7 @@ impl Session {
             since: now,
             remote: RemoteState::default(),
             last_received: None,
+            last_packet: None,
             timer: TransmitTimer::new(desired, seed, now),
             echo: EchoTransmitter::default(),
             final_due: false,
@@ -112,7 +132,9 @@ impl Session {
         self.counters.received += 1;
         self.last_received =
             Some(self.last_received.map_or(received.at, |last_received| last_received.max(received.at)));
-        self.update_remote(&packet);
+        self.remote = RemoteState::of(&packet);
+        self.last_packet =
+            received.bytes.first_chunk().map(|bytes| bfd::bytes(&bfd::repeated(bfd::words(bytes))));
         if packet.is_final {
             self.timer.handle_final();
         }
@@ -123,14 +145,6 @@ impl Session {
         // A poll is answered at once, regardless of the timers (RFC 5880, section 6.5).
         self.final_due |= packet.is_poll;
         Ok(())
-    }
-
-    /// Records that the kernel received a valid Up packet of this session at the given time. It postpones
-    /// detection; the contents of the packet take effect when it is handed in.
-    pub fn handle_kernel_stamp(&mut self, at: Duration) {
-        if let (BfdState::Up, Some(last_received)) = (self.state, self.last_received) {
-            self.last_received = Some(last_received.max(at));
-        }
     }
 
     /// Handles a returned echo packet of this session.
@@ -155,6 +169,11 @@ impl Session {
     pub fn set_profile(&mut self, profile: SessionProfile, now: Duration) {
         self.config.profile = profile;
         self.update_timer(now);
+    }
+
+    /// Sets the C bit: whether the session continues while the control plane is down.
+    pub fn set_control_plane_independent(&mut self, independent: bool) {
+        self.config.control_plane_independent = independent;
     }
 
     /// Sets the required minimum echo receive interval; zero to loop none. The next packet advertises it.
@@ -218,20 +237,6 @@ impl Session {
             echo_interval: self.echo.interval(),
             counters: self.counters.clone(),
         }
-    }
-
-    /// Stores the peer's reported values.
-    fn update_remote(&mut self, packet: &ValidPacket) {
-        self.remote = RemoteState {
-            discriminator: packet.my_discriminator,
-            state: packet.state,
-            diagnostic: packet.diagnostic,
-            demand: packet.demand,
-            multiplier: packet.multiplier,
-            desired_transmit: packet.desired_transmit,
-            required_receive: packet.required_receive,
-            required_echo: packet.required_echo,
-        };
     }
 
     /// Resets the peer's values after the detection time: the next packet may come from a restarted peer (RFC

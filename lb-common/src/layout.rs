@@ -49,7 +49,8 @@ macro_rules! shared_types {
             crate::maps::MacFilter { words }
             crate::maps::Config {
                 flow_keys, tag_keys, probe_nonce, address4, self_node, flags, address6, echo_rate, id, liveness_limit,
-                hold_ticks, tag_key_ids, pad, uplinks, uplink_links, icmp_error_rate, flow_mask, vips, node_macs
+                hold_ticks, agent_limit, tag_key_ids, pad, uplinks, uplink_links, icmp_error_rate, flow_mask, vips,
+                node_macs
             }
             crate::maps::Traffic { packets, bytes }
             crate::maps::Allowance { second, left }
@@ -57,7 +58,10 @@ macro_rules! shared_types {
             crate::flows::FlowSet<u64> { ways }
             crate::maps::FragmentKey { addresses, id, protocol }
             crate::maps::FragmentFlow { slot, vip, flags, pad, hash, flow }
-            crate::maps::BfdSession { remote, local, heard, port, minimum_ttl, pad, state }
+            crate::maps::BfdSession {
+                remote, local, theirs, ours, heard, answered, late_after, answer_interval, dead_after, port, source_port,
+                number, minimum_ttl, pad
+            }
             crate::maps::BfdAddress { discriminator, flags, minimum_ttl, pad }
             crate::maps::Source { vip, address }
         }

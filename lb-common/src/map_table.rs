@@ -12,7 +12,7 @@ use crate::maps::capacity;
 /// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned
 /// under, so an agent never reads maps of another layout as its own. A test compares both with
 /// `layout/v<LAYOUT>.txt`.
-pub const LAYOUT: u32 = 6;
+pub const LAYOUT: u32 = 7;
 
 /// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
 #[macro_export]
@@ -68,6 +68,8 @@ macro_rules! shared_maps {
             /// speaks from.
             BFD_ADDRESSES = "lb_bfd_addrs",
                 HashMap<[u64; 2], $crate::maps::BfdAddress>, capacity::BFD_ADDRESSES, Plain;
+            /// Signs of life of the agent and of other nodes, see [`crate::maps::agent_cell`].
+            AGENT = "lb_agent", Array<u32, u64>, $crate::maps::agent_cell::COUNT, Mapped;
             /// Clients that VIPs with source ranges admit, by prefix.
             SOURCES = "lb_sources", LpmTrie<$crate::maps::Source, u32>, capacity::SOURCES, OnDemand;
             /// Packets of clients outside the source ranges, by VIP number.

@@ -3,6 +3,7 @@
 //! Wire data are byte arrays in wire order; numbers are native. There is no padding and no `bool`, `enum` or
 //! `Option`, because the other side can write any bit pattern.
 
+mod agent;
 mod announcer;
 mod bfd;
 mod budget;
@@ -10,6 +11,7 @@ mod filter;
 mod liveness;
 mod sources;
 
+pub use agent::agent_cell;
 pub use announcer::{Announcer, RANKS};
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
@@ -288,10 +290,13 @@ pub struct Config {
     pub liveness_limit: u32,
     /// Ticks after that in which packets of unknown flows are dropped, because the node may come back.
     pub hold_ticks: u32,
+    /// Milliseconds without a sign of life of the agent after which it is gone; zero: never. See
+    /// [`Config::is_abandoned`].
+    pub agent_limit: u32,
     /// IDs of the tag keys.
     pub tag_key_ids: [u8; 2],
     /// Zero.
-    pub pad: [u8; 6],
+    pub pad: [u8; 2],
     /// Indices of the first interfaces with the program; zero: none. Their entries of `lb_links` are copied
     /// here, where every packet finds them without a look-up.
     pub uplinks: [u32; UPLINKS],
@@ -326,8 +331,9 @@ impl Config {
         id: 0,
         liveness_limit: 0,
         hold_ticks: 0,
+        agent_limit: 0,
         tag_key_ids: [0; 2],
-        pad: [0; 6],
+        pad: [0; 2],
         uplinks: [0; UPLINKS],
         uplink_links: [Link::NONE; UPLINKS],
         icmp_error_rate: 0,

@@ -128,6 +128,8 @@ outcomes! {
         PortUnreachableSent = 19, "port_unreachable_sent";
         /// Neighbor Solicitation for a VIP, answered.
         NdpAnswered = 20, "ndp_answered";
+        /// BFD of a router with a session here, answered because the agent sends nothing.
+        BfdAnswered = 21, "bfd_answered";
     }
     refusals {
         /// Shorter than its headers announce; not certain to be for a VIP.

@@ -11,11 +11,12 @@ use lb_common::flows::{AGE_BITS, FlowSet, Word};
 use lb_common::map_table::MapOption;
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, agent_cell, capacity,
 };
 use lb_common::ring::{self, LEADERS_A_WORD, NodeIndex, Slot, SlotLeader, word_has};
 use lb_common::shared_maps;
 use lb_common::vips::{self, Bucket, BucketKey};
+use lb_common::wire::bfd;
 use lb_pipeline::PacketInfo;
 use lb_pipeline::tables::Tables;
 
@@ -173,19 +174,40 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn note_bfd(&self, discriminator: u32, state: u8) {
+    fn note_bfd(&self, discriminator: u32, theirs: bfd::Words, is_answered: bool) {
         let Some(session) = BFD.get_ptr_mut(discriminator) else { return };
+        let now = self.now();
+        // SAFETY: the pointer is the map's, and only the places of fields are taken.
+        let (theirs_at, heard_at, answered_at) =
+            unsafe { (&raw mut (*session).theirs, &raw mut (*session).heard, &raw mut (*session).answered) };
+        // The packet first: a time that the agent sees then comes with its own packet or a later one.
+        // SAFETY: fields of a value of the map; a reader sees each word of a packet as it was or as it is.
+        unsafe {
+            theirs_at.write_volatile(theirs);
+            heard_at.write_volatile(now);
+        }
+        if is_answered {
+            // SAFETY: as above.
+            unsafe { answered_at.write_volatile(now) };
+        }
+    }
+
+    #[inline(always)]
+    fn agent_cell(&self, number: u32) -> u64 {
+        life_sign(number).map_or(0, Word::load)
+    }
+
+    #[inline(always)]
+    fn note_probed(&self) {
+        if let Some(cell) = life_sign(agent_cell::PROBED) {
+            cell.store(self.now());
+        }
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
         // SAFETY: the helper takes nothing and reads a clock.
-        let now = unsafe { bpf_ktime_get_ns() };
-        // SAFETY: the pointer is the map's, and only the place of a field is taken.
-        let state_at = unsafe { &raw mut (*session).state };
-        // SAFETY: as above.
-        let heard_at = unsafe { &raw mut (*session).heard };
-        // The state first: a time that the agent sees then comes with its own state or a later one.
-        // SAFETY: a field of a value of the map, written at once.
-        unsafe { state_at.write_volatile(u32::from(state)) };
-        // SAFETY: as above.
-        unsafe { heard_at.write_volatile(now) };
+        unsafe { bpf_ktime_get_ns() }
     }
 
     #[inline(always)]
@@ -323,6 +345,14 @@ fn slot_words<'a>(slot: u32) -> Option<&'a [SharedWord; ring::WORDS]> {
     // SAFETY: a slot is so many aligned 64-bit words and lives as long as the map; the agent may store to
     // them at the same time, which each load sees before or after.
     Some(unsafe { &*words })
+}
+
+/// Returns a cell of `lb_agent`.
+#[inline(always)]
+fn life_sign<'a>(index: u32) -> Option<&'a SharedWord> {
+    let word = AGENT.get_ptr(index)?.cast::<SharedWord>();
+    // SAFETY: as for `cell`.
+    Some(unsafe { &*word })
 }
 
 /// Returns a cell of `lb_liveness` as one word.

@@ -42,8 +42,7 @@ pub fn judge_arp<F: Frame, T: TableSubprograms>(
     }
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
     let config = configured(tables)?;
-    let is_here = || is_announced_here::<T::Word>(config, announcer, |node| tables.announcer_state(node));
-    if !announcer.answers_on(link) || !is_here() {
+    if !announcer.answers_on(link) || !is_announced_here(tables, config, announcer) {
         return Err(Refusal::ArpNotAnswered);
     }
     tables.count_l2(announcer.number);

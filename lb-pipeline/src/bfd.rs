@@ -1,13 +1,15 @@
 //! BFD packets (RFC 5880) of routers. The agent runs the sessions; the program assists it.
 //!
 //! Control packets are recorded on their way to the agent, so that a delayed agent does not declare a live
-//! router dead. Echo packets (RFC 5880 section 5) are returned here. They come in two forms: to the router's
+//! router dead. While the agent sends nothing, they are answered here ([`answer`]). Echo packets (RFC 5880 section 5) are returned here. They come in two forms: to the router's
 //! own address, which plain forwarding returns, and to this node's address, returned with addresses and ports
 //! exchanged. Both lose one hop, so no packet is returned twice.
 //!
 //! Control packets that the agent would reject are dropped here: from an address that is no peer, or from
 //! farther away than the peer. They would cost time of a thread with real-time priority. Packets to an
 //! address where the agent does not listen pass: they may be for a pod or another daemon.
+
+mod answer;
 
 use lb_common::maps::{
     BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
@@ -34,15 +36,27 @@ pub fn judge_bfd<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &Packet
     if port == bfd::ECHO_PORT {
         return give_back(frame, tables, packet, &head);
     }
-    let Ok(Probe { head: first, yours, .. }) = probe(frame, packet) else {
-        return of_no_session(tables, &head, port);
-    };
+    let Ok(Probe { yours, .. }) = probe(frame, packet) else { return of_no_session(tables, &head, port) };
     let Some(session) = tables.bfd_session(yours) else { return of_no_session(tables, &head, port) };
-    if session.port != port || head.ttl < session.minimum_ttl || !head.is_of(session) {
+    let at = packet.l4 + ip::UDP_HEADER;
+    let theirs = bfd::words(frame.view::<{ bfd::LENGTH }>(at).ok_or(Refusal::Truncated)?);
+    if session.port != port
+        || head.ttl < session.minimum_ttl
+        || !head.is_of(session)
+        || !bfd::is_same_sender(&theirs, &session.theirs)
+    {
         return of_no_session(tables, &head, port);
     }
-    tables.note_bfd(yours, (first >> 16) as u8);
-    Ok(Forward::Pass(Outcome::BfdHeard))
+    // What the router says after the end of a session belongs to no session that is up.
+    if !bfd::is_up(&session.theirs) {
+        return Ok(Forward::Pass(Outcome::BfdHeard));
+    }
+    let reply = answer::due(tables, packet, session, &theirs);
+    tables.note_bfd(yours, bfd::repeated(theirs), reply.is_some());
+    match reply {
+        Some(reply) => answer::send(frame, packet, session, &head, &reply),
+        None => Ok(Forward::Pass(Outcome::BfdHeard)),
+    }
 }
 
 /// Processes a packet of no session that is up. The agent gets it if it may belong to a session that comes
@@ -119,7 +133,7 @@ fn read<F: Frame>(frame: &F, packet: &PacketInfo) -> Result<Head, Refusal> {
     }
 }
 
-/// Returns an echo packet to the MAC that it came from.
+/// Returns an echo packet to the MAC address that it came from.
 #[inline(always)]
 fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo, head: &Head) -> Verdict {
     // A forwarded packet is from no directly connected router, or it is this node's own echo on its way back.
@@ -131,9 +145,10 @@ fn give_back<F: Frame, T: Tables>(frame: &mut F, tables: &T, packet: &PacketInfo
         if words(&session.local) != head.destination {
             return NOT_OURS;
         }
-        turn_round(frame, packet, head)?;
+        exchange_addresses(frame, packet, head)?;
+        exchange_ports(frame, packet)?;
     }
-    take_off_hop(frame, packet)?;
+    set_ttl(frame, packet, bfd::TTL - 1)?;
     let macs = frame.view_mut::<{ ethernet::MACS }>(0).ok_or(Refusal::Truncated)?;
     *macs = ethernet::swapped(*macs);
     Ok(Forward::Transmit(Outcome::BfdEchoReturned))
@@ -145,9 +160,9 @@ fn session_with<'a, T: Tables>(tables: &'a T, address: &Words) -> Option<&'a Bfd
     tables.bfd_session(tables.bfd_address(address)?.discriminator)
 }
 
-/// Exchanges addresses and ports, which leaves all checksums valid.
+/// Exchanges the addresses, which leaves all checksums valid.
 #[inline(always)]
-fn turn_round<F: Frame>(frame: &mut F, packet: &PacketInfo, head: &Head) -> Result<(), Refusal> {
+fn exchange_addresses<F: Frame>(frame: &mut F, packet: &PacketInfo, head: &Head) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             let addresses = frame.view_mut::<8>(packet.l3 + ip::v4::TTL + 4).ok_or(Refusal::Truncated)?;
@@ -159,6 +174,12 @@ fn turn_round<F: Frame>(frame: &mut F, packet: &PacketInfo, head: &Head) -> Resu
             write(frame, packet.l3 + ip::v6::DESTINATION, head.source)?;
         }
     }
+    Ok(())
+}
+
+/// Exchanges the ports, which leaves the checksum valid.
+#[inline(always)]
+fn exchange_ports<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
     let ports = frame.view_mut::<4>(packet.l4).ok_or(Refusal::Truncated)?;
     let [s0, s1, d0, d1] = *ports;
     *ports = [d0, d1, s0, s1];
@@ -173,16 +194,15 @@ fn write<F: Frame>(frame: &mut F, at: usize, [first, second]: Words) -> Result<(
 }
 
 #[inline(always)]
-fn take_off_hop<F: Frame>(frame: &mut F, packet: &PacketInfo) -> Result<(), Refusal> {
-    const LEFT: u8 = bfd::TTL - 1;
+fn set_ttl<F: Frame>(frame: &mut F, packet: &PacketInfo, ttl: u8) -> Result<(), Refusal> {
     match packet.family {
         Family::V4 => {
             let fields = frame.view_mut::<4>(packet.l3 + ip::v4::TTL).ok_or(Refusal::Truncated)?;
-            *fields = ip::with_ttl(*fields, LEFT);
+            *fields = ip::with_ttl(*fields, ttl);
         }
         Family::V6 => {
             let [hop_limit] = frame.view_mut::<1>(packet.l3 + ip::v6::HOP_LIMIT).ok_or(Refusal::Truncated)?;
-            *hop_limit = LEFT;
+            *hop_limit = ttl;
         }
     }
     Ok(())

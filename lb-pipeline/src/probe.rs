@@ -18,7 +18,7 @@ use lb_common::wire::{bfd, checksum, ethernet, ip};
 use crate::decapsulate::{Sender, sender};
 use crate::frame::Frame;
 use crate::packet::PacketInfo;
-use crate::tables::{Tables, configured};
+use crate::tables::{Tables, configured, standing};
 use crate::verdict::{Forward, NOT_OURS, Verdict};
 
 /// TTL and hop limit of S-BFD packets (RFC 7881 section 4).
@@ -47,7 +47,9 @@ pub fn judge_probe<F: Frame, T: Tables>(
         note(tables, config, node, Tagged { probe, section, key })
     } else {
         let holds = tables.liveness(node).is_some_and(Liveness::is_held);
-        reflect(frame, config, packet, &Tagged { probe, section, key }, holds)
+        tables.note_probed();
+        let says = Said { standing: standing(tables, config), holds };
+        reflect(frame, config, packet, &Tagged { probe, section, key }, &says)
     }
 }
 
@@ -58,6 +60,12 @@ struct Tagged {
     key: HashKey,
 }
 
+/// What this node says of itself, and of the node that probes it.
+struct Said {
+    standing: Standing,
+    holds: bool,
+}
+
 /// Reflects a probe, with the state of this node.
 #[inline(always)]
 fn reflect<F: Frame>(
@@ -65,7 +73,7 @@ fn reflect<F: Frame>(
     config: &Config,
     packet: &PacketInfo,
     tagged: &Tagged,
-    holds: bool,
+    says: &Said,
 ) -> Verdict {
     // A reply has no demand bit. If replies were reflected, two reflectors could be made to loop (RFC 7880
     // appendix A).
@@ -74,7 +82,7 @@ fn reflect<F: Frame>(
         return Err(Refusal::BadProbe);
     }
     let state = if config.is_draining() { bfd::ADMIN_DOWN } else { bfd::UP };
-    answer(frame, packet.l4, tagged, [bfd::VERSION | diagnostic(config.standing(), holds), state])?;
+    answer(frame, packet.l4, tagged, [bfd::VERSION | diagnostic(says.standing, says.holds), state])?;
     match packet.family {
         Family::V4 => turn_v4(frame, packet.l3)?,
         Family::V6 => turn_v6(frame, packet.l3)?,

@@ -4,10 +4,11 @@ use lb_common::flows::{FlowSet, Word};
 use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Source, Vip, Vip4Key, Vip6Key,
+    Node, Source, Standing, Vip, Vip4Key, Vip6Key, agent_cell,
 };
 use lb_common::ring::{NO_NODE, NodeIndex, Slot, SlotLeader};
 use lb_common::verdict::Refusal;
+use lb_common::wire::bfd;
 
 /// The maps, in the kernel or on the host.
 pub trait Tables {
@@ -62,8 +63,8 @@ pub trait Tables {
     fn clock(&self) -> u32;
     /// Returns the BFD session of this node's discriminator.
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession>;
-    /// Records that the router of a session was heard of now, in this state.
-    fn note_bfd(&self, discriminator: u32, state: u8);
+    /// Records that the router of a session was heard of now, by this packet, and whether it is answered.
+    fn note_bfd(&self, discriminator: u32, theirs: bfd::Words, is_answered: bool);
     /// Returns the BFD entry of an address, given as two words in memory order.
     fn bfd_address(&self, address: &[u64; 2]) -> Option<BfdAddress>;
     /// Returns the flow of a fragmented packet.
@@ -90,8 +91,22 @@ pub trait Tables {
     fn kernel_answer(&self, _connection: &TcpConnection) -> KernelAnswer {
         KernelAnswer::Unknown
     }
+    /// Returns a cell of [`lb_common::maps::agent_cell`].
+    fn agent_cell(&self, number: u32) -> u64;
+    /// Records that another node probes this one now.
+    fn note_probed(&self);
+    /// Returns the time in nanoseconds of `CLOCK_MONOTONIC`.
+    fn now(&self) -> u64;
     /// Returns a clock in seconds, with any epoch.
     fn now_seconds(&self) -> u64;
+}
+
+/// Returns what this node says of itself as an announcer. A node that its agent has abandoned announces
+/// nothing.
+#[inline(always)]
+pub(crate) fn standing<T: Tables>(tables: &T, config: &Config) -> Standing {
+    let [alive, probed] = [agent_cell::ALIVE, agent_cell::PROBED].map(|cell| tables.agent_cell(cell));
+    if config.is_abandoned(alive, probed, tables.now()) { Standing::Absent } else { config.standing() }
 }
 
 /// Returns the configuration, once the agent has written it.

@@ -6,7 +6,7 @@
 
 mod addresses;
 mod echo;
-mod kernel_stamps;
+mod kernel_sessions;
 mod priority;
 mod rx_timestamps;
 mod session_io;
@@ -23,17 +23,18 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use self::kernel_sessions::BfdKernel;
 pub use self::status::{BfdSessionStatus, BfdStatus};
 pub use self::target::{BfdTarget, BfdTargets};
 use self::thread::{BfdCommand, BfdThread};
 pub use self::view::{BfdSnapshot, BfdView};
-use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// Time within which the thread answers a request.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Handle of the BFD thread. Dropping it ends the thread; the routers detect that by time-out.
+/// Handle of the BFD thread. Dropping it ends the thread; the XDP program then answers the routers for some
+/// time, and the next agent adopts the sessions.
 #[derive(Debug)]
 pub(super) struct BfdMonitor {
     commands: Sender<BfdCommand>,
@@ -42,15 +43,14 @@ pub(super) struct BfdMonitor {
 }
 
 impl BfdMonitor {
-    /// Starts the thread. `kernel_sessions` are the maps in which the XDP program stamps BFD packets, if
-    /// loaded. `report` receives each change of a peer's reachability. `seed` spreads packets and derives
+    /// Starts the thread. `kernel` are the maps in which the XDP program notes BFD packets, if loaded. `report` receives each change of a peer's reachability. `seed` spreads packets and derives
     /// discriminators.
     ///
     /// # Errors
     /// If the thread cannot be spawned.
     pub(super) fn start(
         seed: u64,
-        kernel_sessions: Option<BfdMaps>,
+        kernel: Option<BfdKernel>,
         heart: Heart,
         report: impl Fn(&str, bool) + Send + 'static,
     ) -> io::Result<Self> {
@@ -58,7 +58,7 @@ impl BfdMonitor {
         let (waker, wake_rx) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         wake_rx.set_nonblocking(true)?;
-        let bfd_thread = BfdThread::new(seed, kernel_sessions, wake_rx, Box::new(report));
+        let bfd_thread = BfdThread::new(seed, kernel, wake_rx, Box::new(report));
         std::thread::Builder::new().name("bfd".into()).spawn(move || bfd_thread.run(&command_rx, &heart))?;
         Ok(Self { commands, waker })
     }

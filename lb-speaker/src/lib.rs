@@ -33,7 +33,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::bfd::{BfdMonitor, BfdTargets, REPLY_TIMEOUT};
+use self::bfd::{BfdKernel, BfdMonitor, BfdTargets, REPLY_TIMEOUT};
 use self::desired::{DesiredPeer, DesiredPeers};
 pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
@@ -42,7 +42,6 @@ use self::peer_task::{PeerCommand, PeerTask};
 pub use self::service_routes::ServiceRoutes;
 pub use self::status::BgpStatus;
 pub use self::view::{PeerSnapshot, SpeakerView};
-use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A handle to the speaker; clones share the same speaker.
@@ -73,17 +72,12 @@ struct SpeakerTasks {
 
 impl Speaker {
     /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
-    /// is this node's name, `kernel_sessions` the maps in which the XDP program stamps BFD packets, if
-    /// loaded. `watchdog` monitors its loops.
+    /// is this node's name, `kernel` the maps in which the XDP program notes BFD packets, if loaded. `watchdog`
+    /// monitors its loops.
     ///
     /// # Errors
     /// If the BFD thread cannot be spawned.
-    pub fn new(
-        port: u16,
-        node: &str,
-        kernel_sessions: Option<BfdMaps>,
-        watchdog: &Watchdog,
-    ) -> io::Result<Self> {
+    pub fn new(port: u16, node: &str, kernel: Option<BfdKernel>, watchdog: &Watchdog) -> io::Result<Self> {
         let seed = hash(0, node);
         let tasks = SpeakerTasks {
             peers: BTreeMap::new(),
@@ -94,14 +88,9 @@ impl Speaker {
         };
         let command_senders = Arc::<Mutex<CommandSenders>>::default();
         let commands = Arc::clone(&command_senders);
-        let bfd = BfdMonitor::start(
-            seed,
-            kernel_sessions,
-            watchdog.heart("bfd", THREAD_LIMIT),
-            move |peer, up| {
-                forward_bfd_state(&commands, peer, up);
-            },
-        )?;
+        let bfd = BfdMonitor::start(seed, kernel, watchdog.heart("bfd", THREAD_LIMIT), move |peer, up| {
+            forward_bfd_state(&commands, peer, up);
+        })?;
         let tasks = Arc::new(Mutex::new(tasks));
         Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
     }
@@ -160,6 +149,9 @@ impl Speaker {
     pub async fn shut_down(&self, grace: Duration) {
         let text = "the node has been drained".to_owned();
         self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
+        // Otherwise the XDP program would keep the BFD sessions up. The view comes after the AdminDown packets.
+        self.bfd.set(BfdTargets::new());
+        self.bfd.view().await;
     }
 
     async fn close_all(&self, grace: Duration, is_warned: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {

@@ -8,7 +8,7 @@ use lb_pipeline::verdict::{Forward, Verdict};
 use lb_pipeline::{judge_fast, judge_slow};
 
 pub use frame::SliceFrame;
-pub use tables::{FlowWords, HostTables, Sizes, State, Totals};
+pub use tables::{FlowWords, HostTables, RouterHeard, Sizes, State, Totals};
 
 /// A packet as a driver hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use aya::Ebpf;
 use aya::programs::{TestRun, TestRunOptions};
 use fairlead_tests::bpffs::Bpffs;
 use fairlead_tests::packets::build::Frame;
-use fairlead_tests::packets::fixture::{ROUTER4, SELF4};
+use fairlead_tests::packets::fixture::{BFD_SOURCE_PORT, ROUTER4, SELF4, own_control, router_control};
 use lb_common::maps::{BFD_LISTENS, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress};
 use lb_dataplane::attach::{MapSizes, load, loaded_program};
-use lb_dataplane::bfd::{BfdMaps, BfdSessionConfig};
+use lb_dataplane::bfd::{AgentCells, BfdMaps, BfdSessionConfig, InstalledSession};
 use lb_dataplane::object::PROGRAM;
 use lb_dataplane::pins::Pins;
+use nix::time::{ClockId, clock_gettime};
 
 const SIZES: MapSizes = MapSizes { ring_slots: 1024, flow_sets: 64 };
+/// The second byte of a packet in state Up.
+const UP: u8 = 0xc0;
 const PASS: u32 = 2;
 const TX: u32 = 3;
 
@@ -48,38 +51,96 @@ impl Pinned {
     }
 }
 
-fn session(minimum_ttl: Option<u8>) -> BfdSessionConfig {
-    BfdSessionConfig { remote: ROUTER4.into(), local: SELF4.into(), minimum_ttl }
+/// A session that is never answered.
+fn session(discriminator: u32, minimum_ttl: Option<u8>) -> BfdSessionConfig {
+    BfdSessionConfig {
+        remote: ROUTER4.into(),
+        local: SELF4.into(),
+        minimum_ttl,
+        theirs: router_control(UP, discriminator),
+        ours: own_control(UP, discriminator),
+        late_after: None,
+        answer_interval: Duration::ZERO,
+        dead_after: Duration::from_secs(10),
+        source_port: BFD_SOURCE_PORT,
+        number: 3,
+    }
 }
 
 fn control(port: u16, yours: u32) -> Frame {
-    let words = [9, yours, 300_000, 300_000, 0].into_iter().flat_map(u32::to_be_bytes);
-    let payload: Vec<u8> = [0x20, 0xc0, 3, 24].into_iter().chain(words).collect();
-    Frame::v4(ROUTER4, SELF4).ttl(255).datagram(50_000, port, &payload)
+    Frame::v4(ROUTER4, SELF4).ttl(255).datagram(50_000, port, &router_control(UP, yours))
+}
+
+/// Returns the time as the program reads it.
+fn now() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
+}
+
+#[test]
+fn the_program_answers_between_the_agents_silence_and_its_end() -> Result<()> {
+    let mut pinned = Pinned::new()?;
+    let mut sessions = BfdMaps::open(&pinned.pins)?;
+    let cells = AgentCells::open(&pinned.pins)?;
+    let (late_after, dead_after) = (Duration::from_millis(100), Duration::from_secs(60));
+    sessions.write(7, &BfdSessionConfig { late_after: Some(late_after), dead_after, ..session(7, None) })?;
+    cells.note_alive(now()?);
+    cells.note_bfd_sent(3, now()?);
+    assert_eq!(pinned.run(&control(3784, 7))?, PASS, "the agent has just sent a packet");
+    cells.note_bfd_sent(3, now()? - late_after);
+    assert_eq!(pinned.run(&control(3784, 7))?, TX);
+    assert_eq!(pinned.run(&control(3784, 7))?, TX);
+    cells.note_alive(now()? - dead_after);
+    assert_eq!(pinned.run(&control(3784, 7))?, PASS, "the agent is gone");
+    cells.note_alive(now()?);
+    assert_eq!(pinned.run(&control(3784, 7))?, TX, "it, or its successor, is back");
+    let answer_interval = dead_after;
+    let limited = BfdSessionConfig { answer_interval, late_after: Some(late_after), ..session(7, None) };
+    sessions.write(7, &limited)?;
+    assert_eq!(pinned.run(&control(3784, 7))?, PASS, "the last answer still counts");
+    Ok(())
+}
+
+#[test]
+fn a_successor_reads_what_its_predecessor_has_left() -> Result<()> {
+    let mut pinned = Pinned::new()?;
+    let mut sessions = BfdMaps::open(&pinned.pins)?;
+    let (late_after, answer_interval) = (Some(Duration::from_millis(10)), Duration::from_millis(7));
+    let left = BfdSessionConfig { late_after, answer_interval, ..session(7, Some(250)) };
+    sessions.write(7, &left)?;
+    assert_eq!(sessions.sessions()?, BTreeMap::from([(7, InstalledSession { config: left, heard: None })]));
+    let slower = router_control(UP | 8, 7);
+    pinned.run(&Frame::v4(ROUTER4, SELF4).ttl(255).datagram(50_000, 4784, &slower))?;
+    let InstalledSession { config, heard } = sessions.sessions()?[&7];
+    assert_eq!(config, BfdSessionConfig { theirs: slower, ..left }, "with the router's last packet");
+    assert!(heard.context("not heard")? <= now()?);
+    Ok(())
 }
 
 #[test]
 fn the_agent_reads_when_a_router_was_heard_of() -> Result<()> {
     let mut pinned = Pinned::new()?;
     let mut sessions = BfdMaps::open(&pinned.pins)?;
-    sessions.write(7, &session(None))?;
-    sessions.write(8, &session(Some(250)))?;
+    sessions.write(7, &session(7, None))?;
+    sessions.write(8, &session(8, Some(250)))?;
     assert_eq!((sessions.last_packet(7)?, sessions.last_packet(8)?), (None, None));
     let start = Instant::now();
     assert_eq!(pinned.run(&control(3784, 7))?, PASS);
     let first = sessions.last_packet(7)?.context("not heard of")?;
     assert_eq!(pinned.run(&control(3784, 7))?, PASS);
     let second = sessions.last_packet(7)?.context("not heard of")?;
-    assert!(first.is_up() && first.at < second.at, "{first:?} {second:?}");
+    assert!(first.at < second.at, "{first:?} {second:?}");
+    assert_eq!(first.bytes, router_control(UP, 7));
     assert!(second.at - first.at < start.elapsed(), "the unit is right");
     assert_eq!(sessions.last_packet(8)?, None);
     pinned.run(&control(4784, 8))?;
     assert!(sessions.last_packet(8)?.is_some());
-    sessions.write(7, &session(None))?;
-    assert_eq!(sessions.last_packet(7)?, None, "what is written anew has not been heard of");
-    let mut known = sessions.discriminators()?;
-    known.sort_unstable();
-    assert_eq!(known, [7, 8]);
+    sessions.write(7, &session(7, None))?;
+    assert_eq!(sessions.last_packet(7)?, Some(second), "the same session, written again");
+    let mut theirs = router_control(UP, 7);
+    theirs[4] ^= 1;
+    sessions.write(7, &BfdSessionConfig { theirs, ..session(7, None) })?;
+    assert_eq!(sessions.last_packet(7)?, None, "a session with a restarted router has not been heard of");
+    assert_eq!(sessions.sessions()?.into_keys().collect::<Vec<_>>(), [7, 8]);
     Ok(())
 }
 
@@ -89,8 +150,8 @@ fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<
     let mut sessions = BfdMaps::open(&pinned.pins)?;
     let echo = Frame::v4(ROUTER4, ROUTER4).ttl(255).datagram(3785, 3785, &[1; 20]);
     assert_eq!(pinned.run(&echo)?, PASS);
-    sessions.write(7, &session(None))?;
-    sessions.write(8, &session(Some(250)))?;
+    sessions.write(7, &session(7, None))?;
+    sessions.write(8, &session(8, Some(250)))?;
     assert_eq!(pinned.run(&echo)?, PASS, "the address is not known yet");
     sessions.set_addresses(&peer(8, BFD_PEER | BFD_PEER_MULTIHOP))?;
     assert_eq!(pinned.run(&echo)?, TX);
@@ -101,7 +162,7 @@ fn echoes_are_returned_while_there_is_any_session_with_their_sender() -> Result<
     sessions.remove(7)?;
     sessions.remove(7)?;
     assert_eq!(pinned.run(&echo)?, PASS);
-    assert!(sessions.discriminators()?.is_empty());
+    assert!(sessions.sessions()?.is_empty());
     Ok(())
 }
 

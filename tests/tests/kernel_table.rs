@@ -35,8 +35,8 @@ fn judge(pair: &mut Twin, row: &Row) -> Result<Vec<String>> {
     if row.leaves.as_ref().is_some_and(|flows| *flows != noted) {
         wrong.push(format!("left {noted:?}, not {:?}", row.leaves));
     }
-    let routers = row.hears_router.map(|(session, state)| (session, u32::from(state)));
-    if !state.routers_heard.iter().map(|(session, state)| (*session, *state)).eq(routers) {
+    let routers = row.hears_router;
+    if !state.routers_heard.iter().map(|(session, heard)| (*session, *heard)).eq(routers) {
         wrong.push(format!("heard routers {:?}, not {routers:?}", state.routers_heard));
     }
     let mut heard = heard_before;

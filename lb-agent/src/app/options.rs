@@ -63,6 +63,8 @@ pub struct AgentOptions {
     pub liveness: Option<ProbeProfile>,
     /// For how long after a node's death packets of unknown flows are held.
     pub hold: Duration,
+    /// For how long the node keeps its sessions and addresses after its agent has ended.
+    pub dead_man: Duration,
     /// Announcement on the local network.
     pub layer2: Layer2Options,
     /// Status reports to the cluster that the objects come from.

@@ -125,6 +125,10 @@ pub struct AgentArgs {
     /// milliseconds.
     #[arg(long = "orphan-grace", default_value_t = 1000, value_name = "MS")]
     hold: u64,
+    /// How long this node keeps its BFD and BGP sessions and its addresses after the agent has ended or got
+    /// stuck, as `10s`. A successor that starts in time takes over, and no router notices.
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = dead_man)]
+    dead_man: Duration,
     #[command(flatten)]
     layer2: Layer2Args,
     /// TCP port on which BGP peers can connect. 0 disables it: sessions are only opened from this node.
@@ -311,6 +315,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         hold: Duration::from_millis(args.hold),
+        dead_man: args.dead_man,
         layer2: args.layer2.into(),
         reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
@@ -326,6 +331,16 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
 fn router_id(text: &str) -> Result<RouterId, String> {
     let address: Ipv4Addr = text.parse().map_err(|error| format!("{error}"))?;
     RouterId::new(address).ok_or_else(|| "a BGP identifier cannot be 0.0.0.0".to_owned())
+}
+
+/// Parses the time for which the node is kept after its agent has ended.
+fn dead_man(text: &str) -> Result<Duration, String> {
+    let time = layer2::duration(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(600)).contains(&time) {
+        Ok(time)
+    } else {
+        Err("must be from 1s to 10m".to_owned())
+    }
 }
 
 /// Parses the capacity of the flow table: at least a page of sets, at most 2^20 sets.

@@ -152,7 +152,7 @@ pub(super) fn validate(
     })
 }
 
-fn duration(micros: [u8; 4]) -> Duration {
+pub(super) fn duration(micros: [u8; 4]) -> Duration {
     Duration::from_micros(u32::from_be_bytes(micros).into())
 }
 

@@ -1,5 +1,6 @@
 mod detection;
 mod echo;
+mod kept;
 mod pair;
 mod poll;
 mod reception;
@@ -54,6 +55,11 @@ fn with_flag(state: BfdState, flag: u8) -> Control {
 
 fn hear(session: &mut Session, at: Duration, control: Control) {
     session.handle_packet(&ReceivedPacket { bytes: &control.to_bytes(), ttl: 255, at }).unwrap();
+}
+
+/// Hands in an Up packet that the XDP program has recorded.
+fn recorded(session: &mut Session, at: Duration) {
+    session.handle_recorded(&control(BfdState::Up).to_bytes(), at);
 }
 
 /// Returns all packets to send now.

@@ -73,6 +73,12 @@ impl TransmitTimer {
         }
     }
 
+    /// Returns the timer of a session that has advertised these intervals; its next packet is due.
+    pub(super) fn adopt(intervals: Intervals, seed: u64, now: Duration) -> Self {
+        let last_sent = now.saturating_sub(intervals.transmit);
+        Self { last_sent, state_unsent: false, ..Self::new(intervals, seed, now) }
+    }
+
     pub(super) fn advertised(&self) -> Intervals {
         self.advertised
     }

@@ -117,7 +117,7 @@ impl Run {
             3 => self.now += script.interval()?.min(Duration::from_secs(2_000_000)),
             4 => self.session.set_profile(script.profile()?, self.now),
             5 => self.session.set_admin_down(what & 8 == 0, self.now),
-            6 => self.session.handle_kernel_stamp(at),
+            6 => self.session.handle_recorded(&script.packet()?, at),
             _ => self.session.handle_echo(at),
         }
         Some(())

@@ -53,6 +53,82 @@ pub const DEMAND: u8 = 1 << 1;
 /// Multipoint bit in the second byte.
 pub const MULTIPOINT: u8 = 1;
 
+/// The words of a control packet: its bytes in memory order. The program handles packets in this form: the
+/// verifier demands aligned accesses to the stack.
+pub type Words = [u64; 3];
+
+/// Returns the word of the first eight bytes in memory order, of which the other ones are zero.
+const fn first(two: [u8; 2], mine: [u8; 4]) -> u64 {
+    u64::from_ne_bytes([two[0], two[1], 0, 0, mine[0], mine[1], mine[2], mine[3]])
+}
+
+/// The sender's discriminator in the first word.
+const MINE_WORD: u64 = first([0, 0], [0xff; 4]);
+/// The state in the first word.
+const STATE_WORD: u64 = first([0, STATE_MASK], [0; 4]);
+/// State Up in the first word.
+const UP_WORD: u64 = first([0, UP], [0; 4]);
+/// The Poll bit in the first word.
+const POLL_WORD: u64 = first([0, POLL], [0; 4]);
+/// The Final bit in the first word.
+const FINAL_WORD: u64 = first([0, FINAL], [0; 4]);
+/// The Demand bit in the first word.
+const DEMAND_WORD: u64 = first([0, DEMAND], [0; 4]);
+
+/// Returns the words of a packet.
+#[inline(always)]
+pub fn words(bytes: &[u8; LENGTH]) -> Words {
+    let mut words = [0; 3];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
+}
+
+/// Returns the packet of these words.
+#[inline(always)]
+pub fn bytes(words: &Words) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *bytes = word.to_ne_bytes();
+    }
+    bytes
+}
+
+/// Returns the packet without its Poll and Final bits: what a repetition of it says.
+#[inline(always)]
+pub const fn repeated([first, second, third]: Words) -> Words {
+    [first & !(POLL_WORD | FINAL_WORD), second, third]
+}
+
+/// Returns whether both packets come from one discriminator.
+#[inline(always)]
+pub const fn is_same_sender(one: &Words, other: &Words) -> bool {
+    (one[0] ^ other[0]) & MINE_WORD == 0
+}
+
+/// Returns whether the sender says that the session is up.
+#[inline(always)]
+pub const fn is_up(words: &Words) -> bool {
+    words[0] & STATE_WORD == UP_WORD
+}
+
+/// Returns the answer of a node that would send `ours` to a packet of its peer; `None` if it calls for none:
+/// the final of a poll, and packets in demand mode but polls (RFC 5880 sections 6.5 and 6.6).
+#[inline(always)]
+pub const fn answer(theirs: &Words, ours: Words) -> Option<Words> {
+    let [first, second, third] = ours;
+    if theirs[0] & FINAL_WORD != 0 {
+        None
+    } else if theirs[0] & POLL_WORD != 0 {
+        Some([first | FINAL_WORD, second, third])
+    } else if theirs[0] & DEMAND_WORD != 0 {
+        None
+    } else {
+        Some(ours)
+    }
+}
+
 /// A control packet's mandatory section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {

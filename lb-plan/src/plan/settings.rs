@@ -48,6 +48,9 @@ pub struct Settings {
     /// Whether a node announces a Service with externalTrafficPolicy Local on the local network only if it
     /// has an endpoint of it; the same on all nodes.
     pub local_needs_endpoint: bool,
+    /// Time without a sign of life of the agent after which its node announces no address that others can
+    /// announce; zero: for ever.
+    pub agent_limit: Duration,
     /// How long former leaders are asked for flows that they may own; [`Self::FORMER_GRACE`] unless there is
     /// a reason.
     pub former_grace: Duration,

@@ -1,16 +1,18 @@
 //! One BFD session with its transmit socket and echoes.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lb_bfd::session::{Discriminator, Hops, Session, SessionConfig, SessionProfile, StateChange};
+use lb_bfd::session::{
+    Discriminator, Hops, LeftSession, Session, SessionConfig, SessionProfile, StateChange,
+};
 use lb_bfd::state::BfdState;
 use nix::sys::socket::LinkAddr;
 
 use super::addresses::SessionAddresses;
 use super::echo::{EchoExchange, EchoSocket};
-use super::kernel_stamps::KernelStamps;
+use super::kernel_sessions::KernelSessions;
 use super::socket;
 use super::target::BfdTarget;
 use crate::identity::hash;
@@ -39,16 +41,22 @@ impl SessionIo {
         seed: u64,
         now: Duration,
     ) -> Self {
-        let config = SessionConfig {
-            local,
-            hops: target.hops,
-            profile: SessionProfile { echo: None, ..target.profile },
-            // The session ends with this process, so the C bit is clear (RFC 5880, section 4.1).
-            control_plane_independent: false,
-            echo_receive: Duration::ZERO,
-        };
-        let session = Session::new(config, hash(seed, &name), now);
+        let session = Session::new(session_config(&target, local), hash(seed, &name), now);
         Self { name, target, session, link: None, tx_socket: None, echo_exchange: None }
+    }
+
+    /// Continues a session that an earlier agent has left; `None` if the router has noticed its end.
+    pub(super) fn adopt(
+        name: String,
+        target: BfdTarget,
+        local: Discriminator,
+        left: &LeftSession,
+        seed: u64,
+        now: Duration,
+    ) -> Option<Self> {
+        let config = SessionConfig { control_plane_independent: true, ..session_config(&target, local) };
+        let session = Session::adopt(config, left, hash(seed, &name), now)?;
+        Some(Self { name, target, session, link: None, tx_socket: None, echo_exchange: None })
     }
 
     /// Returns whether the target differs in its profile at most.
@@ -67,45 +75,51 @@ impl SessionIo {
         }
     }
 
-    /// Applies the program's latest stamp before the detection time expires.
-    pub(super) fn apply_kernel_stamp(
-        &mut self,
-        discriminator: Discriminator,
-        kernel_stamps: Option<&KernelStamps>,
-        now: Duration,
-    ) {
-        let (Some(kernel_stamps), BfdState::Up) = (kernel_stamps, self.session.state()) else { return };
+    /// Applies what the program has noted before the detection time expires.
+    pub(super) fn apply_kernel_notes(&mut self, kernel_sessions: Option<&KernelSessions>, now: Duration) {
+        let (Some(kernel_sessions), BfdState::Up) = (kernel_sessions, self.session.state()) else { return };
         let is_due = self.session.next_deadline().is_some_and(|deadline| deadline <= now);
-        if let Some(at) = is_due.then(|| kernel_stamps.last_up(discriminator)).flatten() {
-            self.session.handle_kernel_stamp(at);
-            // The program sees the router's packets, so it loops the router's echoes back, too.
+        let discriminator = self.session.config().local;
+        if let Some(packet) = is_due.then(|| kernel_sessions.last_packet(discriminator)).flatten() {
+            self.session.handle_recorded(&packet.bytes, packet.at);
+            // The program sees the router's packets, so it answers them, and loops the router's echoes back.
+            self.session.set_control_plane_independent(self.is_kept());
             if self.target.hops == Hops::Single {
                 self.session.set_echo_receive(ECHO_RECEIVE);
             }
         }
     }
 
+    /// Returns whether the program answers the router while this process sends nothing.
+    pub(super) fn is_kept(&self) -> bool {
+        self.session.kept().is_some_and(|kept| kept.late_after.is_some())
+    }
+
     /// Registers the session with the program while it is up.
-    pub(super) fn update_kernel_entry(
-        &mut self,
-        discriminator: Discriminator,
-        kernel_stamps: Option<&mut KernelStamps>,
-    ) {
-        let Some(kernel_stamps) = kernel_stamps else { return };
-        match (self.session.state(), self.local()) {
-            (BfdState::Up, Some(local)) => {
-                let minimum_ttl = match self.target.hops {
-                    Hops::Single => None,
-                    Hops::Multi { minimum_ttl } => Some(minimum_ttl),
-                };
-                let remote = self.target.address;
-                kernel_stamps.begin(discriminator, &bfd::BfdSessionConfig { remote, local, minimum_ttl });
-            }
-            _ => {
+    pub(super) fn update_kernel_entry(&mut self, kernel_sessions: &mut KernelSessions) {
+        let discriminator = self.session.config().local;
+        let (Some(kept), Some(local)) = (self.session.kept(), self.local()) else {
+            if self.session.state() != BfdState::Up {
                 self.session.set_echo_receive(Duration::ZERO);
-                kernel_stamps.end(discriminator);
+                self.session.set_control_plane_independent(false);
+                kernel_sessions.end(discriminator);
             }
-        }
+            return;
+        };
+        let remote = self.target.address;
+        let (minimum_ttl, source_port) = (self.target.minimum_ttl(), local.port());
+        kernel_sessions.set(discriminator, |number, dead_after| bfd::BfdSessionConfig {
+            remote,
+            local: local.ip(),
+            minimum_ttl,
+            theirs: kept.theirs,
+            ours: kept.ours,
+            late_after: kept.late_after,
+            answer_interval: kept.answer_interval,
+            dead_after,
+            source_port,
+            number,
+        });
     }
 
     /// Handles a control packet from this link-layer address: the destination of the session's echoes from
@@ -119,7 +133,7 @@ impl SessionIo {
     ) {
         let is_its_own = self.target.uses_echo()
             && self.target.address == source
-            && self.local() == Some(destination.into())
+            && self.local().is_some_and(|local| local.ip() == destination)
             && self.link.is_some_and(|link| link as usize == station.ifindex());
         match &mut self.echo_exchange {
             _ if !is_its_own => {}
@@ -139,7 +153,7 @@ impl SessionIo {
         address: Ipv4Addr,
         at: Duration,
     ) {
-        let is_here = self.local() == Some(address.into());
+        let is_here = self.local().is_some_and(|local| local.ip() == address);
         if let Some(echo_exchange) = self.echo_exchange.as_mut().filter(|_| is_here)
             && echo_exchange.accept(payload, &echo_socket.key)
         {
@@ -147,22 +161,26 @@ impl SessionIo {
         }
     }
 
-    pub(super) fn send(&mut self, seed: u64, echo_socket: Option<&EchoSocket>, now: Duration) {
+    /// Sends what is due; returns whether a control packet was sent.
+    pub(super) fn send(&mut self, seed: u64, echo_socket: Option<&EchoSocket>, now: Duration) -> bool {
+        let mut is_sent = false;
         while let Some(packet) = self.session.poll_packet(now) {
-            if let Err(error) = self.transmit(&packet, seed) {
+            match self.transmit(&packet, seed) {
+                Ok(()) => is_sent = true,
                 // No route or no peer: the router detects that by time-out.
-                tracing::trace!(peer = %self.name, %error, "cannot send BFD packet");
+                Err(error) => tracing::trace!(peer = %self.name, %error, "cannot send BFD packet"),
             }
         }
         let discriminator = self.session.config().local;
         while self.session.poll_echo(now) {
             if let (Some(echo_socket), Some(echo_exchange), Some(IpAddr::V4(local))) =
-                (echo_socket, &mut self.echo_exchange, local(self.tx_socket.as_ref()))
+                (echo_socket, &mut self.echo_exchange, local(self.tx_socket.as_ref()).map(|local| local.ip()))
                 && let Err(error) = echo_socket.send(discriminator, local, echo_exchange)
             {
                 tracing::trace!(peer = %self.name, %error, "cannot send BFD echo");
             }
         }
+        is_sent
     }
 
     fn transmit(&mut self, packet: &[u8], seed: u64) -> io::Result<()> {
@@ -194,14 +212,14 @@ impl SessionIo {
         SessionAddresses {
             discriminator: discriminator.get(),
             remote: self.target.address,
-            local: self.local(),
+            local: self.local().map(|local| local.ip()),
             hops: self.target.hops,
             up: self.session.state() == BfdState::Up,
             is_sole_receiver,
         }
     }
 
-    fn local(&self) -> Option<IpAddr> {
+    fn local(&self) -> Option<SocketAddr> {
         local(self.tx_socket.as_ref())
     }
 
@@ -217,7 +235,19 @@ impl SessionIo {
     }
 }
 
-/// Returns the address that packets are sent from.
-fn local(tx_socket: Option<&UdpSocket>) -> Option<IpAddr> {
-    Some(tx_socket?.local_addr().ok()?.ip())
+/// Returns the address and port that packets are sent from.
+fn local(tx_socket: Option<&UdpSocket>) -> Option<SocketAddr> {
+    tx_socket?.local_addr().ok()
+}
+
+fn session_config(target: &BfdTarget, local: Discriminator) -> SessionConfig {
+    SessionConfig {
+        local,
+        hops: target.hops,
+        profile: SessionProfile { echo: None, ..target.profile },
+        // Without the program, the session ends with this process, so the C bit is clear (RFC 5880, section
+        // 4.1).
+        control_plane_independent: false,
+        echo_receive: Duration::ZERO,
+    }
 }

@@ -56,6 +56,11 @@ pub struct BfdSessionStatus {
     pub up_events: u64,
     /// Transitions from Up.
     pub down_events: u64,
+    /// The XDP program keeps the session up while the agent restarts. False while the session is down, if the
+    /// router's packets do not pass the program, or if the router sends too rarely: less often than once in
+    /// its detection time for this node, less a transmit interval.
+    #[serde(default)]
+    pub kept: bool,
     /// Control packets rejected, by reason.
     pub refused: BTreeMap<Cow<'static, str>, u64>,
 }
@@ -69,7 +74,7 @@ impl From<&BfdView> for BfdStatus {
 }
 
 fn session(snapshot: &BfdSnapshot) -> BfdSessionStatus {
-    let BfdSnapshot { name, target, view, at } = snapshot;
+    let BfdSnapshot { name, target, view, is_kept, at } = snapshot;
     BfdSessionStatus {
         peer: name.clone(),
         address: target.address,
@@ -88,6 +93,7 @@ fn session(snapshot: &BfdSnapshot) -> BfdSessionStatus {
         received: view.counters.received,
         up_events: view.counters.up_events,
         down_events: view.counters.down_events,
+        kept: *is_kept,
         refused: view.counters.rejected.iter().map(|(reason, count)| ((*reason).into(), *count)).collect(),
     }
 }

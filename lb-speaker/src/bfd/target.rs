@@ -24,6 +24,14 @@ pub struct BfdTarget {
 }
 
 impl BfdTarget {
+    /// Returns the minimum TTL of a multihop target's packets.
+    pub(super) const fn minimum_ttl(&self) -> Option<u8> {
+        match self.hops {
+            Hops::Single => None,
+            Hops::Multi { minimum_ttl } => Some(minimum_ttl),
+        }
+    }
+
     /// Returns whether to send echoes. There is no format of IPv6 echoes that routers agree on.
     pub(super) fn uses_echo(&self) -> bool {
         self.profile.echo.is_some() && self.address.is_ipv4() && self.hops == Hops::Single

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::addresses;
 use super::echo::EchoSocket;
-use super::kernel_stamps::KernelStamps;
+use super::kernel_sessions::{BfdKernel, KernelSessions};
 use super::priority;
 use super::rx_timestamps::RxTimestamps;
 use super::session_io::SessionIo;
@@ -26,7 +26,6 @@ use super::socket::{self, Datagram, RxKey};
 use super::target::{BfdTarget, BfdTargets};
 use super::view::{BfdSnapshot, BfdView};
 use crate::identity::hash;
-use lb_dataplane::bfd::BfdMaps;
 use lb_runtime::watchdog::Heart;
 
 /// Receive buffer: a control packet and a margin; longer packets are judged by their start.
@@ -58,8 +57,8 @@ pub(super) struct BfdThread {
     seed: u64,
     wake_rx: UnixStream,
     report: StateReport,
-    /// Stamps of the XDP program; `None` if not available.
-    kernel_stamps: Option<KernelStamps>,
+    /// The sessions in the XDP program; `None` if not available.
+    kernel_sessions: Option<KernelSessions>,
     sessions: BTreeMap<Discriminator, SessionIo>,
     demultiplexer: Demultiplexer<Discriminator>,
     timestamps: RxTimestamps,
@@ -73,13 +72,15 @@ pub(super) struct BfdThread {
     /// When to update the program's addresses even without a known change: a route, and with it the local
     /// address, may have changed.
     addresses_due: Duration,
+    /// When targets were first set. Until then, sessions of an earlier agent stay as they are.
+    targets_since: Option<Duration>,
     buffer: [u8; BUFFER],
 }
 
 impl BfdThread {
     pub(super) fn new(
         seed: u64,
-        kernel_sessions: Option<BfdMaps>,
+        kernel: Option<BfdKernel>,
         wake_rx: UnixStream,
         report: StateReport,
     ) -> Self {
@@ -89,7 +90,7 @@ impl BfdThread {
             seed,
             wake_rx,
             report,
-            kernel_stamps: kernel_sessions.and_then(|sessions| KernelStamps::new(sessions, start)),
+            kernel_sessions: kernel.and_then(|kernel| KernelSessions::new(kernel, start)),
             sessions: BTreeMap::new(),
             demultiplexer: Demultiplexer::default(),
             timestamps: RxTimestamps::new(start),
@@ -98,6 +99,7 @@ impl BfdThread {
             unknown: 0,
             reported: BTreeSet::new(),
             addresses_due: Duration::ZERO,
+            targets_since: None,
             buffer: [0; BUFFER],
         }
     }
@@ -125,12 +127,24 @@ impl BfdThread {
     pub(super) fn run_once(&mut self) {
         self.listen();
         let now = self.timestamps.sample();
+        if let Some(kernel_sessions) = &mut self.kernel_sessions {
+            kernel_sessions.note_alive(now);
+            if let Some(since) = self.targets_since {
+                kernel_sessions.forget_left(now.saturating_sub(since));
+            }
+        }
         self.receive(now);
         self.receive_echoes(now);
         for (discriminator, session_io) in &mut self.sessions {
-            session_io.apply_kernel_stamp(*discriminator, self.kernel_stamps.as_ref(), now);
+            session_io.apply_kernel_notes(self.kernel_sessions.as_ref(), now);
             session_io.session.handle_time(now);
-            session_io.send(self.seed, self.echo_socket.as_ref(), now);
+            let is_sent = session_io.send(self.seed, self.echo_socket.as_ref(), now);
+            if let Some(kernel_sessions) = &mut self.kernel_sessions {
+                if is_sent {
+                    kernel_sessions.note_sent(*discriminator, now);
+                }
+                session_io.update_kernel_entry(kernel_sessions);
+            }
         }
         self.report_changes();
         self.update_addresses(now);
@@ -138,15 +152,15 @@ impl BfdThread {
 
     /// Updates the addresses from which the program passes packets.
     fn update_addresses(&mut self, now: Duration) {
-        let Some(kernel_stamps) = self.kernel_stamps.as_mut().filter(|_| now >= self.addresses_due) else {
-            return;
-        };
+        // Before the first targets, the addresses of an earlier agent stay.
+        let is_due = self.targets_since.is_some() && now >= self.addresses_due;
+        let Some(kernel_sessions) = self.kernel_sessions.as_mut().filter(|_| is_due) else { return };
         self.addresses_due = now + MAX_SLEEP;
         let addresses = self.sessions.iter().map(|(discriminator, session_io)| {
             let key = RxKey::of(&session_io.target);
             session_io.addresses(*discriminator, !key.is_in_vrf() && self.rx_sockets.contains_key(&key))
         });
-        kernel_stamps.set_addresses(addresses::address_table(addresses));
+        kernel_sessions.set_addresses(addresses::address_table(addresses));
     }
 
     /// Executes a command.
@@ -159,6 +173,7 @@ impl BfdThread {
                     name: session_io.name.clone(),
                     target: session_io.target.clone(),
                     view: session_io.session.view(),
+                    is_kept: session_io.session.config().control_plane_independent,
                     at,
                 };
                 let sessions = self.sessions.values().map(view).collect();
@@ -187,6 +202,7 @@ impl BfdThread {
         for (name, target) in targets {
             self.start_session(name, target, now);
         }
+        self.targets_since.get_or_insert(now);
         self.addresses_due = Duration::ZERO;
         let desired: BTreeSet<RxKey> =
             self.sessions.values().map(|session_io| RxKey::of(&session_io.target)).collect();
@@ -201,14 +217,24 @@ impl BfdThread {
 
     fn start_session(&mut self, name: String, target: BfdTarget, now: Duration) {
         let local = self.discriminator(&name);
-        self.sessions.insert(local, SessionIo::new(name, target, local, self.seed, now));
+        let left = self
+            .kernel_sessions
+            .as_mut()
+            .and_then(|kernel_sessions| kernel_sessions.adopt(local, target.address, target.minimum_ttl()));
+        let adopted = left
+            .and_then(|left| SessionIo::adopt(name.clone(), target.clone(), local, &left, self.seed, now));
+        if adopted.is_some() {
+            tracing::info!(peer = %name, "adopted the BFD session of the previous agent");
+        }
+        let session_io = adopted.unwrap_or_else(|| SessionIo::new(name, target, local, self.seed, now));
+        self.sessions.insert(local, session_io);
     }
 
     /// Announces AdminDown, so that the router does not count it as a failure (RFC 5880, section 6.8.16).
     fn end_session(&mut self, discriminator: Discriminator, now: Duration) {
         self.demultiplexer.remove(discriminator);
-        if let Some(kernel_stamps) = &mut self.kernel_stamps {
-            kernel_stamps.end(discriminator);
+        if let Some(kernel_sessions) = &mut self.kernel_sessions {
+            kernel_sessions.end(discriminator);
         }
         if let Some(mut session_io) = self.sessions.remove(&discriminator) {
             session_io.session.set_admin_down(true, now);
@@ -316,11 +342,13 @@ impl BfdThread {
     }
 
     fn report_changes(&mut self) {
-        for (discriminator, session_io) in &mut self.sessions {
+        for session_io in self.sessions.values_mut() {
             while let Some(change) = session_io.session.poll_change() {
                 session_io.log(&change);
                 self.addresses_due = Duration::ZERO;
-                session_io.update_kernel_entry(*discriminator, self.kernel_stamps.as_mut());
+                if let Some(kernel_sessions) = &mut self.kernel_sessions {
+                    session_io.update_kernel_entry(kernel_sessions);
+                }
                 // RFC 5882, section 3.2: AdminDown does not imply a broken path.
                 let is_down = change.from == BfdState::Up && change.remote != BfdState::AdminDown;
                 if change.to == BfdState::Up || is_down {

@@ -25,6 +25,8 @@ pub struct BfdSnapshot {
     pub target: BfdTarget,
     /// Actual state.
     pub view: SessionView,
+    /// The XDP program answers the router while this process sends nothing.
+    pub is_kept: bool,
     /// Time of the snapshot, from the same origin as the times in the view.
     pub at: Duration,
 }

@@ -11,8 +11,9 @@ use lb_common::map_table::name;
 use lb_common::maps::{BfdSession, FragmentFlow, FragmentKey, Liveness, Source, Traffic, Vip};
 use lb_common::ring::{LEADERS_A_WORD, SlotLeader};
 use lb_common::vips::{self, BUCKET_WORDS, Bucket, BucketKey};
+use lb_common::wire::bfd;
 
-use crate::model::{FlowWords, HostTables, State, Totals};
+use crate::model::{FlowWords, HostTables, RouterHeard, State, Totals};
 
 /// Writes `tables` into the maps of a loaded object.
 ///
@@ -38,6 +39,7 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
     write(ebpf, name::NODES, &tables.nodes)?;
     write(ebpf, name::CONFIG, &[tables.config])?;
     write(ebpf, name::LIVENESS, &tables.liveness_cells())?;
+    write(ebpf, name::AGENT, &tables.agent_cells())?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
     for (set, words) in tables.touched_flows() {
         flows.set(set, words, 0).context("write to lb_flows")?;
@@ -50,6 +52,7 @@ pub fn fill(ebpf: &mut Ebpf, tables: &HostTables) -> Result<()> {
 pub(super) fn reset(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) -> Result<()> {
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
     insert(ebpf, name::BFD, &tables.bfd)?;
+    write(ebpf, name::AGENT, &tables.agent_cells())?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         flows.set(*set, FlowWords::default(), 0).context("write to lb_flows")?;
@@ -74,7 +77,10 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
     for entry in sessions.iter() {
         let (discriminator, session) = entry?;
         if session.heard != 0 {
-            routers_heard.insert(discriminator, session.state);
+            let theirs = bfd::bytes(&session.theirs);
+            // One session has been answered before.
+            let is_answered = ![0, u64::MAX].contains(&session.answered);
+            routers_heard.insert(discriminator, RouterHeard { theirs, is_answered });
         }
     }
     let mut state = State { liveness, fragments, routers_heard, ..State::default() };

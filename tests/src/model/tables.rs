@@ -8,11 +8,15 @@ use lb_common::flows::{AGE_BITS, FlowEntry, FlowSet, FlowState, WAYS, Word};
 use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::maps::{
     Allowance, Announcer, BfdAddress, BfdSession, Budget, Config, FragmentFlow, FragmentKey, Link, Liveness,
-    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, capacity,
+    Node, Source, Traffic, Vip, Vip4Key, Vip6Key, agent_cell, capacity,
 };
 use lb_common::ring::{NodeIndex, Slot, SlotLeader, WORDS};
+use lb_common::wire::bfd;
 use lb_pipeline::inline::Inline;
 use lb_pipeline::tables::Tables;
+
+/// The time in nanoseconds.
+const NOW: u64 = 1 << 40;
 
 /// Entries of the maps whose size a packet can find out.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,15 @@ pub struct Totals {
 /// A set of flows as it lies in memory.
 pub type FlowWords = [u64; WAYS];
 
+/// What the program notes of a router's packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouterHeard {
+    /// The packet, without its Poll and Final bits.
+    pub theirs: [u8; bfd::LENGTH],
+    /// Whether the program has answered.
+    pub is_answered: bool,
+}
+
 /// What packets have left behind: the same on the host and in the kernel after the same packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -52,9 +65,8 @@ pub struct State {
     pub liveness: Vec<Liveness>,
     /// `lb_fragments`.
     pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
-    /// Sessions of `lb_bfd` that have been heard of, and the state byte; when that was is the clock's
-    /// business.
-    pub routers_heard: BTreeMap<u32, u32>,
+    /// Sessions of `lb_bfd` that have been heard of; when that was is the clock's business.
+    pub routers_heard: BTreeMap<u32, RouterHeard>,
 }
 
 impl State {
@@ -114,7 +126,11 @@ pub struct HostTables {
     /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a
     /// test.
     fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
-    routers_heard: RefCell<BTreeMap<u32, u32>>,
+    routers_heard: RefCell<BTreeMap<u32, RouterHeard>>,
+    /// Sessions of `bfd` whose routers have said something new. Leaked as `fragments` are.
+    sessions_noted: RefCell<HashMap<u32, &'static BfdSession>>,
+    /// `lb_agent`.
+    agent: Vec<Cell<u64>>,
     allowances: RefCell<[Allowance; Budget::COUNT]>,
     totals: RefCell<Totals>,
 }
@@ -144,6 +160,8 @@ impl HostTables {
             touched: RefCell::default(),
             fragments: RefCell::default(),
             routers_heard: RefCell::default(),
+            sessions_noted: RefCell::default(),
+            agent: vec![Cell::new(0); agent_cell::COUNT],
             allowances: RefCell::default(),
             totals: RefCell::default(),
         }
@@ -159,6 +177,16 @@ impl HostTables {
     /// Writes a cell of `lb_liveness`.
     pub fn set_liveness(&self, cell: u32, liveness: Liveness) {
         self.liveness[cell as usize].set(liveness);
+    }
+
+    /// Writes a cell of `lb_agent`.
+    pub fn set_agent_cell(&self, cell: u32, value: u64) {
+        self.agent[cell as usize].set(value);
+    }
+
+    /// The first cells of `lb_agent`: those that packets of tests meet.
+    pub fn agent_cells(&self) -> Vec<u64> {
+        self.agent.iter().take(8).map(Cell::get).collect()
     }
 
     /// All cells of `lb_liveness`, the clock included.
@@ -177,6 +205,7 @@ impl HostTables {
     pub fn forget_flows(&self) -> BTreeSet<u32> {
         self.fragments.borrow_mut().clear();
         self.routers_heard.borrow_mut().clear();
+        self.sessions_noted.borrow_mut().clear();
         let touched = self.touched.take();
         for set in &touched {
             for way in &self.flows[*set as usize].ways {
@@ -316,11 +345,30 @@ impl Tables for HostTables {
     }
 
     fn bfd_session(&self, discriminator: u32) -> Option<&BfdSession> {
-        self.bfd.get(&discriminator)
+        self.sessions_noted.borrow().get(&discriminator).copied().or_else(|| self.bfd.get(&discriminator))
     }
 
-    fn note_bfd(&self, discriminator: u32, state: u8) {
-        self.routers_heard.borrow_mut().insert(discriminator, u32::from(state));
+    fn note_bfd(&self, discriminator: u32, theirs: bfd::Words, is_answered: bool) {
+        let mut routers_heard = self.routers_heard.borrow_mut();
+        let was_answered = routers_heard.get(&discriminator).is_some_and(|heard| heard.is_answered);
+        let is_answered = is_answered || was_answered;
+        routers_heard.insert(discriminator, RouterHeard { theirs: bfd::bytes(&theirs), is_answered });
+        if let Some(session) = self.bfd_session(discriminator).filter(|session| session.theirs != theirs) {
+            let noted = Box::leak(Box::new(BfdSession { theirs, ..*session }));
+            self.sessions_noted.borrow_mut().insert(discriminator, noted);
+        }
+    }
+
+    fn agent_cell(&self, number: u32) -> u64 {
+        self.agent.get(number as usize).map_or(0, Cell::get)
+    }
+
+    fn note_probed(&self) {
+        self.set_agent_cell(agent_cell::PROBED, NOW);
+    }
+
+    fn now(&self) -> u64 {
+        NOW
     }
 
     fn bfd_address(&self, [first, second]: &[u64; 2]) -> Option<BfdAddress> {

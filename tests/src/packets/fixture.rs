@@ -13,7 +13,7 @@ use lb_common::maps::{
     AddressFilter, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
     CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_HELD,
     LIVENESS_UP, Link, Liveness, MacFilter, Node, Standing, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO,
-    VIP_NEW_LEADER, Vip, Vip4Key, Vip6Key, capacity,
+    VIP_NEW_LEADER, Vip, Vip4Key, Vip6Key, agent_cell, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -125,6 +125,22 @@ pub mod session {
     pub const FAR4: u32 = 3;
     /// With [`super::ROUTER6`], multihop, minimum hop limit 254.
     pub const FAR6: u32 = 0xffff_ffff;
+    /// As [`NEXT4`]; the agent is late.
+    pub const LATE4: u32 = 0x0506_0708;
+    /// As [`NEXT6`]; the agent is late.
+    pub const LATE6: u32 = 6;
+    /// As [`FAR4`]; the agent is late.
+    pub const LATE_FAR4: u32 = 7;
+    /// As [`LATE4`], but the agent has just sent a packet.
+    pub const SENT4: u32 = 8;
+    /// As [`LATE4`], but the program has just answered.
+    pub const ANSWERED4: u32 = 9;
+    /// As [`LATE4`], but the agent is gone for too long.
+    pub const GONE4: u32 = 10;
+    /// As [`LATE4`], but the router has said that the session is down.
+    pub const OVER4: u32 = 11;
+    /// As [`LATE4`], but the agent has not said that the session is up.
+    pub const UNSAID4: u32 = 12;
 }
 
 /// A state of the cluster.
@@ -145,6 +161,10 @@ pub enum Fixture {
     Ready,
     /// This node announces nothing.
     Absent,
+    /// This node's agent is gone, and other nodes probe the node.
+    Abandoned,
+    /// This node's agent is gone, and no other node probes the node.
+    Forsaken,
     /// This node drains, and probes no node.
     Alone,
     /// This node holds [`node::FAR4`], and [`node::FAR6`] has died.
@@ -164,7 +184,7 @@ pub enum Fixture {
 
 impl Fixture {
     /// All fixtures.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
@@ -172,6 +192,8 @@ impl Fixture {
         Self::Returned,
         Self::Ready,
         Self::Absent,
+        Self::Abandoned,
+        Self::Forsaken,
         Self::Alone,
         Self::Holding,
         Self::HoldingAbsent,
@@ -196,8 +218,9 @@ impl Fixture {
             id: wire_id(node::SELF),
             liveness_limit: LIVENESS_LIMIT,
             hold_ticks: HOLD_TICKS,
+            agent_limit: 0,
             tag_key_ids: TAG_KEYS.map(|key| key.id),
-            pad: [0; 6],
+            pad: [0; 2],
             // Not in the first place: the search must not stop there.
             uplinks: [SECOND_LINK, 0, INGRESS, 0],
             uplink_links: [
@@ -230,6 +253,7 @@ impl Fixture {
             Self::Returned => config.flags |= Config::standing_flags(Standing::Returned),
             Self::Ready => config.flags |= Config::standing_flags(Standing::Ready),
             Self::Absent | Self::HoldingAbsent => config.flags |= Config::standing_flags(Standing::Absent),
+            Self::Abandoned | Self::Forsaken => config.agent_limit = 1,
             Self::Alone => {
                 (config.liveness_limit, config.flags) = (0, config.flags | CONFIG_DRAINING);
             }
@@ -260,6 +284,11 @@ impl Fixture {
 
     /// Resets the liveness of all nodes to the initial state.
     pub fn reset(self, tables: &HostTables) {
+        // Times long past, and such as do not pass as long as a test runs.
+        tables.set_agent_cell(agent_cell::ALIVE, 1);
+        let probed = if self == Self::Abandoned { u64::MAX } else { 0 };
+        tables.set_agent_cell(agent_cell::PROBED, probed);
+        tables.set_agent_cell(agent_cell::bfd_sent(1), u64::MAX);
         let holds = matches!(self, Self::Holding | Self::HoldingAbsent);
         for index in 0..capacity::CLOCK {
             let (silence, state) = match index as NodeIndex {
@@ -341,15 +370,69 @@ fn add_node_addresses(tables: &mut HostTables) {
     tables.node_addresses.insert(NODE6, u32::from(node::FAR6));
 }
 
+/// The discriminator of the routers.
+pub const ROUTER_DISCRIMINATOR: u32 = 0x0a0b_0c0d;
+/// The agent's UDP source port of all sessions.
+pub const BFD_SOURCE_PORT: u16 = 60_000;
+/// The second byte of a BFD packet in state Up.
+const UP: u8 = 0xc0;
+
+/// Returns a BFD packet of a router for a session.
+pub fn router_control(state_and_flags: u8, session: u32) -> [u8; bfd::LENGTH] {
+    let router = ROUTER_DISCRIMINATOR.to_be_bytes();
+    bfd_control(state_and_flags, [router, session.to_be_bytes()], 300_000)
+}
+
+/// Returns the BFD packet that answers it.
+pub fn own_control(state_and_flags: u8, session: u32) -> [u8; bfd::LENGTH] {
+    let router = ROUTER_DISCRIMINATOR.to_be_bytes();
+    bfd_control(state_and_flags, [session.to_be_bytes(), router], 50_000)
+}
+
+fn bfd_control(state_and_flags: u8, [mine, yours]: [[u8; 4]; 2], interval: u32) -> [u8; bfd::LENGTH] {
+    bfd::Control {
+        version_and_diagnostic: bfd::VERSION,
+        state_and_flags,
+        multiplier: 3,
+        length: bfd::LENGTH as u8,
+        my_discriminator: mine,
+        your_discriminator: yours,
+        intervals: [interval, interval, 50_000].map(u32::to_be_bytes),
+    }
+    .to_bytes()
+}
+
+/// A session that is up, whose agent is never late.
+fn up(discriminator: u32, [remote, local]: [[u8; 16]; 2], port: [u8; 2], minimum_ttl: u8) -> BfdSession {
+    BfdSession {
+        remote,
+        local,
+        theirs: bfd::words(&router_control(UP, discriminator)),
+        ours: bfd::words(&own_control(UP | bfd::INDEPENDENT, discriminator)),
+        heard: 0,
+        answered: 0,
+        late_after: 0,
+        answer_interval: 0,
+        dead_after: u64::MAX,
+        port,
+        source_port: BFD_SOURCE_PORT.to_be_bytes(),
+        number: 0,
+        minimum_ttl,
+        pad: 0,
+    }
+}
+
 fn add_sessions(tables: &mut HostTables) {
     let mapped = |address: [u8; 4]| Ipv4Addr::from(address).to_ipv6_mapped().octets();
-    let mut add = |discriminator, remote, local, port, minimum_ttl| {
-        let session = BfdSession { remote, local, heard: 0, port, minimum_ttl, pad: 0, state: 0 };
-        tables.bfd.insert(discriminator, session);
+    let (v4, v6) = ([mapped(ROUTER4), mapped(SELF4)], [ROUTER6, SELF6]);
+    let (next, far) = (bfd::SINGLE_HOP_PORT, bfd::MULTIHOP_PORT);
+    let mut add = |discriminator, path: [[u8; 16]; 2], port, minimum_ttl| {
+        tables.bfd.insert(discriminator, up(discriminator, path, port, minimum_ttl));
         let [peer, listens] = match port {
             bfd::SINGLE_HOP_PORT => [BFD_PEER, BFD_LISTENS],
             _ => [BFD_PEER_MULTIHOP, BFD_LISTENS_MULTIHOP],
         };
+        let [remote, local] = path;
         let remote = tables.bfd_addresses.entry(remote).or_default();
         (remote.discriminator, remote.flags) = (discriminator, remote.flags | peer);
         if port == bfd::MULTIHOP_PORT {
@@ -357,12 +440,33 @@ fn add_sessions(tables: &mut HostTables) {
         }
         tables.bfd_addresses.entry(local).or_default().flags |= listens;
     };
-    add(session::FAR4, mapped(ROUTER4), mapped(SELF4), bfd::MULTIHOP_PORT, 250);
-    add(session::FAR6, ROUTER6, SELF6, bfd::MULTIHOP_PORT, 254);
-    add(session::NEXT4, mapped(ROUTER4), mapped(SELF4), bfd::SINGLE_HOP_PORT, 255);
-    add(session::NEXT6, ROUTER6, SELF6, bfd::SINGLE_HOP_PORT, 255);
+    add(session::FAR4, v4, far, 250);
+    add(session::FAR6, v6, far, 254);
+    add(session::NEXT4, v4, next, 255);
+    add(session::NEXT6, v6, next, 255);
     let coming_up = BfdAddress { flags: BFD_PEER, ..BfdAddress::default() };
     tables.bfd_addresses.insert(mapped(DOWN_ROUTER4), coming_up);
+    let late = |discriminator, path, port, minimum_ttl| BfdSession {
+        late_after: 1,
+        ..up(discriminator, path, port, minimum_ttl)
+    };
+    let late4 = |discriminator| late(discriminator, v4, next, 255);
+    let down = |discriminator| bfd::words(&router_control(bfd::DOWN, discriminator));
+    let sessions = [
+        (session::LATE4, late4(session::LATE4)),
+        (session::LATE6, late(session::LATE6, v6, next, 255)),
+        (session::LATE_FAR4, late(session::LATE_FAR4, v4, far, 250)),
+        // The agent's packet is not sent yet by any clock of the tests.
+        (session::SENT4, BfdSession { number: 1, ..late4(session::SENT4) }),
+        (
+            session::ANSWERED4,
+            BfdSession { answered: u64::MAX, answer_interval: 1, ..late4(session::ANSWERED4) },
+        ),
+        (session::GONE4, BfdSession { dead_after: 1, ..late4(session::GONE4) }),
+        (session::OVER4, BfdSession { theirs: down(session::OVER4), ..late4(session::OVER4) }),
+        (session::UNSAID4, BfdSession { ours: [0; 3], ..late4(session::UNSAID4) }),
+    ];
+    tables.bfd.extend(sessions);
 }
 
 /// As many former leaders as a slot holds; one of them is dead.

@@ -27,11 +27,12 @@ use lb_common::flows::FlowState;
 use lb_common::maps::Liveness;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Outcome;
+use lb_common::wire::bfd::LENGTH as BFD_LENGTH;
 
 use super::build::Frame;
 use super::expect::Expect;
 use super::fixture::{CLOCK, Fixture, node};
-use crate::model::Packet;
+use crate::model::{Packet, RouterHeard};
 
 /// A packet, the state of the cluster, and the expected result.
 #[derive(Clone, Debug)]
@@ -50,8 +51,8 @@ pub struct Row {
     pub leaves: Option<Vec<(NodeIndex, FlowState)>>,
     /// A node that has been heard from, and its entry of `lb_liveness` then.
     pub hears: Option<(NodeIndex, Liveness)>,
-    /// A BFD session whose router has been heard from, and its state byte.
-    pub hears_router: Option<(u32, u8)>,
+    /// A BFD session whose router has been heard from, and what is noted of it.
+    pub hears_router: Option<(u32, RouterHeard)>,
 }
 
 const UNOWNED: u32 = Outcome::Unowned as u32;
@@ -112,9 +113,14 @@ impl Row {
         Self { hears: Some((node, heard)), ..self }
     }
 
-    /// Expects this session's router to have been heard from.
-    fn hears_router(self, discriminator: u32, state: u8) -> Self {
-        Self { hears_router: Some((discriminator, state)), ..self }
+    /// Expects this session's router to have been heard from, by this packet.
+    fn hears_router(self, discriminator: u32, theirs: [u8; BFD_LENGTH]) -> Self {
+        Self { hears_router: Some((discriminator, RouterHeard { theirs, is_answered: false })), ..self }
+    }
+
+    /// Expects the packet of the session's router to be answered.
+    fn answers_router(self, discriminator: u32, theirs: [u8; BFD_LENGTH]) -> Self {
+        Self { hears_router: Some((discriminator, RouterHeard { theirs, is_answered: true })), ..self }
     }
 
     /// Ends the directly readable part here.

@@ -72,6 +72,7 @@ pub(super) fn bfd(status: &BfdStatus) -> String {
         "SENT",
         "RECEIVED",
         "DOWNS",
+        "KEPT",
         "LAST DIAGNOSTIC",
     ];
     let mut table = table(header, &[4, 6, 7, 8, 9, 10, 11, 12]);
@@ -92,6 +93,7 @@ pub(super) fn bfd(status: &BfdStatus) -> String {
             session.sent.to_string(),
             session.received.to_string(),
             session.down_events.to_string(),
+            if session.kept { "yes" } else { "no" }.to_owned(),
             session.diagnostic.to_string(),
         ]);
     }

@@ -93,27 +93,27 @@ fn a_stalled_driver_that_hands_in_all_packets_stays_up() {
 }
 
 #[test]
-fn kernel_stamps_keep_a_starved_session_up_and_detect_a_silent_peer() {
+fn recorded_packets_keep_a_starved_session_up_and_detect_a_silent_peer() {
     let mut session = up(config(profile(50)), ms(0));
     for now in (100..10_000).step_by(100) {
-        session.handle_kernel_stamp(ms(now - 20));
+        recorded(&mut session, ms(now - 20));
         session.handle_time(ms(now));
         assert_eq!(session.state(), BfdState::Up, "{now}");
     }
-    // The last kernel stamp was at 9880.
-    session.handle_kernel_stamp(ms(9880));
+    // The last recorded packet was of 9880.
+    recorded(&mut session, ms(9880));
     session.handle_time(ms(10_029));
     assert_eq!(session.state(), BfdState::Up);
-    session.handle_kernel_stamp(ms(9880));
+    recorded(&mut session, ms(9880));
     session.handle_time(ms(10_030));
     assert_eq!(session.state(), BfdState::Down);
 }
 
 #[test]
-fn a_kernel_stamp_older_than_the_last_packet_has_no_effect() {
+fn a_recorded_packet_older_than_the_last_packet_has_no_effect() {
     let mut session = up(config(profile(50)), ms(0));
     hear(&mut session, ms(100), control(BfdState::Up));
-    session.handle_kernel_stamp(ms(60));
+    recorded(&mut session, ms(60));
     session.handle_time(ms(249));
     assert_eq!(session.state(), BfdState::Up);
 }
@@ -140,23 +140,23 @@ fn the_receive_interval_of_a_lost_peer_is_still_respected() {
 }
 
 #[test]
-fn kernel_stamps_do_not_bring_a_session_up() {
+fn recorded_packets_do_not_bring_a_session_up() {
     let mut session = up(config(profile(50)), ms(0));
     session.handle_time(ms(150));
-    session.handle_kernel_stamp(ms(149));
-    session.handle_kernel_stamp(ms(160));
+    recorded(&mut session, ms(149));
+    recorded(&mut session, ms(160));
     session.handle_time(ms(170));
     assert_eq!((session.state(), session.view().remote_discriminator), (BfdState::Down, 0));
     assert_eq!(session.view().detection_time, ms(0));
 }
 
 #[test]
-fn kernel_stamps_do_not_extend_init() {
+fn recorded_packets_do_not_extend_init() {
     let mut session = Session::new(config(profile(50)), 7, ms(0));
     hear(&mut session, ms(0), control(BfdState::Down));
     assert_eq!(session.state(), BfdState::Init);
-    // Stamps belong to sessions that are up: this one is from an earlier session of the same peer.
-    session.handle_kernel_stamp(ms(140));
+    // Records belong to sessions that are up: this one is from an earlier session of the same peer.
+    recorded(&mut session, ms(140));
     session.handle_time(ms(149));
     assert_eq!(session.state(), BfdState::Init);
     session.handle_time(ms(150));

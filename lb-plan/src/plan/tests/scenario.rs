@@ -82,6 +82,7 @@ impl Scenario {
             draining: false,
             ignore_exclude_label: false,
             local_needs_endpoint: false,
+            agent_limit: Duration::ZERO,
             former_grace: Duration::from_secs(100),
             udp_grace: Duration::from_secs(20),
             weight_settle: Duration::ZERO,

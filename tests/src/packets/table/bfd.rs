@@ -1,28 +1,36 @@
-//! BFD from routers: control packets recorded and passed to the agent, echoes returned, and all others.
+//! BFD from routers: control packets recorded and passed to the agent or answered, echoes returned, and all
+//! others.
+
+mod answered;
 
 use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::bfd;
 
 use super::{Row, edited};
 use crate::model::Action;
 use crate::packets::build::{Addresses, Frame, Upper};
 use crate::packets::expect::{Expect, NOT_OURS, refused};
 use crate::packets::fixture::{
-    CLIENT4, CLIENT6, DOWN_ROUTER4, Fixture, NODE4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6, session,
+    CLIENT4, CLIENT6, DOWN_ROUTER4, Fixture, NODE4, PLAIN4, PLAIN6, ROUTER4, ROUTER6, SELF4, SELF6,
+    router_control, session,
 };
 
 const SINGLE_HOP: u16 = 3784;
 const ECHO: u16 = 3785;
 const MULTIHOP: u16 = 4784;
 const UP: u8 = 0xc0;
-const MINE: u32 = 0x0a0b_0c0d;
-
 pub(super) fn rows() -> Vec<Row> {
-    [recorded(), of_another(), of_unknown_peers(), invalid(), returned(), not_returned()].concat()
+    [answered::rows(), recorded(), of_another(), of_unknown_peers(), invalid(), returned(), not_returned()]
+        .concat()
 }
 
 fn control(state: u8, yours: u32) -> Vec<u8> {
-    let words = [MINE, yours, 300_000, 300_000, 50_000].into_iter().flat_map(u32::to_be_bytes);
-    [0x20, state, 3, 24].into_iter().chain(words).collect()
+    router_control(state, yours).to_vec()
+}
+
+/// Returns what is noted of [`control`].
+fn noted(state: u8, yours: u32) -> [u8; bfd::LENGTH] {
+    router_control(state & !(bfd::POLL | bfd::FINAL), yours)
 }
 
 fn router4() -> Frame {
@@ -36,7 +44,8 @@ fn router6() -> Frame {
 fn recorded() -> Vec<Row> {
     let row = |name: &str, base: Frame, port, state, session| {
         let frame = base.datagram(50_000, port, &control(state, session));
-        Row::frame(name, &frame, Expect::Untouched(Outcome::BfdHeard as u32)).hears_router(session, state)
+        Row::frame(name, &frame, Expect::Untouched(Outcome::BfdHeard as u32))
+            .hears_router(session, noted(state, session))
     };
     let long = [control(UP, session::NEXT4), vec![7; 8]].concat();
     let plain = router4().plain_datagram(49_152, SINGLE_HOP, &control(UP, session::NEXT4));
@@ -55,9 +64,10 @@ fn recorded() -> Vec<Row> {
         row("BFD over several IPv6 hops", router6().ttl(254), MULTIHOP, UP, session::FAR6),
         row("BFD after the configuration is gone", router4(), SINGLE_HOP, UP, session::NEXT4)
             .meets(Fixture::Unconfigured),
-        Row::frame("BFD without a checksum", &plain, recorded.clone()).hears_router(session::NEXT4, UP),
+        Row::frame("BFD without a checksum", &plain, recorded.clone())
+            .hears_router(session::NEXT4, noted(UP, session::NEXT4)),
         Row::frame("BFD with trailing bytes", &router4().datagram(50_000, SINGLE_HOP, &long), recorded)
-            .hears_router(session::NEXT4, UP),
+            .hears_router(session::NEXT4, noted(UP, session::NEXT4)),
     ]
 }
 

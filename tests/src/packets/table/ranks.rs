@@ -57,10 +57,16 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (ranks, number, answers) in CASES {
         for ((fixture, state), answers) in STATES.into_iter().zip(answers) {
-            let what = |request| format!("{request} with the ranks: {ranks}; this node is {state}");
+            let what = |request: &str| format!("{request} with the ranks: {ranks}; this node is {state}");
             let is_answered = *answers == b'y';
             rows.push(arp(what("ARP request"), number, is_answered).meets(fixture));
             rows.push(ndp(what("solicitation"), number, is_answered).meets(fixture));
+        }
+        // A node whose agent is gone is as one that is absent, if there are others.
+        for (fixture, as_in) in [(Fixture::Abandoned, 3), (Fixture::Forsaken, 0)] {
+            let what = |request: &str| format!("{request} with the ranks: {ranks}; this node is {fixture:?}");
+            rows.push(arp(what("ARP request"), number, answers[as_in] == b'y').meets(fixture));
+            rows.push(ndp(what("solicitation"), number, answers[as_in] == b'y').meets(fixture));
         }
     }
     rows

@@ -206,6 +206,7 @@ fn settings(own: NodeIndex) -> Settings {
         draining: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
+        agent_limit: Duration::ZERO,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         // A trace sets weights, not endpoint counts that must settle.
