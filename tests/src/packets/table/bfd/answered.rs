@@ -144,7 +144,7 @@ fn invalid() -> Vec<Row> {
         Row::frame(
             "BFD to the port of several hops for a late agent",
             &router4().datagram(9, MULTIHOP, &good),
-            { NOT_OURS },
+            NOT_OURS,
         ),
     ]
 }
