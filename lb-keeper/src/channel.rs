@@ -61,9 +61,7 @@ impl Channel {
         match sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&octets)], control, flags, None) {
             Ok(_) => Ok(()),
             // Too many descriptors, or too much memory, is on its way.
-            Err(Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::EINTR) => {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
+            Err(Errno::ETOOMANYREFS | Errno::ENOBUFS | Errno::EINTR) => Err(io::ErrorKind::WouldBlock.into()),
             Err(error) => Err(error.into()),
         }
     }
@@ -183,7 +181,9 @@ mod tests {
         agent.send(&"release", &[]).unwrap();
         drop(agent);
         for (expected, descriptors) in [("hold", 2), ("release", 0)] {
-            let Incoming::Message(received) = keeper.receive::<String>().unwrap() else { panic!("{expected}") };
+            let Incoming::Message(received) = keeper.receive::<String>().unwrap() else {
+                panic!("{expected}")
+            };
             assert_eq!((received.message.as_str(), received.descriptors.len()), (expected, descriptors));
         }
         assert!(matches!(keeper.receive::<String>().unwrap(), Incoming::End));
@@ -204,7 +204,8 @@ mod tests {
     fn a_full_channel_would_block() {
         let (one, other) = pair();
         let long = "x".repeat(MAX_MESSAGE - 2);
-        let sent = std::iter::repeat_with(|| one.send(&long, &[])).take(100).take_while(Result::is_ok).count();
+        let sent =
+            std::iter::repeat_with(|| one.send(&long, &[])).take(100).take_while(Result::is_ok).count();
         assert!((1..100).contains(&sent));
         assert_eq!(one.send(&long, &[]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let Incoming::Message(received) = other.receive::<String>().unwrap() else { panic!("none") };

@@ -61,15 +61,32 @@ pub(crate) enum Event {
     /// An agent without one.
     Foreign(ConnectionId),
     /// The agent holds a stream.
-    Hold { connection: ConnectionId, id: StreamId, name: String, terms: Terms },
-    Claim { connection: ConnectionId, name: String },
-    Release { connection: ConnectionId, name: String },
+    Hold {
+        connection: ConnectionId,
+        id: StreamId,
+        name: String,
+        terms: Terms,
+    },
+    Claim {
+        connection: ConnectionId,
+        name: String,
+    },
+    Release {
+        connection: ConnectionId,
+        name: String,
+    },
     /// Without a name: all streams that are not claimed.
-    Dismiss { connection: ConnectionId, name: Option<String> },
+    Dismiss {
+        connection: ConnectionId,
+        name: Option<String>,
+    },
     /// The agent's connection has ended, and all its messages are handled.
     Disconnected(ConnectionId),
     /// The result of [`Action::Write`].
-    Written { id: StreamId, all: bool },
+    Written {
+        id: StreamId,
+        all: bool,
+    },
     /// A socket accepts octets again.
     Writable(StreamId),
     /// The peer has ended a stream.
