@@ -1,5 +1,6 @@
 //! A process that is killed while it appends to a journal and writes to the socket: with both, another process
 //! continues the stream without a gap and without a repetition.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, also in its helpers")]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,10 +10,11 @@ use std::time::Duration;
 
 use lb_keeper::journal::Journal;
 use lb_keeper::position;
+use socket2::SockRef;
 
 /// Kills in one run.
 const KILLS: u64 = 220;
-/// Tells the child where in the sequence its journal begins.
+/// Variable that states where in the sequence its journal begins.
 const START: &str = "FAIRLEAD_TEST_SEQUENCE_START";
 
 /// The octet at an offset of the sequence: no short period, so that gaps and repetitions show.
@@ -86,6 +88,9 @@ fn a_stream_continues_exactly_where_its_writer_was_killed() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = listener.accept().unwrap().0;
+    // Small buffers, so that writers block, and are killed in the middle of a write.
+    SockRef::from(&socket).set_send_buffer_size(16_384).unwrap();
+    SockRef::from(&accepted).set_recv_buffer_size(16_384).unwrap();
     let reader = std::thread::spawn(move || read_sequence(accepted));
     let mut random = Random(99);
     let (mut total, mut left_over, mut busy) = (0_u64, 0, 0);
@@ -110,5 +115,5 @@ fn a_stream_continues_exactly_where_its_writer_was_killed() {
     socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(reader.join().unwrap(), total);
     assert!(busy > KILLS / 4, "only {busy} of {KILLS} writers wrote before they were killed");
-    assert!(left_over > KILLS / 20, "only {left_over} of {KILLS} left something to write");
+    assert!(left_over > KILLS / 4, "only {left_over} of {KILLS} left something to write");
 }
