@@ -62,6 +62,25 @@ fn the_program_accepts_its_arguments() -> Result<()> {
         let is_agent = matches!(cli.command, Command::Agent(_));
         ensure!(is_agent == (kind == "DaemonSet"), "{arguments:?}");
     }
+    let keeper = &find(&objects, "DaemonSet", "fairlead-agent")?["spec"]["template"]["spec"]["containers"][1];
+    let cli = Cli::try_parse_from([vec!["fairlead"], texts(&keeper["args"])].concat())?;
+    ensure!(matches!(cli.command, Command::Keeper(_)), "{keeper}");
+    Ok(())
+}
+
+#[test]
+fn the_keeper_has_the_agents_socket_directory_and_user_and_no_capability() -> Result<()> {
+    let objects = committed()?;
+    let containers =
+        &find(&objects, "DaemonSet", "fairlead-agent")?["spec"]["template"]["spec"]["containers"];
+    let [agent, keeper] = [&containers[0], &containers[1]];
+    let mounts = keeper["volumeMounts"].as_array().context("mounts")?;
+    let [mount] = &mounts[..] else { anyhow::bail!("{mounts:?}") };
+    ensure!(agent["volumeMounts"].as_array().is_some_and(|it| it.contains(mount)), "{mount}");
+    assert_eq!(mount["mountPath"], "/run/fairlead");
+    assert_eq!(keeper["image"], agent["image"]);
+    assert_eq!(keeper["securityContext"]["runAsUser"], agent["securityContext"]["runAsUser"]);
+    assert_eq!(keeper["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
     Ok(())
 }
 
@@ -186,12 +205,14 @@ fn agents_find_the_key_of_a_controller_and_have_time_to_stop() -> Result<()> {
 fn no_container_is_privileged_or_can_write_to_its_image() -> Result<()> {
     let objects = committed()?;
     for (kind, name) in [("DaemonSet", "fairlead-agent"), ("Deployment", "fairlead-controller")] {
-        let context =
-            &find(&objects, kind, name)?["spec"]["template"]["spec"]["containers"][0]["securityContext"];
-        assert_eq!(context["privileged"], Value::Null, "{name}");
-        assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
-        assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
-        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        let containers = &find(&objects, kind, name)?["spec"]["template"]["spec"]["containers"];
+        for container in containers.as_array().context("containers")? {
+            let context = &container["securityContext"];
+            assert_eq!(context["privileged"], Value::Null, "{name}");
+            assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod controller;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
+pub mod keeper;
 pub mod status;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +31,8 @@ pub enum Command {
     Agent(Box<agent::AgentArgs>),
     /// Run the controller of the cluster: allocate addresses to Services, and serve the validating webhook.
     Controller(controller::ControllerArgs),
+    /// Run the keeper of a node: hold the BGP sessions while the agent restarts.
+    Keeper(keeper::KeeperArgs),
     /// Validate manifests offline and preview their effect.
     Check(check::CheckArgs),
     /// Show the status of the agent on this node.

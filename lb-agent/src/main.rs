@@ -28,6 +28,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             log();
             cli::controller::run(args)?;
         }
+        Command::Keeper(args) => {
+            log();
+            cli::keeper::run(args)?;
+        }
         Command::Check(args) => return Ok(cli::check::run(&args)?),
         Command::Status(args) => cli::status::run(&args)?,
         Command::Drain(args) => cli::drain::run(&args)?,

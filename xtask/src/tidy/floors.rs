@@ -38,6 +38,7 @@ pub(super) const FLOORS: &[Floor] = &[
         ..pure("lb-admission", &["lb-api", "lb-bgp", "lb-ipam", "lb-model", "lb-plan"])
     },
     floor("lb-runtime", &[]),
+    floor("lb-keeper", &[]),
     floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-l2", "lb-model", "lb-plan", "lb-runtime"]),
     floor(
         "lb-speaker",
@@ -55,6 +56,7 @@ pub(super) const FLOORS: &[Floor] = &[
             "lb-common",
             "lb-controller",
             "lb-dataplane",
+            "lb-keeper",
             "lb-kube",
             "lb-l2",
             "lb-model",
