@@ -6,7 +6,8 @@
 //!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
 //! ```
 //!
-//! A peer that does not read or answer blocks its own task only.
+//! A peer that does not read or answer blocks its own task only. With a keeper, an Established session survives
+//! this process: the next one adopts it ([`lb_keeper`], `kept_session`).
 
 mod address;
 pub mod bfd;
@@ -14,6 +15,7 @@ mod connection;
 pub mod desired;
 mod hints;
 mod identity;
+mod kept_session;
 mod listener;
 mod peer_task;
 mod service_routes;
@@ -38,11 +40,12 @@ use self::desired::{DesiredPeer, DesiredPeers};
 pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
 use self::listener::{ExpectedPeer, Listeners};
-use self::peer_task::{PeerCommand, PeerTask};
+use self::peer_task::{PeerCommand, PeerTask, TaskContext};
 pub use self::service_routes::ServiceRoutes;
 pub use self::status::BgpStatus;
 pub use self::view::{PeerSnapshot, SpeakerView};
 use lb_dataplane::bfd::BfdMaps;
+use lb_keeper::KeeperClient;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A handle to the speaker; clones share the same speaker.
@@ -54,7 +57,13 @@ pub struct Speaker {
     tasks: Arc<Mutex<SpeakerTasks>>,
     command_senders: Arc<Mutex<CommandSenders>>,
     bfd: Arc<BfdMonitor>,
+    keeper: Option<KeeperClient>,
 }
+
+/// Time in which a keeper that is stopped with this process says so.
+const LEAVING: Duration = Duration::from_millis(500);
+/// Interval of looking whether it has.
+const LEAVING_EVERY: Duration = Duration::from_millis(50);
 
 /// The recipients of BFD reports. Behind a lock of its own: BFD must not wait for a comparison of thousands
 /// of routes.
@@ -67,6 +76,9 @@ struct SpeakerTasks {
     closing: Vec<JoinHandle<()>>,
     listeners: Listeners,
     watchdog: Watchdog,
+    keeper: Option<KeeperClient>,
+    /// Sessions of a former process that no peer continues have been, or will be, ended.
+    is_settled: bool,
     /// No task is started any more.
     is_closed: bool,
 }
@@ -74,7 +86,7 @@ struct SpeakerTasks {
 impl Speaker {
     /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
     /// is this node's name, `kernel_sessions` the maps in which the XDP program stamps BFD packets, if
-    /// loaded. `watchdog` monitors its loops.
+    /// loaded. `keeper` holds the sessions while no agent runs. `watchdog` monitors its loops.
     ///
     /// # Errors
     /// If the BFD thread cannot be spawned.
@@ -82,6 +94,7 @@ impl Speaker {
         port: u16,
         node: &str,
         kernel_sessions: Option<BfdMaps>,
+        keeper: Option<KeeperClient>,
         watchdog: &Watchdog,
     ) -> io::Result<Self> {
         let seed = hash(0, node);
@@ -90,6 +103,8 @@ impl Speaker {
             closing: Vec::new(),
             listeners: Listeners::new(port),
             watchdog: watchdog.clone(),
+            keeper: keeper.clone(),
+            is_settled: false,
             is_closed: false,
         };
         let command_senders = Arc::<Mutex<CommandSenders>>::default();
@@ -103,7 +118,7 @@ impl Speaker {
             },
         )?;
         let tasks = Arc::new(Mutex::new(tasks));
-        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
+        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd), keeper })
     }
 
     /// Sets all peers and their routes. Sessions are started, changed and closed accordingly: new routes
@@ -127,6 +142,23 @@ impl Speaker {
         self.bfd.set(targets);
     }
 
+    /// Ends the sessions of a former process that no peer continues, once the tasks of all current peers have
+    /// taken theirs over and `patience` is over. No effect but the first time. Must be called inside a runtime.
+    pub fn settle(&self, patience: Duration) {
+        let mut tasks = self.tasks();
+        let Some(keeper) = self.keeper.clone().filter(|_| !tasks.is_settled) else { return };
+        tasks.is_settled = true;
+        let claims: Vec<_> = tasks.peers.values().map(|task| task.has_claimed.clone()).collect();
+        tokio::spawn(async move {
+            for mut has_claimed in claims {
+                // A task that has ended needs no session.
+                let _ = has_claimed.wait_for(|has_claimed| *has_claimed).await;
+            }
+            tokio::time::sleep(patience).await;
+            keeper.dismiss_unclaimed();
+        });
+    }
+
     /// Returns a snapshot.
     pub async fn view(&self) -> SpeakerView {
         let (pending, unknown, failures) = {
@@ -145,13 +177,20 @@ impl Speaker {
         });
         let peers = join_all(answers).await.into_iter().flatten().collect();
         let bfd = self.bfd.view().await;
-        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures }
+        let keeper = self.keeper.as_ref().map(KeeperClient::status);
+        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures, keeper }
     }
 
-    /// Closes all sessions for a successor without packet loss. Peers that would drop our routes at once
+    /// Leaves all sessions to a successor without packet loss. The keeper holds them if it can; otherwise they
+    /// are closed. Peers that would drop our routes at once
     /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
     /// (RFC 4724) get no NOTIFICATION.
     pub async fn hand_over(&self, grace: Duration) {
+        if self.is_keeping().await {
+            tracing::info!("leaving the BGP sessions to the keeper");
+            self.leave().await;
+            return;
+        }
         self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
     }
 
@@ -160,6 +199,33 @@ impl Speaker {
     pub async fn shut_down(&self, grace: Duration) {
         let text = "the node has been drained".to_owned();
         self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
+    }
+
+    /// Returns whether the keeper stays. One that is stopped with this process may not know it yet.
+    async fn is_keeping(&self) -> bool {
+        let Some(keeper) = &self.keeper else { return false };
+        let start = Instant::now();
+        while keeper.is_keeping() {
+            if start.elapsed() >= LEAVING {
+                return true;
+            }
+            tokio::time::sleep(LEAVING_EVERY).await;
+        }
+        false
+    }
+
+    /// Ends all tasks, and leaves the sessions that the keeper has as they are. What it does not have is
+    /// closed.
+    async fn leave(&self) {
+        let leaving: Vec<_> = {
+            let mut tasks = self.tasks();
+            tasks.is_closed = true;
+            tasks.listeners.set(Vec::new());
+            let peers = std::mem::take(&mut tasks.peers);
+            let closing = std::mem::take(&mut tasks.closing);
+            closing.into_iter().chain(peers.into_values().map(PeerTask::leave)).collect()
+        };
+        join_all(leaving).await;
     }
 
     async fn close_all(&self, grace: Duration, is_warned: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
@@ -226,7 +292,8 @@ impl SpeakerTasks {
         let former = self.peers.remove(&name);
         let closed = former.map(|former| former.close(Shutdown::Reset { text: String::new() }));
         let heart = self.watchdog.heart(format!("BGP peer {name}"), TASK_LIMIT);
-        let task = PeerTask::start(name.clone(), peer, seed, start, heart, closed);
+        let context = TaskContext { seed, start, heart, keeper: self.keeper.clone(), after: closed };
+        let task = PeerTask::start(name.clone(), peer, context);
         self.peers.insert(name, task);
     }
 }
@@ -235,6 +302,11 @@ impl PeerTask {
     fn send(&self, command: PeerCommand) {
         // The task ends only on command.
         let _ = self.commands.send(command);
+    }
+
+    fn leave(self) -> JoinHandle<()> {
+        self.send(PeerCommand::Leave);
+        self.task
     }
 
     fn close(self, shutdown: Shutdown) -> JoinHandle<()> {

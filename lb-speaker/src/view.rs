@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lb_bgp::session::{BgpState, PeerView};
 use lb_bgp::value::AddressFamily;
+use lb_keeper::KeeperStatus;
 
 use super::bfd::BfdView;
 use super::desired::DesiredPeer;
@@ -22,6 +23,8 @@ pub struct SpeakerView {
     pub unknown: u64,
     /// Listeners that could not be opened, a sentence each.
     pub failures: Vec<String>,
+    /// The keeper, if sessions are to survive the process.
+    pub keeper: Option<KeeperStatus>,
 }
 
 /// A snapshot of a peer.
