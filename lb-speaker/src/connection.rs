@@ -11,15 +11,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use lb_bgp::session::Handover;
 use lb_keeper::journal::{Journal, JournalError};
-use lb_keeper::{Stream, position};
+use lb_keeper::{KeeperClient, position};
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::desired::Transport;
-use super::kept_session::KeptSession;
+use super::kept_session::{KeptIdentity, KeptSession};
 
 /// Maximum time for closing: a peer that reads nothing must not delay us.
 const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
@@ -73,33 +72,39 @@ impl BgpConnection {
         &self.stream
     }
 
-    /// Returns the session for the keeper, if it does not have it as it is. `snapshot` describes what was sent.
+    /// Gives the session to the keeper, unless it has it as it is. `snapshot` describes what was sent.
     ///
     /// # Errors
     /// If another process has taken the session over, or it cannot be kept.
     pub(super) fn keep(
         &mut self,
-        name: &str,
-        transport: &Transport,
+        keeper: &KeeperClient,
+        identity: KeptIdentity<'_>,
         handover: Handover,
-        snapshot: impl FnOnce() -> Vec<u8>,
-    ) -> Result<Option<Stream>, JournalError> {
+        snapshot: impl Fn() -> Vec<u8>,
+    ) -> Result<(), JournalError> {
         if self.check_fence().is_err() {
             return Err(JournalError::Fenced);
         }
-        if self.kept.as_ref().is_none_or(KeptSession::is_long) {
-            let snapshot = snapshot();
-            let journal = self.journal(&snapshot)?;
-            match &mut self.kept {
-                Some(kept) => kept.replace_journal(journal, snapshot.len()),
-                None => {
-                    let lasted = handover.session.lasted;
-                    self.kept = Some(KeptSession::new(journal, snapshot.len(), lasted)?);
-                }
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => KeptSession::new(self.journal(&snapshot())?, handover.session.lasted)?,
+        };
+        let kept = self.kept.insert(kept);
+        if let Some(stream) = kept.changed(&self.stream, identity, handover)? {
+            keeper.hold(stream);
+        }
+        if kept.is_long() {
+            let journal = self.journal(&snapshot())?;
+            let Some(kept) = &mut self.kept else { return Ok(()) };
+            // If there is no room, at the next opportunity.
+            if let Some(stream) = kept.stream(&self.stream, identity, &journal)?
+                && keeper.try_hold(stream)
+            {
+                kept.journal = journal;
             }
         }
-        let Some(kept) = &mut self.kept else { return Ok(None) };
-        Ok(kept.changed(name, &self.stream, transport, handover)?)
+        Ok(())
     }
 
     /// Returns a journal that begins with the octets that are not in the kernel. The snapshot includes them: to

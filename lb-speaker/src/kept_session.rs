@@ -1,5 +1,6 @@
 //! A session as the keeper holds it: the journal of its octets, and a state that another agent can read.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -33,8 +34,6 @@ pub(super) struct KeptSession {
     /// Clock time of becoming Established.
     since: Duration,
     salt: [u8; 16],
-    /// Length of the snapshot in the journal.
-    snapshot: u64,
 }
 
 /// The state of a session in the keeper, read by agents of this and later versions.
@@ -91,34 +90,34 @@ pub(super) enum StateError {
     Salt,
 }
 
+/// What a session is kept as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeptIdentity<'a> {
+    /// The name of the peer.
+    pub(super) name: &'a str,
+    /// Its transport.
+    pub(super) transport: &'a Transport,
+}
+
 impl KeptSession {
-    /// Returns the record of a session that has been up for `lasted`; `snapshot` is a length.
+    /// Returns the record of a session that has been up for `lasted`.
     ///
     /// # Errors
     /// If the kernel provides no clock or randomness.
-    pub(super) fn new(journal: Journal, snapshot: usize, lasted: Duration) -> std::io::Result<Self> {
+    pub(super) fn new(journal: Journal, lasted: Duration) -> io::Result<Self> {
         let since = uptime()?.saturating_sub(lasted);
-        let salt = random::bytes()?;
-        Ok(Self { journal, held: None, since, salt, snapshot: snapshot as u64 })
+        Ok(Self { journal, held: None, since, salt: random::bytes()? })
     }
 
     /// Returns the record of an adopted session.
-    pub(super) const fn adopted(journal: Journal, state: &ReadState, snapshot: usize) -> Self {
-        let ReadState { since, salt, .. } = state;
-        Self { journal, held: None, since: *since, salt: *salt, snapshot: snapshot as u64 }
+    pub(super) const fn adopted(journal: Journal, state: &ReadState) -> Self {
+        Self { journal, held: None, since: state.since, salt: state.salt }
     }
 
-    /// Replaces the journal by a shorter one.
-    pub(super) fn replace_journal(&mut self, journal: Journal, snapshot: usize) {
-        self.journal = journal;
-        self.snapshot = snapshot as u64;
-        self.held = None;
-    }
-
-    /// Returns whether a snapshot would be much shorter than the journal.
+    /// Returns whether a snapshot may be much shorter than the journal.
     pub(super) const fn is_long(&self) -> bool {
         let stream = self.journal.stream_len();
-        stream > LONG && stream / 4 > self.snapshot
+        stream > LONG && stream / 4 > self.journal.snapshot_len()
     }
 
     /// Returns the stream for the keeper, if it does not have it as it is.
@@ -127,30 +126,42 @@ impl KeptSession {
     /// If there are no descriptors left.
     pub(super) fn changed(
         &mut self,
-        name: &str,
         socket: &TcpStream,
-        transport: &Transport,
+        identity: KeptIdentity<'_>,
         mut handover: Handover,
-    ) -> std::io::Result<Option<Stream>> {
+    ) -> io::Result<Option<Stream>> {
         handover.session.lasted = Duration::ZERO;
         if self.held.as_ref() == Some(&handover) {
             return Ok(None);
         }
+        self.held = Some(handover);
+        self.stream(socket, identity, &self.journal)
+    }
+
+    /// Returns the stream for the keeper, with another journal; `None` if the keeper does not have the session.
+    ///
+    /// # Errors
+    /// If there are no descriptors left.
+    pub(super) fn stream(
+        &self,
+        socket: &TcpStream,
+        identity: KeptIdentity<'_>,
+        journal: &Journal,
+    ) -> io::Result<Option<Stream>> {
+        let Some(handover) = &self.held else { return Ok(None) };
         let terms = StreamTerms {
             keepalive: handover.keepalive,
             keepalive_octets: handover.keepalive_message.clone(),
             farewell: handover.farewell.clone(),
             restartable: handover.is_restartable,
-            state: serde_json::to_vec(&self.state(&handover.session, transport))?,
+            state: serde_json::to_vec(&self.state(&handover.session, identity.transport))?,
         };
-        let stream = Stream {
-            name: name.to_owned(),
+        Ok(Some(Stream {
+            name: identity.name.to_owned(),
             socket: socket.as_fd().try_clone_to_owned()?,
-            journal: self.journal.file().try_clone_to_owned()?,
+            journal: journal.file().try_clone_to_owned()?,
             terms,
-        };
-        self.held = Some(handover);
-        Ok(Some(stream))
+        }))
     }
 
     fn state(&self, record: &SessionRecord, transport: &Transport) -> KeptState {
@@ -258,6 +269,9 @@ fn digest(salt: &[u8; 16], transport: &Transport) -> Vec<u8> {
 }
 
 /// Returns the time since the machine's start, which all processes share.
-fn uptime() -> std::io::Result<Duration> {
+fn uptime() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_BOOTTIME)?.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ pub mod status;
 mod view;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,7 +44,7 @@ use self::listener::{ExpectedPeer, Listeners};
 use self::peer_task::{PeerCommand, PeerTask, TaskContext};
 pub use self::service_routes::ServiceRoutes;
 pub use self::status::BgpStatus;
-pub use self::view::{PeerSnapshot, SpeakerView};
+pub use self::view::{KeeperView, PeerSnapshot, SpeakerView};
 use lb_dataplane::bfd::BfdMaps;
 use lb_keeper::KeeperClient;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
@@ -177,7 +178,7 @@ impl Speaker {
         });
         let peers = join_all(answers).await.into_iter().flatten().collect();
         let bfd = self.bfd.view().await;
-        let keeper = self.keeper.as_ref().map(KeeperClient::status);
+        let keeper = self.keeper.as_ref().map(|keeper| KeeperView::from(keeper.status()));
         SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures, keeper }
     }
 
@@ -188,7 +189,7 @@ impl Speaker {
     pub async fn hand_over(&self, grace: Duration) {
         if self.is_keeping().await {
             tracing::info!("leaving the BGP sessions to the keeper");
-            self.leave().await;
+            self.end_all(|| PeerCommand::Leave).await;
             return;
         }
         self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
@@ -214,16 +215,29 @@ impl Speaker {
         false
     }
 
-    /// Ends all tasks, and leaves the sessions that the keeper has as they are. What it does not have is
-    /// closed.
-    async fn leave(&self) {
+    /// Ends all sessions without a word to the peers, and BFD: another process has taken them over.
+    pub async fn retire(&self) {
+        self.end_all(|| PeerCommand::Retire).await;
+        self.bfd.set(BfdTargets::default());
+    }
+
+    /// Waits until another agent has taken the sessions over; for ever without a keeper.
+    pub async fn replaced(&self) {
+        match &self.keeper {
+            Some(keeper) => keeper.replaced().await,
+            None => pending().await,
+        }
+    }
+
+    /// Ends all tasks with this command.
+    async fn end_all(&self, command: impl Fn() -> PeerCommand) {
         let leaving: Vec<_> = {
             let mut tasks = self.tasks();
             tasks.is_closed = true;
             tasks.listeners.set(Vec::new());
             let peers = std::mem::take(&mut tasks.peers);
             let closing = std::mem::take(&mut tasks.closing);
-            closing.into_iter().chain(peers.into_values().map(PeerTask::leave)).collect()
+            closing.into_iter().chain(peers.into_values().map(|task| task.end(command()))).collect()
         };
         join_all(leaving).await;
     }
@@ -304,13 +318,12 @@ impl PeerTask {
         let _ = self.commands.send(command);
     }
 
-    fn leave(self) -> JoinHandle<()> {
-        self.send(PeerCommand::Leave);
-        self.task
+    fn close(self, shutdown: Shutdown) -> JoinHandle<()> {
+        self.end(PeerCommand::End(shutdown))
     }
 
-    fn close(self, shutdown: Shutdown) -> JoinHandle<()> {
-        self.send(PeerCommand::End(shutdown));
+    fn end(self, command: PeerCommand) -> JoinHandle<()> {
+        self.send(command);
         self.task
     }
 }

@@ -61,6 +61,8 @@ pub(super) enum PeerCommand {
     End(Shutdown),
     /// Ends the task, and leaves the session to the keeper if it has it.
     Leave,
+    /// Ends the task without a word to the peer: another process has its sessions.
+    Retire,
 }
 
 type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Send>>;
@@ -211,8 +213,11 @@ impl PeerLoop {
                 return false;
             }
             Wake::Command(Some(PeerCommand::Leave)) if self.is_kept() => {
-                self.keeping = None;
-                self.connections = [None, None];
+                self.abandon();
+                return false;
+            }
+            Wake::Command(Some(PeerCommand::Retire)) => {
+                self.abandon();
                 return false;
             }
             Wake::Command(Some(PeerCommand::Leave)) => {

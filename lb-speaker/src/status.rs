@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use lb_bgp::session::{BgpState, MessageCounters, PeerCounters, PeerView};
 use lb_bgp::value::{AddressFamily, RouteNextHop};
-use lb_keeper::KeeperStatus;
 use serde::{Deserialize, Serialize};
 
 use super::hints;
 use super::service_routes::ServiceRoutes;
-use super::view::{PeerSnapshot, SpeakerView};
+use super::view::{KeeperView, PeerSnapshot, SpeakerView};
 
 /// Reason if nothing is withheld, but no peer matches.
 const NO_PEER: &str = "no BGPPeer of this node is selected for its addresses";
@@ -30,7 +29,7 @@ pub struct BgpStatus {
     pub services: Vec<AdvertisedService>,
     /// The keeper, if sessions are to survive the agent.
     #[serde(default)]
-    pub keeper: Option<KeeperStatus>,
+    pub keeper: Option<KeeperView>,
 }
 
 /// A Service and the peers it is advertised to.

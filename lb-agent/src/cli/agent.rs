@@ -1,5 +1,6 @@
 //! The subcommand `fairlead agent`.
 
+mod keeper;
 mod layer2;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,6 +17,7 @@ use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
+use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
 use super::common::{PinArgs, SocketArgs};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
@@ -137,6 +139,8 @@ pub struct AgentArgs {
     /// in milliseconds. 0 disables it.
     #[arg(long, default_value_t = 2000, value_name = "MS")]
     shutdown_grace: u64,
+    #[command(flatten)]
+    keeper: KeeperArgs,
     /// Address and port on which metrics and health checks are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
@@ -274,7 +278,10 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
     let path = args.tag_keys_file.clone().unwrap_or_default();
     let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
+    let dead_man = Duration::from_secs(args.keeper.dead_man);
     Ok(AgentOptions {
+        keeper: args.keeper.options(&args.socket.socket, args.source.is_some()),
+        dead_man,
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
             None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },

@@ -3,18 +3,20 @@
 use std::net::TcpStream as StdTcpStream;
 use std::time::Duration;
 
-use lb_bgp::session::{AdoptError, ConnectionDirection, Peer};
+use lb_bgp::session::{AdoptError, ConnectionDirection, Peer, Shutdown};
 use lb_keeper::journal::{Journal, JournalError};
 use lb_keeper::{KeeperClient, Stream, position};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::PeerLoop;
-use crate::connection::{BgpConnection, ConnectionLoss};
+use crate::connection::{BgpConnection, ClosingConnections, ConnectionLoss};
 use crate::desired::DesiredPeer;
-use crate::kept_session::{KeptSession, ReadState, StateError};
+use crate::kept_session::{KeptIdentity, KeptSession, ReadState, StateError};
 use lb_runtime::watchdog::Heart;
 
+/// Time from the start within which a peer waits for the connection to the keeper.
+const EARLY: Duration = Duration::from_secs(3);
 /// Time in which a session that was taken over by mistake must be back.
 const RECLAIM: Duration = Duration::from_secs(2);
 /// Interval of attempts to get it back.
@@ -72,6 +74,9 @@ impl PeerKeeping {
         seed: u64,
         now: Duration,
     ) -> Option<AdoptedSession> {
+        if now >= EARLY && !self.keeper.status().connected {
+            return None;
+        }
         let stream = self.keeper.claim(name).await?;
         let UnusableSession { reason, connection } = match adopt(stream, desired, seed, now) {
             Ok(adopted) => return Some(adopted),
@@ -109,11 +114,11 @@ fn adopt(
         let sent = [snapshot.as_slice(), &journal.stream()?].concat();
         let config = desired.config.clone();
         let peer = Peer::adopt(config, &state.record, (local, remote), &sent, seed, now)?;
-        Ok((peer, state, snapshot.len()))
+        Ok((peer, state))
     });
     match outcome {
-        Ok((peer, state, snapshot)) => {
-            connection.kept = Some(KeptSession::adopted(journal, &state, snapshot));
+        Ok((peer, state)) => {
+            connection.kept = Some(KeptSession::adopted(journal, &state));
             Ok(AdoptedSession { peer, direction: state.record.direction, connection })
         }
         // The peer keeps the routes for the session that follows.
@@ -161,12 +166,9 @@ impl PeerLoop {
             keeping.release(&self.name);
             return;
         };
-        match connection.keep(&self.name, &self.transport, handover, || self.peer.sent_snapshot()) {
-            Ok(None) => {}
-            Ok(Some(stream)) => {
-                keeping.keeper.hold(stream);
-                keeping.is_held = true;
-            }
+        let identity = KeptIdentity { name: &self.name, transport: &self.transport };
+        match connection.keep(&keeping.keeper, identity, handover, || self.peer.sent_snapshot()) {
+            Ok(()) => keeping.is_held = true,
             // The next read or write finds it out.
             Err(JournalError::Fenced) => {}
             Err(error) => {
@@ -197,10 +199,14 @@ impl PeerLoop {
     }
 
     /// Takes the session back that another process has taken over: the keeper does so when it loses its
-    /// connection to this process.
+    /// connection to this process. If another agent has it, this one is to do nothing more.
     pub(super) async fn reclaim(&mut self, desired: &DesiredPeer, heart: &Heart) {
         let Some(direction) = self.taken_over.take() else { return };
         let Some(keeping) = &self.keeping else { return };
+        if keeping.keeper.status().replaced {
+            self.peer.shut_down(Shutdown::Replacement, self.now());
+            return;
+        }
         let attempts = async {
             loop {
                 let now = self.start.elapsed();
@@ -217,8 +223,18 @@ impl PeerLoop {
                     self.peer.set_routes(routes.clone());
                 }
             }
-            Err(_) => self.peer.handle_closed(direction, ConnectionLoss::TakenOver.reason(), self.now()),
+            Err(_) => {
+                keeping.keeper.release(&self.name);
+                self.peer.handle_closed(direction, ConnectionLoss::TakenOver.reason(), self.now());
+            }
         }
+    }
+
+    /// Drops all connections as if this process had died.
+    pub(super) fn abandon(&mut self) {
+        self.keeping = None;
+        self.connections = [None, None];
+        self.closing = ClosingConnections::default();
     }
 
     /// Continues an adopted session.

@@ -2,11 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
 use lb_bgp::codec::{self, Decoding, Encoding};
 use lb_bgp::message::{Capabilities, Message, Open};
 use lb_bgp::value::StandardCommunity;
+use lb_keeper::process::{self, KeeperError, KeeperOptions};
 use lb_keeper::{ClientOptions, KeeperClient};
 use tokio::runtime::Runtime;
 
@@ -20,17 +23,40 @@ struct Node {
 
 struct Keeper {
     socket: PathBuf,
+    /// Its end stops the keeper.
+    stop: Option<OwnedFd>,
+    thread: Option<JoinHandle<Result<(), KeeperError>>>,
 }
 
 impl Keeper {
     fn start() -> Self {
         static NUMBER: AtomicU16 = AtomicU16::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { socket: std::env::temp_dir().join(format!("lb-speaker-{}-{number}", std::process::id())) }
+        let socket = std::env::temp_dir().join(format!("lb-speaker-{}-{number}", std::process::id()));
+        let options = KeeperOptions {
+            socket: socket.clone(),
+            bound: PATIENCE,
+            exit_when_idle: false,
+            release: "test".to_owned(),
+        };
+        let (stopped, stop) = nix::unistd::pipe().unwrap();
+        let thread = std::thread::spawn(move || process::run(&options, stopped));
+        Self { socket, stop: Some(stop), thread: Some(thread) }
     }
 
     fn client(&self) -> KeeperClient {
         KeeperClient::start(self.socket.clone(), ClientOptions::default()).unwrap()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop = None;
+        let ended = self.thread.take().unwrap().join();
+        let _ = std::fs::remove_file(self.socket.with_extension("lock"));
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
     }
 }
 
