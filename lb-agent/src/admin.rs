@@ -2,6 +2,7 @@
 
 pub mod layer2;
 pub mod metrics;
+pub mod retire;
 pub mod status;
 
 use std::io;
@@ -64,6 +65,8 @@ pub struct AdminState {
     pub drain: watch::Sender<bool>,
     /// Requests to detach the program.
     pub detach: watch::Sender<bool>,
+    /// Request to retire: another agent takes over.
+    pub retire: watch::Sender<bool>,
     /// Tick of the probe clock; zero without probes.
     pub tick: Duration,
 }
@@ -112,6 +115,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
         .route("/detach", post(detach))
+        .route("/retire", post(handle_retire))
         .with_state(Arc::new(state));
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the admin socket", limits).serve(listener, router).await;
@@ -136,6 +140,15 @@ async fn detach(State(state): State<Arc<AdminState>>) -> StatusCode {
         Ok(_) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// Accepts the request of another agent of the node that the body names.
+async fn handle_retire(State(state): State<Arc<AdminState>>, node: String) -> StatusCode {
+    if state.agent.borrow().node != node {
+        return StatusCode::CONFLICT;
+    }
+    state.retire.send_replace(true);
+    StatusCode::ACCEPTED
 }
 
 async fn bgp(State(state): State<Arc<AdminState>>) -> Json<BgpStatus> {

@@ -24,6 +24,7 @@ use lb_dataplane::net::unnumbered::UnnumberedRouters;
 use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
+use lb_keeper::{ClientOptions, KeeperClient, SpawnOptions};
 use lb_kube::source::ObjectSource;
 use lb_l2::engine::EngineSettings;
 use lb_plan::plan::{LivenessSettings, Settings};
@@ -37,9 +38,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::error::AppError;
-pub use self::options::{AgentOptions, Layer2Options, SpeakerOptions};
+pub use self::options::{AgentOptions, KeeperMode, KeeperOptions, Layer2Options, SpeakerOptions};
 use crate::admin::metrics::AgentExporter;
-use crate::admin::{self, AdminState};
+use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, ControlLoop};
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
@@ -65,7 +66,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     tracing::info!(node = %options.node, uplinks = ?options.interfaces, "starting fairlead {version}");
     preflight::check(&options.interfaces, &pins)?;
     let source = ObjectSource::open(&options.source).await?;
-    let socket = admin::listen(&options.socket)?;
+    let socket = listen(&options).await?;
     let network = NetworkMonitor::open().map_err(AppError::Netlink)?;
     let prepared = kernel_lookup::prepare(options.ask_kernel);
     tracing::info!("prepared the XDP program; kernel lookups: {}", prepared.lookups);
@@ -94,9 +95,10 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         layer2: layer2.clone(),
     };
     // Its tasks end when this is dropped.
-    let _reports = reporter.start(&options.source, &options.reporter).await?;
+    let reports = reporter.start(&options.source, &options.reporter).await?;
     let (drain, draining) = watch::channel(settings.draining);
     let (detach, detaching) = watch::channel(false);
+    let (retire, mut retiring) = watch::channel(false);
     let control = ControlLoop {
         source,
         last_good: LastGoodFile::at(options.last_good, options.source.identity(&options.hash_key)),
@@ -126,6 +128,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         speaker: speaker.clone(),
         drain,
         detach,
+        retire,
         tick: options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL),
     };
     let outcome = tokio::select! {
@@ -136,6 +139,14 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             signalled.map_err(|error| AppError::Ended("the wait for signals", error))
         }
+        () = replaced(&speaker, &mut retiring) => {
+            // Everything else is dropped: the successor has the kernel's maps, the sessions and the ports.
+            drop(reports);
+            speaker.retire().await;
+            drop(speaker);
+            tracing::info!("retired: another agent has taken over; waiting for a signal to stop");
+            return stop_signal().await.map_err(|error| AppError::Ended("the wait for signals", error));
+        }
     };
     if is_drained(&last_state.borrow()) {
         speaker.shut_down(options.speaker.grace).await;
@@ -143,6 +154,28 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         speaker.hand_over(options.speaker.grace).await;
     }
     outcome
+}
+
+/// Opens the admin socket. An agent that still runs on it is asked to retire.
+async fn listen(options: &AgentOptions) -> Result<Socket, AppError> {
+    let in_use = match admin::listen(&options.socket) {
+        Err(error @ AdminError::InUse(_)) => error,
+        outcome => return Ok(outcome?),
+    };
+    tracing::info!("another agent is running; asking it to retire");
+    let (path, node) = (options.socket.clone(), options.node.to_string());
+    match tokio::task::spawn_blocking(move || retire::retire(&path, &node)).await {
+        Ok(true) => Ok(admin::listen(&options.socket)?),
+        Ok(false) | Err(_) => Err(in_use.into()),
+    }
+}
+
+/// Waits until another agent takes over.
+async fn replaced(speaker: &Speaker, retiring: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = speaker.replaced() => {}
+        Ok(_) = retiring.wait_for(|retires| *retires) => {}
+    }
 }
 
 async fn default_uplinks() -> Result<Vec<String>, AppError> {
@@ -219,8 +252,19 @@ fn speaker(options: &AgentOptions, pins: &Pins, watchdog: &Watchdog) -> Result<S
         cells: AgentCells::open(pins)?,
         dead_after: options.dead_man,
     };
-    Speaker::new(options.speaker.port, &options.node.to_string(), Some(kernel), watchdog)
+    let keeper = keeper(&options.keeper, options.dead_man).map_err(AppError::Thread)?;
+    Speaker::new(options.speaker.port, &options.node.to_string(), Some(kernel), keeper, watchdog)
         .map_err(AppError::Thread)
+}
+
+fn keeper(options: &KeeperOptions, bound: Duration) -> std::io::Result<Option<KeeperClient>> {
+    let spawn = match options.mode {
+        KeeperMode::Off => return Ok(None),
+        KeeperMode::External => None,
+        KeeperMode::Spawn => Some(SpawnOptions { program: None, bound }),
+    };
+    let release = env!("CARGO_PKG_VERSION").to_owned();
+    KeeperClient::start(options.socket.clone(), ClientOptions { spawn, release }).map(Some)
 }
 
 /// Binds the metrics port at the start, so that an address in use is an error then.

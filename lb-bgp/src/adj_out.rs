@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::codec::{self, Encoding, MessageTooLong, UpdateWriter, family_of};
+use crate::codec::{self, DEFAULT_LOCAL_PREF, Encoding, MessageTooLong, UpdateWriter, family_of};
 use crate::message::{Message, Update};
 use crate::value::{AddressFamily, Asn, Attributes, RouteNextHop};
 
@@ -51,12 +51,27 @@ pub struct UpdateTerms<'a> {
     pub as_path: &'a [Asn],
 }
 
+/// What the peer of a session has been sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentRoutes {
+    /// Its routes.
+    pub routes: Routes,
+    /// Those of its routes that must be sent again.
+    pub uncertain: BTreeSet<IpNet>,
+    /// Families whose End-of-RIB has been sent.
+    pub ended: BTreeSet<AddressFamily>,
+}
+
 /// The routes advertised to a peer and the desired ones.
 #[derive(Debug, Default)]
 pub struct AdjOut {
     /// `None` until known: an End-of-RIB sent earlier would make a peer drop the routes it kept over our
     /// restart.
     desired: Option<Arc<Routes>>,
+    /// `desired` is what the peer of an adopted session already has: the desired routes are unknown.
+    is_provisional: bool,
+    /// The session is internal: LOCAL_PREF is sent.
+    is_internal: bool,
     /// Negotiated families; empty without a session.
     families: BTreeSet<AddressFamily>,
     /// Families whose End-of-RIB has not been sent.
@@ -70,6 +85,7 @@ pub struct AdjOut {
 impl AdjOut {
     /// Sets all desired routes.
     pub fn set_routes(&mut self, routes: Arc<Routes>) {
+        self.is_provisional = false;
         let former = self.desired.replace(Arc::clone(&routes)).unwrap_or_default();
         if self.families.is_empty() || Arc::ptr_eq(&former, &routes) {
             return;
@@ -81,16 +97,18 @@ impl AdjOut {
             let known = self.pending.remove(prefix);
             let known =
                 known.unwrap_or_else(|| former.cloned().map_or(Advertised::Nothing, Advertised::Route));
-            if !known.matches(desired) {
+            if !known.matches(desired, self.is_internal) {
                 self.pending.insert(*prefix, known);
             }
             self.batches = None;
         }
     }
 
-    /// Starts a session with these families; the peer has no routes yet.
-    pub fn begin_session(&mut self, families: impl IntoIterator<Item = AddressFamily>) {
+    /// Starts a session with these families; the peer has no routes yet. LOCAL_PREF is sent on an internal
+    /// session only.
+    pub fn begin_session(&mut self, families: impl IntoIterator<Item = AddressFamily>, is_internal: bool) {
         self.end_session();
+        self.is_internal = is_internal;
         self.families = families.into_iter().collect();
         self.pending_end_of_rib.clone_from(&self.families);
         let desired = self.desired.iter().flat_map(|desired| desired.keys());
@@ -98,8 +116,60 @@ impl AdjOut {
         self.pending = negotiated.map(|prefix| (*prefix, Advertised::Nothing)).collect();
     }
 
+    /// Continues a session in which `sent` has been sent. Until the routes are known, those of the peer are
+    /// the desired ones.
+    pub fn adopt_session(&mut self, families: BTreeSet<AddressFamily>, is_internal: bool, sent: SentRoutes) {
+        let SentRoutes { routes, uncertain, ended } = sent;
+        *self = Self {
+            desired: Some(Arc::new(routes)),
+            is_provisional: true,
+            is_internal,
+            pending_end_of_rib: families.difference(&ended).copied().collect(),
+            families,
+            pending: uncertain.into_iter().map(|prefix| (prefix, Advertised::Uncertain)).collect(),
+            batches: None,
+        };
+    }
+
+    /// Returns UPDATEs that describe what the peer has been sent: its routes, and the End-of-RIB markers. A
+    /// route of a family to be [refreshed](Self::refreshing) may differ from what the peer has.
+    pub fn snapshot(&self, terms: &UpdateTerms<'_>) -> Vec<u8> {
+        let routes: Routes = self.sent_routes().map(|(prefix, known)| (prefix, known.clone())).collect();
+        let mut sent = Self {
+            pending: routes.keys().map(|prefix| (*prefix, Advertised::Nothing)).collect(),
+            desired: Some(Arc::new(routes)),
+            pending_end_of_rib: self.families.difference(&self.pending_end_of_rib).copied().collect(),
+            families: self.families.clone(),
+            ..Self::default()
+        };
+        std::iter::from_fn(|| sent.poll_update(terms)).flatten().collect()
+    }
+
+    /// Returns the prefixes that the peer has, with the attributes last sent as far as they are known.
+    fn sent_routes(&self) -> impl Iterator<Item = (IpNet, &Attributes)> {
+        const UNKNOWN: &Attributes = &Attributes::NONE;
+        let desired = self.desired.iter().flat_map(|desired| desired.iter());
+        let desired = desired.filter(|(prefix, _)| self.families.contains(&family_of(**prefix)));
+        let sent = desired.filter(|(prefix, _)| !self.pending.contains_key(*prefix));
+        let pending = self.pending.iter().filter_map(|(prefix, known)| match known {
+            Advertised::Nothing => None,
+            Advertised::Route(known) => Some((prefix, known)),
+            Advertised::Uncertain => Some((prefix, UNKNOWN)),
+        });
+        sent.chain(pending).map(|(prefix, known)| (*prefix, known))
+    }
+
+    /// Returns the families with routes that are sent again whatever the peer has.
+    pub fn refreshing(&self) -> BTreeSet<AddressFamily> {
+        let uncertain = self.pending.iter().filter(|(_, known)| **known == Advertised::Uncertain);
+        uncertain.map(|(prefix, _)| family_of(*prefix)).collect()
+    }
+
     /// Ends the session.
     pub fn end_session(&mut self) {
+        if mem::take(&mut self.is_provisional) {
+            self.desired = None;
+        }
         self.families.clear();
         self.pending_end_of_rib.clear();
         self.pending.clear();
@@ -115,9 +185,12 @@ impl AdjOut {
         self.batches = None;
         for prefix in self.desired.iter().flat_map(|desired| desired.keys()) {
             if family_of(*prefix) == family {
-                let known = self.pending.entry(*prefix).or_insert(Advertised::Uncertain);
-                known.mark_uncertain();
+                self.pending.entry(*prefix).or_insert(Advertised::Uncertain);
             }
+        }
+        // A withdrawal that is still pending may be taken back.
+        for (_, known) in self.pending.iter_mut().filter(|(prefix, _)| family_of(**prefix) == family) {
+            known.mark_uncertain();
         }
     }
 
@@ -137,12 +210,16 @@ impl AdjOut {
                 return message;
             }
         }
+        if self.is_provisional {
+            return None;
+        }
         self.pending_end_of_rib.pop_first().and_then(|family| end_of_rib(family, terms))
     }
 
     /// Returns whether the peer is up to date.
     pub fn is_synchronized(&self) -> bool {
-        self.desired.is_none() || (self.pending.is_empty() && self.pending_end_of_rib.is_empty())
+        let has_ended = self.is_provisional || self.pending_end_of_rib.is_empty();
+        self.desired.is_none() || (self.pending.is_empty() && has_ended)
     }
 
     /// Returns the number of prefixes of a family the peer has.
@@ -185,10 +262,10 @@ impl AdjOut {
 
 impl Advertised {
     /// Returns whether this is the desired state.
-    fn matches(&self, desired: Option<&Attributes>) -> bool {
+    fn matches(&self, desired: Option<&Attributes>, is_internal: bool) -> bool {
         match self {
             Self::Nothing => desired.is_none(),
-            Self::Route(known) => desired == Some(known),
+            Self::Route(known) => desired.is_some_and(|desired| is_sent_alike(known, desired, is_internal)),
             Self::Uncertain => false,
         }
     }
@@ -199,6 +276,14 @@ impl Advertised {
             Self::Route(_) => *self = Self::Uncertain,
         }
     }
+}
+
+/// Returns whether the peer receives the same attributes.
+fn is_sent_alike(one: &Attributes, other: &Attributes, is_internal: bool) -> bool {
+    let preference = |it: &Attributes| it.local_pref.unwrap_or(DEFAULT_LOCAL_PREF);
+    one.communities == other.communities
+        && one.large_communities == other.large_communities
+        && (!is_internal || preference(one) == preference(other))
 }
 
 impl Batch {

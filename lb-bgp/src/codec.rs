@@ -31,6 +31,7 @@ pub use context::{Decoding, Encoding};
 pub use error::{MessageError, MessageTooLong, UpdateFault};
 pub use header::frame;
 pub use prefix::{family_of, nlri_len};
+pub(crate) use writer::DEFAULT_LOCAL_PREF;
 pub use writer::UpdateWriter;
 
 use crate::message::{HEADER_LEN, MAX_MESSAGE, Message, Notification};

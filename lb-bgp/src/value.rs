@@ -175,3 +175,9 @@ pub struct Attributes {
     /// LARGE_COMMUNITY.
     pub large_communities: BTreeSet<LargeCommunity>,
 }
+
+impl Attributes {
+    /// No attributes.
+    pub const NONE: Self =
+        Self { local_pref: None, communities: BTreeSet::new(), large_communities: BTreeSet::new() };
+}

@@ -205,6 +205,11 @@ impl Journal {
         self.committed
     }
 
+    /// Returns the length of the snapshot.
+    pub const fn snapshot_len(&self) -> u64 {
+        self.snapshot
+    }
+
     /// Returns the position of the socket at which the journal begins.
     pub const fn base(&self) -> u64 {
         self.base

@@ -68,6 +68,11 @@ impl BfdMonitor {
         self.send(BfdCommand::SetTargets(targets));
     }
 
+    /// Ends the thread, and leaves the sessions to another process.
+    pub(super) fn leave(&self) {
+        self.send(BfdCommand::Leave);
+    }
+
     /// Returns a snapshot of all sessions.
     pub(super) async fn view(&self) -> BfdView {
         let (reply, reply_rx) = oneshot::channel();

@@ -6,7 +6,8 @@
 //!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
 //! ```
 //!
-//! A peer that does not read or answer blocks its own task only.
+//! A peer that does not read or answer blocks its own task only. With a keeper, an Established session survives
+//! this process: the next one adopts it ([`lb_keeper`], `kept_session`).
 
 mod address;
 pub mod bfd;
@@ -14,6 +15,7 @@ mod connection;
 pub mod desired;
 mod hints;
 mod identity;
+mod kept_session;
 mod listener;
 mod peer_task;
 mod service_routes;
@@ -22,6 +24,7 @@ pub mod status;
 mod view;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,10 +41,11 @@ use self::desired::{DesiredPeer, DesiredPeers};
 pub use self::identity::SpeakerIdentity;
 use self::identity::hash;
 use self::listener::{ExpectedPeer, Listeners};
-use self::peer_task::{PeerCommand, PeerTask};
+use self::peer_task::{PeerCommand, PeerTask, TaskContext};
 pub use self::service_routes::ServiceRoutes;
 pub use self::status::BgpStatus;
-pub use self::view::{PeerSnapshot, SpeakerView};
+pub use self::view::{KeeperView, PeerSnapshot, SpeakerView};
+use lb_keeper::KeeperClient;
 use lb_runtime::watchdog::{TASK_LIMIT, THREAD_LIMIT, Watchdog};
 
 /// A handle to the speaker; clones share the same speaker.
@@ -53,7 +57,13 @@ pub struct Speaker {
     tasks: Arc<Mutex<SpeakerTasks>>,
     command_senders: Arc<Mutex<CommandSenders>>,
     bfd: Arc<BfdMonitor>,
+    keeper: Option<KeeperClient>,
 }
+
+/// Time in which a keeper that is stopped with this process says so.
+const LEAVING: Duration = Duration::from_millis(500);
+/// Interval of looking whether it has.
+const LEAVING_EVERY: Duration = Duration::from_millis(50);
 
 /// The recipients of BFD reports. Behind a lock of its own: BFD must not wait for a comparison of thousands
 /// of routes.
@@ -66,24 +76,35 @@ struct SpeakerTasks {
     closing: Vec<JoinHandle<()>>,
     listeners: Listeners,
     watchdog: Watchdog,
+    keeper: Option<KeeperClient>,
+    /// Sessions of a former process that no peer continues have been, or will be, ended.
+    is_settled: bool,
     /// No task is started any more.
     is_closed: bool,
 }
 
 impl Speaker {
     /// Returns a speaker without peers. It listens on `port` once it has peers; with 0 it never does. `node`
-    /// is this node's name, `kernel` the maps in which the XDP program notes BFD packets, if loaded. `watchdog`
-    /// monitors its loops.
+    /// is this node's name, `kernel` the maps in which the XDP program notes BFD packets, if loaded. `keeper`
+    /// holds the sessions while no agent runs. `watchdog` monitors its loops.
     ///
     /// # Errors
     /// If the BFD thread cannot be spawned.
-    pub fn new(port: u16, node: &str, kernel: Option<BfdKernel>, watchdog: &Watchdog) -> io::Result<Self> {
+    pub fn new(
+        port: u16,
+        node: &str,
+        kernel: Option<BfdKernel>,
+        keeper: Option<KeeperClient>,
+        watchdog: &Watchdog,
+    ) -> io::Result<Self> {
         let seed = hash(0, node);
         let tasks = SpeakerTasks {
             peers: BTreeMap::new(),
             closing: Vec::new(),
             listeners: Listeners::new(port),
             watchdog: watchdog.clone(),
+            keeper: keeper.clone(),
+            is_settled: false,
             is_closed: false,
         };
         let command_senders = Arc::<Mutex<CommandSenders>>::default();
@@ -92,7 +113,7 @@ impl Speaker {
             forward_bfd_state(&commands, peer, up);
         })?;
         let tasks = Arc::new(Mutex::new(tasks));
-        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd) })
+        Ok(Self { start: Instant::now(), seed, tasks, command_senders, bfd: Arc::new(bfd), keeper })
     }
 
     /// Sets all peers and their routes. Sessions are started, changed and closed accordingly: new routes
@@ -116,6 +137,23 @@ impl Speaker {
         self.bfd.set(targets);
     }
 
+    /// Ends the sessions of a former process that no peer continues, once the tasks of all current peers have
+    /// taken theirs over and `patience` is over. No effect but the first time. Must be called inside a runtime.
+    pub fn settle(&self, patience: Duration) {
+        let mut tasks = self.tasks();
+        let Some(keeper) = self.keeper.clone().filter(|_| !tasks.is_settled) else { return };
+        tasks.is_settled = true;
+        let claims: Vec<_> = tasks.peers.values().map(|task| task.has_claimed.clone()).collect();
+        tokio::spawn(async move {
+            for mut has_claimed in claims {
+                // A task that has ended needs no session.
+                let _ = has_claimed.wait_for(|has_claimed| *has_claimed).await;
+            }
+            tokio::time::sleep(patience).await;
+            keeper.dismiss_unclaimed();
+        });
+    }
+
     /// Returns a snapshot.
     pub async fn view(&self) -> SpeakerView {
         let (pending, unknown, failures) = {
@@ -134,13 +172,20 @@ impl Speaker {
         });
         let peers = join_all(answers).await.into_iter().flatten().collect();
         let bfd = self.bfd.view().await;
-        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures }
+        let keeper = self.keeper.as_ref().map(|keeper| KeeperView::from(keeper.status()));
+        SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures, keeper }
     }
 
-    /// Closes all sessions for a successor without packet loss. Peers that would drop our routes at once
+    /// Leaves all sessions to a successor without packet loss. The keeper holds them if it can; otherwise they
+    /// are closed. Peers that would drop our routes at once
     /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
     /// (RFC 4724) get no NOTIFICATION.
     pub async fn hand_over(&self, grace: Duration) {
+        if self.is_keeping().await {
+            tracing::info!("leaving the BGP sessions to the keeper");
+            self.end_all(|| PeerCommand::Leave).await;
+            return;
+        }
         self.close_all(grace, drops_routes, &Shutdown::Replacement).await;
     }
 
@@ -152,6 +197,46 @@ impl Speaker {
         // Otherwise the XDP program would keep the BFD sessions up. The view comes after the AdminDown packets.
         self.bfd.set(BfdTargets::new());
         self.bfd.view().await;
+    }
+
+    /// Returns whether the keeper stays. One that is stopped with this process may not know it yet.
+    async fn is_keeping(&self) -> bool {
+        let Some(keeper) = &self.keeper else { return false };
+        let start = Instant::now();
+        while keeper.is_keeping() {
+            if start.elapsed() >= LEAVING {
+                return true;
+            }
+            tokio::time::sleep(LEAVING_EVERY).await;
+        }
+        false
+    }
+
+    /// Leaves all sessions without a word to the peers: another process takes them over.
+    pub async fn retire(&self) {
+        self.bfd.leave();
+        self.end_all(|| PeerCommand::Retire).await;
+    }
+
+    /// Waits until another agent has taken the sessions over; for ever without a keeper.
+    pub async fn replaced(&self) {
+        match &self.keeper {
+            Some(keeper) => keeper.replaced().await,
+            None => pending().await,
+        }
+    }
+
+    /// Ends all tasks with this command.
+    async fn end_all(&self, command: impl Fn() -> PeerCommand) {
+        let leaving: Vec<_> = {
+            let mut tasks = self.tasks();
+            tasks.is_closed = true;
+            tasks.listeners.set(Vec::new());
+            let peers = std::mem::take(&mut tasks.peers);
+            let closing = std::mem::take(&mut tasks.closing);
+            closing.into_iter().chain(peers.into_values().map(|task| task.end(command()))).collect()
+        };
+        join_all(leaving).await;
     }
 
     async fn close_all(&self, grace: Duration, is_warned: impl Fn(&PeerView) -> bool, shutdown: &Shutdown) {
@@ -218,7 +303,8 @@ impl SpeakerTasks {
         let former = self.peers.remove(&name);
         let closed = former.map(|former| former.close(Shutdown::Reset { text: String::new() }));
         let heart = self.watchdog.heart(format!("BGP peer {name}"), TASK_LIMIT);
-        let task = PeerTask::start(name.clone(), peer, seed, start, heart, closed);
+        let context = TaskContext { seed, start, heart, keeper: self.keeper.clone(), after: closed };
+        let task = PeerTask::start(name.clone(), peer, context);
         self.peers.insert(name, task);
     }
 }
@@ -230,7 +316,11 @@ impl PeerTask {
     }
 
     fn close(self, shutdown: Shutdown) -> JoinHandle<()> {
-        self.send(PeerCommand::End(shutdown));
+        self.end(PeerCommand::End(shutdown))
+    }
+
+    fn end(self, command: PeerCommand) -> JoinHandle<()> {
+        self.send(command);
         self.task
     }
 }

@@ -1,5 +1,7 @@
 //! The task of one peer: drives the session ([`Peer`]) and its TCP connections.
 
+mod keep;
+
 use std::future::pending;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -11,10 +13,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::connection::{BgpConnection, ClosingConnections, ReadOutcome};
+use self::keep::PeerKeeping;
+use super::connection::{BgpConnection, ClosingConnections, ConnectionLoss, ReadOutcome};
 use super::desired::{DesiredPeer, Transport};
 use super::hints;
 use super::socket::{self, SocketError};
+use lb_keeper::KeeperClient;
+use lb_keeper::journal::JournalError;
 use lb_runtime::watchdog::Heart;
 
 /// Incoming connections of a peer that may be queued; more are useless.
@@ -28,7 +33,21 @@ pub(super) struct PeerTask {
     pub(super) desired: watch::Sender<DesiredPeer>,
     pub(super) commands: mpsc::UnboundedSender<PeerCommand>,
     pub(super) connections: mpsc::Sender<TcpStream>,
+    /// True once the task has taken over what another process has left to it.
+    pub(super) has_claimed: watch::Receiver<bool>,
     pub(super) task: JoinHandle<()>,
+}
+
+/// What a task needs at its start, beside the peer.
+pub(super) struct TaskContext {
+    pub(super) seed: u64,
+    /// All times count from it.
+    pub(super) start: Instant,
+    pub(super) heart: Heart,
+    /// Holds the sessions while no agent runs.
+    pub(super) keeper: Option<KeeperClient>,
+    /// The task to wait for.
+    pub(super) after: Option<JoinHandle<()>>,
 }
 
 /// A command to the task.
@@ -40,6 +59,10 @@ pub(super) enum PeerCommand {
     Bfd(bool),
     /// Closes the session and ends the task.
     End(Shutdown),
+    /// Ends the task, and leaves the session to the keeper if it has it.
+    Leave,
+    /// Ends the task without a word to the peer: another process has its sessions.
+    Retire,
 }
 
 type Attempt = Pin<Box<dyn Future<Output = Result<TcpStream, SocketError>> + Send>>;
@@ -51,7 +74,11 @@ struct PeerLoop {
     /// The kind of failure logged last, while there is no session.
     failure: Option<&'static str>,
     transport: Transport,
+    seed: u64,
     start: Instant,
+    keeping: Option<PeerKeeping>,
+    /// The connection of a session that another process has taken over.
+    taken_over: Option<ConnectionDirection>,
     attempt: Option<Attempt>,
     /// In the order of [`ConnectionDirection::BOTH`].
     connections: [Option<BgpConnection>; 2],
@@ -72,43 +99,54 @@ enum Wake {
 }
 
 impl PeerTask {
-    /// Starts the task. All times count from `start`; the task `after` is awaited first.
-    pub(super) fn start(
-        name: String,
-        initial: DesiredPeer,
-        seed: u64,
-        start: Instant,
-        heart: Heart,
-        after: Option<JoinHandle<()>>,
-    ) -> Self {
-        let (desired, desired_rx) = watch::channel(initial);
+    /// Starts the task.
+    pub(super) fn start(name: String, initial: DesiredPeer, context: TaskContext) -> Self {
+        let (desired, mut desired_rx) = watch::channel(initial);
         let (commands, command_rx) = mpsc::unbounded_channel();
         let (connections, accepted_rx) = mpsc::channel(CONNECTIONS);
+        let (claimed, has_claimed) = watch::channel(false);
         let task = tokio::spawn(async move {
+            let TaskContext { seed, start, heart, keeper, after } = context;
             if let Some(former) = after {
                 // Whatever the result, its connections are closed.
                 let _ = heart.beating(former).await;
             }
-            let peer_loop = PeerLoop::new(name, &desired_rx.borrow(), seed, start);
+            let keeping = keeper.map(PeerKeeping::new);
+            let first = desired_rx.borrow_and_update().clone();
+            let adopted = match &keeping {
+                Some(keeping) => heart.beating(keeping.claim(&name, &first, seed, start.elapsed())).await,
+                None => None,
+            };
+            claimed.send_replace(true);
+            let mut peer_loop = PeerLoop::new(name, &first, seed, start, keeping);
+            if let Some(adopted) = adopted {
+                peer_loop.continue_with(adopted);
+            }
+            peer_loop.set_routes(&first);
             peer_loop.run(desired_rx, command_rx, accepted_rx, &heart).await;
         });
-        Self { desired, commands, connections, task }
+        Self { desired, commands, connections, has_claimed, task }
     }
 }
 
 impl PeerLoop {
-    fn new(name: String, desired: &DesiredPeer, seed: u64, start: Instant) -> Self {
-        let mut peer = Peer::new(desired.config.clone(), seed, start.elapsed());
-        if let Some(routes) = &desired.routes {
-            peer.set_routes(routes.clone());
-        }
+    fn new(
+        name: String,
+        desired: &DesiredPeer,
+        seed: u64,
+        start: Instant,
+        keeping: Option<PeerKeeping>,
+    ) -> Self {
         Self {
             name,
-            peer,
+            peer: Peer::new(desired.config.clone(), seed, start.elapsed()),
             advice_context: hints::advice_context(desired),
             failure: None,
             transport: desired.transport.clone(),
+            seed,
             start,
+            keeping,
+            taken_over: None,
             attempt: None,
             connections: [None, None],
             closing: ClosingConnections::default(),
@@ -125,6 +163,12 @@ impl PeerLoop {
     ) {
         loop {
             self.run_actions();
+            if self.taken_over.is_some() {
+                let latest = desired.borrow_and_update().clone();
+                self.reclaim(&latest, heart).await;
+                continue;
+            }
+            self.keep();
             let event = async {
                 tokio::select! {
                     Ok(()) = desired.changed() => Wake::Desired,
@@ -145,6 +189,7 @@ impl PeerLoop {
             self.log_failure();
         }
         self.run_actions();
+        self.keep();
         while self.closing.next().await.is_some() {}
     }
 
@@ -152,13 +197,11 @@ impl PeerLoop {
     fn handle(&mut self, wake: Wake, desired: &mut watch::Receiver<DesiredPeer>) -> bool {
         match wake {
             Wake::Desired => {
-                let desired = desired.borrow_and_update();
+                let desired = desired.borrow_and_update().clone();
                 let now = self.start.elapsed();
                 self.advice_context = hints::advice_context(&desired);
                 self.peer.set_config(desired.config.clone(), now);
-                if let Some(routes) = &desired.routes {
-                    self.peer.set_routes(routes.clone());
-                }
+                self.set_routes(&desired);
             }
             Wake::Command(Some(PeerCommand::View(reply))) => {
                 // The requester may be gone.
@@ -167,6 +210,18 @@ impl PeerLoop {
             Wake::Command(Some(PeerCommand::Bfd(up))) => self.peer.handle_bfd(up, self.now()),
             Wake::Command(Some(PeerCommand::End(shutdown))) => {
                 self.peer.shut_down(shutdown, self.now());
+                return false;
+            }
+            Wake::Command(Some(PeerCommand::Leave)) if self.is_kept() => {
+                self.abandon();
+                return false;
+            }
+            Wake::Command(Some(PeerCommand::Retire)) => {
+                self.abandon();
+                return false;
+            }
+            Wake::Command(Some(PeerCommand::Leave)) => {
+                self.peer.shut_down(Shutdown::Replacement, self.now());
                 return false;
             }
             Wake::Command(None) => return false,
@@ -181,6 +236,12 @@ impl PeerLoop {
             Wake::Ready | Wake::Closed | Wake::Time => {}
         }
         true
+    }
+
+    fn set_routes(&mut self, desired: &DesiredPeer) {
+        if let Some(routes) = &desired.routes {
+            self.peer.set_routes(routes.clone());
+        }
     }
 
     fn connected(&mut self, direction: ConnectionDirection, stream: TcpStream) {
@@ -229,16 +290,19 @@ impl PeerLoop {
                 }
                 let final_messages = self.peer.poll_bytes(direction, self.now());
                 if let Some(mut connection) = self.connections[direction as usize].take() {
-                    connection.push(final_messages.unwrap_or_default());
-                    self.closing.add(connection);
+                    let pushed = connection.push(final_messages.unwrap_or_default());
+                    // What another process has taken over is not ours to close.
+                    if !matches!(pushed, Err(JournalError::Fenced)) {
+                        self.closing.add(connection);
+                    }
                 }
             }
             PeerAction::Established(direction) => {
-                let remote =
-                    self.connections[direction as usize].as_ref().and_then(|c| c.stream().peer_addr().ok());
                 self.failure = None;
-                let remote = remote.map(|address| address.to_string()).unwrap_or_default();
-                tracing::info!(peer = %self.name, remote, "BGP session up");
+                tracing::info!(peer = %self.name, remote = self.remote(direction), "BGP session up");
+            }
+            PeerAction::Adopted(direction) => {
+                tracing::info!(peer = %self.name, remote = self.remote(direction), "BGP session adopted");
             }
             PeerAction::Down(close) if close.reason.is_intentional() => {
                 tracing::info!(peer = %self.name, "BGP session closed: {}", close.reason);
@@ -253,6 +317,12 @@ impl PeerLoop {
                 refused.names().join(", ")
             ),
         }
+    }
+
+    fn remote(&self, direction: ConnectionDirection) -> String {
+        let connection = self.connections[direction as usize].as_ref();
+        let remote = connection.and_then(|connection| connection.stream().peer_addr().ok());
+        remote.map(|address| address.to_string()).unwrap_or_default()
     }
 
     /// Logs why no session comes up, once per kind of failure.
@@ -282,15 +352,19 @@ impl PeerLoop {
                 Ok(true) if !was_idle => self.peer.handle_sent(direction, now),
                 Ok(true) => {}
                 Ok(false) => return true,
-                Err(error) => {
-                    self.connections[direction as usize] = None;
-                    self.peer.handle_closed(direction, Some(error.to_string()), now);
+                Err(loss) => {
+                    self.lose(direction, &loss);
                     return false;
                 }
             }
-            match self.peer.poll_bytes(direction, now) {
-                Some(octets) => connection.push(octets),
-                None => return true,
+            let Some(octets) = self.peer.poll_bytes(direction, now) else { return true };
+            match (connection.push(octets), &mut self.keeping) {
+                (Err(JournalError::Fenced), _) => {
+                    self.lose(direction, &ConnectionLoss::TakenOver);
+                    return false;
+                }
+                (Err(error), Some(keeping)) => keeping.give_up(&self.name, &error),
+                (Ok(()) | Err(_), _) => {}
             }
         }
     }
@@ -298,20 +372,38 @@ impl PeerLoop {
     fn read_all(&mut self) {
         for direction in ConnectionDirection::BOTH {
             for _ in 0..READS {
-                let Some(connection) = &self.connections[direction as usize] else { break };
-                match connection.read(&mut self.buffer) {
-                    ReadOutcome::Octets(octets) => {
-                        let now = self.start.elapsed();
-                        self.peer.handle_bytes(direction, self.buffer.get(..octets).unwrap_or_default(), now);
-                    }
-                    ReadOutcome::Nothing => break,
-                    ReadOutcome::End(error) => {
-                        self.connections[direction as usize] = None;
-                        self.peer.handle_closed(direction, error.map(|error| error.to_string()), self.now());
-                    }
+                if !self.read(direction) {
+                    break;
                 }
             }
         }
+    }
+
+    /// Handles the whole messages received on a connection; returns false if there are none. They leave the
+    /// socket when what they cause is in the journal.
+    fn read(&mut self, direction: ConnectionDirection) -> bool {
+        let Some(connection) = &self.connections[direction as usize] else { return false };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let outcome = connection.peek(&mut buffer, |octets| self.peer.complete_messages(direction, octets));
+        let is_read = match outcome {
+            ReadOutcome::Octets(octets) => {
+                let octets = buffer.get_mut(..octets).unwrap_or_default();
+                self.peer.handle_bytes(direction, octets, self.now());
+                self.run_actions();
+                let connection = self.connections[direction as usize].as_mut();
+                if let Some(Err(loss)) = connection.map(|connection| connection.consume(octets)) {
+                    self.lose(direction, &loss);
+                }
+                true
+            }
+            ReadOutcome::Nothing => false,
+            ReadOutcome::Lost(loss) => {
+                self.lose(direction, &loss);
+                false
+            }
+        };
+        self.buffer = buffer;
+        is_read
     }
 
     fn now(&self) -> Duration {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hints;
 use super::service_routes::ServiceRoutes;
-use super::view::{PeerSnapshot, SpeakerView};
+use super::view::{KeeperView, PeerSnapshot, SpeakerView};
 
 /// Reason if nothing is withheld, but no peer matches.
 const NO_PEER: &str = "no BGPPeer of this node is selected for its addresses";
@@ -27,6 +27,9 @@ pub struct BgpStatus {
     pub problems: Vec<String>,
     /// The Services and the peers they are advertised to.
     pub services: Vec<AdvertisedService>,
+    /// The keeper, if sessions are to survive the agent.
+    #[serde(default)]
+    pub keeper: Option<KeeperView>,
 }
 
 /// A Service and the peers it is advertised to.
@@ -59,6 +62,9 @@ pub struct BgpSessionStatus {
     pub vrf: Option<String>,
     /// `idle`, `connect`, `active`, `opensent`, `openconfirm` or `established`.
     pub state: Cow<'static, str>,
+    /// The session is that of a former agent, on the same connection.
+    #[serde(default)]
+    pub adopted: bool,
     /// Seconds in this state.
     pub seconds: u64,
     /// The AS number presented to the peer.
@@ -131,6 +137,9 @@ pub struct BgpCounters {
     pub connects: u64,
     /// Sessions that came up.
     pub established: u64,
+    /// Sessions that were adopted from a former agent.
+    #[serde(default)]
+    pub adopted: u64,
     /// Sessions that went down unintentionally.
     pub flaps: u64,
 }
@@ -163,6 +172,7 @@ impl BgpStatus {
                 .chain(view.peers.iter().flat_map(hints::limits))
                 .collect(),
             services: announced.iter().map(service).collect(),
+            keeper: view.keeper.clone(),
         }
     }
 }
@@ -200,6 +210,7 @@ fn session(snapshot: &PeerSnapshot, at: Duration) -> BgpSessionStatus {
         port: desired.transport.port,
         vrf: desired.transport.device.clone(),
         state: state(view.state).into(),
+        adopted: view.is_adopted,
         seconds: view.state_age.as_secs(),
         local_asn: desired.config.presented_asn().get(),
         router_id: desired.config.router_id.to_string(),
@@ -247,6 +258,7 @@ const fn counters(counters: &PeerCounters) -> BgpCounters {
         malformed: counters.malformed,
         connects: counters.connects,
         established: counters.established,
+        adopted: counters.adopted,
         flaps: counters.flaps,
     }
 }

@@ -1,5 +1,7 @@
 //! Speakers connected over loopback.
 
+mod adoption;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -32,8 +34,8 @@ struct Pair {
 impl Pair {
     async fn established(routes: Routes) -> Self {
         let pair = Self {
-            node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
-            router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
+            node: Speaker::new(0, "node", None, None, &Watchdog::default()).unwrap(),
+            router: Speaker::new(0, "router", None, None, &Watchdog::default()).unwrap(),
             port: 0,
         }
         .listeners();
@@ -47,7 +49,7 @@ impl Pair {
 
     fn listeners(self) -> Self {
         let port = port();
-        Self { router: Speaker::new(port, "router", None, &Watchdog::default()).unwrap(), port, ..self }
+        Self { router: Speaker::new(port, "router", None, None, &Watchdog::default()).unwrap(), port, ..self }
     }
 
     fn set_routes(&self, routes: Routes) {
@@ -173,8 +175,8 @@ async fn graceful() -> Pair {
         ..it
     };
     let pair = Pair {
-        node: Speaker::new(0, "node", None, &Watchdog::default()).unwrap(),
-        router: Speaker::new(0, "router", None, &Watchdog::default()).unwrap(),
+        node: Speaker::new(0, "node", None, None, &Watchdog::default()).unwrap(),
+        router: Speaker::new(0, "router", None, None, &Watchdog::default()).unwrap(),
         port: 0,
     }
     .listeners();

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use lb_bgp::session::{BgpState, PeerView};
 use lb_bgp::value::AddressFamily;
+use lb_keeper::KeeperStatus;
+use serde::{Deserialize, Serialize};
 
 use super::bfd::BfdView;
 use super::desired::DesiredPeer;
@@ -22,6 +24,30 @@ pub struct SpeakerView {
     pub unknown: u64,
     /// Listeners that could not be opened, a sentence each.
     pub failures: Vec<String>,
+    /// The keeper, if sessions are to survive the process.
+    pub keeper: Option<KeeperView>,
+}
+
+/// The connection to the keeper.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperView {
+    /// A keeper is connected.
+    pub connected: bool,
+    /// Sessions that it holds for this agent.
+    pub held: usize,
+    /// Its process ID, in its PID namespace.
+    pub pid: Option<u32>,
+    /// Its release.
+    pub version: Option<String>,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+impl From<KeeperStatus> for KeeperView {
+    fn from(status: KeeperStatus) -> Self {
+        let KeeperStatus { connected, held, pid, version, last_error, .. } = status;
+        Self { connected, held, pid, version, last_error }
+    }
 }
 
 /// A snapshot of a peer.

@@ -59,7 +59,7 @@ fn initial(count: u32, kinds: u32) -> (usize, usize, Duration) {
         let mut adj_out = AdjOut::default();
         let start = Instant::now();
         adj_out.set_routes(Arc::clone(&table));
-        adj_out.begin_session([AddressFamily::Ipv4, AddressFamily::Ipv6]);
+        adj_out.begin_session([AddressFamily::Ipv4, AddressFamily::Ipv6], false);
         sent = send(&mut adj_out);
         start.elapsed()
     });
@@ -76,7 +76,7 @@ fn one_change(count: u32, kinds: u32) -> Duration {
     let changed = Arc::new(changed);
     let mut adj_out = AdjOut::default();
     adj_out.set_routes(Arc::clone(&table));
-    adj_out.begin_session([AddressFamily::Ipv4, AddressFamily::Ipv6]);
+    adj_out.begin_session([AddressFamily::Ipv4, AddressFamily::Ipv6], false);
     send(&mut adj_out);
     let mut tables = [changed, table].into_iter().cycle();
     median(|| {

@@ -55,7 +55,7 @@ impl Exporter for AgentExporter {
 /// A metric of each session: its name, its help, its type and its value.
 type Metric<Session> = (&'static str, &'static str, MetricType, fn(&Session) -> u64);
 
-const BGP: [Metric<PeerSnapshot>; 13] = [
+const BGP: [Metric<PeerSnapshot>; 14] = [
     ("metallb_bgp_session_up", "1 if the BGP session is established", Gauge, |it| {
         u64::from(it.view.state == BgpState::Established)
     }),
@@ -86,6 +86,12 @@ const BGP: [Metric<PeerSnapshot>; 13] = [
     }),
     ("metallb_bgp_total_sent", "BGP messages sent", Counter, |it| it.view.counters.sent.total()),
     ("metallb_bgp_total_received", "BGP messages received", Counter, |it| it.view.counters.received.total()),
+    (
+        "fairlead_bgp_sessions_adopted_total",
+        "Sessions of a former agent that this one has continued on the same connection",
+        Counter,
+        |it| it.view.counters.adopted,
+    ),
 ];
 
 const BFD: [Metric<BfdSnapshot>; 8] = [
@@ -115,8 +121,14 @@ const BFD: [Metric<BfdSnapshot>; 8] = [
 /// A metric of the whole agent: its name, its help, its type and its value.
 type Single = (&'static str, &'static str, MetricType, fn(&SpeakerView, &AgentState) -> u64);
 
-const SINGLE: [Single; 3] = [
+const SINGLE: [Single; 4] = [
     ("fairlead_ready", "1 if this node forwards packets", Gauge, |_, state| state.ready.into()),
+    (
+        "fairlead_keeper_connected",
+        "1 if a keeper is connected, so that BGP sessions survive the agent",
+        Gauge,
+        |view, _| view.keeper.as_ref().is_some_and(|keeper| keeper.connected).into(),
+    ),
     (
         "fairlead_bgp_unknown_connections_total",
         "BGP connections closed because no peer is configured for their source address",
@@ -308,7 +320,13 @@ mod tests {
         session.poll_packet(Duration::from_secs(1));
         let address = address.into();
         let target = BfdTarget { address, source: None, device: None, hops: Hops::Single, profile };
-        BfdSnapshot { name: "router".into(), target, view: session.view(), at: Duration::from_secs(1) }
+        BfdSnapshot {
+            name: "router".into(),
+            target,
+            view: session.view(),
+            is_kept: false,
+            at: Duration::from_secs(1),
+        }
     }
 
     #[test]

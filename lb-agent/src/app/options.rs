@@ -71,6 +71,8 @@ pub struct AgentOptions {
     pub reporter: ReporterOptions,
     /// Sessions with BGP peers.
     pub speaker: SpeakerOptions,
+    /// The process that holds the sessions while no agent runs.
+    pub keeper: KeeperOptions,
     /// Address of the metrics port, if there is one.
     pub metrics: Option<SocketAddr>,
 }
@@ -85,6 +87,26 @@ pub struct Layer2Options {
     pub keep_alive: Option<Duration>,
     /// Whether a new address is announced only if no other host has it.
     pub duplicate_check: bool,
+}
+
+/// The process that holds the BGP sessions while no agent runs.
+#[derive(Clone, Debug)]
+pub struct KeeperOptions {
+    /// Who starts it.
+    pub mode: KeeperMode,
+    /// The socket that it listens on.
+    pub socket: PathBuf,
+}
+
+/// Who starts the keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeeperMode {
+    /// The agent, if none listens.
+    Spawn,
+    /// Somebody else, such as the kubelet.
+    External,
+    /// None is used: a restart of the agent closes the sessions.
+    Off,
 }
 
 /// Settings of the sessions with BGP peers.

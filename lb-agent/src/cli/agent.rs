@@ -1,5 +1,6 @@
 //! The subcommand `fairlead agent`.
 
+mod keeper;
 mod layer2;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,6 +17,7 @@ use lb_common::maps::capacity;
 use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
+use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
 use super::common::{PinArgs, SocketArgs};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
@@ -125,10 +127,6 @@ pub struct AgentArgs {
     /// milliseconds.
     #[arg(long = "orphan-grace", default_value_t = 1000, value_name = "MS")]
     hold: u64,
-    /// How long this node keeps its BFD and BGP sessions and its addresses after the agent has ended or got
-    /// stuck, as `10s`. A successor that starts in time takes over, and no router notices.
-    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = dead_man)]
-    dead_man: Duration,
     #[command(flatten)]
     layer2: Layer2Args,
     /// TCP port on which BGP peers can connect. 0 disables it: sessions are only opened from this node.
@@ -141,6 +139,8 @@ pub struct AgentArgs {
     /// in milliseconds. 0 disables it.
     #[arg(long, default_value_t = 2000, value_name = "MS")]
     shutdown_grace: u64,
+    #[command(flatten)]
+    keeper: KeeperArgs,
     /// Address and port on which metrics and health checks are served over HTTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_address: Option<SocketAddr>,
@@ -278,7 +278,10 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
     let path = args.tag_keys_file.clone().unwrap_or_default();
     let tag_keys = TagKeysFile::open(args.tag_keys_file, hash_key)
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
+    let dead_man = Duration::from_secs(args.keeper.dead_man);
     Ok(AgentOptions {
+        keeper: args.keeper.options(&args.socket.socket, args.source.is_some()),
+        dead_man,
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
             None => SourceOptions::Kubernetes { kubeconfig: args.kubeconfig, namespace: args.namespace },
@@ -315,7 +318,6 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             multiplier: args.liveness_multiplier,
         }),
         hold: Duration::from_millis(args.hold),
-        dead_man: args.dead_man,
         layer2: args.layer2.into(),
         reporter: ReporterOptions { pod: args.pod_name, rate: args.status_rate },
         speaker: SpeakerOptions {
@@ -331,16 +333,6 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
 fn router_id(text: &str) -> Result<RouterId, String> {
     let address: Ipv4Addr = text.parse().map_err(|error| format!("{error}"))?;
     RouterId::new(address).ok_or_else(|| "a BGP identifier cannot be 0.0.0.0".to_owned())
-}
-
-/// Parses the time for which the node is kept after its agent has ended.
-fn dead_man(text: &str) -> Result<Duration, String> {
-    let time = layer2::duration(text)?;
-    if (Duration::from_secs(1)..=Duration::from_secs(600)).contains(&time) {
-        Ok(time)
-    } else {
-        Err("must be from 1s to 10m".to_owned())
-    }
 }
 
 /// Parses the capacity of the flow table: at least a page of sets, at most 2^20 sets.

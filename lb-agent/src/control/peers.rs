@@ -20,6 +20,8 @@ use lb_speaker::{ServiceRoutes, Speaker, SpeakerIdentity};
 /// Seconds for which peers keep our routes while this process is replaced. They ignore BFD meanwhile: if the
 /// node dies then, its traffic is lost for this long.
 const RESTART_TIME: u16 = 8;
+/// Time in which the routers of unnumbered peers are found: a session of a former agent waits for its peer.
+const DISCOVERY: Duration = Duration::from_secs(60);
 /// Time after which an unanswered connection attempt is abandoned.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -75,6 +77,8 @@ impl Advertiser {
             self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
         }
         self.speaker.set(desired_peers(&plan, &context, may_advertise));
+        let has_found_all = interfaces(&plan).all(|(_, interface)| found.contains_key(interface));
+        self.speaker.settle(if has_found_all { Duration::ZERO } else { DISCOVERY });
         let unnumbered = unnumbered_problems(&plan, &found);
         let problems = plan.problems.clone();
         Some(Advertised { services: announced(plan), problems, unnumbered })

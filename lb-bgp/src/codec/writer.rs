@@ -15,7 +15,7 @@ use crate::value::{AddressFamily, Asn, Attributes, RouteNextHop};
 /// Length of an empty UPDATE: the header and two lengths.
 const EMPTY: usize = HEADER_LEN + 4;
 /// The default sent to internal peers (RFC 4271, section 5.1.5).
-const DEFAULT_LOCAL_PREF: u32 = 100;
+pub(crate) const DEFAULT_LOCAL_PREF: u32 = 100;
 
 /// Packs prefixes of one family into UPDATEs of one kind only (RFC 7606, section 5.1), each filled to
 /// capacity: either all advertise with the same attributes, or all withdraw.

@@ -1,9 +1,12 @@
 //! One TCP connection with a peer.
 
 use std::net::SocketAddr;
+use std::slice;
 use std::time::Duration;
 
 use super::negotiated::Negotiated;
+use crate::adj_out::UpdateTerms;
+use crate::codec::Encoding;
 use crate::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Open};
 use crate::value::AddressFamily;
 
@@ -48,8 +51,10 @@ pub(super) struct PeerConnection {
     pub(super) hold_at: Option<Duration>,
     /// Expiry of the keepalive timer.
     pub(super) keepalive_at: Option<Duration>,
-    /// Time of becoming Established.
+    /// Time of becoming Established, or of the adoption.
     pub(super) established_at: Option<Duration>,
+    /// How long the session had been up when it was adopted from another process.
+    pub(super) age_at_adoption: Option<Duration>,
     /// The other connection was Established when this one arrived: the peer has restarted.
     pub(super) is_restart: bool,
 }
@@ -70,8 +75,15 @@ impl PeerConnection {
             hold_at: Some(now.saturating_add(OPEN_HOLD_TIME)),
             keepalive_at: None,
             established_at: None,
+            age_at_adoption: None,
             is_restart: false,
         }
+    }
+
+    /// Returns how long the session has been up, if it is.
+    pub(super) fn lasted(&self, now: Duration) -> Option<Duration> {
+        let here = now.saturating_sub(self.established_at?);
+        Some(here.saturating_add(self.age_at_adoption.unwrap_or_default()))
     }
 
     /// Returns the hold time.
@@ -124,6 +136,18 @@ impl PeerConnection {
     pub(super) fn max_sent(&self) -> usize {
         let extended = self.negotiated.as_ref().is_some_and(|negotiated| negotiated.extended_message);
         if extended { MAX_EXTENDED_MESSAGE } else { MAX_MESSAGE }
+    }
+
+    /// Returns the session's contribution to each route, once it is negotiated.
+    pub(super) fn terms(&self) -> Option<UpdateTerms<'_>> {
+        let negotiated = self.negotiated.as_ref()?;
+        let encoding = Encoding {
+            internal: negotiated.internal,
+            four_octet_asn: negotiated.four_octet_asn,
+            max_length: self.max_sent(),
+        };
+        let as_path = if negotiated.internal { &[][..] } else { slice::from_ref(&negotiated.presented_asn) };
+        Some(UpdateTerms { encoding, next_hops: &negotiated.next_hops, as_path })
     }
 
     /// Returns the negotiated families.

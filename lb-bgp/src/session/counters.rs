@@ -47,6 +47,8 @@ pub struct PeerCounters {
     pub malformed: u64,
     /// Sessions that came up.
     pub established: u64,
+    /// Sessions that were adopted from another process.
+    pub adopted: u64,
     /// Sessions that came up and went down unintentionally.
     pub flaps: u64,
     /// Connection attempts.

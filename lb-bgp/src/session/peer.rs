@@ -1,5 +1,6 @@
 //! One BGP peer.
 
+mod adoption;
 mod collision;
 mod inbound;
 mod outbound;
@@ -36,6 +37,8 @@ pub enum PeerAction {
     Close(ConnectionDirection),
     /// The session is up; see [`Peer::negotiated`].
     Established(ConnectionDirection),
+    /// The session of another process goes on here; see [`Peer::adopt`].
+    Adopted(ConnectionDirection),
     /// The session has gone down.
     Down(SessionClose),
     /// The peer has refused these capabilities; the next OPEN omits them (RFC 5492, section 3).
@@ -72,7 +75,14 @@ impl Peer {
     /// Returns a started peer. All times, including `now`, count from one origin that the driver chooses;
     /// `seed` should differ between nodes.
     pub fn new(config: PeerConfig, seed: u64, now: Duration) -> Self {
-        let mut peer = Self {
+        let mut peer = Self::idle(config, seed, now);
+        peer.start(now);
+        peer
+    }
+
+    /// Returns a peer that is not started.
+    fn idle(config: PeerConfig, seed: u64, now: Duration) -> Self {
+        Self {
             config,
             jitter: Jitter::new(seed),
             retry: Retry::default(),
@@ -90,9 +100,7 @@ impl Peer {
             bfd: None,
             running: false,
             was_established: false,
-        };
-        peer.start(now);
-        peer
+        }
     }
 
     /// Starts a peer after a shutdown; no effect if it is running.
@@ -283,6 +291,7 @@ impl Peer {
     pub fn view(&self, now: Duration) -> PeerView {
         let direction = self.most_advanced();
         let connection = direction.and_then(|direction| self.fsm(direction).connection.as_ref());
+        let lasted = connection.and_then(|connection| connection.lasted(now));
         let families = self.negotiated().into_iter().flat_map(|negotiated| negotiated.next_hops.keys());
         let family = |family: &_| {
             let (advertised, pending) = (self.adj_out.advertised(*family), self.adj_out.pending(*family));
@@ -291,7 +300,8 @@ impl Peer {
         PeerView {
             state: self.reported_state,
             since: self.since,
-            state_age: now.saturating_sub(self.since),
+            state_age: lasted.unwrap_or_else(|| now.saturating_sub(self.since)),
+            is_adopted: connection.is_some_and(|connection| connection.age_at_adoption.is_some()),
             connection: direction
                 .zip(connection)
                 .map(|(direction, connection)| (direction, connection.local, connection.remote)),

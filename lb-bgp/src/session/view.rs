@@ -21,8 +21,10 @@ pub struct PeerView {
     pub state: BgpState,
     /// Time of the last change.
     pub since: Duration,
-    /// Time in this state.
+    /// Time in this state. A session that was adopted has been up for longer than since its adoption.
     pub state_age: Duration,
+    /// The session was adopted from another process.
+    pub is_adopted: bool,
     /// The connection in that state, if any: direction, local and remote address.
     pub connection: Option<(ConnectionDirection, SocketAddr, SocketAddr)>,
     /// Negotiated parameters, from OpenConfirm on.

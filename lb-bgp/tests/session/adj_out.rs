@@ -53,7 +53,7 @@ fn set(adj_out: &mut AdjOut, routes: &Routes) {
 fn synchronized(routes: &Routes) -> (AdjOut, Rib) {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, routes);
-    adj_out.begin_session(FAMILIES);
+    adj_out.begin_session(FAMILIES, false);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     assert_eq!(&rib.advertised(), routes);
     rib.updates = 0;
@@ -97,7 +97,7 @@ proptest! {
         steps in proptest::collection::vec((numbers(), 0..4usize), 1..8),
     ) {
         let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
-        adj_out.begin_session(FAMILIES);
+        adj_out.begin_session(FAMILIES, false);
         let mut all = BTreeSet::new();
         let mut last = Routes::new();
         for (numbers, reads) in steps {
@@ -135,7 +135,7 @@ fn a_change_and_its_reversal_send_nothing() {
 #[test]
 fn an_empty_table_has_an_end_of_rib_and_an_unset_one_does_not() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
-    adj_out.begin_session(FAMILIES);
+    adj_out.begin_session(FAMILIES, false);
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);
     assert!(!adj_out.end_of_rib_sent(AddressFamily::Ipv4));
     set(&mut adj_out, &Routes::new());
@@ -159,7 +159,7 @@ fn a_thousand_prefixes_with_equal_attributes_are_packed_into_few_messages() {
     let table: Routes = (0..1000).map(|number| (prefix(2 * number), attributes(1))).collect();
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &table);
-    adj_out.begin_session([AddressFamily::Ipv4]);
+    adj_out.begin_session([AddressFamily::Ipv4], false);
     let lengths = send(&mut adj_out, &mut rib, 4096, usize::MAX);
     // 5 octets each: 5000 and two headers fit into two messages; plus the End-of-RIB.
     assert_eq!(lengths.len(), 3, "{lengths:?}");
@@ -170,7 +170,7 @@ fn a_thousand_prefixes_with_equal_attributes_are_packed_into_few_messages() {
 fn a_family_that_was_not_negotiated_is_not_sent() {
     let (mut adj_out, mut rib) = (AdjOut::default(), Rib::default());
     set(&mut adj_out, &routes(&[(1, 1), (2, 1), (3, 1)]));
-    adj_out.begin_session([AddressFamily::Ipv4]);
+    adj_out.begin_session([AddressFamily::Ipv4], false);
     send(&mut adj_out, &mut rib, 4096, usize::MAX);
     set(&mut adj_out, &routes(&[(1, 2), (2, 1), (5, 1)]));
     assert_eq!(send(&mut adj_out, &mut rib, 4096, usize::MAX), []);

@@ -9,6 +9,7 @@
 )]
 
 mod adj_out;
+mod adoption;
 mod close_history;
 mod close_reasons;
 mod lifecycle;

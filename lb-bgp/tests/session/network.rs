@@ -277,7 +277,8 @@ impl Network {
                         self.send(connection, 1 - host, NetworkEvent::Fin { to: 1 - host, connection });
                     }
                 }
-                PeerAction::Established(_) | PeerAction::Down(_) | PeerAction::CapabilitiesRefused(_) => {}
+                PeerAction::Established(_) | PeerAction::Adopted(_) => {}
+                PeerAction::Down(_) | PeerAction::CapabilitiesRefused(_) => {}
             }
         }
         for direction in ConnectionDirection::BOTH {

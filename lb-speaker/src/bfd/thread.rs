@@ -47,6 +47,8 @@ type StateReport = Box<dyn Fn(&str, bool) + Send>;
 pub(super) enum BfdCommand {
     /// Sets all targets.
     SetTargets(BfdTargets),
+    /// Ends the thread, without a word to the routers.
+    Leave,
     /// Requests a snapshot.
     View(oneshot::Sender<BfdView>),
 }
@@ -113,9 +115,9 @@ impl BfdThread {
             heart.beat();
             loop {
                 match commands.try_recv() {
+                    Ok(BfdCommand::Leave) | Err(TryRecvError::Disconnected) => return,
                     Ok(command) => self.handle_command(command),
                     Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return,
                 }
             }
             self.run_once();
@@ -166,6 +168,7 @@ impl BfdThread {
     /// Executes a command.
     pub(super) fn handle_command(&mut self, command: BfdCommand) {
         match command {
+            BfdCommand::Leave => {}
             BfdCommand::SetTargets(targets) => self.set_targets(targets),
             BfdCommand::View(reply) => {
                 let at = self.start.elapsed();

@@ -42,7 +42,7 @@ pub(super) const FLOORS: &[Floor] = &[
     floor("lb-dataplane", &["lb-bfd", "lb-bgp", "lb-common", "lb-l2", "lb-model", "lb-plan", "lb-runtime"]),
     floor(
         "lb-speaker",
-        &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-model", "lb-plan", "lb-runtime"],
+        &["lb-bfd", "lb-bgp", "lb-common", "lb-dataplane", "lb-keeper", "lb-model", "lb-plan", "lb-runtime"],
     ),
     floor("lb-kube", &["lb-api", "lb-common", "lb-model", "lb-runtime"]),
     floor("lb-controller", &["lb-admission", "lb-api", "lb-ipam", "lb-kube", "lb-model", "lb-runtime"]),

@@ -63,8 +63,7 @@ impl From<Layer2Args> for Layer2Options {
     }
 }
 
-/// Parses a time with a unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "must be a number with a unit, as 500ms, 30s or 5m".to_owned())
 }
 

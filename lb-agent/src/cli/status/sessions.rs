@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use comfy_table::Table;
-use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::status::BgpSessionStatus;
+use lb_speaker::{BgpStatus, KeeperView};
 
 use super::advertised;
 use super::cells::{dash, time};
@@ -52,7 +52,11 @@ pub(super) fn bgp(status: &BgpStatus) -> String {
     let unknown = status.unknown_connections;
     let unknown =
         (unknown > 0).then(|| format!("{unknown} connections from unconfigured addresses were closed"));
-    let sessions = screen(&table, &status.problems, advice.chain(unread).chain(unknown));
+    let keeper = status.keeper.iter().map(keeper);
+    let adopted = status.sessions.iter().filter(|session| session.adopted).count();
+    let adopted = (adopted > 0).then(|| format!("{adopted} sessions were adopted from a former agent"));
+    let remarks = advice.chain(unread).chain(unknown).chain(keeper).chain(adopted);
+    let sessions = screen(&table, &status.problems, remarks);
     format!("{sessions}\n{}", advertised::services(&status.services))
 }
 
@@ -100,6 +104,15 @@ pub(super) fn bfd(status: &BfdStatus) -> String {
     let unknown = status.unknown_packets;
     let unknown = (unknown > 0).then(|| format!("{unknown} packets belonged to no session"));
     screen(&table, &[], unknown.into_iter())
+}
+
+/// Returns a remark on the keeper.
+fn keeper(keeper: &KeeperView) -> String {
+    if keeper.connected {
+        return format!("keeper: connected, holds {} sessions", keeper.held);
+    }
+    let error = keeper.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    format!("keeper: not connected{error}; a restart of the agent closes the sessions")
 }
 
 /// Returns a remark on a peer that has read nothing for a second or longer.
@@ -158,7 +171,8 @@ mod tests {
             "received":{"open":0,"update":0,"notification":0,"keepalive":0,"route_refresh":0},
             "prefixes_received":0,"malformed":0,"connects":0,"established":0,"flaps":0}}"#;
         let answer = format!(
-            r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[]}}"#
+            r#"{{"sessions":[{session}],"unknown_connections":2,"problems":["no port"],"services":[],
+            "keeper":{{"connected":true,"held":3,"pid":7,"version":"1","last_error":null}}}}"#
         );
         let screen = bgp(&serde_json::from_str(&answer).unwrap());
         assert!(screen.starts_with("! no port\n"), "{screen}");
@@ -167,7 +181,8 @@ mod tests {
             screen.contains(
                 "\ntor: look at the port\n\
                  tor: the peer has read nothing for 1 min 1 s; the session is closed in 6 min 59 s\n\
-                 2 connections from unconfigured addresses were closed\n"
+                 2 connections from unconfigured addresses were closed\n\
+                 keeper: connected, holds 3 sessions\n"
             ),
             "{screen}"
         );

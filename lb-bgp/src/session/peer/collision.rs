@@ -66,8 +66,7 @@ impl Peer {
         let Some(connection) = &self.fsm(direction).connection else { return true };
         let is_graceful =
             connection.negotiated.as_ref().is_some_and(|agreed| agreed.graceful_restart.is_some());
-        let lasted = connection.established_at.map(|at| now.saturating_sub(at));
-        is_graceful && lasted.is_some_and(|lasted| lasted > self.config.connect_timeout)
+        is_graceful && connection.lasted(now).is_some_and(|lasted| lasted > self.config.connect_timeout)
     }
 
     /// Resolves the collision after a valid OPEN: returns whether the connection proceeds now. Otherwise it

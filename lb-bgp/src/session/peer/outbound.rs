@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ConnectionDirection, Peer};
-use crate::adj_out::{AdjOut, UpdateTerms};
+use crate::adj_out::AdjOut;
 use crate::codec::{self, Encoding};
 use crate::message::{MAX_MESSAGE, Message};
 use crate::session::connection::PeerConnection;
@@ -49,7 +49,7 @@ impl Peer {
 
 impl Encoding {
     /// Before the negotiation.
-    const FIRST: Self = Self { internal: false, four_octet_asn: true, max_length: MAX_MESSAGE };
+    pub(super) const FIRST: Self = Self { internal: false, four_octet_asn: true, max_length: MAX_MESSAGE };
 }
 
 /// Messages for the driver.
@@ -67,15 +67,7 @@ impl Piece<'_> {
     }
 
     fn add_updates(&mut self, adj_out: &mut AdjOut, connection: &PeerConnection) {
-        let Some(negotiated) = &connection.negotiated else { return };
-        let encoding = Encoding {
-            internal: negotiated.internal,
-            four_octet_asn: negotiated.four_octet_asn,
-            max_length: connection.max_sent(),
-        };
-        let path = [negotiated.presented_asn];
-        let as_path = if negotiated.internal { &[][..] } else { &path };
-        let terms = UpdateTerms { encoding, next_hops: &negotiated.next_hops, as_path };
+        let Some(terms) = connection.terms() else { return };
         while self.out.len() < PIECE
             && let Some(update) = adj_out.poll_update(&terms)
         {

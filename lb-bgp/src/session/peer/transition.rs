@@ -52,8 +52,7 @@ impl Peer {
         let before = self.fsm(direction).state;
         let is_alone = self.fsm(direction.other()).connection.is_none();
         let connection = self.fsm_mut(direction).connection.take();
-        let lasted =
-            connection.as_ref().and_then(|connection| Some(now.saturating_sub(connection.established_at?)));
+        let lasted = connection.as_ref().and_then(|connection| connection.lasted(now));
         if let Some(connection) = &connection
             && let Some(notification) = reason.notification(connection.negotiated.as_ref())
         {
@@ -82,7 +81,8 @@ impl Peer {
         if let Some(connection) = &mut self.fsm_mut(direction).connection {
             connection.established_at = Some(now);
             let families = connection.families();
-            self.adj_out.begin_session(families);
+            let is_internal = connection.negotiated.as_ref().is_some_and(|negotiated| negotiated.internal);
+            self.adj_out.begin_session(families, is_internal);
         }
         let by = now.saturating_add(self.config.connect_timeout);
         if let Some(rival) = &mut self.fsm_mut(direction.other()).connection {
@@ -237,7 +237,7 @@ impl Peer {
         }
     }
 
-    /// Closes a connection that does not match the new configuration, or adopts the changes.
+    /// Closes a connection that does not match the new configuration, or applies the changes.
     pub(super) fn reconsider(&mut self, direction: ConnectionDirection, now: Duration) {
         let Some(connection) = &self.fsm(direction).connection else { return };
         let local = connection.local;
@@ -259,13 +259,13 @@ impl Peer {
         if !stays {
             self.close(direction, BgpEvent::AutomaticStop, CloseReason::ConfigurationChanged, now);
         } else if let Some(Ok(agreed)) = agreed {
-            self.adopt(direction, agreed);
+            self.apply_negotiated(direction, agreed);
         }
     }
 
-    /// Adopts negotiated parameters with another next hop or keepalive interval, which are ours alone to
+    /// Applies negotiated parameters with another next hop or keepalive interval, which are ours alone to
     /// choose.
-    fn adopt(&mut self, direction: ConnectionDirection, agreed: Negotiated) {
+    fn apply_negotiated(&mut self, direction: ConnectionDirection, agreed: Negotiated) {
         let is_up = self.fsm(direction).state == BgpState::Established;
         let Some(connection) = &mut self.fsm_mut(direction).connection else { return };
         let former = connection.negotiated.replace(agreed.clone());
