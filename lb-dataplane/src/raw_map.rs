@@ -1,0 +1,105 @@
+//! Maps whose keys and values have sizes that only the running system knows, by `bpf(2)`.
+#![allow(unsafe_code, reason = "no library reads and writes entries of a size chosen at run time")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `BPF_MAP_LOOKUP_ELEM`.
+const LOOKUP: libc::c_long = 1;
+/// `BPF_MAP_UPDATE_ELEM`.
+const UPDATE: libc::c_long = 2;
+/// `BPF_MAP_GET_NEXT_KEY`.
+const NEXT_KEY: libc::c_long = 4;
+
+/// A map with the sizes of its keys and values, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawMap<'a> {
+    map: BorrowedFd<'a>,
+    key_size: usize,
+    /// The size of a value as the kernel copies it: of a per-CPU map, the values of all CPUs.
+    value_size: usize,
+}
+
+/// The part of `union bpf_attr` that is used here.
+#[repr(C)]
+struct Attributes {
+    map: u32,
+    pad: u32,
+    key: u64,
+    /// The value, or where the next key is written.
+    value: u64,
+    flags: u64,
+}
+
+impl<'a> RawMap<'a> {
+    /// Wraps a map. The sizes are those that the kernel states for this map.
+    pub(crate) const fn new(map: BorrowedFd<'a>, key_size: usize, value_size: usize) -> Self {
+        Self { map, key_size, value_size }
+    }
+
+    /// Returns the key behind `key`, or the first one; `None` at the end. If `key` has been removed, the
+    /// kernel starts again.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub(crate) fn next_key(&self, key: Option<&[u8]>) -> io::Result<Option<Vec<u8>>> {
+        let mut next = vec![0; self.key_size];
+        let at = match key {
+            Some(key) => self.sized(key, self.key_size)?.as_ptr().expose_provenance(),
+            None => 0,
+        };
+        found(self.call(NEXT_KEY, at, next.as_mut_ptr().expose_provenance()), next)
+    }
+
+    /// Returns the value of a key; `None` if it has none.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub(crate) fn value(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let mut value = vec![0; self.value_size];
+        let key = self.sized(key, self.key_size)?;
+        found(
+            self.call(LOOKUP, key.as_ptr().expose_provenance(), value.as_mut_ptr().expose_provenance()),
+            value,
+        )
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; in most cases the map is full.
+    pub(crate) fn write(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        let (key, value) = (self.sized(key, self.key_size)?, self.sized(value, self.value_size)?);
+        self.call(UPDATE, key.as_ptr().expose_provenance(), value.as_ptr().expose_provenance())
+    }
+
+    /// Refuses bytes of another size: the kernel would access memory behind them.
+    #[expect(clippy::unused_self, reason = "a check of this map's arguments")]
+    fn sized<'b>(&self, bytes: &'b [u8], size: usize) -> io::Result<&'b [u8]> {
+        if bytes.len() == size { Ok(bytes) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    fn call(&self, command: libc::c_long, key: usize, value: usize) -> io::Result<()> {
+        let attributes = Attributes {
+            map: self.map.as_raw_fd() as u32,
+            pad: 0,
+            key: key as u64,
+            value: value as u64,
+            flags: 0,
+        };
+        // SAFETY: `key` and `value` are addresses of buffers of the map's sizes that the callers hold for the
+        // length of the call, and those that the kernel writes to are held mutably.
+        let result =
+            unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attributes, size_of::<Attributes>()) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+/// Converts the result of a search.
+fn found(result: io::Result<()>, entry: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    match result {
+        Ok(()) => Ok(Some(entry)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
