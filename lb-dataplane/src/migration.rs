@@ -128,7 +128,7 @@ pub fn carry_over(target: &Target<'_>) -> Result<Option<Carried>, MigrationError
 ///
 /// # Errors
 /// When one cannot be written.
-pub(crate) fn write_records(pins: &Pins, maps: &[MapSpec]) -> io::Result<()> {
+pub fn write_records(pins: &Pins, maps: &[MapSpec]) -> io::Result<()> {
     for map in maps {
         let (path, text) = (pins.record(map.name), Record::of(map).to_string());
         match std::os::unix::fs::symlink(&text, &path) {
