@@ -2,7 +2,10 @@
 #![allow(unsafe_code, reason = "no library reads and writes entries of a size chosen at run time")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use aya::maps::{MapData, MapError, MapType};
+use aya::util::nr_cpus;
 
 /// `BPF_MAP_LOOKUP_ELEM`.
 const LOOKUP: libc::c_long = 1;
@@ -11,13 +14,24 @@ const UPDATE: libc::c_long = 2;
 /// `BPF_MAP_GET_NEXT_KEY`.
 const NEXT_KEY: libc::c_long = 4;
 
-/// A map with the sizes of its keys and values, in bytes.
+/// The kernel aligns the value of each CPU to so many bytes.
+const CPU_ALIGNMENT: usize = 8;
+
+/// A map with what the kernel states about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RawMap<'a> {
     map: BorrowedFd<'a>,
     key_size: usize,
-    /// The size of a value as the kernel copies it: of a per-CPU map, the values of all CPUs.
-    value_size: usize,
+    /// The bytes of a value; of a per-CPU map, of the value of one CPU.
+    pub(crate) value_size: usize,
+    /// The bytes from the value of one CPU to that of the next.
+    pub(crate) stride: usize,
+    /// The values of an entry: one, or one for each CPU.
+    pub(crate) values: usize,
+    /// The entries that it has room for.
+    pub(crate) entries: u32,
+    /// Whether it is an array, whose keys are indices, all of them present.
+    pub(crate) is_array: bool,
 }
 
 /// The part of `union bpf_attr` that is used here.
@@ -32,9 +46,29 @@ struct Attributes {
 }
 
 impl<'a> RawMap<'a> {
-    /// Wraps a map. The sizes are those that the kernel states for this map.
-    pub(crate) const fn new(map: BorrowedFd<'a>, key_size: usize, value_size: usize) -> Self {
-        Self { map, key_size, value_size }
+    /// Returns the entries of a map.
+    ///
+    /// # Errors
+    /// When the kernel does not describe it, or the number of CPUs is unknown.
+    pub(crate) fn of(data: &'a MapData) -> Result<Self, MapError> {
+        let info = data.info()?;
+        let (kind, value_size) = (info.map_type()?, info.value_size() as usize);
+        let (stride, values) = match kind {
+            MapType::PerCpuArray => {
+                let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
+                (value_size.next_multiple_of(CPU_ALIGNMENT), cpus)
+            }
+            _ => (value_size, 1),
+        };
+        Ok(Self {
+            map: data.fd().as_fd(),
+            key_size: info.key_size() as usize,
+            value_size,
+            stride,
+            values,
+            entries: info.max_entries(),
+            is_array: matches!(kind, MapType::Array | MapType::PerCpuArray),
+        })
     }
 
     /// Returns the key behind `key`, or the first one; `None` at the end. If `key` has been removed, the
@@ -45,7 +79,7 @@ impl<'a> RawMap<'a> {
     pub(crate) fn next_key(&self, key: Option<&[u8]>) -> io::Result<Option<Vec<u8>>> {
         let mut next = vec![0; self.key_size];
         let at = match key {
-            Some(key) => self.sized(key, self.key_size)?.as_ptr().expose_provenance(),
+            Some(key) => sized(key, self.key_size)?.as_ptr().expose_provenance(),
             None => 0,
         };
         found(self.call(NEXT_KEY, at, next.as_mut_ptr().expose_provenance()), next)
@@ -56,8 +90,8 @@ impl<'a> RawMap<'a> {
     /// # Errors
     /// When the kernel refuses it.
     pub(crate) fn value(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let mut value = vec![0; self.value_size];
-        let key = self.sized(key, self.key_size)?;
+        let mut value = vec![0; self.stride * self.values];
+        let key = sized(key, self.key_size)?;
         found(
             self.call(LOOKUP, key.as_ptr().expose_provenance(), value.as_mut_ptr().expose_provenance()),
             value,
@@ -69,14 +103,8 @@ impl<'a> RawMap<'a> {
     /// # Errors
     /// When the kernel refuses it; in most cases the map is full.
     pub(crate) fn write(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let (key, value) = (self.sized(key, self.key_size)?, self.sized(value, self.value_size)?);
+        let (key, value) = (sized(key, self.key_size)?, sized(value, self.stride * self.values)?);
         self.call(UPDATE, key.as_ptr().expose_provenance(), value.as_ptr().expose_provenance())
-    }
-
-    /// Refuses bytes of another size: the kernel would access memory behind them.
-    #[expect(clippy::unused_self, reason = "a check of this map's arguments")]
-    fn sized<'b>(&self, bytes: &'b [u8], size: usize) -> io::Result<&'b [u8]> {
-        if bytes.len() == size { Ok(bytes) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
     fn call(&self, command: libc::c_long, key: usize, value: usize) -> io::Result<()> {
@@ -93,6 +121,11 @@ impl<'a> RawMap<'a> {
             unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attributes, size_of::<Attributes>()) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
+}
+
+/// Refuses bytes of another size: the kernel would access memory behind them.
+fn sized(bytes: &[u8], size: usize) -> io::Result<&[u8]> {
+    if bytes.len() == size { Ok(bytes) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Converts the result of a search.
