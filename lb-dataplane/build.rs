@@ -23,5 +23,6 @@ fn main() {
 
 fn default_object() -> PathBuf {
     let crate_dir = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
-    Path::new(&crate_dir).join("../target/bpf/bpfel-unknown-none/release/fairlead-xdp")
+    let target = if env::var_os("CARGO_FEATURE_NEXT_LAYOUT").is_some() { "bpf-next-layout" } else { "bpf" };
+    Path::new(&crate_dir).join("../target").join(target).join("bpfel-unknown-none/release/fairlead-xdp")
 }

@@ -52,7 +52,7 @@ pub mod fnv;
 pub mod forwarding;
 pub mod hash;
 pub mod kernel;
-mod layout;
+pub mod layout;
 pub mod map_table;
 pub mod maps;
 #[cfg(feature = "aya")]

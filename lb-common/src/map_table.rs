@@ -6,18 +6,53 @@
 //!
 //! [`shared_maps!`]: crate::shared_maps
 
-use crate::layout::Shared;
+use crate::layout::{Shape, Shared};
 use crate::maps::capacity;
 
 /// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned
 /// under, so an agent never reads maps of another layout as its own. A test compares both with
 /// `layout/v<LAYOUT>.txt`.
-pub const LAYOUT: u32 = 7;
+pub const LAYOUT: u32 = 7 + NEXT;
 
-/// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`.
+/// 1 in a build with the feature `next-layout`, which has the maps of a layout that exists for tests of the
+/// migration between layouts only.
+const NEXT: u32 = cfg!(feature = "next-layout") as u32;
+
+/// The first layout in which the entries of a map mean what they mean today, unless its row gives another one.
+const FIRST_MEANING: u32 = 6;
+
+/// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`. An agent
+/// carries the entries of another layout over, field by field. Where the same bytes have got another meaning,
+/// add `since = LAYOUT` to the row, and entries of earlier layouts are left behind.
+#[cfg(not(feature = "next-layout"))]
 #[macro_export]
 macro_rules! shared_maps {
     ($callback:ident) => {
+        $crate::all_maps! { $callback [] [] }
+    };
+}
+
+/// Does the same with the layout for tests: one more map, and one whose entries have another meaning.
+#[cfg(feature = "next-layout")]
+#[macro_export]
+macro_rules! shared_maps {
+    ($callback:ident) => {
+        $crate::all_maps! {
+            $callback
+            [/// A map of the layout for tests.
+            NEXT = "lb_next", Array<u32, u64>, 1, Plain;]
+            [, since = $crate::map_table::LAYOUT]
+        }
+    };
+}
+
+/// The rows of [`shared_maps!`], with the differences of the layout for tests.
+///
+/// [`shared_maps!`]: crate::shared_maps
+#[doc(hidden)]
+#[macro_export]
+macro_rules! all_maps {
+    ($callback:ident [$($next:tt)*] [$($since:tt)*]) => {
         $callback! {
             /// IPv4 VIPs, by bucket number.
             VIPS4 = "lb_vips4", Array<u32, $crate::vips::Vip4Bucket>, capacity::VIP4_BUCKETS, Mapped;
@@ -54,7 +89,7 @@ macro_rules! shared_maps {
             VERDICTS = "lb_verdicts", PerCpuArray<u32, u64>, capacity::VERDICTS, Plain;
             /// What is left of each [`crate::maps::Budget`].
             ICMP_BUDGET = "lb_icmp_budget",
-                PerCpuArray<u32, $crate::maps::Allowance>, $crate::maps::Budget::COUNT, Plain;
+                PerCpuArray<u32, $crate::maps::Allowance>, $crate::maps::Budget::COUNT, Plain $($since)*;
             /// When nodes were last heard of, by node index; behind the last node the probe clock.
             LIVENESS = "lb_liveness", Array<u32, $crate::maps::Liveness>, capacity::LIVENESS, Mapped;
             /// The table of flows.
@@ -74,6 +109,7 @@ macro_rules! shared_maps {
             SOURCES = "lb_sources", LpmTrie<$crate::maps::Source, u32>, capacity::SOURCES, OnDemand;
             /// Packets of clients outside the source ranges, by VIP number.
             SOURCE_REFUSED = "lb_src_refused", PerCpuArray<u32, u64>, capacity::VIP_STATS, Plain;
+            $($next)*
         }
     };
 }
@@ -122,6 +158,10 @@ pub struct MapSpec {
     pub entries: usize,
     /// The flag that it is created with.
     pub option: MapOption,
+    /// The first layout whose entries have today's meaning.
+    pub since: u32,
+    /// The shapes of a key and of a value.
+    pub shapes: [&'static Shape; 2],
 }
 
 /// Checks a name: the kernel keeps 15 bytes and cuts the rest silently, and `lb_` marks our maps.
@@ -130,8 +170,17 @@ const fn checked(name: &'static str) -> &'static str {
     name
 }
 
+macro_rules! since {
+    () => {
+        FIRST_MEANING
+    };
+    ($layout:expr) => {
+        $layout
+    };
+}
+
 macro_rules! table {
-    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident;)+) => {
+    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident $(, since = $since:expr)?;)+) => {
         /// Names of the maps.
         pub mod name {
             $($(#[$doc])* pub const $constant: &str = super::checked($name);)+
@@ -146,6 +195,8 @@ macro_rules! table {
             sizes: [<$key as Shared>::SIZE, <$value as Shared>::SIZE],
             entries: $entries,
             option: MapOption::$option,
+            since: since!($($since)?),
+            shapes: [<$key as Shared>::SHAPE, <$value as Shared>::SHAPE],
         }),+];
     };
 }

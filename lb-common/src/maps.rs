@@ -415,4 +415,7 @@ pub struct Traffic {
     pub packets: u64,
     /// Bytes of IP packets, without encapsulation.
     pub bytes: u64,
+    /// A field of the layout for tests.
+    #[cfg(feature = "next-layout")]
+    pub next: u64,
 }

@@ -28,6 +28,17 @@ pub enum AttachError {
         "cannot load the maps of the XDP program: {0}; if pins of another build are in the way, `fairlead detach` removes them"
     )]
     Maps(#[source] EbpfError),
+    /// The maps are pinned by another build, whose layout has the same number.
+    #[error(
+        "map {map} in {} has other fields than this build's layout of the same number: another build, in most cases a developer's, made it; forwarding continues as it was; run that build, or remove its pins with `fairlead detach`",
+        .path.display()
+    )]
+    OtherBuild {
+        /// The directory of the pins.
+        path: PathBuf,
+        /// The first map that differs.
+        map: &'static str,
+    },
     /// The object lacks a program.
     #[error("the XDP object has no program named {0:?}: this binary is broken, build it again")]
     NoProgram(&'static str),

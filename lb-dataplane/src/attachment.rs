@@ -14,11 +14,14 @@ pub use decide::{XdpInterface, XdpProgram};
 use std::fs;
 use std::time::{Duration, Instant};
 
+use lb_common::map_table::MAPS;
+
 use self::decide::{Decision, DesiredUplink, Step, decide};
 use self::links::{HeldLink, LoadedProgram};
 use self::pinning::HeldMaps;
 use self::uplink::Uplink;
 use crate::attach::{AttachError, AttachMode, AttachedUplink, DesiredMode, MapSizes, load_object};
+use crate::migration::{self, Target};
 use crate::pins::Pins;
 
 /// The interval of pin checks, which cost more than interface checks.
@@ -36,13 +39,16 @@ pub struct Attachment {
     /// The last pin check; `None` if there is something new to pin.
     pins_checked_at: Option<Instant>,
     are_maps_written: bool,
+    /// Whether another layout may have pins.
+    has_other_layouts: bool,
     /// Detached on request, until the agent restarts.
     is_detached: bool,
 }
 
 impl Attachment {
     /// Loads the program and attaches it to all uplinks or none. Takes over the pinned maps and links of a
-    /// previous agent: the maps keep their entries, and the program of a link is replaced atomically.
+    /// previous agent: the maps keep their entries, and the program of a link is replaced atomically. Of an
+    /// agent with another map layout, carries the maps over; its program forwards until the new maps hold a plan.
     /// `interfaces` are all interfaces that have a program, and all that are named.
     ///
     /// # Errors
@@ -55,9 +61,16 @@ impl Attachment {
         sizes: MapSizes,
         object: &[u8],
     ) -> Result<Self, AttachError> {
-        let rollback = Rollback { pins, is_fresh: !pins.directory().exists() };
+        let is_fresh = carry_over(pins, sizes, object) || !pins.directory().exists();
+        let rollback = Rollback { pins, is_fresh };
         let path = pins.directory();
         fs::create_dir_all(&path).map_err(|source| AttachError::Directory { path, source })?;
+        if let Some(map) = migration::foreign_map(pins, MAPS) {
+            return Err(AttachError::OtherBuild { path: pins.directory(), map });
+        }
+        if let Err(error) = migration::write_records(pins, MAPS) {
+            tracing::warn!(%error, "cannot record the fields of the maps: a build with another layout will not carry them over");
+        }
         let ebpf = load_object(object, Some(pins), sizes).map_err(AttachError::Maps)?;
         let program = LoadedProgram::load(ebpf)?;
         let mut attachment = Self {
@@ -69,6 +82,7 @@ impl Attachment {
             pin_error: None,
             pins_checked_at: None,
             are_maps_written: false,
+            has_other_layouts: true,
             is_detached: false,
         };
         let Self { program, uplinks, .. } = &mut attachment;
@@ -105,6 +119,19 @@ impl Attachment {
             self.pin_error = pinning::pin_all(&self.pins, &self.maps, &mut self.uplinks).err();
             self.pins_checked_at = Some(Instant::now());
         }
+        self.forget_other_layouts();
+    }
+
+    /// Removes the pins of other layouts once all links run this agent's program.
+    fn forget_other_layouts(&mut self) {
+        let is_switched = |uplink: &Uplink| uplink.link.as_ref().is_none_or(|link| link.other_pin.is_none());
+        if !self.are_maps_written || !self.has_other_layouts || !self.uplinks.iter().all(is_switched) {
+            return;
+        }
+        self.has_other_layouts = false;
+        if let Err(error) = self.pins.remove_other_layouts() {
+            tracing::warn!(%error, "cannot remove the pins of an agent of another version");
+        }
     }
 
     fn reconcile_uplink(
@@ -135,7 +162,8 @@ impl Attachment {
                 self.pins_checked_at = None;
             }
             Step::Restore => {
-                uplink.link = uplink.link.take().map(|it| self.restore(it, &interface.name)).transpose()?;
+                let link = uplink.link.take().map(|it| self.restore(it, &uplink.name, &interface.name));
+                uplink.link = link.transpose()?;
                 uplink.mode = interface.program.map_or(AttachMode::Off, |program| program.mode);
             }
             Step::Wait => return Err(links::occupied(interface)),
@@ -148,11 +176,18 @@ impl Attachment {
 
     /// Puts the agent's program back on a link. A link that runs another version's program is updated once
     /// the maps are written.
-    fn restore(&mut self, link: HeldLink, interface: &str) -> Result<HeldLink, AttachError> {
-        match link.is_of_other_layout {
-            true if !self.are_maps_written => return Ok(link),
-            true => tracing::info!(interface, "replaced the XDP program of another version"),
-            false => {
+    fn restore(&mut self, link: HeldLink, uplink: &str, interface: &str) -> Result<HeldLink, AttachError> {
+        match &link.other_pin {
+            Some(_) if !self.are_maps_written => return Ok(link),
+            Some(pin) => {
+                // Before the switch, so that the next agent finds this layout's maps in use, even after a crash.
+                if let Err(error) = pinning::pin_again(pin, &self.pins.link(uplink)) {
+                    tracing::warn!(interface, %error, "cannot pin the XDP link before the switch");
+                }
+                self.pins_checked_at = None;
+                tracing::info!(interface, "replaced the XDP program of another version");
+            }
+            None => {
                 tracing::warn!(interface, "restored the XDP program, which another process had replaced")
             }
         }
@@ -160,14 +195,9 @@ impl Attachment {
     }
 
     /// Notes that the maps hold a plan. Links that still run the program of an agent with another map layout
-    /// get this agent's program in the next pass, and the pins of other layouts are removed.
+    /// get this agent's program in the next pass, and then the pins of other layouts are removed.
     pub fn note_maps_written(&mut self) {
-        if std::mem::replace(&mut self.are_maps_written, true) {
-            return;
-        }
-        if let Err(error) = self.pins.remove_other_layouts() {
-            tracing::warn!(%error, "cannot remove the pins of an agent of another version");
-        }
+        self.are_maps_written = true;
     }
 
     /// Detaches the program and removes all pins, until the agent restarts.
@@ -179,7 +209,7 @@ impl Attachment {
             uplink.mode = AttachMode::Off;
         }
         self.pin_error = None;
-        if let Err(error) = self.pins.remove_all() {
+        if let Err(error) = self.pins.remove_other_layouts().and_then(|()| self.pins.remove_all()) {
             tracing::warn!(%error, "cannot remove all pins; run `fairlead detach` again");
         }
         tracing::warn!("detached the XDP program on request");
@@ -224,6 +254,22 @@ impl Attachment {
         }
         let uplinks = self.uplinks.iter().filter_map(|uplink| uplink.error.as_ref());
         uplinks.chain(&self.pin_error).map(ToString::to_string).collect()
+    }
+}
+
+/// Carries the maps of another layout over, and returns whether there were any. If that fails, the new maps are
+/// written from the plan alone.
+fn carry_over(pins: &Pins, sizes: MapSizes, object: &[u8]) -> bool {
+    let create = |pins: &Pins, sizes| load_object(object, Some(pins), sizes).map(drop);
+    match migration::carry_over(&Target { pins, maps: MAPS, sizes, create: &create }) {
+        Ok(carried) => carried.inspect(migration::Carried::log).is_some(),
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "cannot carry the maps of another layout over: flows, former leaders and counters begin anew; forwarding continues"
+            );
+            false
+        }
     }
 }
 

@@ -98,8 +98,9 @@ impl Counters {
 }
 
 fn sum(cpus: &[Traffic]) -> Traffic {
-    cpus.iter().fold(Traffic::default(), |sum, cpu| Traffic {
-        packets: sum.packets + cpu.packets,
-        bytes: sum.bytes + cpu.bytes,
+    cpus.iter().fold(Traffic::default(), |mut sum, cpu| {
+        sum.packets += cpu.packets;
+        sum.bytes += cpu.bytes;
+        sum
     })
 }

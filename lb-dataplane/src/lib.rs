@@ -8,6 +8,8 @@
 //! attachment    ── a pinned link on each uplink, reconciled
 //! maps          ── Op → map write;  maps → Contents (read back)
 //! map_io        ── pinned maps opened, read and written; their errors
+//! migration     ── maps of another layout, carried into this one
+//! raw_map       ── entries of maps whose sizes only the running system knows
 //! mapping       ── arrays in memory: rings, VIPs, and in mapped_tables liveness cells and flows
 //! bfd           ── BFD sessions with BGP peers
 //! counters      ── the program's counters
@@ -27,10 +29,12 @@ pub mod map_io;
 pub mod mapped_tables;
 pub mod mapping;
 pub mod maps;
+pub mod migration;
 pub mod net;
 pub mod object;
 pub mod pins;
 pub mod preflight;
+mod raw_map;
 mod rings;
 mod sources;
 mod vips;

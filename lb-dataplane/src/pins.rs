@@ -6,16 +6,34 @@ use std::{fs, io};
 use lb_common::map_table::{LAYOUT, MAPS};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-/// The pins of this map layout.
+/// The pins of a map layout, in most cases this build's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     bpffs: PathBuf,
+    /// The name of the directory.
+    name: String,
 }
 
 impl Pins {
     /// Returns the pins below a BPF file system, in most cases `/sys/fs/bpf`.
     pub fn below(bpffs: &Path) -> Self {
-        Self { bpffs: bpffs.to_path_buf() }
+        Self::of_layout(bpffs, LAYOUT)
+    }
+
+    /// Returns the pins of this layout.
+    pub fn of_layout(bpffs: &Path, layout: u32) -> Self {
+        Self { bpffs: bpffs.to_path_buf(), name: format!("v{layout}") }
+    }
+
+    /// Returns the directory that becomes this one when it is complete. (A BPF file system allows no dot in a
+    /// name.)
+    pub(crate) fn staging(&self) -> Self {
+        Self { bpffs: self.bpffs.clone(), name: format!("{}{STAGING_SUFFIX}", self.name) }
+    }
+
+    /// Returns the number of the layout; `None` of a staging directory.
+    pub(crate) fn layout(&self) -> Option<u32> {
+        layout_number(&self.name)
     }
 
     /// Returns the mount point of the BPF file system.
@@ -30,12 +48,17 @@ impl Pins {
 
     /// Returns the directory of this layout's pins.
     pub fn directory(&self) -> PathBuf {
-        self.bpffs.join("fairlead").join(format!("v{LAYOUT}"))
+        self.bpffs.join("fairlead").join(&self.name)
     }
 
     /// Returns the path of a map's pin.
     pub fn map(&self, name: &str) -> PathBuf {
         self.directory().join(name)
+    }
+
+    /// Returns the path of the record of a map's fields.
+    pub(crate) fn record(&self, map: &str) -> PathBuf {
+        self.directory().join(format!("{map}{RECORD_SUFFIX}"))
     }
 
     /// Returns the path of the pin of an interface's link.
@@ -64,24 +87,49 @@ impl Pins {
         Ok(links)
     }
 
+    /// Returns the pins of the layout whose maps to carry over: of another one that has links, while this one
+    /// has none; or of another one, while this one does not exist. Of several, the highest.
+    ///
+    /// # Errors
+    /// When a directory exists and cannot be read.
+    pub(crate) fn source(&self) -> io::Result<Option<Self>> {
+        let mut others = Vec::new();
+        for path in self.layouts()?.into_iter().filter(|path| *path != self.directory()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let pins = Self { bpffs: self.bpffs.clone(), name };
+            let has_links = !pins.linked_interfaces()?.is_empty();
+            others.extend(pins.layout().map(|number| (has_links, number, pins)));
+        }
+        let is_live = !self.linked_interfaces()?.is_empty();
+        let exists = self.directory().exists();
+        let best = others.into_iter().max_by_key(|(has_links, number, _)| (*has_links, *number));
+        Ok(best.filter(|(has_links, _, _)| !is_live && (*has_links || !exists)).map(|(_, _, pins)| pins))
+    }
+
     /// Removes all pins of other layouts, which an agent of another version has left.
     ///
     /// # Errors
     /// When a pin exists and cannot be removed.
     pub(crate) fn remove_other_layouts(&self) -> io::Result<()> {
         for layout in self.layouts()?.into_iter().filter(|layout| *layout != self.directory()) {
-            for path in entries(&layout)? {
-                remove(path, &mut Vec::new())?;
-            }
-            fs::remove_dir(layout)?;
+            remove_directory(&layout)?;
         }
         Ok(())
     }
 
+    /// Removes the directory with all that is in it.
+    ///
+    /// # Errors
+    /// When a pin exists and cannot be removed.
+    pub(crate) fn remove_directory(&self) -> io::Result<()> {
+        remove_directory(&self.directory())
+    }
+
+    /// Returns the directories of all layouts, complete or not.
     fn layouts(&self) -> io::Result<Vec<PathBuf>> {
         let is_layout = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.and_then(|name| name.strip_prefix('v')).is_some_and(|number| number.parse::<u32>().is_ok())
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            layout_number(name.strip_suffix(STAGING_SUFFIX).unwrap_or(name)).is_some()
         };
         Ok(entries(&self.bpffs.join("fairlead"))?.into_iter().filter(is_layout).collect())
     }
@@ -98,6 +146,7 @@ impl Pins {
         }
         for map in MAPS {
             remove(self.map(map.name), &mut removed)?;
+            remove(self.record(map.name), &mut Vec::new())?;
         }
         let directory = self.directory();
         for directory in [Some(directory.as_path()), directory.parent()].into_iter().flatten() {
@@ -109,6 +158,12 @@ impl Pins {
 }
 
 const LINK_PREFIX: &str = "link_";
+const STAGING_SUFFIX: &str = "_new";
+const RECORD_SUFFIX: &str = "-fields";
+
+fn layout_number(name: &str) -> Option<u32> {
+    name.strip_prefix('v')?.parse().ok()
+}
 
 /// Returns the sorted entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -125,6 +180,17 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// Returns the interface whose link is pinned at this path.
 fn interface_of(path: &Path) -> Option<String> {
     path.file_name()?.to_str()?.strip_prefix(LINK_PREFIX).map(str::to_owned)
+}
+
+/// Removes a directory with all that is in it; a missing one is no error.
+fn remove_directory(directory: &Path) -> io::Result<()> {
+    for path in entries(directory)? {
+        remove(path, &mut Vec::new())?;
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn remove(path: PathBuf, removed: &mut Vec<PathBuf>) -> io::Result<()> {

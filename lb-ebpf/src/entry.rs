@@ -5,7 +5,7 @@ use lb_common::verdict::Fate;
 use lb_pipeline::verdict::{Forward, Verdict};
 
 use crate::calls;
-use crate::frame::XdpFrame;
+use crate::frame::{XdpFrame, opaque};
 use crate::maps::{self, Maps};
 
 /// Processes a packet. Returns the XDP action.
@@ -34,6 +34,8 @@ fn conclude(verdict: Verdict) -> u32 {
             Fate::Drop => (refusal as u32, XDP_DROP),
         },
     };
+    // Another program with the same maps, for tests of upgrades: one instruction that changes nothing.
+    let number = if cfg!(feature = "other-program") { opaque(u64::from(number)) as u32 } else { number };
     maps::count(number);
     action
 }

@@ -24,7 +24,7 @@ use crate::frame::opaque;
 
 /// Defines a map for each row of [`lb_common::shared_maps`].
 macro_rules! maps {
-    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident;)+) => {
+    ($($(#[$doc:meta])* $constant:ident = $name:tt, $kind:ident<$key:ty, $value:ty>, $entries:expr, $option:ident $(, since = $since:expr)?;)+) => {
         $(map! { $constant, $name, $kind [$key] [$value] [$entries, MapOption::$option as usize] })+
     };
 }

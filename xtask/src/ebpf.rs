@@ -2,12 +2,13 @@
 
 mod btf;
 
-use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::{env, fs};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::setup::bpf_core::BpfCore;
 use crate::setup::{self, Part, linker};
@@ -30,6 +31,69 @@ const FLAGS: [&str; 4] = [
 /// The separator of flags in `CARGO_ENCODED_RUSTFLAGS`.
 const SEPARATOR: &str = "\x1f";
 
+/// A build that tests of upgrades need beside the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Variant {
+    /// Another program with the same maps
+    OtherProgram,
+    /// The maps of a layout that exists for tests only
+    NextLayout,
+}
+
+impl Variant {
+    const ALL: [Self; 2] = [Self::OtherProgram, Self::NextLayout];
+
+    /// The name of its feature of `lb-ebpf`.
+    const fn feature(self) -> &'static str {
+        match self {
+            Self::OtherProgram => "other-program",
+            Self::NextLayout => "next-layout",
+        }
+    }
+
+    fn object(self) -> PathBuf {
+        workspace::bpf_variant_target(self.feature()).join(OBJECT)
+    }
+
+    /// Builds its object.
+    pub(crate) fn build(self) -> Result<ExitCode> {
+        setup::ensure(&[Part::BpfCore, Part::BpfLinker])?;
+        let target = workspace::bpf_variant_target(self.feature());
+        process::run(cargo_into("build", target)?.args(["--release", "--features", self.feature()]))?;
+        btf::complete(&self.object())?;
+        println!("{}", self.object().display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Builds the agent around its object, and returns a copy of it.
+    fn build_agent(self) -> Result<PathBuf> {
+        self.build()?;
+        let mut cargo = agent_cargo();
+        if self == Self::NextLayout {
+            cargo.args(["--features", self.feature()]);
+        }
+        process::run(cargo.env("FAIRLEAD_XDP_OBJECT", self.object()))?;
+        let (from, to) =
+            (workspace::release("fairlead"), workspace::target().join("upgrade").join(self.feature()));
+        fs::create_dir_all(&to)?;
+        let to = to.join("fairlead");
+        fs::copy(&from, &to)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        Ok(to)
+    }
+}
+
+/// Builds the agent in all variants; returns for each the environment variable that names it, and its path.
+pub(crate) fn build_variant_agents() -> Result<Vec<(String, PathBuf)>> {
+    let variable = |variant: Variant| variant.feature().to_uppercase().replace('-', "_");
+    let build =
+        |variant: Variant| Ok((format!("FAIRLEAD_BIN_{}", variable(variant)), variant.build_agent()?));
+    Variant::ALL.into_iter().map(build).collect()
+}
+
+/// The object below the target directory.
+const OBJECT: &str = "bpfel-unknown-none/release/fairlead-xdp";
+
 /// Builds the object where the agent's build script embeds it from.
 pub(crate) fn build() -> Result<()> {
     process::run(cargo("build")?.arg("--release"))?;
@@ -38,12 +102,18 @@ pub(crate) fn build() -> Result<()> {
 
 /// Returns the path of the built object.
 pub(crate) fn object() -> PathBuf {
-    workspace::bpf_target().join(TARGET).join("release/fairlead-xdp")
+    workspace::bpf_target().join(OBJECT)
 }
 
 /// Builds the agent around the object.
 pub(crate) fn build_agent() -> Result<()> {
-    process::run(process::cargo().args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]))
+    process::run(&mut agent_cargo())
+}
+
+fn agent_cargo() -> Command {
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]);
+    cargo
 }
 
 /// Builds the object and the agent, and has the agent list the object's programs and maps.
@@ -57,15 +127,16 @@ pub(crate) fn build_and_examine() -> Result<ExitCode> {
 
 /// Returns a cargo that works on `lb-ebpf` for the BPF target.
 pub(crate) fn cargo(verb: &str) -> Result<Command> {
+    cargo_into(verb, workspace::bpf_target())
+}
+
+fn cargo_into(verb: &str, target: PathBuf) -> Result<Command> {
     let core = BpfCore::select()?;
     let mut cargo = match core {
         BpfCore::Source => process::cargo(),
         BpfCore::Distribution => process::command("/usr/bin/cargo"),
     };
-    cargo
-        .arg(verb)
-        .args(["--package", "lb-ebpf", "--target", TARGET, "--target-dir"])
-        .arg(workspace::bpf_target());
+    cargo.arg(verb).args(["--package", "lb-ebpf", "--target", TARGET, "--target-dir"]).arg(target);
     match core {
         // The target has no precompiled core; the variable below lets a stable compiler build one.
         BpfCore::Source => cargo.args(["-Z", "build-std=core"]),

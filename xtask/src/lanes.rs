@@ -4,6 +4,7 @@ pub(crate) mod kernels;
 mod totals;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub(crate) enum Lane {
     Cluster,
     /// Agents, servers, clients and routers in network namespaces (as root)
     Lab,
+    /// Agents replaced by other builds and by another map layout, under traffic; only on request (as root)
+    Upgrade,
     /// The program and agents on other kernels, in emulated guests; only on request
     Kernels,
     /// Ten minutes each under CPU starvation or damage; only on request (as root)
@@ -53,13 +56,14 @@ impl Lane {
             Self::Kernel => "kernel",
             Self::Cluster => "cluster",
             Self::Lab => "lab",
+            Self::Upgrade => "upgrade",
             Self::Kernels => "kernels",
             Self::Soak => "soak",
         }
     }
 
     const fn needs_kernel(self) -> bool {
-        matches!(self, Self::Kernel | Self::Lab | Self::Soak)
+        matches!(self, Self::Kernel | Self::Lab | Self::Upgrade | Self::Soak)
     }
 
     const fn parts(self) -> &'static [Part] {
@@ -69,7 +73,9 @@ impl Lane {
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
             Self::Kernels => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Guests],
-            Self::Lab | Self::Soak => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
+            Self::Lab | Self::Upgrade | Self::Soak => {
+                &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers]
+            }
         }
     }
 
@@ -92,6 +98,7 @@ impl Lane {
             Self::Kernel => release_tests("kernel*", args),
             Self::Cluster => release_tests("cluster*", args),
             Self::Lab => release_tests("lab*", &[&[LAB_THREADS.to_owned()], args].concat()),
+            Self::Upgrade => upgrade_tests(args),
             Self::Kernels => kernels::run(guests, args),
             Self::Soak => release_tests("soak*", &[SOAK_ARGS.map(str::to_owned).as_slice(), args].concat()),
         }
@@ -180,13 +187,25 @@ fn unit_tests_of_lane_crates() -> Command {
     cargo
 }
 
+/// Tests with agents of other builds. Those are built first: the product's is built last, and stays.
+fn upgrade_tests(args: &[String]) -> Result<Totals> {
+    let variants = ebpf::build_variant_agents()?;
+    let args = [&[LAB_THREADS.to_owned()], args].concat();
+    tests_with("upgrade*", variants, &args)
+}
+
 /// Tests of the release build.
 fn release_tests(targets: &str, args: &[String]) -> Result<Totals> {
+    tests_with(targets, Vec::new(), args)
+}
+
+fn tests_with(targets: &str, environment: Vec<(String, PathBuf)>, args: &[String]) -> Result<Totals> {
     ebpf::build()?;
     ebpf::build_agent()?;
     let mut cargo = cargo_test();
     cargo.args(["--package", "fairlead-tests", "--release", "--test", targets]);
     cargo.env("FAIRLEAD_BIN", workspace::release("fairlead"));
+    cargo.envs(environment);
     cargo.env("FAIRLEAD_KUBE_CLIENTS", kube_clients::directory()?);
     tests(cargo, args)
 }

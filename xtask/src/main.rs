@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::ebpf::Variant;
 use crate::lanes::{Lane, kernels};
 
 /// Builds, tests and measures Fairlead.
@@ -47,7 +48,10 @@ enum Verb {
     /// Check what the other verbs need, and install what is missing
     Setup,
     /// Build the XDP program and the agent around it; list its programs and maps
-    BuildEbpf,
+    BuildEbpf {
+        /// Build only the XDP program of this variant, for tests of upgrades
+        variant: Option<Variant>,
+    },
     /// Build everything and run the demo (as root)
     Demo {
         /// Arguments of the demo
@@ -139,7 +143,8 @@ fn main() -> ExitCode {
 fn perform(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Setup => setup::report(),
-        Verb::BuildEbpf => ebpf::build_and_examine(),
+        Verb::BuildEbpf { variant: None } => ebpf::build_and_examine(),
+        Verb::BuildEbpf { variant: Some(variant) } => variant.build(),
         Verb::Demo { args } => run::demo(&args),
         Verb::Test { lanes, guests, args } => lanes::run(&lanes, &guests, &args),
         Verb::Lint { advisories } => lint::run(advisories),

@@ -22,6 +22,11 @@ pub(crate) fn bpf_target() -> PathBuf {
     root().join("target/bpf")
 }
 
+/// Returns the same for a variant of the XDP program.
+pub(crate) fn bpf_variant_target(variant: &str) -> PathBuf {
+    root().join("target").join(format!("bpf-{variant}"))
+}
+
 /// Returns the path of a program of the workspace after a release build.
 pub(crate) fn release(binary: &str) -> PathBuf {
     target().join("release").join(binary)

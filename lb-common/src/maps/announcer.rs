@@ -12,6 +12,9 @@ pub const RANKS: usize = 8;
 pub struct Announcer {
     /// Node indices by rank, padded with [`NO_NODE`]. The first live one answers.
     pub ranks: [NodeIndex; RANKS],
+    /// A field of the layout for tests.
+    #[cfg(feature = "next-layout")]
+    pub next: u64,
     /// Uplinks on which this node answers, a bit for each [`Link::number`]: only one of several on a LAN.
     pub uplinks: u64,
     /// Number of the VIP in `lb_l2_stats`.
@@ -20,7 +23,7 @@ pub struct Announcer {
     pub pad: u32,
 }
 
-const _: () = assert!(size_of::<Announcer>() == 32);
+const _: () = assert!(size_of::<Announcer>() == if cfg!(feature = "next-layout") { 40 } else { 32 });
 
 impl Announcer {
     /// Returns these nodes, on these uplinks of this node. Nodes behind the last rank are left out.
@@ -29,7 +32,14 @@ impl Announcer {
         for (rank, node) in ranks.iter_mut().zip(nodes) {
             *rank = *node;
         }
-        Self { ranks, uplinks, number, pad: 0 }
+        Self {
+            ranks,
+            #[cfg(feature = "next-layout")]
+            next: 0,
+            uplinks,
+            number,
+            pad: 0,
+        }
     }
 
     /// Returns whether this node answers on an uplink.

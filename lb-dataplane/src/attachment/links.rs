@@ -1,6 +1,7 @@
 //! XDP links: created, and updated with the agent's program.
 
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use aya::Ebpf;
 use aya::programs::links::{FdLink, LinkError};
@@ -19,14 +20,14 @@ pub(super) struct HeldLink {
     index: u32,
     /// Whether this agent has created it.
     pub(super) is_fresh: bool,
-    /// Whether it still runs the program of an agent with another map layout, which it does until this
-    /// agent's maps are written: with empty maps, the program would pass all packets to the node's own stack.
-    pub(super) is_of_other_layout: bool,
+    /// Its pin in the directory of another map layout, whose program it runs until this agent's maps are
+    /// written: with empty maps, the program would pass all packets to the node's own stack.
+    pub(super) other_pin: Option<PathBuf>,
 }
 
 impl HeldLink {
     pub(super) fn new(link: FdLink, index: u32, is_fresh: bool) -> Self {
-        Self { link: Some(link), index, is_fresh, is_of_other_layout: false }
+        Self { link: Some(link), index, is_fresh, other_pin: None }
     }
 
     /// Returns the link's state in the kernel; without an answer, the link runs no program.
@@ -75,7 +76,7 @@ impl LoadedProgram {
         let link = held.link.map(|link| update(program, link)).transpose();
         let error =
             |e: ProgramError| AttachError::Link { interface: interface.into(), reason: e.to_string() };
-        Ok(HeldLink { link: link.map_err(error)?, is_of_other_layout: false, ..held })
+        Ok(HeldLink { link: link.map_err(error)?, other_pin: None, ..held })
     }
 
     fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {

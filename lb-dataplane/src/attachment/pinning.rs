@@ -39,6 +39,7 @@ pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> R
         // A link that cannot be pinned is closed, and the program detached. So links come last: whatever
         // prevents a pin has already failed for a map.
         if let Some(held) = &mut uplink.link
+            && held.other_pin.is_none()
             && let Some(link) = held.link.take()
         {
             held.link = Some(pin_link(&pins.link(&uplink.name), link)?);
@@ -46,6 +47,13 @@ pub(super) fn pin_all(pins: &Pins, maps: &HeldMaps, uplinks: &mut [Uplink]) -> R
     }
     remove_stale(pins, uplinks);
     Ok(())
+}
+
+/// Pins a pinned link under a second path.
+pub(super) fn pin_again(pin: &Path, path: &Path) -> Result<(), AttachError> {
+    let error = |reason| AttachError::Pin { path: path.into(), reason };
+    let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|e| error(e.to_string()))?);
+    pin_link(path, link).map(drop)
 }
 
 /// Removes the pins of an uplink's link, in all layouts.
@@ -57,8 +65,12 @@ pub(super) fn unpin(pins: &Pins, uplink: &str) {
 
 fn remove_stale(pins: &Pins, uplinks: &[Uplink]) {
     for (name, path) in pins.links().unwrap_or_default() {
-        let is_held = |it: &Uplink| it.name == name && it.link.is_some();
-        if !uplinks.iter().any(is_held) || path != pins.link(&name) {
+        let is_held = |it: &Uplink| match it.link.as_ref().map(|link| &link.other_pin) {
+            Some(Some(other)) => *other == path,
+            Some(None) => it.name == name && path == pins.link(&name),
+            None => false,
+        };
+        if !uplinks.iter().any(is_held) {
             let _ = fs::remove_file(path);
         }
     }

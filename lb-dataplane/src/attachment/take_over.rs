@@ -19,7 +19,10 @@ pub(super) fn take_over(
     mut interfaces: Vec<XdpInterface>,
 ) -> Result<Vec<XdpInterface>, AttachError> {
     let (mut pinned, mut links) = (Vec::new(), Vec::new());
-    for (name, path) in pins.links().unwrap_or_default() {
+    let mut paths = pins.links().unwrap_or_default();
+    // This layout's first: an agent that was killed while it switched leaves a link pinned in both.
+    paths.sort_by_key(|(name, path)| *path != pins.link(name));
+    for (name, path) in paths {
         let opened = PinnedLink::from_pin(&path).ok().map(FdLink::from);
         let known = opened.and_then(|link| Some((link.info().ok()?.program_id(), link)));
         if let Some((program, link)) = known {
@@ -38,8 +41,8 @@ pub(super) fn take_over(
         };
         let mut held = HeldLink::new(link, interface.index, false);
         if path != pins.link(&interface.name) {
-            held.is_of_other_layout = true;
-            uplink.link = Some(held);
+            held.other_pin = Some(path);
+            uplink.link.get_or_insert(held);
             continue;
         }
         match program.restore(held, &interface.name) {
