@@ -25,6 +25,8 @@ const BPFFS: &str = "bpf";
 /// Options of an agent.
 #[derive(Clone, Debug)]
 pub struct LabAgentOptions {
+    /// The binary; by default that of [`find_binary`].
+    pub binary: Option<PathBuf>,
     /// A wrapper program and its arguments; empty: none.
     pub wrapper: Vec<String>,
     /// Whether the agent detects its uplink.
@@ -45,6 +47,7 @@ pub struct LabAgentOptions {
 impl Default for LabAgentOptions {
     fn default() -> Self {
         Self {
+            binary: None,
             wrapper: Vec::new(),
             finds_uplink: false,
             xdp_mode: "native",
@@ -112,7 +115,8 @@ impl<'lab> LabNode<'lab> {
         if agents.contains_key(name) {
             bail!("an agent is already running on {name}");
         }
-        let binary = find_binary()?.to_string_lossy().into_owned();
+        let binary = options.binary.clone().map_or_else(find_binary, Ok)?;
+        let binary = binary.to_string_lossy().into_owned();
         let mut words = options.wrapper.iter().map(String::as_str).chain([binary.as_str(), "agent"]);
         let mut command = self.host.command(words.next().unwrap_or(&binary)).args(words);
         command = match &options.kubeconfig {
