@@ -12,10 +12,12 @@
 //! a stream of numbered datagrams. Each fault also happens to an agent that keeps nothing for its successor:
 //! if the observers did not see that one, they would prove nothing.
 
+pub mod churn;
 pub mod cluster;
 pub mod death;
 pub mod drops;
 pub mod fault;
+pub mod forged;
 pub mod keeping;
 pub mod memory;
 pub mod report;

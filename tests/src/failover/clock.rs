@@ -42,6 +42,11 @@ impl TimeOfDay {
         (after < HORIZON).then_some(after)
     }
 
+    /// Returns the time of day so long before.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        Self(self.0.checked_sub(time).unwrap_or_else(|| (self.0 + DAY).saturating_sub(time)))
+    }
+
     pub(crate) fn is_after(self, other: Self) -> bool {
         self.since(other).is_some()
     }

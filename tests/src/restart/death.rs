@@ -2,17 +2,18 @@
 
 use std::net::IpAddr;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::cluster::{RestartCluster, VIPS};
 use super::fault::FaultPlan;
+use super::route_monitor::RouteMark;
 use crate::failover::ObserverKind;
 use crate::failover::clock::TimeOfDay;
 use crate::lab::LabNode;
 use crate::lab::addresses::IpVersion;
-use crate::routers::wait;
+use crate::routers::{kernel_next_hops, wait};
 
 /// The time from the fault to the cut.
 const BEFORE: Duration = Duration::from_millis(1500);
@@ -102,7 +103,7 @@ fn flush_time(
     cluster: &RestartCluster<'_>,
     node: &LabNode<'_>,
     router: ObserverKind,
-    mark: super::route_monitor::RouteMark,
+    mark: RouteMark,
     cut: TimeOfDay,
 ) -> Result<FlushTime> {
     let mut waited = Duration::ZERO;
@@ -129,16 +130,18 @@ fn flush_time(
     }
 }
 
-/// Waits until both routers have no route via the victim, and returns the longest time from `since`.
+/// Waits until both routers have no route via a node, and returns the longest time since `begun`.
 ///
 /// # Errors
 /// When one still has it in the end.
-pub(crate) fn wait_withdrawn(
+pub fn wait_withdrawn(
     cluster: &RestartCluster<'_>,
-    mark: super::route_monitor::RouteMark,
-    since: TimeOfDay,
+    node: &str,
+    mark: RouteMark,
+    begun: Instant,
 ) -> Result<Duration> {
-    let node = cluster.victim()?;
+    let (node, now) = (cluster.lab.node(node)?, TimeOfDay::now()?);
+    let since = now.before(begun.elapsed());
     let mut longest = Duration::ZERO;
     for router in [ObserverKind::Frr, ObserverKind::Bird] {
         match flush_time(cluster, &node, router, mark, since)? {
@@ -147,4 +150,21 @@ pub(crate) fn wait_withdrawn(
         }
     }
     Ok(longest)
+}
+
+/// Returns whether both routers send to a node.
+///
+/// # Errors
+/// When a kernel does not answer.
+pub fn has_routes_via(cluster: &RestartCluster<'_>, node: &str) -> Result<bool> {
+    let addresses = cluster.lab.node(node)?.spec().addresses();
+    for router in [ObserverKind::Frr, ObserverKind::Bird] {
+        for vip in VIPS {
+            let hops = kernel_next_hops(cluster.router(router), vip.into())?;
+            if !hops.contains(&addresses.of(IpVersion::of(vip))) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }

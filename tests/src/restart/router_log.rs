@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::failover::ObserverKind;
-use crate::failover::clock::TimeOfDay;
 use crate::lab::addresses::HostAddresses;
 use crate::peers::both;
 use crate::routers::{Bird, Frr};
@@ -108,13 +107,6 @@ impl RouterLog {
         let words = line.split([' ', '[', ']', '(', ')', '%', ',']);
         let mut names = words.map(|word| word.strip_prefix("peer:").unwrap_or(word).trim_end_matches(':'));
         names.find_map(|name| self.peers.get(name).copied())
-    }
-}
-
-impl SessionEvent {
-    /// Returns its time.
-    pub(crate) fn at(&self) -> Option<TimeOfDay> {
-        TimeOfDay::of(&self.line)
     }
 }
 
