@@ -1,7 +1,7 @@
 //! Tests of agents that are killed at random moments while everything that they write changes.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::agents;
@@ -11,6 +11,8 @@ use fairlead_tests::restart::{Connections, Keeping, RestartCluster, is_soak, top
 
 const SEED: u64 = 0xdead_a6e7;
 const INTERVAL: Duration = Duration::from_millis(50);
+/// The killed ones, the guest, and one that always has a route: without any, routers drop packets.
+const NODES: u8 = 4;
 /// The nodes whose agents are killed.
 const KILLED: [&str; 2] = ["n1", "n2"];
 /// The longest time from a change to the kill, in milliseconds, and from there to the start.
@@ -20,16 +22,17 @@ const MOST: [usize; 2] = [400, 600];
 #[test]
 fn agents_killed_at_random_moments_break_nothing_and_converge() -> Result<()> {
     let kills = if is_soak() { 500 } else { 15 };
-    topology(3).run(|lab| {
+    topology(NODES).run(|lab| {
         let options = Keeping::On.options()?;
         let cluster = RestartCluster::start(lab, INTERVAL, &options)?;
-        let connections = Connections::open(lab)?;
+        let (connections, begun) = (Connections::open(lab)?, Instant::now());
         let mut random = SeededRandom::new(SEED);
         for round in 0..kills {
             let node = lab.node(KILLED[random.below(KILLED.len())])?;
             let change = Change::draw(&mut random);
             change.make(&cluster, &mut random)?;
             sleep(Duration::from_millis(random.below(MOST[0]) as u64));
+            println!("{:.3} s: {change:?}, {} killed", begun.elapsed().as_secs_f64(), node.name());
             node.kill_agent()?;
             // Another one meanwhile, which the agent has never seen.
             Change::draw(&mut random).make(&cluster, &mut random)?;
@@ -48,6 +51,9 @@ fn agents_killed_at_random_moments_break_nothing_and_converge() -> Result<()> {
         }
         for report in connections.finish()? {
             println!("{kills} kills: {report}");
+            for it in report.connections.iter().filter(|it| it.failure.is_some()) {
+                println!("  {:?} of {:?}: {:?}", it.seen, it.pod, it.failure);
+            }
             let guests = report.failed() - report.failed_elsewhere(lab, GUEST);
             ensure!(report.failed() == guests, "{} connections broke elsewhere", report.failed() - guests);
         }

@@ -19,7 +19,7 @@ use crate::traffic::{RunningLoad, TcpLoad, TcpReport};
 const OPEN_WITHIN: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_millis(400);
 /// A connection that gets no answer for this long is broken.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The stream before the fault, which shows what the machine can do.
 const CONTROL: Duration = Duration::from_secs(1);
 /// The stream after the repair: a successor that repeats an announcement would do it by then.
