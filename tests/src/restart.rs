@@ -42,8 +42,9 @@ pub fn is_soak() -> bool {
     env::var_os("FAIRLEAD_SOAK").is_some()
 }
 
-/// Returns how often a test repeats a fault.
+/// Returns how often a test repeats a fault: in the full form 20 times, or `FAIRLEAD_SOAK_ROUNDS`.
 #[must_use]
 pub fn rounds() -> usize {
-    if is_soak() { 20 } else { 1 }
+    let rounds = env::var("FAIRLEAD_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    if is_soak() { rounds.unwrap_or(20) } else { 1 }
 }

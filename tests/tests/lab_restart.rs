@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use fairlead_tests::restart::{
-    Connections, DeathTable, FaultOutcome, FaultPlan, FaultTable, Keeping, RestartCluster, RestartFault, is_soak,
-    measure_death, rounds, run_fault, topology,
+    Connections, DeathTable, FaultOutcome, FaultPlan, FaultTable, Keeping, RestartCluster, RestartFault,
+    is_soak, measure_death, rounds, run_fault, topology,
 };
 
 /// Serializes the tests of this file, which measure times and losses.

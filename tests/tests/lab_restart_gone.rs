@@ -68,7 +68,9 @@ fn another_node_answers_arp_and_ndp_after_the_bound() -> Result<()> {
             let mut answers = log.answers(address).filter(|it| it.at >= killed);
             let others = answers.clone().find(|it| it.frame.mac != first).map(|it| it.at - killed);
             let last = answers.rfind(|it| it.frame.mac == first).map(|it| it.at - killed);
-            println!("{address}: the dead agent's node answered until {last:.2?}, another one since {others:.2?}");
+            println!(
+                "{address}: the dead agent's node answered until {last:.2?}, another one since {others:.2?}"
+            );
             if !kept {
                 // The reference: the program alone answers for as long as the node lives.
                 ensure!(others.is_none(), "{address}: another node answers without a bound");

@@ -57,9 +57,12 @@ pub fn topology(nodes: u8) -> Topology {
     for number in 1..=nodes {
         topology = topology.node('a', number).pods(&format!("n{number}"), "web", 2);
     }
-    let mut topology = topology
-        .service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local)
-        .service("shared", "web", &[SHARED_V4, SHARED_V6], ExternalPolicy::Cluster);
+    let mut topology = topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).service(
+        "shared",
+        "web",
+        &[SHARED_V4, SHARED_V6],
+        ExternalPolicy::Cluster,
+    );
     for service in &mut topology.services {
         let (port, protocol) = (STREAM_PORT, PortProtocol::Udp);
         service.ports.push(PortSpec { name: "stream", protocol, port, target: port });

@@ -23,7 +23,8 @@ impl OverloadDrops {
     /// # Errors
     /// When the kernel does not report them.
     pub fn read(lab: &Lab, port: u16) -> Result<Self> {
-        let mut drops = Self { backlog: backlog(&fs::read_to_string("/proc/net/softnet_stat")?), ..Self::default() };
+        let mut drops =
+            Self { backlog: backlog(&fs::read_to_string("/proc/net/softnet_stat")?), ..Self::default() };
         for host in hosts(lab)? {
             // One program per host: the files show the namespace of the process that opens them.
             let text = host.command("cat").args(["/proc/net/dev", "/proc/net/udp6"]).text()?;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::is_soak;
 use super::keeping::Keeping;
 use super::memory::{self, MemoryDeath};
-use super::is_soak;
 use crate::lab::{Lab, LabNode, agents};
 
 /// A fault of an agent, and the repair of it.

@@ -140,7 +140,8 @@ impl BfdWire {
     pub fn open(host: &LabHost, link: &str) -> Result<Self> {
         host.run(|| {
             let mut addresses = getifaddrs()?.filter(|it| it.interface_name == link);
-            let found = addresses.find_map(|it| it.address.and_then(|address| address.as_link_addr().copied()));
+            let found =
+                addresses.find_map(|it| it.address.and_then(|address| address.as_link_addr().copied()));
             let link = found.with_context(|| format!("no interface {link}"))?;
             // It receives what passes any link in either direction.
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(ALL)))?;

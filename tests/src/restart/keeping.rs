@@ -47,7 +47,8 @@ impl Keeping {
     /// When the binary cannot be run.
     pub fn options(self) -> Result<LabAgentOptions> {
         let flags: Vec<[String; 2]> = match self {
-            Self::Off => vec![["--keeper".into(), "off".into()], ["--dead-man".into(), "0".into()]],
+            // The kernel closes the connections of a process that has died.
+            Self::Off => vec![["--keeper".into(), "off".into()]],
             Self::On => Vec::new(),
             Self::For(seconds) => vec![["--dead-man".into(), seconds.to_string()]],
         };

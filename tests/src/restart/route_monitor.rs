@@ -73,7 +73,8 @@ impl RouteMonitor {
         let routers = [ObserverKind::Frr, ObserverKind::Bird];
         for ((router, file), begin) in routers.into_iter().zip(&self.routes).zip(mark.0) {
             let text = read(file)?;
-            events.extend(text.get(begin..).unwrap_or_default().lines().filter_map(|line| event(router, line)));
+            events
+                .extend(text.get(begin..).unwrap_or_default().lines().filter_map(|line| event(router, line)));
         }
         Ok(events)
     }

@@ -101,7 +101,8 @@ impl FaultOutcome {
         let sessions = sessions.iter().map(|it| format!("  {}: {}", it.router.name(), it.line));
         let routes = routes.iter().map(|it| format!("  {}: {}", it.router.name(), it.line));
         let lines: Vec<String> = sessions.chain(routes).take(40).collect();
-        let head = format!("{} ({}): {broken} broken; {stream:?}", self.plan.fault.name(), self.plan.keeping.name());
+        let head =
+            format!("{} ({}): {broken} broken; {stream:?}", self.plan.fault.name(), self.plan.keeping.name());
         format!("{head}\n{}", lines.join("\n"))
     }
 }
