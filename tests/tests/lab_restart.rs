@@ -84,11 +84,14 @@ fn has_keeper(fault: RestartFault) -> bool {
 /// Returns what is not as promised of an outcome.
 fn flaw(outcome: &FaultOutcome) -> Option<String> {
     let kept = outcome.plan.keeping != Keeping::Off;
-    let sessions_end = !kept || outcome.plan.fault.ends_sessions();
     let is_seen = !outcome.sessions.is_empty() && !outcome.routes.is_empty();
-    // The program forwards without an agent, whatever becomes of the sessions.
-    let loses = outcome.stream.lost_by_fault() > 0 || outcome.stream.duplicated > 0 || outcome.broken > 0;
-    let is_wrong = if sessions_end { !is_seen && !kept || loses } else { outcome.is_noticed() };
+    let is_wrong = if kept && !outcome.plan.fault.ends_sessions() {
+        outcome.is_noticed()
+    } else {
+        // The program forwards whatever becomes of the sessions, but a router that replaces a route may drop a
+        // packet.
+        outcome.broken > 0 || !kept && !is_seen
+    };
     is_wrong.then(|| outcome.evidence())
 }
 
