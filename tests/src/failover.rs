@@ -12,7 +12,7 @@
 //! is a parameter: [`Balancer`].
 
 mod balancer;
-mod clock;
+pub(crate) mod clock;
 mod observer;
 
 use std::net::IpAddr;
@@ -232,7 +232,7 @@ impl Failover {
 }
 
 /// Returns a program's output so far, without an incomplete last line.
-fn read(file: &PathBuf) -> Result<String> {
+pub(crate) fn read(file: &PathBuf) -> Result<String> {
     let mut text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
     text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
     Ok(text)

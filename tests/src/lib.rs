@@ -25,6 +25,7 @@ pub mod payload;
 pub mod peers;
 pub mod random;
 pub mod replay;
+pub mod restart;
 pub mod routers;
 pub mod stack;
 pub mod starve;

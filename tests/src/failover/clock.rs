@@ -10,18 +10,18 @@ const HORIZON: Duration = Duration::from_secs(60 * 60);
 
 /// A time of day (UTC), to the microsecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeOfDay(Duration);
+pub(crate) struct TimeOfDay(Duration);
 
 impl TimeOfDay {
     /// Returns the present time.
-    pub(super) fn now() -> Result<Self> {
+    pub(crate) fn now() -> Result<Self> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let days = since.as_secs() / DAY.as_secs();
         Ok(Self(since.saturating_sub(Duration::from_secs(days * DAY.as_secs()))))
     }
 
     /// Parses the time of a log line: the first word like 05:10:22.773545.
-    pub(super) fn of(line: &str) -> Option<Self> {
+    pub(crate) fn of(line: &str) -> Option<Self> {
         let words = line.split([' ', 'T', ']', '[']).take(4);
         words.into_iter().find_map(|word| {
             let (clock, fraction) = word.split_once('.')?;
@@ -37,17 +37,22 @@ impl TimeOfDay {
     }
 
     /// Returns how long after `start` this is; `None` if it is before.
-    pub(super) fn since(self, start: Self) -> Option<Duration> {
+    pub(crate) fn since(self, start: Self) -> Option<Duration> {
         let after = self.0.checked_sub(start.0).unwrap_or_else(|| (self.0 + DAY).saturating_sub(start.0));
         (after < HORIZON).then_some(after)
     }
 
-    pub(super) fn is_after(self, other: Self) -> bool {
+    /// Returns the time of day so long before.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        Self(self.0.checked_sub(time).unwrap_or_else(|| (self.0 + DAY).saturating_sub(time)))
+    }
+
+    pub(crate) fn is_after(self, other: Self) -> bool {
         self.since(other).is_some()
     }
 
     /// Returns how long ago it was; a day for a time outside the last hour.
-    pub(super) fn elapsed(self) -> Duration {
+    pub(crate) fn elapsed(self) -> Duration {
         Self::now().ok().and_then(|now| now.since(self)).unwrap_or(DAY)
     }
 }

@@ -25,10 +25,10 @@ const BPFFS: &str = "bpf";
 /// Options of an agent.
 #[derive(Clone, Debug)]
 pub struct LabAgentOptions {
+    /// The binary; by default that of [`find_binary`].
+    pub binary: Option<PathBuf>,
     /// A wrapper program and its arguments; empty: none.
     pub wrapper: Vec<String>,
-    /// The binary, of another build; without it, the one of [`find_binary`].
-    pub binary: Option<PathBuf>,
     /// Whether the agent detects its uplink.
     pub finds_uplink: bool,
     /// The XDP mode: `native`, as on machines, works because the far ends of a lab's uplinks have a program.
@@ -47,8 +47,8 @@ pub struct LabAgentOptions {
 impl Default for LabAgentOptions {
     fn default() -> Self {
         Self {
-            wrapper: Vec::new(),
             binary: None,
+            wrapper: Vec::new(),
             finds_uplink: false,
             xdp_mode: "native",
             arguments: Vec::new(),
@@ -115,7 +115,8 @@ impl<'lab> LabNode<'lab> {
         if agents.contains_key(name) {
             bail!("an agent is already running on {name}");
         }
-        let binary = options.binary.clone().map_or_else(find_binary, Ok)?.to_string_lossy().into_owned();
+        let binary = options.binary.clone().map_or_else(find_binary, Ok)?;
+        let binary = binary.to_string_lossy().into_owned();
         let mut words = options.wrapper.iter().map(String::as_str).chain([binary.as_str(), "agent"]);
         let mut command = self.host.command(words.next().unwrap_or(&binary)).args(words);
         command = match &options.kubeconfig {
