@@ -18,12 +18,13 @@ const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_mill
 const NODES: u8 = 2;
 
 /// The faults of the ordinary form.
-const ORDINARY: [RestartFault; 5] = [
+const ORDINARY: [RestartFault; 6] = [
     RestartFault::Killed,
     RestartFault::Upgraded,
     RestartFault::OutOfMemory,
     RestartFault::KeeperKilled,
     RestartFault::Restarted,
+    RestartFault::Surged,
 ];
 /// The faults of the ordinary form during which the node dies.
 const ORDINARY_DEATHS: [RestartFault; 2] = [RestartFault::Killed, RestartFault::Suspended];

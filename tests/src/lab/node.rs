@@ -243,6 +243,30 @@ impl<'lab> LabNode<'lab> {
         Pins::below(&self.host.directory_outside().join(BPFFS))
     }
 
+    /// Starts an agent beside the running one, which retires, and then stops the former one, as a rolling update
+    /// with a surge does.
+    ///
+    /// # Errors
+    /// When no agent runs, the new one is not ready in time, or the former one does not retire or exit.
+    pub fn surge_agent(&self, options: &LabAgentOptions) -> Result<()> {
+        let name = self.host.name();
+        let retirements = || self.agent_log().matches("another agent has taken over").count();
+        let before = retirements();
+        let mut former =
+            self.lab.agents().remove(name).with_context(|| format!("no agent runs on {name}"))?;
+        self.launch_agent(options)?;
+        let until = Instant::now() + options.ready_within;
+        while retirements() == before {
+            if Instant::now() > until {
+                bail!("{name}: the former agent does not retire\n{}", self.agent_log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.wait_agent_ready(options.ready_within)?;
+        former.signal(Signal::SIGTERM)?;
+        former.wait(options.ready_within).map(drop)
+    }
+
     fn end_agent(&self, signal: Signal, within: Duration) -> Result<()> {
         self.with_agent(|agent| {
             agent.signal(signal)?;

@@ -35,6 +35,8 @@ pub enum RestartFault {
     BothKilled,
     /// It is stopped by SIGTERM, and starts again at once.
     Restarted,
+    /// Another one starts beside it and takes over; then it is stopped.
+    Surged,
 }
 
 /// A fault under way: how the agent starts again.
@@ -56,7 +58,7 @@ const KEPT_WITHIN: Duration = Duration::from_secs(10);
 
 impl RestartFault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Killed,
         Self::Upgraded,
         Self::OutOfMemory,
@@ -65,6 +67,7 @@ impl RestartFault {
         Self::KeeperKilled,
         Self::BothKilled,
         Self::Restarted,
+        Self::Surged,
     ];
 
     /// Returns its name.
@@ -79,6 +82,7 @@ impl RestartFault {
             Self::KeeperKilled => "keeper killed",
             Self::BothKilled => "agent and keeper killed",
             Self::Restarted => "SIGTERM and start",
+            Self::Surged => "another one takes over",
         }
     }
 
@@ -113,6 +117,7 @@ impl FaultPlan {
                 node.kill_agent()
             }
             RestartFault::Restarted => node.stop_agent(ENDS_WITHIN),
+            RestartFault::Surged => node.surge_agent(&self.keeping.options()?),
         }
     }
 
@@ -127,7 +132,7 @@ impl FaultPlan {
             | RestartFault::OutOfMemory
             | RestartFault::BothKilled => sleep(AWAY),
             RestartFault::Suspended => sleep(SUSPENDED),
-            RestartFault::Restarted => {}
+            RestartFault::Restarted | RestartFault::Surged => {}
             RestartFault::KeeperKilled => wait_keeper(node)?,
             RestartFault::CrashLoop => {
                 let until = Instant::now() + Duration::from_secs(if is_soak() { 60 } else { 15 });
@@ -150,7 +155,7 @@ impl FaultPlan {
         let mut options = self.keeping.options()?;
         match self.fault {
             RestartFault::Suspended => node.signal_agent(Signal::SIGCONT)?,
-            RestartFault::KeeperKilled => {}
+            RestartFault::KeeperKilled | RestartFault::Surged => {}
             RestartFault::Upgraded => {
                 options.binary = env::var_os("FAIRLEAD_OTHER_BIN").map(PathBuf::from);
                 // Another value selects another program for the kernel.

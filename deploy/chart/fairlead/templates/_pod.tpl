@@ -13,19 +13,26 @@ imagePullPolicy: {{ $own.image.pullPolicy | default $root.Values.image.pullPolic
 {{ get (dict "all" "trace" "none" "off") .logLevel | default .logLevel }}
 {{- end }}
 
+{{- /* True if a second agent may run beside the first on a node. Kubernetes then allows no declared port: on the
+node's network, two pods cannot have the same one. */ -}}
+{{- define "fairlead.surges" -}}
+{{- if and .updateStrategy (dig "rollingUpdate" "maxSurge" 0 .updateStrategy) }}true{{ end }}
+{{- end }}
+
+{{- /* The probes of a component; with `metricsPort` at this port instead of the one named so. */ -}}
 {{- define "fairlead.probes" }}
 {{- if .livenessProbe.enabled }}
 livenessProbe:
   httpGet:
     path: /healthz
-    port: metrics
+    port: {{ .metricsPort | default "metrics" }}
   {{- toYaml (omit .livenessProbe "enabled") | nindent 2 }}
 {{- end }}
 {{- if .readinessProbe.enabled }}
 readinessProbe:
   httpGet:
     path: /readyz
-    port: metrics
+    port: {{ .metricsPort | default "metrics" }}
   {{- toYaml (omit .readinessProbe "enabled") | nindent 2 }}
 {{- end }}
 {{- with .startupProbe }}
@@ -33,7 +40,7 @@ readinessProbe:
 startupProbe:
   httpGet:
     path: /healthz
-    port: metrics
+    port: {{ .metricsPort | default "metrics" }}
   {{- toYaml (omit . "enabled") | nindent 2 }}
 {{- end }}
 {{- end }}
