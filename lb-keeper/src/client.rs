@@ -54,8 +54,8 @@ pub struct KeeperStatus {
     pub last_error: Option<String>,
 }
 
-/// A handle to the client; clones share the same client. It disconnects when the last one is dropped, as if the
-/// agent had died.
+/// A handle to the client; clones share the same client. It disconnects when the last one is dropped, as if
+/// the agent had died.
 #[derive(Clone, Debug)]
 pub struct KeeperClient(Arc<ClientHandle>);
 
@@ -119,15 +119,16 @@ impl KeeperClient {
         Ok(client)
     }
 
-    /// Returns the names of streams that the keeper held when the agent connected, and that are not claimed or
-    /// held since. Waits up to two seconds for the first connection.
+    /// Returns the names of streams that the keeper held when the agent connected, and that are not claimed
+    /// or held since. Waits up to two seconds for the first connection.
     pub async fn names(&self) -> BTreeSet<String> {
         self.first_connection().await;
         self.0.shared.lock().unclaimed().clone()
     }
 
     /// Takes a stream over. From then on the keeper writes nothing to it. What is left to write is
-    /// [`Journal::unsent`](crate::journal::Journal::unsent). `None` if there is no stream of this name.
+    /// [`Journal::unsent`](crate::journal::Journal::unsent). `None` if there is no stream of this name. The
+    /// client holds the stream again on later connections, as after [`hold`](Self::hold).
     pub async fn claim(&self, name: &str) -> Option<Stream> {
         self.first_connection().await;
         let (sender, receiver) = oneshot::channel();
@@ -135,13 +136,15 @@ impl KeeperClient {
             return None;
         }
         self.0.shared.notify();
-        // A later reply finds no receiver, and the stream is dismissed.
-        timeout(PATIENCE, receiver).await.ok()?.ok()?
+        let mut claim = PendingClaim { shared: &self.0.shared, name, is_answered: false };
+        let reply = timeout(PATIENCE, receiver).await.ok()?.ok()?;
+        claim.is_answered = true;
+        reply
     }
 
-    /// Makes the keeper hold a stream, in place of the one of that name. The stream's descriptors are duplicates
-    /// of the caller's. Returns whether the message is in the keeper's hands already; otherwise it follows as
-    /// soon as there is room, or when a keeper connects.
+    /// Makes the keeper hold a stream, in place of the one of that name. The stream's descriptors are
+    /// duplicates of the caller's. Returns whether the message is in the keeper's hands already; otherwise it
+    /// follows as soon as there is room, or when a keeper connects.
     pub fn hold(&self, stream: Stream) -> bool {
         let is_sent = self.0.shared.lock().hold(stream);
         self.0.shared.notify();
@@ -150,8 +153,8 @@ impl KeeperClient {
 
     /// As [`hold`](Self::hold), if that can be done at once; returns false, and changes nothing, if not.
     ///
-    /// Use it to replace the journal of a stream: between a queued message and its delivery, the keeper would have
-    /// a journal without the octets that the agent appends to the new one.
+    /// Use it to replace the journal of a stream: between a queued message and its delivery, the keeper would
+    /// have a journal without the octets that the agent appends to the new one.
     pub fn try_hold(&self, stream: Stream) -> bool {
         let is_sent = self.0.shared.lock().try_hold(stream);
         self.0.shared.notify();
@@ -176,8 +179,8 @@ impl KeeperClient {
         self.0.shared.lock().is_keeping()
     }
 
-    /// Waits until another agent has taken over. Then this one must drop its streams: neither write to them nor
-    /// shut them down.
+    /// Waits until another agent has taken over. Then this one must drop its streams: neither write to them
+    /// nor shut them down.
     pub async fn replaced(&self) {
         self.wait_until(|state| state.phase() == Phase::Replaced).await;
     }
@@ -198,6 +201,22 @@ impl KeeperClient {
             if changes.changed().await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// A claim whose task may give up at any time: then no task continues the stream, and it is dismissed.
+struct PendingClaim<'a> {
+    shared: &'a Shared,
+    name: &'a str,
+    is_answered: bool,
+}
+
+impl Drop for PendingClaim<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.shared.lock().abandon_claim(self.name);
+            self.shared.notify();
         }
     }
 }

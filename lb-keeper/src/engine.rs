@@ -2,9 +2,9 @@
 //! actions come out.
 //!
 //! ```text
-//!            hold                     agent away                       bound, dismissal, stop
-//!   (none) ───────► held by the agent ──────────► held by the keeper ────────────────────────► parting ──► (none)
-//!                      ▲                                │  keepalives                  farewell, end of stream
+//!            hold                     agent away                      bound, dismissal, stop
+//!   (none) ───────► held by the agent ──────────► held by the keeper ──────────► parting ──► (none)
+//!                      ▲                                │  keepalives           farewell, end
 //!                      └──────────── claim ─────────────┘
 //! ```
 //!

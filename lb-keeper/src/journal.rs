@@ -7,8 +7,8 @@
 //! ```
 //!
 //! All numbers are little-endian. `snapshot` and `committed` are lengths in octets. Octets of the stream are
-//! written first, then the committed length by one `pwrite` of eight aligned octets, which a kill cannot divide:
-//! an append that is interrupted has not happened.
+//! written first, then the committed length by one `pwrite` of eight aligned octets, which a kill cannot
+//! divide: an append that is interrupted has not happened.
 
 use std::fs::File;
 use std::io;
@@ -31,8 +31,8 @@ const MAX_SIZE: u64 = 64 << 20;
 /// The journal of one stream.
 ///
 /// One process at a time may append and write to the socket. The generation is a fence between them: when the
-/// keeper takes a stream over from an agent, it raises the generation, and [`append`](Self::append) by that agent
-/// fails from then on.
+/// keeper takes a stream over from an agent, it raises the generation, and [`append`](Self::append) by that
+/// agent fails from then on.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -136,7 +136,8 @@ impl Journal {
     /// Appends octets, all of them or none. Append before writing to the socket.
     ///
     /// # Errors
-    /// If another process has taken the stream over ([`JournalError::Fenced`]), or there is too little memory.
+    /// If another process has taken the stream over ([`JournalError::Fenced`]), or there is too little
+    /// memory.
     pub fn append(&mut self, octets: &[u8]) -> Result<(), JournalError> {
         if self.is_fenced()? {
             return Err(JournalError::Fenced);
@@ -215,8 +216,8 @@ impl Journal {
         self.base
     }
 
-    /// Returns the octets that are not yet written to the socket whose [position](crate::position::written) is
-    /// `written`.
+    /// Returns the octets that are not yet written to the socket whose [position](crate::position::written)
+    /// is `written`.
     ///
     /// # Errors
     /// If the position is outside the journal, or the journal cannot be read.

@@ -1,5 +1,5 @@
-//! The keeper: a process that holds duplicates of the agent's TCP streams, so that a stream survives the death
-//! of the agent; and the agent's side of it.
+//! The keeper: a process that holds duplicates of the agent's TCP streams, so that a stream survives the
+//! death of the agent; and the agent's side of it.
 //!
 //! ```text
 //!   agent ── append ──► journal (memfd) ◄── the octets of the stream ──┐
@@ -7,9 +7,10 @@
 //!     └── hold, claim, release (KeeperClient) ──► process::run ────────┘
 //! ```
 //!
-//! The agent appends octets to the journal of a stream before it writes them to the socket. The kernel knows how
-//! many octets were written ([`position`]). So any holder of socket and journal knows what is left to write,
-//! even if the agent died in the middle of a message. The keeper knows nothing of the protocol in the stream.
+//! The agent appends octets to the journal of a stream before it writes them to the socket. The kernel knows
+//! how many octets were written ([`position`]). So any holder of socket and journal knows what is left to
+//! write, even if the agent died in the middle of a message. The keeper knows nothing of the protocol in the
+//! stream.
 //!
 //! | module | holds |
 //! | --- | --- |

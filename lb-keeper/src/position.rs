@@ -13,8 +13,8 @@ const BYTES_ACKED: usize = 120;
 /// Attempts to read both numbers with no acknowledgment in between.
 const ATTEMPTS: usize = 10_000;
 
-/// Returns the number of octets ever written to a connected TCP socket, up to a constant of the socket: compare
-/// it with earlier results of the same socket only. Shutting down the write side counts as one octet.
+/// Returns the number of octets ever written to a connected TCP socket, up to a constant of the socket:
+/// compare it with earlier results of the same socket only. Shutting down the write side counts as one octet.
 ///
 /// # Errors
 /// If it is no TCP socket, or not connected.

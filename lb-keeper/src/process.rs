@@ -37,8 +37,8 @@ pub struct KeeperOptions {
     pub socket: PathBuf,
     /// How long streams are kept while no agent is connected.
     pub bound: Duration,
-    /// Exit when no agent is connected and no stream is held. Such a keeper does not wait for another one that
-    /// uses the same socket.
+    /// Exit when no agent is connected and no stream is held. Such a keeper does not wait for another one
+    /// that uses the same socket.
     pub exit_when_idle: bool,
     /// The release of this program.
     pub release: String,
@@ -68,8 +68,8 @@ pub enum KeeperError {
     Wait(#[source] io::Error),
 }
 
-/// Blocks SIGTERM and SIGINT in this thread, and returns a descriptor that is readable when one arrives. Call it
-/// before other threads start.
+/// Blocks SIGTERM and SIGINT in this thread, and returns a descriptor that is readable when one arrives. Call
+/// it before other threads start.
 ///
 /// # Errors
 /// If the kernel refuses.
@@ -222,8 +222,9 @@ impl Keeper {
                 }
             }
         }
-        if self.connections.get_mut(&id).is_some_and(|connection| connection.flush().is_err()) {
-            self.disconnect(id);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            // If the agent is gone, its last messages come first, and then its end.
+            let _ = connection.flush();
         }
     }
 
@@ -407,8 +408,8 @@ impl Keeper {
         if let Some(connection) = self.connections.get_mut(&id)
             && let Err(error) = connection.send(message, descriptors)
         {
-            // The next turn reads its end, after all that it sent.
-            tracing::warn!(%error, "cannot reply to the agent");
+            // A later turn reads its end, after all that it sent.
+            tracing::debug!(%error, "cannot reply to the agent");
         }
     }
 }

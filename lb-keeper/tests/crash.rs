@@ -1,5 +1,5 @@
-//! A process that is killed while it appends to a journal and writes to the socket: with both, another process
-//! continues the stream without a gap and without a repetition.
+//! A process that is killed while it appends to a journal and writes to the socket: with both, another
+//! process continues the stream without a gap and without a repetition.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, also in its helpers")]
 
 use std::io::{self, Read, Write};
@@ -89,8 +89,8 @@ fn a_stream_continues_exactly_where_its_writer_was_killed() {
     let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = listener.accept().unwrap().0;
     // Small buffers, so that writers block, and are killed in the middle of a write.
-    SockRef::from(&socket).set_send_buffer_size(16_384).unwrap();
-    SockRef::from(&accepted).set_recv_buffer_size(16_384).unwrap();
+    SockRef::from(&socket).set_send_buffer_size(32_768).unwrap();
+    SockRef::from(&accepted).set_recv_buffer_size(65_536).unwrap();
     let reader = std::thread::spawn(move || read_sequence(accepted));
     let mut random = Random(99);
     let (mut total, mut left_over, mut busy) = (0_u64, 0, 0);

@@ -301,6 +301,40 @@ async fn a_stream_that_does_not_match_its_journal_is_rejected_by_name() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_claimant_gives_up_gets_its_farewell() {
+    let directory = TempDir::new().unwrap();
+    let keeper = TestKeeper::start(&directory, BOUND);
+    let mut peers = Vec::new();
+    let agent = keeper.agent().await;
+    for name in ["early", "late"] {
+        let (ours, peer) = stream();
+        agent.hold(ours.duplicates(name, false));
+        peers.push(peer);
+    }
+    drop(agent);
+    let successor = keeper.agent().await;
+    // Before the reply, and after it, but before the task has it.
+    assert!(tokio::time::timeout(Duration::ZERO, successor.claim("early")).await.is_err());
+    {
+        let mut claim = std::pin::pin!(successor.claim("late"));
+        assert!(poll_once(claim.as_mut()).is_none());
+        std::thread::sleep(3 * NONE);
+    }
+    for peer in &mut peers {
+        assert!(peer.rest().ends_with("bye"));
+    }
+}
+
+/// Polls a future a single time.
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
 async fn without_a_keeper_the_agent_goes_on_after_a_moment() {
     let directory = TempDir::new().unwrap();
     let socket = directory.path().join("none.sock");

@@ -112,6 +112,14 @@ impl ClientState {
         may_claim
     }
 
+    /// Gives a claim up, answered or not. An answer that is still to come finds no claim.
+    pub(super) fn abandon_claim(&mut self, name: &str) {
+        self.claims.remove(name);
+        if self.held.remove(name).is_some() && self.phase == Phase::Connected {
+            self.send(AgentMessage::Dismiss { name: Some(name.to_owned()) }, None);
+        }
+    }
+
     pub(super) fn hold(&mut self, stream: Stream) -> bool {
         let stream = Arc::new(stream);
         let is_connected = self.phase == Phase::Connected;
@@ -311,8 +319,8 @@ impl ClientState {
         }
     }
 
-    /// Releases all streams, which this agent has itself, and disconnects if it can: the keeper need not wait,
-    /// and the next one can begin.
+    /// Releases all streams, which this agent has itself, and disconnects if it can: the keeper need not
+    /// wait, and the next one can begin.
     fn leave(&mut self) -> Next {
         self.leaving = true;
         let names: Vec<String> = self.held.keys().cloned().collect();

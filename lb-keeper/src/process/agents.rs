@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::super::channel::{Channel, Incoming};
 use super::super::message::{AgentMessage, KeeperMessage};
 
-/// Messages that wait at most: a reply to each of the streams, several times. An agent that reads none is stuck.
+/// Messages that wait at most: a reply to each of the streams, several times. An agent that reads none is
+/// stuck.
 const MAX_OUTPUT: usize = 8192;
 
 /// A connection.

@@ -111,8 +111,8 @@ impl HeldStream {
         shut_down.map_err(|error| format!("cannot shut down the write side: {error}"))
     }
 
-    /// Discards what the peer has sent: closing with unread octets would make the kernel discard the farewell.
-    /// Returns whether the peer has closed.
+    /// Discards what the peer has sent: closing with unread octets would make the kernel discard the
+    /// farewell. Returns whether the peer has closed.
     pub(super) fn discard_input(&self) -> bool {
         let mut buffer = vec![0; CHUNK as usize];
         for _ in 0..CHUNKS_PER_TURN {

@@ -39,7 +39,8 @@ impl<'a> PollSet<'a> {
         self.push(source, descriptor, PollFlags::POLLIN, writes);
     }
 
-    /// Waits for the end of the peer's octets, unread ones before it notwithstanding, and for room if `writes`.
+    /// Waits for the end of the peer's octets, unread ones before it notwithstanding, and for room if
+    /// `writes`.
     pub(super) fn add_end(&mut self, source: Source, descriptor: BorrowedFd<'a>, writes: bool) {
         self.push(source, descriptor, PollFlags::from_bits_retain(libc::POLLRDHUP), writes);
     }
