@@ -8,11 +8,14 @@ use fairlead_tests::failover::ObserverKind;
 use fairlead_tests::lab::addresses::IpVersion;
 use fairlead_tests::restart::forged::{BfdPacket, BfdWire, Exchange, Forgery};
 use fairlead_tests::restart::{Keeping, RestartCluster, is_soak, topology};
+use nix::sys::signal::Signal;
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const WITHIN: Duration = Duration::from_secs(5);
 /// Longer than the test: the bound must not end what is tested.
 const BOUND: u32 = 120;
+/// The hold time of BGP, in seconds, for the same reason.
+const HOLD_TIME: u16 = 240;
 /// Answers beyond the router's questions: one may be under way at the beginning.
 const UNDER_WAY: usize = 2;
 /// The routers and their links to the rack.
@@ -39,7 +42,8 @@ impl Session {
 #[test]
 fn invalid_bfd_packets_get_no_answer_while_the_agent_is_away() -> Result<()> {
     topology(1).run(|lab| {
-        let cluster = RestartCluster::start(lab, INTERVAL, &Keeping::For(BOUND).options()?)?;
+        let options = Keeping::For(BOUND).options()?;
+        let cluster = RestartCluster::start_holding(lab, INTERVAL, HOLD_TIME, &options)?;
         let node = cluster.victim()?;
         let mut sessions = Vec::new();
         for (router, link) in ROUTERS {
@@ -50,8 +54,8 @@ fn invalid_bfd_packets_get_no_answer_while_the_agent_is_away() -> Result<()> {
             }
         }
         let mark = cluster.log.mark()?;
-        node.kill_agent()?;
-        let is_kept = Keeping::is_supported()?;
+        node.signal_agent(Signal::SIGSTOP)?;
+        let is_kept = Keeping::of_bfd()?;
         for session in &sessions {
             // The reference: a valid packet is answered, whoever has sent it.
             let genuine = session.send(Forgery::Genuine)?;

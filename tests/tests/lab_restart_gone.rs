@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use fairlead_tests::lab::{ExternalPolicy, LabAgentOptions};
+use fairlead_tests::lab::ExternalPolicy;
 use fairlead_tests::layer2::Detection;
 use fairlead_tests::layer2::segment::{self, mac_of, observe, options, preferring, vips};
 use fairlead_tests::layer2::takeover::wait_announcer;
@@ -52,11 +52,11 @@ fn routes_of_an_agent_that_stays_away_are_withdrawn_after_the_bound() -> Result<
 #[test]
 fn another_node_answers_arp_and_ndp_after_the_bound() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = Keeping::is_supported()?;
+    let kept = Keeping::of_bfd()?;
     preferring(segment::topology(3, 1, ExternalPolicy::Local), &["n1"]).run(|lab| {
         let mut options = options(Detection::DEFAULT);
         options.arguments.extend(Keeping::For(BOUND).options()?.arguments);
-        segment::start_agents(lab, &LabAgentOptions { ..options })?;
+        segment::start_agents(lab, &options)?;
         let (addresses, first): (Vec<IpAddr>, _) = (vips(0..1), mac_of(lab, "n1")?);
         wait_announcer(lab, "n1", &addresses)?;
         let observer = observe(lab, &addresses, Duration::from_millis(10))?;

@@ -61,7 +61,7 @@ fn request(socket: &Path) -> Result<()> {
 fn no_session_flaps_at_10_ms_while_the_agent_has_a_tenth_of_a_processor() -> Result<()> {
     let time = Duration::from_secs(if is_soak() { 600 } else { 15 });
     topology(1).run(|lab| {
-        let is_kept = Keeping::is_supported()?;
+        let is_kept = Keeping::of_bfd()?;
         let cluster = RestartCluster::start(lab, INTERVAL, &Keeping::On.options()?)?;
         let node = cluster.victim()?;
         // A process with real-time threads cannot join a control group without a real-time share.

@@ -20,7 +20,7 @@ use crate::lab::{
 };
 use crate::objects::{bfd_profile, yaml};
 use crate::peers::{AGENTS_AS, PeerHost, advertisement, all_next_hops, both, node_addresses};
-use crate::routers::{BfdTimers, Bird, Frr, RouterDaemon, kernel_next_hops, wait};
+use crate::routers::{BfdTimers, Bird, Frr, RouterDaemon, RouterPeer, kernel_next_hops, wait};
 
 /// The node whose agent fails.
 pub const VICTIM: &str = "n1";
@@ -30,6 +30,8 @@ const ROUTERS: [&str; 2] = ["router", "r1"];
 pub const VIPS: [IpAddr; 2] = [WEB_V4, WEB_V6];
 /// All VIPs, for which no route may change.
 pub const ROUTED: [IpAddr; 4] = [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6];
+/// The hold time of BGP, in seconds: longer than any fault but a crash loop lasts.
+const HOLD_TIME: u16 = 9;
 /// How long sessions may take to come up: two retries, on a busy machine.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// How long nothing may have happened: FRR recreates its BFD session once BGP is established.
@@ -46,6 +48,8 @@ pub struct RestartCluster<'lab> {
     pub routes: RouteMonitor,
     /// The timers of all BFD sessions.
     pub timers: BfdTimers,
+    /// The hold time of all BGP sessions, in seconds.
+    hold_time: u16,
     frr: Frr,
     bird: Bird,
 }
@@ -76,9 +80,23 @@ impl<'lab> RestartCluster<'lab> {
     /// # Errors
     /// When one does not start, or a session does not come up.
     pub fn start(lab: &'lab Lab, interval: Duration, options: &LabAgentOptions) -> Result<Self> {
+        Self::start_holding(lab, interval, HOLD_TIME, options)
+    }
+
+    /// Does the same with another hold time of BGP, in seconds.
+    ///
+    /// # Errors
+    /// When one does not start, or a session does not come up.
+    pub fn start_holding(
+        lab: &'lab Lab,
+        interval: Duration,
+        hold_time: u16,
+        options: &LabAgentOptions,
+    ) -> Result<Self> {
         let timers = BfdTimers::every(interval);
         let places = [PeerHost::of(lab, ROUTERS[0])?, PeerHost::of(lab, ROUTERS[1])?];
-        let config = |place: &PeerHost| place.config(lab, &|peer| peer.bfd(timers));
+        let edit = |peer: RouterPeer| RouterPeer { hold_time, ..peer.bfd(timers) };
+        let config = |place: &PeerHost| place.config(lab, &edit);
         let frr = Frr::start(&places[0].host, &config(&places[0])?)?;
         let bird = Bird::start(&places[1].host, &config(&places[1])?)?;
         // Only the agents are tested: a real router does not share its processors with a cluster.
@@ -89,6 +107,7 @@ impl<'lab> RestartCluster<'lab> {
             routes: RouteMonitor::start(lab, [&places[0].host, &places[1].host])?,
             lab,
             timers,
+            hold_time,
             frr,
             bird,
         };
@@ -108,7 +127,10 @@ impl<'lab> RestartCluster<'lab> {
         let mut objects = vec![bfd_profile("fast", self.timers), advertisement("all", change)];
         for (host, name) in ROUTERS.into_iter().zip(["frr", "bird"]) {
             let place = PeerHost::of(self.lab, host)?;
-            objects.extend(place.peers(name, AGENTS_AS, |spec| spec["bfdProfile"] = json!("fast")));
+            objects.extend(place.peers(name, AGENTS_AS, |spec| {
+                spec["bfdProfile"] = json!("fast");
+                spec["holdTime"] = json!(format!("{}s", self.hold_time));
+            }));
         }
         let directory = self.lab.outside(&self.lab.manifests_directory());
         fs::write(directory.join(".bgp.draft"), yaml(&objects))?;

@@ -32,13 +32,20 @@ impl Keeping {
         }
     }
 
-    /// Returns whether the binary under test can keep sessions.
+    /// Returns whether the program of the binary under test answers BFD for an agent that is away.
     ///
     /// # Errors
-    /// When it cannot be run.
+    /// When the binary cannot be run.
+    pub fn of_bfd() -> Result<bool> {
+        Ok(help()?.contains("--dead-man "))
+    }
+
+    /// Returns whether BGP sessions survive their agent, too.
+    ///
+    /// # Errors
+    /// When the binary cannot be run.
     pub fn is_supported() -> Result<bool> {
-        let help = help()?;
-        Ok(help.contains("--keeper ") && help.contains("--dead-man "))
+        Ok(Self::of_bfd()? && help()?.contains("--keeper "))
     }
 
     /// Returns the options of an agent. A binary that cannot keep anything has no flags for it.
