@@ -43,7 +43,7 @@ pub(super) struct AdoptedSession {
 struct UnusableSession {
     reason: UnusableReason,
     /// Its connection, if the peer is to remove the routes: the farewell is to be sent.
-    connection: Option<BgpConnection>,
+    connection: Option<Box<BgpConnection>>,
 }
 
 /// Reasons why a session cannot be adopted.
@@ -128,7 +128,7 @@ fn adopt(
         Err(reason) => {
             // It is not kept, so that this cannot fail.
             let _ = connection.push(stream.terms.farewell);
-            Err(UnusableSession { reason, connection: Some(connection) })
+            Err(UnusableSession { reason, connection: Some(Box::new(connection)) })
         }
     }
 }
