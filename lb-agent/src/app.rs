@@ -38,7 +38,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::error::AppError;
-pub use self::options::{AgentOptions, KeeperMode, KeeperOptions, Layer2Options, SpeakerOptions};
+pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
 use crate::admin::metrics::AgentExporter;
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, ControlLoop};
@@ -257,7 +257,7 @@ fn speaker(options: &AgentOptions, pins: &Pins, watchdog: &Watchdog) -> Result<S
         .map_err(AppError::Thread)
 }
 
-fn keeper(options: &KeeperOptions, bound: Duration) -> std::io::Result<Option<KeeperClient>> {
+fn keeper(options: &KeeperSettings, bound: Duration) -> std::io::Result<Option<KeeperClient>> {
     let spawn = match options.mode {
         KeeperMode::Off => return Ok(None),
         KeeperMode::External => None,

@@ -107,8 +107,8 @@ impl BgpConnection {
         Ok(())
     }
 
-    /// Returns a journal that begins with the octets that are not in the kernel. The snapshot includes them: to
-    /// apply them again changes nothing.
+    /// Returns a journal that begins with the octets that are not in the kernel. The snapshot includes them:
+    /// to apply them again changes nothing.
     fn journal(&self, snapshot: &[u8]) -> Result<Journal, JournalError> {
         let base = position::written(&self.stream)?.wrapping_sub(self.sent as u64);
         let mut journal = Journal::create(base, snapshot)?;
@@ -131,8 +131,8 @@ impl BgpConnection {
         }
     }
 
-    /// Copies what is available, and leaves it in the socket. `complete` returns how many octets of it are whole
-    /// messages.
+    /// Copies what is available, and leaves it in the socket. `complete` returns how many octets of it are
+    /// whole messages.
     pub(super) fn peek(&self, buffer: &mut [u8], complete: impl Fn(&[u8]) -> usize) -> ReadOutcome {
         let outcome = self.peek_once(buffer, &complete);
         if !matches!(outcome, ReadOutcome::Nothing) || !self.is_read_closed() {

@@ -138,7 +138,8 @@ impl KeptSession {
         self.stream(socket, identity, &self.journal)
     }
 
-    /// Returns the stream for the keeper, with another journal; `None` if the keeper does not have the session.
+    /// Returns the stream for the keeper, with another journal; `None` if the keeper does not have the
+    /// session.
     ///
     /// # Errors
     /// If there are no descriptors left.

@@ -6,8 +6,8 @@
 //!        └──────────► PeerTask, one per peer ◄──┘ ◄──► lb_bgp::session::Peer
 //! ```
 //!
-//! A peer that does not read or answer blocks its own task only. With a keeper, an Established session survives
-//! this process: the next one adopts it ([`lb_keeper`], `kept_session`).
+//! A peer that does not read or answer blocks its own task only. With a keeper, an Established session
+//! survives this process: the next one adopts it ([`lb_keeper`], `kept_session`).
 
 mod address;
 pub mod bfd;
@@ -138,7 +138,8 @@ impl Speaker {
     }
 
     /// Ends the sessions of a former process that no peer continues, once the tasks of all current peers have
-    /// taken theirs over and `patience` is over. No effect but the first time. Must be called inside a runtime.
+    /// taken theirs over and `patience` is over. No effect but the first time. Must be called inside a
+    /// runtime.
     pub fn settle(&self, patience: Duration) {
         let mut tasks = self.tasks();
         let Some(keeper) = self.keeper.clone().filter(|_| !tasks.is_settled) else { return };
@@ -176,10 +177,9 @@ impl Speaker {
         SpeakerView { at: self.start.elapsed(), peers, bfd, unknown, failures, keeper }
     }
 
-    /// Leaves all sessions to a successor without packet loss. The keeper holds them if it can; otherwise they
-    /// are closed. Peers that would drop our routes at once
-    /// receive GRACEFUL_SHUTDOWN (RFC 8326) and have `grace` to react; those that keep them for a successor
-    /// (RFC 4724) get no NOTIFICATION.
+    /// Leaves all sessions to a successor without packet loss. The keeper holds them if it can; otherwise
+    /// they are closed. Peers that would drop our routes at once receive GRACEFUL_SHUTDOWN (RFC 8326) and
+    /// have `grace` to react; those that keep them for a successor (RFC 4724) get no NOTIFICATION.
     pub async fn hand_over(&self, grace: Duration) {
         if self.is_keeping().await {
             tracing::info!("leaving the BGP sessions to the keeper");
@@ -194,7 +194,8 @@ impl Speaker {
     pub async fn shut_down(&self, grace: Duration) {
         let text = "the node has been drained".to_owned();
         self.close_all(grace, |_| true, &Shutdown::Administrative { text }).await;
-        // Otherwise the XDP program would keep the BFD sessions up. The view comes after the AdminDown packets.
+        // Otherwise the XDP program would keep the BFD sessions up. The view comes after the AdminDown
+        // packets.
         self.bfd.set(BfdTargets::new());
         self.bfd.view().await;
     }

@@ -1,4 +1,5 @@
-//! Taking over from an agent that still runs: it stops all it does, and its process stays until it is signalled.
+//! Taking over from an agent that still runs: it stops all it does, and its process stays until it is
+//! signalled.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,8 +15,8 @@ const STALE: Duration = Duration::from_secs(1);
 /// Interval of looking whether it is.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// Asks the agent on this socket to retire, and waits until it has left the socket. Returns false if it does not
-/// answer, refuses, or is the agent of another node. Blocks.
+/// Asks the agent on this socket to retire, and waits until it has left the socket. Returns false if it does
+/// not answer, refuses, or is the agent of another node. Blocks.
 pub fn retire(path: &Path, node: &str) -> bool {
     matches!(ask(path, node), Ok(true)) && is_gone(path)
 }
@@ -42,8 +43,8 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
 }
 
-/// Waits until nothing listens and the file is gone: it is removed after the listener is closed, and must not be
-/// the successor's then.
+/// Waits until nothing listens and the file is gone: it is removed after the listener is closed, and must not
+/// be the successor's then.
 fn is_gone(path: &Path) -> bool {
     let start = Instant::now();
     let mut refused_since = None;

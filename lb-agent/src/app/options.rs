@@ -72,7 +72,7 @@ pub struct AgentOptions {
     /// Sessions with BGP peers.
     pub speaker: SpeakerOptions,
     /// The process that holds the sessions while no agent runs.
-    pub keeper: KeeperOptions,
+    pub keeper: KeeperSettings,
     /// Address of the metrics port, if there is one.
     pub metrics: Option<SocketAddr>,
 }
@@ -91,7 +91,7 @@ pub struct Layer2Options {
 
 /// The process that holds the BGP sessions while no agent runs.
 #[derive(Clone, Debug)]
-pub struct KeeperOptions {
+pub struct KeeperSettings {
     /// Who starts it.
     pub mode: KeeperMode,
     /// The socket that it listens on.
@@ -103,7 +103,7 @@ pub struct KeeperOptions {
 pub enum KeeperMode {
     /// The agent, if none listens.
     Spawn,
-    /// Somebody else, such as the kubelet.
+    /// Another process, such as the kubelet.
     External,
     /// None is used: a restart of the agent closes the sessions.
     Off,

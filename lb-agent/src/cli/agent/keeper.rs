@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::app::{KeeperMode, KeeperOptions};
+use crate::app::{KeeperMode, KeeperSettings};
 
 /// The arguments about the keeper.
 #[derive(Debug, Args)]
@@ -12,13 +12,13 @@ pub(super) struct KeeperArgs {
     /// The process that keeps BGP sessions open while no agent runs (fairlead keeper).
     #[arg(long, value_enum, default_value = "auto")]
     keeper: KeeperArg,
-    /// Socket of the keeper. By default, keeper.sock in the directory of the agent's socket; with another name of
-    /// the agent's socket, that name with the extension keeper.sock.
+    /// Socket of the keeper. By default, keeper.sock in the directory of the agent's socket; with another
+    /// name of the agent's socket, that name with the extension keeper.sock.
     #[arg(long, value_name = "PATH")]
     keeper_socket: Option<PathBuf>,
     /// How long BGP and BFD sessions and announced addresses outlive an agent that has ended or is stuck, in
-    /// seconds. If no agent takes over by then, the routers remove this node's routes, and other nodes announce
-    /// its addresses.
+    /// seconds. If no agent takes over by then, the routers remove this node's routes, and other nodes
+    /// announce its addresses.
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(super) dead_man: u64,
 }
@@ -38,7 +38,7 @@ enum KeeperArg {
 
 impl KeeperArgs {
     /// Returns the settings, beside the agent's own socket.
-    pub(super) fn options(self, agent_socket: &Path, has_directory: bool) -> KeeperOptions {
+    pub(super) fn options(self, agent_socket: &Path, has_directory: bool) -> KeeperSettings {
         let mode = match self.keeper {
             KeeperArg::Auto if has_directory => KeeperMode::Spawn,
             KeeperArg::Auto | KeeperArg::External => KeeperMode::External,
@@ -50,6 +50,6 @@ impl KeeperArgs {
             Some(name) if name == "agent.sock" => agent_socket.with_file_name("keeper.sock"),
             _ => agent_socket.with_extension("keeper.sock"),
         };
-        KeeperOptions { mode, socket: self.keeper_socket.unwrap_or_else(beside) }
+        KeeperSettings { mode, socket: self.keeper_socket.unwrap_or_else(beside) }
     }
 }

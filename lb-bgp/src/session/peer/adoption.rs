@@ -131,7 +131,7 @@ impl Peer {
     }
 }
 
-/// An OPEN without the four-octet capability does not tell the AS number that it stands for.
+/// An OPEN without the four-octet capability does not have the AS number that it stands for.
 fn restore_asn(ours: &mut Open, presented: Asn) {
     let is_placeholder = ours.asn.get() == u32::from(Asn::TRANS) && !ours.capabilities.four_octet_asn;
     if is_placeholder && presented.two_octets() == Asn::TRANS {
