@@ -1,6 +1,7 @@
 //! Maps of one layout, carried into another one and back, in a BPF file system of their own.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use lb_common::map_table::{LAYOUT, MAPS, MapKind, MapOption, MapSpec, name};
 use lb_dataplane::attach::{MapSizes, load};
 use lb_dataplane::migration::{Carried, MigrationError, Target, carry_over, write_records};
 use lb_dataplane::pins::Pins;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 const SIZES: MapSizes = MapSizes { ring_slots: 1024, flow_sets: 64 };
 /// What a fresh agent would choose; maps that are carried over keep their own sizes.
@@ -305,19 +308,21 @@ fn entries_survive_the_way_to_another_layout_and_back() -> Result<()> {
 
 #[test]
 fn of_several_layouts_the_highest_with_a_link_is_carried() -> Result<()> {
-    let Layouts { own, bpffs, .. } = Layouts::filled()?;
+    let layouts = Layouts::filled()?;
+    let Layouts { own, bpffs, .. } = &layouts;
     let unused = Pins::of_layout(bpffs.path(), LAYOUT + 5);
     fs::create_dir(unused.directory())?;
     let next = Pins::of_layout(bpffs.path(), LAYOUT + 1);
     ensure!(to_next(&next)?.context("nothing was carried")?.from == LAYOUT, "from a layout without links");
     use_maps(&next)?;
-    ensure!(to_own(&own)?.is_none(), "a layout in use is not replaced");
+    ensure!(to_own(own)?.is_none(), "a layout in use is not replaced");
     Ok(())
 }
 
 #[test]
 fn what_cannot_be_carried_is_left_behind_by_name() -> Result<()> {
-    let Layouts { own, next, .. } = Layouts::filled()?;
+    let layouts = Layouts::filled()?;
+    let Layouts { own, next, .. } = &layouts;
     // A pin that is no map of that name, a damaged record, and none.
     fs::remove_file(own.map(name::VERDICTS))?;
     fs::create_dir(own.map(name::VERDICTS))?;
@@ -325,7 +330,7 @@ fn what_cannot_be_carried_is_left_behind_by_name() -> Result<()> {
     fs::remove_file(record(name::FLOWS))?;
     std::os::unix::fs::symlink("since=soon", record(name::FLOWS))?;
     fs::remove_file(record(name::LINKS))?;
-    let carried = to_next(&next)?.context("nothing was carried")?;
+    let carried = to_next(next)?.context("nothing was carried")?;
     let left = carried.left.iter().map(|(map, reason)| format!("{map}: {reason}")).collect::<Vec<_>>();
     println!("{left:#?}");
     let expected =
@@ -333,7 +338,7 @@ fn what_cannot_be_carried_is_left_behind_by_name() -> Result<()> {
     for (map, words) in expected {
         ensure!(left.iter().any(|it| it.starts_with(map) && it.contains(words)), "{map}: {left:#?}");
     }
-    ensure!(next_contents_of(&next, name::NODES)? == 5, "the others are carried");
+    ensure!(next_contents_of(next, name::NODES)? == 5, "the others are carried");
     Ok(())
 }
 
@@ -343,14 +348,15 @@ fn next_contents_of(next: &Pins, map: &str) -> Result<usize> {
 
 #[test]
 fn a_directory_that_cannot_be_removed_is_named_and_nothing_changes() -> Result<()> {
-    let Layouts { own, next, .. } = Layouts::filled()?;
-    let before = own_contents(&own)?;
+    let layouts = Layouts::filled()?;
+    let Layouts { own, next, .. } = &layouts;
+    let before = own_contents(own)?;
     let staging = PathBuf::from(format!("{}_new", next.directory().display()));
     fs::create_dir_all(staging.join("theirs/inner"))?;
-    let error = to_next(&next).err().context("garbage was removed")?.to_string();
+    let error = to_next(next).err().context("garbage was removed")?.to_string();
     println!("{error}");
     ensure!(error.contains(&staging.display().to_string()), "{error}");
-    ensure!(!next.directory().exists() && own_contents(&own)? == before, "something has changed");
+    ensure!(!next.directory().exists() && own_contents(own)? == before, "something has changed");
     Ok(())
 }
 
@@ -376,10 +382,16 @@ fn an_agent_killed_at_any_step_leaves_nothing_that_the_next_one_adopts() -> Resu
             .env(BPFFS, layouts.bpffs.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()?;
         thread::sleep(Duration::from_millis(20 + round * 37 % 450));
-        victim.kill()?;
+        // With its bpftool, which would go on alone.
+        let group = Pid::from_raw(victim.id().cast_signed());
+        killpg(group, Signal::SIGKILL)?;
         victim.wait()?;
+        while killpg(group, None).is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
         if layouts.next.directory().exists() {
             ensure!(next_contents(&layouts.next)? == before, "round {round}: a half-made layout");
             whole += 1;
