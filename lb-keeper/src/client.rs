@@ -4,6 +4,7 @@
 //! held, even if the thread never ran again.
 
 mod connection;
+mod dismiss;
 mod spawn;
 mod state;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+pub use self::dismiss::dismiss_all;
 pub use self::spawn::SpawnOptions;
 use self::state::{ClientState, Phase};
 use super::message::AgentMessage;

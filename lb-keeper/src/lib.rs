@@ -29,5 +29,5 @@ pub mod position;
 pub mod process;
 pub mod stream;
 
-pub use self::client::{ClientOptions, KeeperClient, KeeperStatus, SpawnOptions};
+pub use self::client::{ClientOptions, KeeperClient, KeeperStatus, SpawnOptions, dismiss_all};
 pub use self::stream::{Stream, StreamTerms};

@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use kept::{AgentEnd, KEEPALIVE, TestKeeper, stream, until};
+use lb_keeper::dismiss_all;
 use lb_keeper::journal::JournalError;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
@@ -119,6 +120,22 @@ async fn unclaimed_streams_are_kept_for_a_connected_agent_until_it_dismisses_the
     let more = other_peer.until_silent();
     assert!(!more.contains("bye"), "{more}");
     drop(claimed);
+}
+
+#[tokio::test]
+async fn all_streams_of_an_agent_without_a_successor_can_be_ended_at_once() {
+    let directory = TempDir::new().unwrap();
+    let keeper = TestKeeper::start(&directory, BOUND);
+    let (ours, mut peer) = stream();
+    let agent = keeper.agent().await;
+    agent.hold(ours.duplicates("tor", false));
+    until("held", || agent.status().held == 1).await;
+    drop((agent, ours));
+    assert!(dismiss_all(&keeper.socket, "test").unwrap());
+    let rest = peer.rest();
+    assert!(rest.ends_with("bye"), "{rest}");
+    assert!(keeper.agent().await.names().await.is_empty());
+    assert!(!dismiss_all(&directory.path().join("none.sock"), "test").unwrap(), "no keeper listens");
 }
 
 #[tokio::test]
