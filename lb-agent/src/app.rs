@@ -236,13 +236,14 @@ fn announcer(
     };
     let liveness_limit = liveness(options, 0).limit;
     let tick = profile.interval / TICKS_PER_INTERVAL;
-    let settings = AnnouncerSettings { engine, liveness_limit, tick };
+    let agent_limit = options.dead_man;
+    let settings = AnnouncerSettings { engine, liveness_limit, tick, agent_limit };
     // A node whose agent was gone for long has lost its addresses to others.
     let cells = AgentCells::open(pins)?;
     let adopted = maps.config()?.filter(|config| !cells.is_abandoned(config));
     let adopted = adopted.map_or(Standing::Absent, |config| config.standing());
     let heart = watchdog.heart("layer2", watchdog::THREAD_LIMIT);
-    let handle = AnnouncerHandle::start(settings, LivenessCells::open(pins)?, adopted, heart);
+    let handle = AnnouncerHandle::start(settings, LivenessCells::open(pins)?, cells, adopted, heart);
     handle.map_err(AppError::Thread)
 }
 

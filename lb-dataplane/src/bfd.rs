@@ -217,6 +217,11 @@ impl AgentCells {
         self.note(agent_cell::bfd_sent(number), now);
     }
 
+    /// Returns when another node last probed this one, since the start of `CLOCK_MONOTONIC`; zero: never.
+    pub(crate) fn probed(&self) -> Duration {
+        Duration::from_nanos(self.0.read(agent_cell::PROBED as usize).unwrap_or_default())
+    }
+
     /// Returns whether other nodes have taken over what this node announces, because its agent was gone.
     pub fn is_abandoned(&self, config: &Config) -> bool {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();

@@ -11,6 +11,7 @@
 //! It is a thread of its own so that no other work of the agent delays a takeover. While it is stalled, the
 //! program goes on answering by the standing that is in its configuration.
 
+mod absence;
 mod describe;
 mod socket;
 mod view;
@@ -34,7 +35,9 @@ use lb_l2::table::L2Table;
 use lb_runtime::watchdog::Heart;
 use tokio::sync::watch;
 
+use crate::bfd::AgentCells;
 use crate::mapped_tables::LivenessCells;
+use absence::AbsenceWatch;
 use socket::{LinkSockets, SNAP};
 
 /// The settings of the announcer.
@@ -46,6 +49,8 @@ pub struct AnnouncerSettings {
     pub liveness_limit: u32,
     /// The time of such a tick.
     pub tick: Duration,
+    /// Time without a sign of life of the agent after which its node announces nothing; zero: never.
+    pub agent_limit: Duration,
 }
 
 /// What the announcer goes by.
@@ -123,6 +128,7 @@ impl AnnouncerHandle {
     pub fn start(
         settings: AnnouncerSettings,
         cells: LivenessCells,
+        agent: AgentCells,
         adopted: Standing,
         heart: Heart,
     ) -> io::Result<Self> {
@@ -136,6 +142,7 @@ impl AnnouncerHandle {
         let start = Instant::now();
         let mut thread = AnnouncerThread {
             engine: Engine::new(settings.engine, adopted, Duration::ZERO),
+            absence: AbsenceWatch::new(agent, settings.agent_limit),
             settings,
             cells,
             config: AnnouncerConfig::empty(),
@@ -189,6 +196,7 @@ struct AnnouncerThread {
     start: Instant,
     settings: AnnouncerSettings,
     cells: LivenessCells,
+    absence: AbsenceWatch,
     engine: Engine,
     config: AnnouncerConfig,
     sockets: BTreeMap<u32, LinkSockets>,
@@ -251,6 +259,8 @@ impl AnnouncerThread {
 
     fn observe(&mut self, now: Duration) {
         let AnnouncerConfig { is_draining, can_announce, .. } = self.config;
+        // It returns as after a restart.
+        let can_announce = can_announce && !self.absence.was_away();
         let (cells, limit) = (&self.cells, self.settings.liveness_limit);
         let clock = cells.clock();
         let cell = |node: NodeIndex| {

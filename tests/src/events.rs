@@ -46,6 +46,8 @@ pub struct EventScenario<'lab> {
     pub carrier: Carrier,
     /// Slots of a ring per node.
     slots_per_node: u32,
+    /// Whether agents leave their BGP sessions to a keeper.
+    has_keeper: bool,
 }
 
 /// Returns the initial nodes with two pods each of the Service `web`, and a machine that is not yet a node.
@@ -76,7 +78,7 @@ impl<'lab> EventScenario<'lab> {
     /// # Errors
     /// When an agent does not start.
     pub fn start_with(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
-        let scenario = Self::start_unrouted(lab, carrier, slots_per_node)?;
+        let scenario = Self::start_unrouted(lab, carrier, slots_per_node, true)?;
         scenario.route(&INITIAL_NODES)?;
         Ok(scenario)
     }
@@ -85,8 +87,13 @@ impl<'lab> EventScenario<'lab> {
     ///
     /// # Errors
     /// When an agent does not start.
-    pub fn start_unrouted(lab: &'lab Lab, carrier: Carrier, slots_per_node: u32) -> Result<Self> {
-        let scenario = Self { lab, carrier, slots_per_node };
+    pub fn start_unrouted(
+        lab: &'lab Lab,
+        carrier: Carrier,
+        slots_per_node: u32,
+        has_keeper: bool,
+    ) -> Result<Self> {
+        let scenario = Self { lab, carrier, slots_per_node, has_keeper };
         scenario.start_agents(&INITIAL_NODES)?;
         Ok(scenario)
     }
@@ -186,8 +193,11 @@ impl<'lab> EventScenario<'lab> {
         if !self.has_agents() {
             return Ok(());
         }
-        let arguments = ["--slots-per-node", &self.slots_per_node.to_string()].map(str::to_owned).into();
-        let options = LabAgentOptions { arguments, ..LabAgentOptions::default() };
+        let mut options = match self.has_keeper {
+            true => LabAgentOptions::default(),
+            false => LabAgentOptions::without_keeper(),
+        };
+        options.arguments.extend(["--slots-per-node".to_owned(), self.slots_per_node.to_string()]);
         agents::start(&self.nodes(nodes)?, &options)
     }
 }

@@ -71,12 +71,12 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
         let frr =
             router(lab, node, |peer| RouterPeer { graceful_restart: GracefulRestartMode::Helper, ..peer })?;
         write_objects(lab, 100, "64512:7", |spec| spec["enableGracefulRestart"] = json!(true))?;
-        node.start_agent(&LabAgentOptions::default())?;
+        node.start_agent(&LabAgentOptions::without_keeper())?;
         let here = [node.spec().addresses().of(IpVersion::V4)];
         wait_kernel_next_hops(frr.host(), WEB_V4.into(), &here, WITHIN)?;
         let before = counters(&frr, node)?;
         node.stop_agent(WITHIN)?;
-        node.launch_agent(&LabAgentOptions::default())?;
+        node.launch_agent(&LabAgentOptions::without_keeper())?;
         let until = Instant::now() + WATCHED_FOR;
         while Instant::now() < until {
             let hops = kernel_next_hops(frr.host(), WEB_V4.into())?;

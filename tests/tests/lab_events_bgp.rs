@@ -81,10 +81,11 @@ fn no_route_change_breaks_a_connection_except_the_death_of_its_node() -> Result<
     })
 }
 
+/// Without a keeper, an agent that stops asks the router to prefer other nodes.
 #[test]
 fn a_restarted_agent_loses_no_packet() -> Result<()> {
     cluster().run(|lab| {
-        let routed = RoutedScenario::start(lab, Carrier::Fairlead, INTERVAL)?;
+        let routed = RoutedScenario::start_without_keeper(lab, Carrier::Fairlead, INTERVAL)?;
         let load = EventLoad::start(lab)?;
         let node = lab.node("n2")?;
         node.stop_agent(ENDS_WITHIN)?;

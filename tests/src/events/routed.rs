@@ -28,11 +28,23 @@ impl<'lab> RoutedScenario<'lab> {
     /// # Errors
     /// When an agent or FRR does not start, or the routes do not appear.
     pub fn start(lab: &'lab Lab, carrier: Carrier, interval: Duration) -> Result<Self> {
+        Self::start_with(lab, carrier, interval, true)
+    }
+
+    /// Starts agents without a keeper, whose BGP sessions end with them.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_without_keeper(lab: &'lab Lab, carrier: Carrier, interval: Duration) -> Result<Self> {
+        Self::start_with(lab, carrier, interval, false)
+    }
+
+    fn start_with(lab: &'lab Lab, carrier: Carrier, interval: Duration, has_keeper: bool) -> Result<Self> {
         if carrier == Carrier::Ecmp {
             return Ok(Self { scenario: EventScenario::start(lab, carrier)?, frr_router: None });
         }
         let frr_router = FrrRouter::start(lab, &['a', 'b'], interval)?;
-        let scenario = EventScenario::start_unrouted(lab, carrier, NO_DOUBLING)?;
+        let scenario = EventScenario::start_unrouted(lab, carrier, NO_DOUBLING, has_keeper)?;
         let routed = Self { scenario, frr_router: Some(frr_router) };
         routed.wait_routed(&INITIAL_NODES)?;
         Ok(routed)

@@ -59,6 +59,14 @@ impl Default for LabAgentOptions {
     }
 }
 
+impl LabAgentOptions {
+    /// Returns the options of an agent without a keeper: its BGP sessions end with it.
+    #[must_use]
+    pub fn without_keeper() -> Self {
+        Self { arguments: ["--keeper", "off"].map(str::to_owned).into(), ..Self::default() }
+    }
+}
+
 /// A handle to a node.
 #[derive(Debug)]
 pub struct LabNode<'lab> {
