@@ -89,7 +89,7 @@ impl Balancer for AgentBalancer {
         let gateway = handle.spec().segment().gateway().v4.to_string();
         let text = yaml(&objects(&gateway, self.bfd));
         fs::write(lab.outside(&lab.manifests_directory().join("bgp.yaml")), text)?;
-        handle.launch_agent(&LabAgentOptions::default())?;
+        handle.launch_agent(&LabAgentOptions::without_keeper())?;
         self.node = Some(node.to_owned());
         Ok(())
     }
