@@ -84,6 +84,42 @@ fn the_keeper_has_the_agents_socket_directory_and_user_and_no_capability() -> Re
     Ok(())
 }
 
+/// Returns the DaemonSet that removes Fairlead from the nodes.
+fn uninstaller() -> Result<Value> {
+    let [object] = &chart::objects(&fs::read_to_string(output::root().join("uninstall.yaml"))?)?[..] else {
+        anyhow::bail!("one object")
+    };
+    Ok(object.clone())
+}
+
+#[test]
+fn the_uninstaller_runs_this_version_with_no_more_privileges_than_agents() -> Result<()> {
+    let (object, objects) = (uninstaller()?, committed()?);
+    fields::check(&object)?;
+    let agent = find(&objects, "DaemonSet", "fairlead-agent")?;
+    assert_eq!(object["metadata"]["namespace"], agent["metadata"]["namespace"]);
+    let agent = &agent["spec"]["template"]["spec"];
+    let pod = &object["spec"]["template"]["spec"];
+    assert_eq!(object["spec"]["selector"]["matchLabels"], object["spec"]["template"]["metadata"]["labels"]);
+    for name in ["hostNetwork", "nodeSelector"] {
+        assert_eq!(pod[name], agent[name], "{name}");
+    }
+    let allowed = &agent["containers"][0]["securityContext"];
+    for container in [&pod["initContainers"][0], &pod["containers"][0]] {
+        let arguments = [vec!["fairlead"], texts(&container["args"])].concat();
+        let cli = Cli::try_parse_from(&arguments).with_context(|| format!("{arguments:?}"))?;
+        ensure!(matches!(cli.command, Command::Uninstall(_)), "{arguments:?}");
+        assert_eq!(container["image"], agent["containers"][0]["image"]);
+        let mut context = container["securityContext"].clone();
+        let added = std::mem::take(&mut context["capabilities"]["add"]);
+        let agents = texts(&allowed["capabilities"]["add"]);
+        ensure!(texts(&added).iter().all(|it| agents.contains(it)), "{added}");
+        context["capabilities"]["add"] = allowed["capabilities"]["add"].clone();
+        assert_eq!(context, *allowed);
+    }
+    Ok(())
+}
+
 #[test]
 fn the_watched_kinds_and_no_others_may_be_watched() -> Result<()> {
     let objects = committed()?;

@@ -1,4 +1,4 @@
-//! The admin socket: status as JSON, drain and detach, over HTTP on a Unix socket.
+//! The admin socket: status as JSON, drain, detach and uninstallation, over HTTP on a Unix socket.
 
 pub mod layer2;
 pub mod metrics;
@@ -67,6 +67,10 @@ pub struct AdminState {
     pub detach: watch::Sender<bool>,
     /// Request to retire: another agent takes over.
     pub retire: watch::Sender<bool>,
+    /// Requests to uninstall: to withdraw all routes, detach and end.
+    pub uninstall: watch::Sender<bool>,
+    /// Whether that is done.
+    pub uninstalled: watch::Receiver<bool>,
     /// Tick of the probe clock; zero without probes.
     pub tick: Duration,
 }
@@ -116,6 +120,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/drain", post(drain).delete(undrain))
         .route("/detach", post(detach))
         .route("/retire", post(handle_retire))
+        .route("/uninstall", post(uninstall))
         .with_state(Arc::new(state));
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the admin socket", limits).serve(listener, router).await;
@@ -149,6 +154,15 @@ async fn handle_retire(State(state): State<Arc<AdminState>>, node: String) -> St
     }
     state.retire.send_replace(true);
     StatusCode::ACCEPTED
+}
+
+/// Answers when all sessions are closed and the program is off every uplink. Then the agent ends.
+async fn uninstall(State(state): State<Arc<AdminState>>) -> StatusCode {
+    state.uninstall.send_replace(true);
+    match state.uninstalled.clone().wait_for(|is_done| *is_done).await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 async fn bgp(State(state): State<Arc<AdminState>>) -> Json<BgpStatus> {

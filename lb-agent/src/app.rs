@@ -1,7 +1,9 @@
 //! `fairlead agent`: its parts put together, from the preflight checks to an orderly shutdown.
 
+pub mod dry_run;
 mod error;
 mod options;
+mod uninstall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ use tokio::sync::watch;
 
 pub use self::error::AppError;
 pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
+use self::uninstall::Uninstaller;
 use crate::admin::metrics::AgentExporter;
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, ControlLoop};
@@ -75,7 +78,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let counters = Arc::new(Counters::open(&pins).map_err(AppError::Counters)?);
     let (state, agent) = watch::channel(Arc::new(first_state(&options, &attachment, &prepared)));
     let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
-    let settings = settings(&options, &maps, nonce)?;
+    let settings = settings(&options, &MapSetup::of(&maps)?, nonce);
     let prober = prober(&options, &pins, &settings, &watchdog)?;
     let announcer = announcer(&options, &pins, &maps, &watchdog)?;
     let layer2 = announcer.view();
@@ -99,6 +102,16 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let (drain, draining) = watch::channel(settings.draining);
     let (detach, detaching) = watch::channel(false);
     let (retire, mut retiring) = watch::channel(false);
+    let (uninstall, requests) = watch::channel(false);
+    let (done, uninstalled) = watch::channel(false);
+    let uninstaller = Uninstaller {
+        requests,
+        done,
+        speaker: speaker.clone(),
+        grace: options.speaker.grace,
+        detach: detach.clone(),
+        agent: agent.clone(),
+    };
     let control = ControlLoop {
         source,
         last_good: LastGoodFile::at(options.last_good, options.source.identity(&options.hash_key)),
@@ -129,12 +142,15 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         drain,
         detach,
         retire,
+        uninstall,
+        uninstalled,
         tick: options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL),
     };
     let outcome = tokio::select! {
         ended = control.run(&watchdog) => ended.map_err(AppError::from),
         () = metrics => Ok(()),
         () = admin::serve(socket, admin_state, limits) => Ok(()),
+        () = uninstaller.run() => return Ok(()),
         signalled = stop_signal() => {
             tracing::info!("stopping: the program stays attached and goes on forwarding; `fairlead detach` removes it");
             signalled.map_err(|error| AppError::Ended("the wait for signals", error))
@@ -291,9 +307,25 @@ fn is_drained(state: &AgentState) -> bool {
     state.draining && state.nodes.iter().any(|node| !node.is_self && !node.draining)
 }
 
-fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings, MapsError> {
-    let flags = maps.config()?.map_or(0, |config| config.flags);
-    Ok(Settings {
+/// What the settings of the plan take from the maps, which may be adopted.
+struct MapSetup {
+    flags: u16,
+    ring_slots: u32,
+    flow_sets: u32,
+}
+
+impl MapSetup {
+    fn of(maps: &Maps) -> Result<Self, MapsError> {
+        Ok(Self {
+            flags: maps.config()?.map_or(0, |config| config.flags),
+            ring_slots: maps.ring_capacity() as u32,
+            flow_sets: maps.flow_sets(),
+        })
+    }
+}
+
+fn settings(options: &AgentOptions, maps: &MapSetup, nonce: u64) -> Settings {
+    Settings {
         node: options.node.clone(),
         hash_key: options.hash_key,
         tag_keys: options.tag_keys.keys(),
@@ -304,18 +336,18 @@ fn settings(options: &AgentOptions, maps: &Maps, nonce: u64) -> Result<Settings,
         forwarding: options.forwarding,
         slots_per_node: options.slots_per_node,
         // An adopted map may have another size than the option.
-        ring_capacity: maps.ring_capacity() as u32,
-        flow_sets: maps.flow_sets(),
+        ring_capacity: maps.ring_slots,
+        flow_sets: maps.flow_sets,
         liveness: liveness(options, nonce),
         // A drain that an earlier agent was asked for lasts until it is ended.
-        draining: flags & CONFIG_DRAIN_REQUESTED != 0,
+        draining: maps.flags & CONFIG_DRAIN_REQUESTED != 0,
         ignore_exclude_label: options.ignore_exclude_label,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         agent_limit: options.dead_man,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,
-    })
+    }
 }
 
 fn liveness(options: &AgentOptions, nonce: u64) -> LivenessSettings {

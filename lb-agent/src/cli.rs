@@ -1,6 +1,7 @@
 //! The command line: the subcommands of `fairlead`.
 
 pub mod agent;
+mod cells;
 pub mod check;
 mod client;
 mod common;
@@ -9,7 +10,10 @@ pub mod detach;
 pub mod doctor;
 pub mod drain;
 pub mod keeper;
+mod removal;
 pub mod status;
+mod table;
+pub mod uninstall;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +45,9 @@ pub enum Command {
     Drain(drain::DrainArgs),
     /// Detach the XDP program, and remove everything that the agent has installed in the kernel.
     Detach(detach::DetachArgs),
+    /// Remove everything of Fairlead from this node: routes, BGP sessions, XDP program, maps and files. A running
+    /// agent ends.
+    Uninstall(uninstall::UninstallArgs),
     /// Check whether this node can run the agent, and describe the XDP program.
     Doctor(doctor::DoctorArgs),
 }

@@ -41,6 +41,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 pub use self::peers::Advertiser;
 use self::readiness::ReadyState;
 use self::state::LoopState;
+pub(crate) use self::state::announced;
 pub use self::uplinks::interface;
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;

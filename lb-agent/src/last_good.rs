@@ -5,7 +5,7 @@
 
 mod file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lb_api::objects::{Object, Sourced};
@@ -44,6 +44,11 @@ impl LastGoodFile {
             is_foreign: false,
             failure: None,
         }
+    }
+
+    /// Returns whether there is a file at `path` that an agent has written.
+    pub fn is_at(path: &Path) -> bool {
+        file::is_own(path)
     }
 
     /// Reads what an earlier agent saved. `restarted` is whether there was one, so that a file is expected.

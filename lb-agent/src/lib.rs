@@ -8,6 +8,7 @@
 //! | [`last_good`] | 1 | the last-known-good configuration, in a file for the next agent |
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
+//! | [`preview`] | 0 | what an agent would do, as a value |
 //! | [`state`] | 0 | the agent's state, as status and metrics show it |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod control;
 mod hash_key;
 pub mod last_good;
+pub mod preview;
 pub mod state;
 pub mod status_reporter;
 pub mod tag_keys;

@@ -21,29 +21,30 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Agent(args) => {
-            log();
-            cli::agent::run(*args)?;
+            log(args.log_level());
+            return Ok(cli::agent::run(*args)?);
         }
         Command::Controller(args) => {
-            log();
+            log("info");
             cli::controller::run(args)?;
         }
         Command::Keeper(args) => {
-            log();
+            log("info");
             cli::keeper::run(args)?;
         }
         Command::Check(args) => return Ok(cli::check::run(&args)?),
         Command::Status(args) => cli::status::run(&args)?,
         Command::Drain(args) => cli::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
+        Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,
         Command::Doctor(args) => cli::doctor::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Logs to standard error; `RUST_LOG` sets the filter.
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Logs to standard error from this level on, unless `RUST_LOG` sets another filter.
+fn log(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

@@ -35,3 +35,30 @@ fn doctor_lists_all_failed_checks_with_advice() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains(&format!("{} of the checks failed", failed.len())), "{stderr}");
 }
+
+#[test]
+fn a_dry_run_lists_all_failed_checks_and_what_the_objects_mean() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, run) = (directory.path().join("objects"), directory.path().join("run"));
+    std::fs::create_dir(&source).unwrap();
+    let node = "{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}";
+    let peer = "{apiVersion: metallb.io/v1beta2, kind: BGPPeer, metadata: {name: tor, namespace: metallb-system}, \
+                spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.254}}";
+    std::fs::write(source.join("objects.yaml"), format!("{node}\n---\n{peer}\n")).unwrap();
+    let [source, socket] = [&source, &run.join("agent.sock")].map(|path| path.to_str().unwrap().to_owned());
+    let arguments = ["agent", "--dry-run", "--node", "n1", "--interface", "none0", "--bpffs", "/nonexistent"];
+    let output = fairlead(&[&arguments[..], &["--source", &source, "--socket", &socket]].concat()).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    for expected in ["failed  no interface \"none0\"", "mount -t bpf", "no such interface", "tor", "192.0.2.254"] {
+        assert!(printed.contains(expected), "{expected}: {printed}");
+    }
+    assert!(!run.exists(), "a dry run creates nothing");
+}
+
+#[test]
+fn the_output_format_of_an_agent_is_that_of_a_dry_run() {
+    let output = fairlead(&["agent", "--node", "n1", "-o", "json"]).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("--dry-run"), "{stderr}");
+}

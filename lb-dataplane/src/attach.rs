@@ -151,7 +151,7 @@ pub enum DesiredMode {
 
 impl DesiredMode {
     /// Returns the only acceptable mode; `None` means the best mode that the driver supports.
-    pub(super) fn required(self, is_veth: bool) -> Option<AttachMode> {
+    pub fn required(self, is_veth: bool) -> Option<AttachMode> {
         match self {
             Self::Auto => is_veth.then_some(AttachMode::Generic),
             Self::Native => Some(AttachMode::Native),

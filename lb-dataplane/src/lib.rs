@@ -15,6 +15,7 @@
 //! counters      ── the program's counters
 //! liveness      ── probes to other nodes, and the probe clock
 //! net           ── uplinks, routes and neighbors, from rtnetlink
+//! traces        ── everything that Fairlead keeps in the kernel, found and removed
 //! ```
 
 pub mod attach;
@@ -37,4 +38,5 @@ pub mod preflight;
 mod raw_map;
 mod rings;
 mod sources;
+pub mod traces;
 mod vips;

@@ -34,13 +34,49 @@ pub struct Maps {
     sources: SourceMaps,
 }
 
+/// The contents and sizes of the pinned maps.
+#[derive(Clone, Debug, Default)]
+pub struct Installed {
+    /// The contents.
+    pub contents: Contents,
+    /// Number of slots of the ring map.
+    pub ring_slots: u32,
+    /// Number of sets of the flow table.
+    pub flow_sets: u32,
+}
+
+impl Installed {
+    /// Reads the pinned maps and changes nothing; `None` if none of this layout are pinned.
+    ///
+    /// # Errors
+    /// When a map cannot be opened or read.
+    pub fn read(pins: &Pins) -> Result<Option<Self>, MapsError> {
+        if !pins.map(name::CONFIG).exists() {
+            return Ok(None);
+        }
+        let maps = Maps::open_as_they_are(pins)?;
+        let (ring_slots, flow_sets) = (maps.ring_capacity() as u32, maps.flow_sets());
+        Ok(Some(Self { contents: maps.read_back()?, ring_slots, flow_sets }))
+    }
+}
+
 impl Maps {
     /// Opens the pinned maps.
     ///
     /// # Errors
     /// When one is not pinned or not of this layout.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
-        let mut maps = Self {
+        let mut maps = Self::open_as_they_are(pins)?;
+        // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
+        if let Some(config) = maps.config()? {
+            maps.rings.set_own(config.self_node)?;
+        }
+        Ok(maps)
+    }
+
+    /// Opens the pinned maps, and writes nothing.
+    fn open_as_they_are(pins: &Pins) -> Result<Self, MapsError> {
+        Ok(Self {
             vips: VipMaps::open(pins)?,
             rings: RingMaps::open(pins)?,
             nodes: open(pins, name::NODES)?,
@@ -53,12 +89,7 @@ impl Maps {
             vip_stats: open(pins, name::VIP_STATS)?,
             flow_sets: capacity(pins, name::FLOWS)?,
             sources: SourceMaps::open(pins)?,
-        };
-        // An agent killed between two writes may have left `lb_leaders` out of date with `lb_rings`.
-        if let Some(config) = maps.config()? {
-            maps.rings.set_own(config.self_node)?;
-        }
-        Ok(maps)
+        })
     }
 
     /// Returns the number of slots of the ring map.

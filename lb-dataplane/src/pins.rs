@@ -155,6 +155,39 @@ impl Pins {
         }
         Ok(removed)
     }
+
+    /// Returns Fairlead's pins of all layouts, links first, and then the directories that hold nothing else.
+    ///
+    /// # Errors
+    /// When a directory exists and cannot be read.
+    pub fn of_all_layouts(&self) -> io::Result<OwnPins> {
+        let root = self.bpffs.join("fairlead");
+        let layouts = self.layouts()?;
+        let mut own = OwnPins::default();
+        let is_other = |path: &PathBuf| !layouts.contains(path);
+        let mut is_shared = entries(&root)?.iter().any(is_other);
+        for layout in &layouts {
+            let (pins, others): (Vec<_>, Vec<_>) =
+                entries(layout)?.into_iter().partition(|path| is_pin(path));
+            own.pins.extend(pins);
+            if others.is_empty() {
+                own.directories.push(layout.clone());
+            }
+            is_shared |= !others.is_empty();
+        }
+        own.pins.sort_by_key(|path| interface_of(path).is_none());
+        own.directories.extend((root.is_dir() && !is_shared).then_some(root));
+        Ok(own)
+    }
+}
+
+/// The pins of all layouts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnPins {
+    /// Links, then maps.
+    pub pins: Vec<PathBuf>,
+    /// Directories that hold nothing else, the inner ones first.
+    pub directories: Vec<PathBuf>,
 }
 
 const LINK_PREFIX: &str = "link_";
@@ -164,6 +197,8 @@ const RECORD_SUFFIX: &str = "-fields";
 fn layout_number(name: &str) -> Option<u32> {
     name.strip_prefix('v')?.parse().ok()
 }
+/// The beginning of every map's name, in every layout.
+const MAP_PREFIX: &str = "lb_";
 
 /// Returns the sorted entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -193,6 +228,12 @@ fn remove_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// Returns whether Fairlead pins something under this name, in any layout.
+fn is_pin(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(LINK_PREFIX) || name.starts_with(MAP_PREFIX))
+}
+
 fn remove(path: PathBuf, removed: &mut Vec<PathBuf>) -> io::Result<()> {
     match fs::remove_file(&path) {
         Ok(()) => removed.push(path),
@@ -200,4 +241,37 @@ fn remove(path: PathBuf, removed: &mut Vec<PathBuf>) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_of_all_layouts_are_found_and_those_of_others_are_not() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let root = directory.path().join("fairlead");
+        let files =
+            ["v3/lb_vips4", "v3/link_eth0", "v6/lb_config", "v6/theirs", "notes/lb_x", "../lb_others"];
+        for file in files.map(|file| root.join(file)) {
+            fs::create_dir_all(file.parent().unwrap_or(&root))?;
+            fs::write(file, "")?;
+        }
+        let own = Pins::below(directory.path()).of_all_layouts()?;
+        let expected = ["v3/link_eth0", "v3/lb_vips4", "v6/lb_config"].map(|name| root.join(name));
+        assert_eq!(own.pins, expected);
+        assert_eq!(own.directories, [root.join("v3")]);
+        Ok(())
+    }
+
+    #[test]
+    fn directories_without_others_are_removed_inner_ones_first() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let pins = Pins::below(directory.path());
+        assert_eq!(pins.of_all_layouts()?, OwnPins::default());
+        let root = directory.path().join("fairlead");
+        fs::create_dir_all(root.join("v9"))?;
+        assert_eq!(pins.of_all_layouts()?.directories, [root.join("v9"), root]);
+        Ok(())
+    }
 }

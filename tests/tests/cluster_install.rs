@@ -1,11 +1,13 @@
 //! A test of the installation page: its commands are extracted and run.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use fairlead_tests::cluster::{TestCluster, eventually};
 use fairlead_tests::kube_clients::KubeClients;
 use fairlead_tests::page::Shell;
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "metallb-system";
@@ -46,6 +48,29 @@ fn address(pool: &str) -> &'static str {
     if pool == "first" { "192.0.2.1/32" } else { "192.0.2.2/32" }
 }
 
+/// Runs `fairlead uninstall` on the nodes, of which there are none here: plays the controller of DaemonSets.
+fn cleans_nodes(cluster: &TestCluster, shell: &mut Shell) -> Result<()> {
+    thread::scope(|scope| {
+        let controller = scope.spawn(|| {
+            let until = Instant::now() + SOON;
+            while Instant::now() < until {
+                let applied = cluster.store.get("apps", "daemonsets", NAMESPACE, "fairlead-uninstall");
+                if let Some(mut applied) = applied {
+                    let generation = applied["metadata"]["generation"].clone();
+                    let counts = json!({ "currentNumberScheduled": 0, "desiredNumberScheduled": 0,
+                        "numberMisscheduled": 0, "numberReady": 0, "observedGeneration": generation });
+                    applied["status"] = counts;
+                    return cluster.store.put(&applied);
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            bail!("no DaemonSet fairlead-uninstall")
+        });
+        shell.step("remove-nodes")?;
+        controller.join().map_err(|_| anyhow!("the controller panicked"))?
+    })
+}
+
 /// Checks that the product is removed, pools can be written, and Services keep their addresses.
 fn is_gone(cluster: &TestCluster, shell: &Shell, name: &str, pool: &str) -> Result<()> {
     let kinds = "validatingwebhookconfigurations,deployments,daemonsets,clusterroles,clusterrolebindings";
@@ -72,16 +97,16 @@ async fn the_installation_page_installs_and_removes_the_product() -> Result<()> 
     let (taken, printed) =
         shell.attempt(&format!("kubectl label ipaddresspool first --namespace {NAMESPACE} written=yes"))?;
     ensure!(!taken && printed.contains("failed calling webhook"), "{printed}");
-    for step in ["detach", "remove-kubectl", "remove-rest"] {
-        shell.step(step)?;
-    }
+    shell.step("remove-kubectl")?;
+    cleans_nodes(&cluster, &mut shell)?;
+    shell.step("remove-rest")?;
     is_gone(&cluster, &shell, "one", "first")?;
 
     shell.step("upgrade-helm")?;
     works(&cluster, &shell, "two", "second").await?;
-    for step in ["detach", "remove-helm", "remove-rest"] {
-        shell.step(step)?;
-    }
+    shell.step("remove-helm")?;
+    cleans_nodes(&cluster, &mut shell)?;
+    shell.step("remove-rest")?;
     is_gone(&cluster, &shell, "two", "second")?;
 
     shell.step("install-helm")?;

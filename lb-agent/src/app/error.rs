@@ -54,6 +54,11 @@ pub enum AppError {
     /// No netlink socket.
     #[error("cannot open a netlink socket: {0}")]
     Netlink(#[source] io::Error),
+    /// The source has no answer, so there is nothing to preview.
+    #[error(
+        "the source did not yield its objects within {0} s; check that the API server answers, or the directory"
+    )]
+    NoObjects(u64),
     /// A task ended that should not.
     #[error("{0} ended unexpectedly: {1}")]
     Ended(&'static str, #[source] io::Error),

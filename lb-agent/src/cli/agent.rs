@@ -2,9 +2,12 @@
 
 mod keeper;
 mod layer2;
+mod screen;
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -149,10 +152,40 @@ pub struct AgentArgs {
     /// directory of the socket.
     #[arg(long, alias = "accepted-file", value_name = "FILE")]
     last_good_file: Option<PathBuf>,
+    /// Print what the agent would attach, write, advertise and announce, and change nothing. `full` lists
+    /// each map operation. The command fails if the agent would not start, or an object has an error.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "summary", value_name = "DETAIL")]
+    dry_run: Option<DryRun>,
+    /// Output format of the dry run.
+    #[arg(short, long, value_enum, default_value = "table", requires = "dry_run")]
+    output: Output,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
     socket: SocketArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DryRun {
+    /// Numbers of map operations.
+    Summary,
+    /// Each map operation.
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// Tables.
+    Table,
+    /// JSON, with all fields.
+    Json,
+}
+
+impl AgentArgs {
+    /// Returns the log level unless `RUST_LOG` sets one: a dry run prints its findings itself.
+    pub fn log_level(&self) -> &'static str {
+        if self.dry_run.is_some() { "warn" } else { "info" }
+    }
 }
 
 /// The rules by which nodes drain. They must be identical on all nodes.
@@ -243,23 +276,38 @@ pub enum AgentError {
     /// The runtime cannot be created.
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
+    /// The result of a dry run cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] std::io::Error),
     /// The agent failed.
     #[error(transparent)]
     App(#[from] AppError),
 }
 
-/// Runs the agent until it receives a signal to stop.
+/// Runs the agent until it receives a signal to stop; or prints what it would do, and returns a failure if it
+/// would not start or an object has an error.
 ///
 /// # Errors
 /// See [`AgentError`].
-pub fn run(args: AgentArgs) -> Result<(), AgentError> {
+pub fn run(args: AgentArgs) -> Result<ExitCode, AgentError> {
+    let (dry_run, output) = (args.dry_run, args.output);
     let options = options(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(AgentError::Runtime)?;
-    Ok(runtime.block_on(app::run(options))?)
+    let Some(detail) = dry_run else {
+        runtime.block_on(app::run(options))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let preview = runtime.block_on(app::dry_run::preview(options))?;
+    let text = match output {
+        Output::Table => screen::render(&preview, detail == DryRun::Full),
+        Output::Json => format!("{:#}\n", serde_json::json!(preview)),
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(AgentError::Output)?;
+    Ok(if preview.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
@@ -280,7 +328,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
     let dead_man = Duration::from_secs(args.keeper.dead_man);
     Ok(AgentOptions {
-        keeper: args.keeper.options(&args.socket.socket, args.source.is_some()),
+        keeper: args.keeper.options(&args.socket, args.source.is_some()),
         dead_man,
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),
@@ -294,7 +342,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             XdpModeArg::Generic => DesiredMode::Generic,
         },
         bpffs: args.pins.bpffs,
-        last_good: args.last_good_file.unwrap_or_else(|| args.socket.socket.with_extension("accepted.json")),
+        last_good: args.last_good_file.unwrap_or_else(|| args.socket.last_good()),
         socket: args.socket.socket,
         hash_key,
         tag_keys,

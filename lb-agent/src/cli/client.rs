@@ -1,6 +1,7 @@
 //! An HTTP client for the agent's admin socket.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
@@ -8,6 +9,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
 
 /// The reason why a request to the agent failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,14 @@ pub enum AdminClientError {
         /// The kernel's error.
         source: std::io::Error,
     },
+    /// The agent did not answer in time.
+    #[error("the agent on {} did not answer within {} s", .path.display(), .limit.as_secs())]
+    TimedOut {
+        /// The socket.
+        path: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
     /// The connection failed before the end of the response.
     #[error("the agent did not complete its response: {0}")]
     Http(#[from] hyper::Error),
@@ -31,17 +41,48 @@ pub enum AdminClientError {
     Response(#[from] serde_json::Error),
 }
 
+/// Returns whether a process listens on this socket.
+pub(super) fn is_served(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
 /// Sends a request to the agent and returns the body of its response.
 ///
 /// # Errors
 /// When the request fails, or the response cannot be parsed.
 pub(super) fn request(socket: &Path, method: &Method, path: &'static str) -> Result<Bytes, AdminClientError> {
-    let connect = |source| AdminClientError::Connect { path: socket.to_path_buf(), source };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(connect)?;
-    runtime.block_on(async {
-        let stream = UnixStream::connect(socket).await.map_err(connect)?;
-        exchange(stream, method, path).await
+    runtime(socket)?.block_on(connect_and_exchange(socket, method, path))
+}
+
+/// Like [`request`], with a limit for the response.
+///
+/// # Errors
+/// As [`request`], and when there is no response in time.
+pub(super) fn request_within(
+    socket: &Path,
+    method: &Method,
+    path: &'static str,
+    limit: Duration,
+) -> Result<Bytes, AdminClientError> {
+    runtime(socket)?.block_on(async {
+        let response = tokio::time::timeout(limit, connect_and_exchange(socket, method, path)).await;
+        response.unwrap_or_else(|_| Err(AdminClientError::TimedOut { path: socket.to_path_buf(), limit }))
     })
+}
+
+fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|source| AdminClientError::Connect { path: socket.to_path_buf(), source })
+}
+
+async fn connect_and_exchange(
+    socket: &Path,
+    method: &Method,
+    path: &'static str,
+) -> Result<Bytes, AdminClientError> {
+    let connect = |source| AdminClientError::Connect { path: socket.to_path_buf(), source };
+    let stream = UnixStream::connect(socket).await.map_err(connect)?;
+    exchange(stream, method, path).await
 }
 
 async fn exchange(
@@ -62,6 +103,8 @@ async fn exchange(
     if code.is_success() {
         Ok(body)
     } else {
-        Err(AdminClientError::Refused(String::from_utf8_lossy(&body).into()))
+        // A response without a body: an older agent does not know the request.
+        let text = String::from_utf8_lossy(&body);
+        Err(AdminClientError::Refused(if text.is_empty() { code.to_string() } else { text.into() }))
     }
 }

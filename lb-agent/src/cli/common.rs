@@ -12,6 +12,22 @@ pub(super) struct SocketArgs {
     pub(super) socket: PathBuf,
 }
 
+impl SocketArgs {
+    /// Returns the default socket of the keeper, beside the agent's. Agents whose sockets share a directory have
+    /// a keeper each.
+    pub(super) fn keeper(&self) -> PathBuf {
+        match self.socket.file_name() {
+            Some(name) if name == "agent.sock" => self.socket.with_file_name("keeper.sock"),
+            _ => self.socket.with_extension("keeper.sock"),
+        }
+    }
+
+    /// Returns the default file of the last-known-good configuration, beside the socket.
+    pub(super) fn last_good(&self) -> PathBuf {
+        self.socket.with_extension("accepted.json")
+    }
+}
+
 /// The BPF file system.
 #[derive(Debug, Args)]
 pub(super) struct PinArgs {

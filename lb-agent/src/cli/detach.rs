@@ -5,9 +5,9 @@ use hyper::Method;
 
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
-use lb_dataplane::maps::{HAND_OVER, Maps};
-use lb_dataplane::net::{blackhole, solicited};
+use super::removal;
 use lb_dataplane::pins::Pins;
+use lb_dataplane::traces::RemovalError;
 
 /// The arguments of `fairlead detach`.
 #[derive(Debug, Args)]
@@ -24,13 +24,20 @@ pub enum DetachError {
     /// The running agent does not detach.
     #[error("the agent on this node does not detach: {0}")]
     Agent(#[from] AdminClientError),
-    /// A pin, route, rule or proxy neighbor entry cannot be removed.
-    #[error("cannot remove all pins, routes, rules and proxy neighbor entries: {0}")]
-    Pins(#[from] std::io::Error),
+    /// The keeper of BGP sessions does not end them.
+    #[error("the keeper on this node does not end the BGP sessions: {0}")]
+    Keeper(#[source] std::io::Error),
+    /// Pins, routes, rules or proxy neighbor entries cannot be removed.
+    #[error("{0}")]
+    Removal(String),
+    /// The runtime cannot be created.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[from] std::io::Error),
 }
 
-/// Makes a running agent detach, or removes its pinned links and maps; then removes the blackhole routes of
-/// aggregates and the proxy neighbor entries of IPv6 addresses. Prints everything that it removes.
+/// Makes a running agent detach, or closes its BGP sessions and hands over in its place; then removes the pinned links and maps of all
+/// layouts, the blackhole routes of aggregates and the proxy neighbor entries of IPv6 addresses. Prints
+/// everything that it removes.
 ///
 /// # Errors
 /// See [`DetachError`].
@@ -38,37 +45,25 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     let pins = Pins::below(&args.pins.bpffs);
     let socket = &args.socket.socket;
     // A running agent holds links and maps by descriptors, and would pin them again.
-    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+    let is_running = client::is_served(socket);
+    if is_running {
         client::request(socket, &Method::POST, "/detach")?;
         println!("the agent has detached the XDP program; restart it to attach again");
-        return remove_from_kernel();
+    } else {
+        // Routers must not send packets to a node without the program. They remove its routes while others take
+        // over.
+        lb_keeper::dismiss_all(&args.socket.keeper(), env!("CARGO_PKG_VERSION")).map_err(DetachError::Keeper)?;
+        removal::hand_over(&pins);
     }
-    hand_over(&pins);
-    let removed = pins.remove_all()?;
-    if removed.is_empty() {
+    let removal = removal::remove_from_kernel(&pins)?;
+    removal::print(&removal);
+    if removal.removed.is_empty() && !is_running {
         println!("nothing is pinned in {}", pins.directory().display());
     }
-    for path in removed {
-        println!("removed {}", path.display());
-    }
-    remove_from_kernel()
+    if removal.failures.is_empty() { Ok(()) } else { Err(DetachError::Removal(sentence(&removal.failures))) }
 }
 
-/// Makes the program state that this node drains and announces nothing, and gives the other nodes the time to
-/// take over. Without it, the node's own stack would reset their connections.
-fn hand_over(pins: &Pins) {
-    let is_handing_over = Maps::open(pins).and_then(|mut maps| maps.leave());
-    if is_handing_over.is_ok_and(|leaves| leaves) {
-        std::thread::sleep(HAND_OVER);
-    }
-}
-
-/// Removes blackhole routes, and leaves the multicast groups of IPv6 addresses.
-fn remove_from_kernel() -> Result<(), DetachError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let removed = runtime.block_on(blackhole::remove_all())?;
-    for removed in removed.into_iter().chain(runtime.block_on(solicited::leave_all())?) {
-        println!("removed {removed}");
-    }
-    Ok(())
+/// Joins the failures to one line.
+fn sentence(failures: &[RemovalError]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

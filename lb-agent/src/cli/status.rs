@@ -1,11 +1,9 @@
 //! The subcommand `fairlead status`.
 
 mod advertised;
-mod cells;
 mod layer2;
 mod overview;
 mod sessions;
-mod table;
 
 use clap::{Args, ValueEnum};
 use hyper::Method;

@@ -86,6 +86,6 @@ impl LoopState {
 }
 
 /// Returns the addresses that the program may answer for.
-fn announced(installed: &Contents) -> BTreeSet<IpAddr> {
+pub(crate) fn announced(installed: &Contents) -> BTreeSet<IpAddr> {
     installed.announcers.iter().filter(|(_, it)| it.uplinks != 0).map(|(address, _)| *address).collect()
 }

@@ -1,7 +1,7 @@
 //! The file's format: JSON with a format number.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -100,6 +100,14 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<LastGood, ReadError> {
         return Err(ReadError::Elsewhere(content.origin));
     }
     Ok(content.objects.into_iter().filter_map(|entry| entry.read(path)).collect())
+}
+
+/// Returns whether there is a file that an agent has written, of any version and perhaps truncated.
+pub(super) fn is_own(path: &Path) -> bool {
+    let is_file = fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() <= LONGEST);
+    let mut beginning = Vec::new();
+    let read = |file: File| file.take(BEGINNING.len() as u64).read_to_end(&mut beginning);
+    is_file && File::open(path).and_then(read).is_ok() && (beginning.is_empty() || beginning == BEGINNING)
 }
 
 /// Writes the file atomically: a reader finds the old contents or the new.

@@ -83,6 +83,33 @@ pub async fn remove_all() -> std::io::Result<Vec<String>> {
     reconcile(&handle, &BTreeSet::new(), &[]).await.map_err(std::io::Error::other)
 }
 
+/// Returns a description of each installed blackhole route and rule, of any agent.
+///
+/// # Errors
+/// When a netlink request fails.
+pub async fn describe_all() -> std::io::Result<Vec<String>> {
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    tokio::spawn(connection);
+    let mut found = Vec::new();
+    for family in [IpVersion::V4, IpVersion::V6] {
+        // Without a family in the kernel there is nothing of it.
+        let Ok(routes) = installed_routes(&handle, &family).await else { continue };
+        let rules = handle.rule().get(family).execute().try_collect::<Vec<RuleMessage>>().await;
+        let rules = rules.map_err(std::io::Error::other)?;
+        found.extend(rules.iter().filter_map(own_rule).map(|key| describe_rule(&key)));
+        found.extend(routes.iter().map(describe_route));
+    }
+    Ok(found)
+}
+
+fn describe_route(net: &IpNet) -> String {
+    format!("blackhole route {net}")
+}
+
+fn describe_rule((interface, priority): &(String, u32)) -> String {
+    format!("rule {priority} for packets from {interface}")
+}
+
 /// Installs missing routes and rules, removes superfluous ones, and returns a description of each removed
 /// one.
 async fn reconcile(
@@ -111,7 +138,7 @@ async fn reconcile(
         removed.extend(reconcile_rules(handle, &family, interfaces).await?);
         for net in installed.difference(&desired) {
             done(handle.route().del(route(*net)).execute().await)?;
-            removed.push(format!("blackhole route {net}"));
+            removed.push(describe_route(net));
         }
     }
     Ok(removed)
@@ -132,7 +159,7 @@ async fn reconcile_rules(
         let Some(key) = own_rule(&rule) else { continue };
         if !desired.contains(&key) {
             done(handle.rule().del(rule).execute().await)?;
-            removed.push(format!("rule {} for packets from {}", key.1, key.0));
+            removed.push(describe_rule(&key));
         }
         missing.remove(&key);
     }

@@ -70,6 +70,22 @@ pub async fn leave_all() -> std::io::Result<Vec<String>> {
     reconcile(&handle, &SolicitedTargets::new()).await.map_err(std::io::Error::other)
 }
 
+/// Returns a description of each proxy neighbor entry, of any agent.
+///
+/// # Errors
+/// When the netlink socket cannot be opened.
+pub async fn describe_all() -> std::io::Result<Vec<String>> {
+    let (connection, handle, _) = rtnetlink::new_connection()?;
+    tokio::spawn(connection);
+    // Without IPv6 in the kernel there are none.
+    let installed = installed(&handle).await.unwrap_or_default();
+    Ok(installed.iter().map(|(_, address)| describe(address)).collect())
+}
+
+fn describe(address: &Ipv6Addr) -> String {
+    format!("proxy neighbor entry {address}")
+}
+
 /// Adds missing entries, removes superfluous ones of ours, and returns a description of each removed one.
 async fn reconcile(handle: &Handle, desired: &SolicitedTargets) -> Result<Vec<String>, rtnetlink::Error> {
     let installed = match installed(handle).await {
@@ -88,7 +104,7 @@ async fn reconcile(handle: &Handle, desired: &SolicitedTargets) -> Result<Vec<St
     for (index, address) in installed.difference(desired) {
         let gone = handle.neighbours().del(entry(*index, *address)).execute().await;
         ignore_missing(gone)?;
-        removed.push(format!("proxy neighbor entry {address}"));
+        removed.push(describe(address));
     }
     Ok(removed)
 }

@@ -5,6 +5,7 @@ mod uplink;
 use std::ffi::OsStr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -226,6 +227,16 @@ impl<'lab> LabNode<'lab> {
         self.end_agent(Signal::SIGTERM, within)
     }
 
+    /// Waits until the agent has exited by itself, and returns its exit status.
+    ///
+    /// # Errors
+    /// When no agent runs, or it does not exit in time.
+    pub fn wait_agent_exit(&self, within: Duration) -> Result<ExitStatus> {
+        let status = self.with_agent(|agent| agent.wait(within))?;
+        self.lab.agents().remove(self.host.name());
+        Ok(status)
+    }
+
     /// Kills the agent by SIGKILL, so that it cannot close its sessions.
     ///
     /// # Errors
@@ -241,7 +252,7 @@ impl<'lab> LabNode<'lab> {
     pub fn detach(&self) -> Result<()> {
         let binary = find_binary()?;
         let command = self.host.command(&binary.to_string_lossy()).args(["detach", "--bpffs"]);
-        command.arg(self.bpffs()).text().map(drop)
+        command.arg(self.bpffs()).arg("--socket").arg(self.socket()).text().map(drop)
     }
 
     /// Returns the pins of this node as the test process sees them: they can be read while the agent is

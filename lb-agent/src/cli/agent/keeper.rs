@@ -1,9 +1,10 @@
 //! The arguments of `fairlead agent` about the keeper.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::super::common::SocketArgs;
 use crate::app::{KeeperMode, KeeperSettings};
 
 /// The arguments about the keeper.
@@ -38,18 +39,13 @@ enum KeeperArg {
 
 impl KeeperArgs {
     /// Returns the settings, beside the agent's own socket.
-    pub(super) fn options(self, agent_socket: &Path, has_directory: bool) -> KeeperSettings {
+    pub(super) fn options(self, agent: &SocketArgs, has_directory: bool) -> KeeperSettings {
         let mode = match self.keeper {
             KeeperArg::Auto if has_directory => KeeperMode::Spawn,
             KeeperArg::Auto | KeeperArg::External => KeeperMode::External,
             KeeperArg::Spawn => KeeperMode::Spawn,
             KeeperArg::Off => KeeperMode::Off,
         };
-        // Agents whose sockets share a directory have a keeper each.
-        let beside = || match agent_socket.file_name() {
-            Some(name) if name == "agent.sock" => agent_socket.with_file_name("keeper.sock"),
-            _ => agent_socket.with_extension("keeper.sock"),
-        };
-        KeeperSettings { mode, socket: self.keeper_socket.unwrap_or_else(beside) }
+        KeeperSettings { mode, socket: self.keeper_socket.unwrap_or_else(|| agent.keeper()) }
     }
 }

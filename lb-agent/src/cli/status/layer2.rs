@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use lb_dataplane::layer2::RankState;
 
-use super::cells::{dash, first_few, time};
-use super::table::table;
+use super::super::cells::{dash, first_few, time};
+use super::super::table::table;
 use crate::admin::layer2::Layer2Status;
 
 /// Renders the addresses.

@@ -9,8 +9,8 @@ use lb_dataplane::kernel_lookup::LookupSupport;
 use lb_model::NodeName;
 use lb_plan::plan::{NodeState, RingState, VipState};
 
-use super::cells::first_few;
-use super::table::table;
+use super::super::cells::first_few;
+use super::super::table::table;
 use crate::admin::status::{NodeLiveness, Status};
 
 /// Renders the status as one screen.

@@ -8,9 +8,9 @@ use lb_speaker::bfd::BfdStatus;
 use lb_speaker::status::BgpSessionStatus;
 use lb_speaker::{BgpStatus, KeeperView};
 
+use super::super::cells::{dash, time};
+use super::super::table::table;
 use super::advertised;
-use super::cells::{dash, time};
-use super::table::table;
 
 /// Renders the BGP sessions.
 pub(super) fn bgp(status: &BgpStatus) -> String {
