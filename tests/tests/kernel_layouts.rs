@@ -275,7 +275,7 @@ fn check_next(layouts: &Layouts, carried: &Carried) -> Result<()> {
         ensure!(carried.copied.contains(&map), "{map}: {carried:?}");
     }
     let left: Vec<_> = carried.left.iter().map(|(map, _)| *map).collect();
-    ensure!(left == [name::BFD, NEW_MAP], "{carried:?}");
+    ensure!(left == [name::BFD, name::BFD_ADDRESSES, NEW_MAP], "{carried:?}");
     ensure!(hash::<4, BFD_SESSION>(next, name::BFD)?.is_empty(), "entries with another meaning were carried");
     let slots: Array<_, [u8; 32]> = open(next, name::RINGS)?;
     ensure!(slots.len() == SIZES.ring_slots, "{} slots: carried maps keep their sizes", slots.len());
@@ -302,7 +302,7 @@ fn entries_survive_the_way_to_another_layout_and_back() -> Result<()> {
     let back = to_own(own)?.context("nothing was carried back")?;
     ensure!(own_contents(own)? == after, "entries differ after the way back");
     ensure!(back.from == LAYOUT + 1 && id(own, name::FLOWS)? == id(next, name::FLOWS)?, "{back:?}");
-    ensure!(back.left.iter().map(|(map, _)| *map).eq([name::BFD]), "{back:?}");
+    ensure!(back.left.iter().map(|(map, _)| *map).eq([name::BFD, name::BFD_ADDRESSES]), "{back:?}");
     Ok(())
 }
 

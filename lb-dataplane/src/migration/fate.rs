@@ -85,7 +85,8 @@ const VIPS: &[&str] = &[name::VIPS4, name::VIPS6, name::VIPS_MORE];
 /// The same with the slots.
 const RINGS: &[&str] = &[name::RINGS, name::VIPS4, name::VIPS6, name::VIPS_MORE];
 
-/// The maps that hold indices of nodes, or numbers or slots of VIPs, and the maps that these come from.
+/// The maps that hold indices of nodes, numbers or slots of VIPs, or discriminators, and the maps that these come
+/// from.
 const NEEDS: &[(&str, &[&[&str]])] = &[
     (name::NODES, &[NODES]),
     (name::NODE_ADDRESSES, &[NODES]),
@@ -101,14 +102,18 @@ const NEEDS: &[(&str, &[&[&str]])] = &[
     (name::ARP, &[NODES, VIPS]),
     (name::NDP, &[NODES, VIPS]),
     (name::SOURCES, &[VIPS]),
+    // Discriminators.
+    (name::BFD, &[&[name::BFD_ADDRESSES]]),
+    (name::BFD_ADDRESSES, &[&[name::BFD]]),
     (name::FRAGMENTS, &[VIPS]),
     (name::VIP_STATS, &[VIPS]),
     (name::L2_STATS, &[VIPS]),
     (name::SOURCE_REFUSED, &[VIPS]),
 ];
 
-/// The maps that the program writes and the plan does not.
-const OF_PROGRAM: [&str; 9] = [
+/// The maps that the program writes and the plan does not: a copy lacks what the old program still writes.
+const OF_PROGRAM: [&str; 10] = [
+    name::BFD,
     name::FLOWS,
     name::LIVENESS,
     name::FRAGMENTS,
