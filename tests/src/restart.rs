@@ -28,7 +28,7 @@ pub mod trial;
 
 use std::env;
 
-pub use self::cluster::{RestartCluster, VICTIM, topology};
+pub use self::cluster::{RestartCluster, SessionSettings, VICTIM, topology};
 pub use self::death::{NodeDeath, measure_death};
 pub use self::fault::{FaultPlan, RestartFault};
 pub use self::keeping::Keeping;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use fairlead_tests::restart::{
     Connections, DeathTable, FaultOutcome, FaultPlan, FaultTable, Keeping, RestartCluster, RestartFault,
-    is_soak, measure_death, rounds, run_fault, topology,
+    SessionSettings, is_soak, measure_death, rounds, run_fault, topology,
 };
 
 /// Serializes the tests of this file, which measure times and losses.
@@ -17,6 +17,9 @@ static ALONE: Mutex<()> = Mutex::new(());
 const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(10)];
 const NODES: u8 = 2;
 
+/// The faults that end an agent: routers see them if it keeps nothing.
+const REFERENCES: [RestartFault; 4] =
+    [RestartFault::Killed, RestartFault::OutOfMemory, RestartFault::CrashLoop, RestartFault::Restarted];
 /// The faults of the ordinary form.
 const ORDINARY: [RestartFault; 6] = [
     RestartFault::Killed,
@@ -39,7 +42,8 @@ fn no_fault_of_an_agent_is_noticed_outside_its_node() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for interval in intervals() {
         topology(NODES).run(|lab| {
-            let cluster = RestartCluster::start(lab, *interval, &Keeping::Off.options()?)?;
+            let cluster =
+                RestartCluster::start(lab, SessionSettings::every(*interval), &Keeping::Off.options())?;
             let connections = Connections::open(lab)?;
             let mut table = FaultTable::default();
             let done = run_all(&cluster, &connections, &mut table);
@@ -57,17 +61,12 @@ fn no_fault_of_an_agent_is_noticed_outside_its_node() -> Result<()> {
 }
 
 fn run_all(cluster: &RestartCluster<'_>, connections: &Connections, table: &mut FaultTable) -> Result<()> {
-    let references = if is_soak() { &RestartFault::ALL[..] } else { &[RestartFault::Killed] };
-    for fault in references.iter().filter(|it| !has_keeper(**it)) {
+    for fault in if is_soak() { &REFERENCES[..] } else { &REFERENCES[..1] } {
         table.add(run_fault(cluster, connections, FaultPlan { fault: *fault, keeping: Keeping::Off })?);
-    }
-    if !Keeping::is_supported()? {
-        println!("this agent keeps nothing: only the reference was tested");
-        return Ok(());
     }
     for node in cluster.lab.nodes()? {
         node.kill_agent()?;
-        node.start_agent(&Keeping::On.options()?)?;
+        node.start_agent(&Keeping::On.options())?;
     }
     let faults = if is_soak() { &RestartFault::ALL[..] } else { &ORDINARY };
     for fault in faults {
@@ -76,10 +75,6 @@ fn run_all(cluster: &RestartCluster<'_>, connections: &Connections, table: &mut 
         }
     }
     Ok(())
-}
-
-fn has_keeper(fault: RestartFault) -> bool {
-    matches!(fault, RestartFault::KeeperKilled | RestartFault::BothKilled)
 }
 
 /// Returns what is not as promised of an outcome.
@@ -101,11 +96,11 @@ fn a_node_that_dies_without_its_agent_is_flushed_at_the_speed_of_bfd() -> Result
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     for interval in intervals() {
         topology(NODES).run(|lab| {
-            let cluster = RestartCluster::start(lab, *interval, &Keeping::On.options()?)?;
+            let cluster =
+                RestartCluster::start(lab, SessionSettings::every(*interval), &Keeping::On.options())?;
             let (mut table, mut flaws) = (DeathTable::default(), Vec::new());
             let faults = if is_soak() { &RestartFault::ALL[..] } else { &ORDINARY_DEATHS };
             let plans = faults.iter().map(|fault| Some(FaultPlan { fault: *fault, keeping: Keeping::On }));
-            let plans = plans.filter(|_| Keeping::is_supported().unwrap_or_default());
             for plan in [None].into_iter().chain(plans) {
                 // Without an agent or a keeper there is no session that could be flushed.
                 if plan.is_some_and(|plan| plan.fault == RestartFault::BothKilled) {
@@ -123,4 +118,28 @@ fn a_node_that_dies_without_its_agent_is_flushed_at_the_speed_of_bfd() -> Result
         })?;
     }
     Ok(())
+}
+
+/// Without a keeper, graceful restart (RFC 4724) keeps the routes, but not the sessions.
+#[test]
+fn graceful_restart_keeps_the_routes_when_agent_and_keeper_are_killed() -> Result<()> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    topology(NODES).run(|lab| {
+        let graceful_restart = GracefulRestartMode::Helper;
+        let settings = SessionSettings { graceful_restart, ..SessionSettings::every(INTERVALS[0]) };
+        let cluster = RestartCluster::start(lab, settings, &Keeping::On.options())?;
+        let connections = Connections::open(lab)?;
+        let plan = FaultPlan { fault: RestartFault::BothKilled, keeping: Keeping::On };
+        let mut table = FaultTable::default();
+        for _ in 0..rounds() {
+            table.add(run_fault(&cluster, &connections, plan)?);
+        }
+        println!("with graceful restart:\n{table}");
+        for outcome in table.outcomes() {
+            ensure!(!outcome.sessions.is_empty(), "the sessions survived: the keeper was not killed");
+            let lost = outcome.stream.lost_by_fault() + outcome.broken;
+            ensure!(outcome.routes.is_empty() && lost == 0, "{}", outcome.evidence());
+        }
+        Ok(())
+    })
 }

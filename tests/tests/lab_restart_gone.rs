@@ -11,7 +11,7 @@ use fairlead_tests::layer2::Detection;
 use fairlead_tests::layer2::segment::{self, mac_of, observe, options, preferring, vips};
 use fairlead_tests::layer2::takeover::wait_announcer;
 use fairlead_tests::restart::death::{has_routes_via, wait_withdrawn};
-use fairlead_tests::restart::{Connections, Keeping, RestartCluster, VICTIM, topology};
+use fairlead_tests::restart::{Connections, Keeping, RestartCluster, SessionSettings, VICTIM, topology};
 
 /// Serializes the tests of this file, which measure times.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -28,15 +28,14 @@ const INTERVAL: Duration = Duration::from_millis(50);
 fn routes_of_an_agent_that_stays_away_are_withdrawn_after_the_bound() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     topology(2).run(|lab| {
-        let cluster = RestartCluster::start(lab, INTERVAL, &Keeping::For(BOUND).options()?)?;
+        let cluster =
+            RestartCluster::start(lab, SessionSettings::every(INTERVAL), &Keeping::For(BOUND).options())?;
         let connections = Connections::open(lab)?;
         let (mark, node) = (cluster.routes.mark()?, cluster.victim()?);
         let killed = Instant::now();
         node.kill_agent()?;
-        if Keeping::is_supported()? {
-            sleep(EARLY.saturating_sub(killed.elapsed()));
-            ensure!(has_routes_via(&cluster, VICTIM)?, "withdrawn before the bound");
-        }
+        sleep(EARLY);
+        ensure!(has_routes_via(&cluster, VICTIM)?, "withdrawn before the bound");
         let took = wait_withdrawn(&cluster, VICTIM, mark, killed)?;
         println!("BGP: withdrawn {took:.2?} after the agent's death, bound {BOUND} s");
         ensure!(took <= Duration::from_secs(BOUND.into()) + LATE, "withdrawn only after {took:?}");
@@ -52,10 +51,9 @@ fn routes_of_an_agent_that_stays_away_are_withdrawn_after_the_bound() -> Result<
 #[test]
 fn another_node_answers_arp_and_ndp_after_the_bound() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = Keeping::of_bfd()?;
     preferring(segment::topology(3, 1, ExternalPolicy::Local), &["n1"]).run(|lab| {
         let mut options = options(Detection::DEFAULT);
-        options.arguments.extend(Keeping::For(BOUND).options()?.arguments);
+        options.arguments.extend(Keeping::For(BOUND).options().arguments);
         segment::start_agents(lab, &options)?;
         let (addresses, first): (Vec<IpAddr>, _) = (vips(0..1), mac_of(lab, "n1")?);
         wait_announcer(lab, "n1", &addresses)?;
@@ -71,11 +69,6 @@ fn another_node_answers_arp_and_ndp_after_the_bound() -> Result<()> {
             println!(
                 "{address}: the dead agent's node answered until {last:.2?}, another one since {others:.2?}"
             );
-            if !kept {
-                // The reference: the program alone answers for as long as the node lives.
-                ensure!(others.is_none(), "{address}: another node answers without a bound");
-                continue;
-            }
             let (Some(since), Some(until)) = (others, last) else { anyhow::bail!("{address}: no takeover") };
             ensure!(until >= EARLY, "{address}: given up before the bound: {until:?}");
             ensure!(since >= EARLY && until <= since + Duration::from_millis(500), "{address}: both answer");

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use fairlead_tests::lab::agents;
 use fairlead_tests::random::SeededRandom;
 use fairlead_tests::restart::churn::{self, Change, GUEST};
-use fairlead_tests::restart::{Connections, Keeping, RestartCluster, is_soak, topology};
+use fairlead_tests::restart::{Connections, Keeping, RestartCluster, SessionSettings, is_soak, topology};
 
 const SEED: u64 = 0xdead_a6e7;
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -23,8 +23,8 @@ const MOST: [usize; 2] = [400, 600];
 fn agents_killed_at_random_moments_break_nothing_and_converge() -> Result<()> {
     let kills = if is_soak() { 500 } else { 15 };
     topology(NODES).run(|lab| {
-        let options = Keeping::On.options()?;
-        let cluster = RestartCluster::start(lab, INTERVAL, &options)?;
+        let options = Keeping::On.options();
+        let cluster = RestartCluster::start(lab, SessionSettings::every(INTERVAL), &options)?;
         let (connections, begun) = (Connections::open(lab)?, Instant::now());
         let mut random = SeededRandom::new(SEED);
         for round in 0..kills {

@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::keeping::Keeping;
@@ -20,7 +21,9 @@ use crate::lab::{
 };
 use crate::objects::{bfd_profile, yaml};
 use crate::peers::{AGENTS_AS, PeerHost, advertisement, all_next_hops, both, node_addresses};
-use crate::routers::{BfdTimers, Bird, Frr, RouterDaemon, RouterPeer, kernel_next_hops, wait};
+use crate::routers::{
+    BfdTimers, Bird, Frr, GracefulRestartMode, RouterDaemon, RouterPeer, kernel_next_hops, wait,
+};
 
 /// The node whose agent fails.
 pub const VICTIM: &str = "n1";
@@ -37,6 +40,25 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// How long nothing may have happened: FRR recreates its BFD session once BGP is established.
 const QUIET_FOR: Duration = Duration::from_millis(1500);
 
+/// The settings of all sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSettings {
+    /// The interval of BFD, with a multiplier of three.
+    pub interval: Duration,
+    /// The hold time of BGP, in seconds.
+    pub hold_time: u16,
+    /// The routers' role in graceful restart; the agents take the other one.
+    pub graceful_restart: GracefulRestartMode,
+}
+
+impl SessionSettings {
+    /// Creates the settings of this interval, without graceful restart.
+    #[must_use]
+    pub fn every(interval: Duration) -> Self {
+        Self { interval, hold_time: HOLD_TIME, graceful_restart: GracefulRestartMode::Off }
+    }
+}
+
 /// A cluster whose routers speak BGP and BFD with all nodes.
 #[derive(Debug)]
 pub struct RestartCluster<'lab> {
@@ -48,8 +70,7 @@ pub struct RestartCluster<'lab> {
     pub routes: RouteMonitor,
     /// The timers of all BFD sessions.
     pub timers: BfdTimers,
-    /// The hold time of all BGP sessions, in seconds.
-    hold_time: u16,
+    settings: SessionSettings,
     frr: Frr,
     bird: Bird,
 }
@@ -75,27 +96,15 @@ pub fn topology(nodes: u8) -> Topology {
 }
 
 impl<'lab> RestartCluster<'lab> {
-    /// Starts the routers with BFD of this interval, and the agents; waits until all sessions are up.
+    /// Starts the routers and the agents, and waits until all sessions are up.
     ///
     /// # Errors
     /// When one does not start, or a session does not come up.
-    pub fn start(lab: &'lab Lab, interval: Duration, options: &LabAgentOptions) -> Result<Self> {
-        Self::start_holding(lab, interval, HOLD_TIME, options)
-    }
-
-    /// Does the same with another hold time of BGP, in seconds.
-    ///
-    /// # Errors
-    /// When one does not start, or a session does not come up.
-    pub fn start_holding(
-        lab: &'lab Lab,
-        interval: Duration,
-        hold_time: u16,
-        options: &LabAgentOptions,
-    ) -> Result<Self> {
-        let timers = BfdTimers::every(interval);
+    pub fn start(lab: &'lab Lab, settings: SessionSettings, options: &LabAgentOptions) -> Result<Self> {
+        let timers = BfdTimers::every(settings.interval);
         let places = [PeerHost::of(lab, ROUTERS[0])?, PeerHost::of(lab, ROUTERS[1])?];
-        let edit = |peer: RouterPeer| RouterPeer { hold_time, ..peer.bfd(timers) };
+        let SessionSettings { hold_time, graceful_restart, .. } = settings;
+        let edit = |peer: RouterPeer| RouterPeer { hold_time, graceful_restart, ..peer.bfd(timers) };
         let config = |place: &PeerHost| place.config(lab, &edit);
         let frr = Frr::start(&places[0].host, &config(&places[0])?)?;
         let bird = Bird::start(&places[1].host, &config(&places[1])?)?;
@@ -107,7 +116,7 @@ impl<'lab> RestartCluster<'lab> {
             routes: RouteMonitor::start(lab, [&places[0].host, &places[1].host])?,
             lab,
             timers,
-            hold_time,
+            settings,
             frr,
             bird,
         };
@@ -129,7 +138,9 @@ impl<'lab> RestartCluster<'lab> {
             let place = PeerHost::of(self.lab, host)?;
             objects.extend(place.peers(name, AGENTS_AS, |spec| {
                 spec["bfdProfile"] = json!("fast");
-                spec["holdTime"] = json!(format!("{}s", self.hold_time));
+                spec["holdTime"] = json!(format!("{}s", self.settings.hold_time));
+                let restarts = self.settings.graceful_restart != GracefulRestartMode::Off;
+                spec["enableGracefulRestart"] = json!(restarts);
             }));
         }
         let directory = self.lab.outside(&self.lab.manifests_directory());
@@ -151,6 +162,15 @@ impl<'lab> RestartCluster<'lab> {
         self.daemon(kind).host()
     }
 
+    /// Sends a signal to both routers: `SIGSTOP` suspends them.
+    ///
+    /// # Errors
+    /// When one has exited.
+    pub fn signal_routers(&self, signal: Signal) -> Result<()> {
+        self.frr.signal(signal)?;
+        self.bird.signal(signal)
+    }
+
     /// Starts the victim's agent again, and waits until everything is up.
     ///
     /// # Errors
@@ -158,7 +178,7 @@ impl<'lab> RestartCluster<'lab> {
     pub fn restart_victim(&self, keeping: Keeping) -> Result<()> {
         let node = self.victim()?;
         node.kill_agent()?;
-        node.start_agent(&keeping.options()?)?;
+        node.start_agent(&keeping.options())?;
         agents::prioritize(self.lab)?;
         self.wait_settled()
     }

@@ -117,7 +117,7 @@ impl FaultPlan {
                 node.kill_agent()
             }
             RestartFault::Restarted => node.stop_agent(ENDS_WITHIN),
-            RestartFault::Surged => node.surge_agent(&self.keeping.options()?),
+            RestartFault::Surged => node.surge_agent(&self.keeping.options()),
         }
     }
 
@@ -137,7 +137,7 @@ impl FaultPlan {
             RestartFault::CrashLoop => {
                 let until = Instant::now() + Duration::from_secs(if is_soak() { 60 } else { 15 });
                 while Instant::now() < until {
-                    node.launch_agent(&self.keeping.options()?)?;
+                    node.launch_agent(&self.keeping.options())?;
                     agents::prioritize(lab)?;
                     sleep(CRASHES_EVERY);
                     node.kill_agent()?;
@@ -152,7 +152,7 @@ impl FaultPlan {
     /// # Errors
     /// When it is not in time.
     pub fn end(&self, lab: &Lab, node: &LabNode<'_>) -> Result<()> {
-        let mut options = self.keeping.options()?;
+        let mut options = self.keeping.options();
         match self.fault {
             RestartFault::Suspended => node.signal_agent(Signal::SIGCONT)?,
             RestartFault::KeeperKilled | RestartFault::Surged => {}
