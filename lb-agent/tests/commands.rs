@@ -50,7 +50,9 @@ fn a_dry_run_lists_all_failed_checks_and_what_the_objects_mean() {
     let output = fairlead(&[&arguments[..], &["--source", &source, "--socket", &socket]].concat()).unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{printed}");
-    for expected in ["failed  no interface \"none0\"", "mount -t bpf", "no such interface", "tor", "192.0.2.254"] {
+    for expected in
+        ["failed  no interface \"none0\"", "mount -t bpf", "no such interface", "tor", "192.0.2.254"]
+    {
         assert!(printed.contains(expected), "{expected}: {printed}");
     }
     assert!(!run.exists(), "a dry run creates nothing");

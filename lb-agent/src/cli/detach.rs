@@ -52,7 +52,8 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     } else {
         // Routers must not send packets to a node without the program. They remove its routes while others take
         // over.
-        lb_keeper::dismiss_all(&args.socket.keeper(), env!("CARGO_PKG_VERSION")).map_err(DetachError::Keeper)?;
+        lb_keeper::dismiss_all(&args.socket.keeper(), env!("CARGO_PKG_VERSION"))
+            .map_err(DetachError::Keeper)?;
         removal::hand_over(&pins);
     }
     let removal = removal::remove_from_kernel(&pins)?;

@@ -59,7 +59,9 @@ pub enum UninstallError {
     #[error("cannot list what is left on this node: {0}")]
     Look(#[from] std::io::Error),
     /// Something is left; it has been printed.
-    #[error("not everything of Fairlead is removed from this node: {0} left, see the lines that begin with \"left\"")]
+    #[error(
+        "not everything of Fairlead is removed from this node: {0} left, see the lines that begin with \"left\""
+    )]
     Left(usize),
     /// The wait for signals failed.
     #[error("cannot wait for signals: {0}")]
