@@ -45,8 +45,8 @@ pub enum Command {
     Drain(drain::DrainArgs),
     /// Detach the XDP program, and remove everything that the agent has installed in the kernel.
     Detach(detach::DetachArgs),
-    /// Remove everything of Fairlead from this node: routes, BGP sessions, XDP program, maps and files. A running
-    /// agent ends.
+    /// Remove everything of Fairlead from this node: routes, BGP sessions, XDP program, maps and files. A
+    /// running agent ends.
     Uninstall(uninstall::UninstallArgs),
     /// Check whether this node can run the agent, and describe the XDP program.
     Doctor(doctor::DoctorArgs),

@@ -33,7 +33,7 @@ pub struct AgentPreview {
     /// The operations, in order.
     pub operations: Vec<OperationPreview>,
     /// The sessions with BGP peers, by the names of their objects.
-    pub peers: BTreeMap<String, PeerPreview>,
+    pub peers: BTreeMap<String, PeerRoutesPreview>,
     /// The routes that are advertised to BGP peers.
     pub routes: Vec<RoutePreview>,
     /// The addresses that this node may announce on the local network.
@@ -46,7 +46,7 @@ pub struct AgentPreview {
 
 /// A session with a BGP peer.
 #[derive(Clone, Debug, Serialize)]
-pub struct PeerPreview {
+pub struct PeerRoutesPreview {
     /// The peer's address or interface.
     pub at: String,
     /// Its AS: a number, `internal` or `external`.
@@ -119,7 +119,7 @@ impl AgentPreview {
     }
 }
 
-impl From<&PeerPlan> for PeerPreview {
+impl From<&PeerPlan> for PeerRoutesPreview {
     fn from(plan: &PeerPlan) -> Self {
         let session = &plan.session;
         Self {

@@ -18,7 +18,8 @@ pub const LAYOUT: u32 = 7 + NEXT;
 /// migration between layouts only.
 const NEXT: u32 = cfg!(feature = "next-layout") as u32;
 
-/// The first layout in which the entries of a map mean what they mean today, unless its row gives another one.
+/// The first layout in which the entries of a map mean what they mean today, unless its row gives another
+/// one.
 const FIRST_MEANING: u32 = 6;
 
 /// Gives the table of maps to a macro. A row is `NAME = name, kind<key, value>, entries, option;`. An agent

@@ -48,7 +48,8 @@ pub struct Attachment {
 impl Attachment {
     /// Loads the program and attaches it to all uplinks or none. Takes over the pinned maps and links of a
     /// previous agent: the maps keep their entries, and the program of a link is replaced atomically. Of an
-    /// agent with another map layout, carries the maps over; its program forwards until the new maps hold a plan.
+    /// agent with another map layout, carries the maps over; its program forwards until the new maps hold a
+    /// plan.
     /// `interfaces` are all interfaces that have a program, and all that are named.
     ///
     /// # Errors
@@ -180,7 +181,8 @@ impl Attachment {
         match &link.other_pin {
             Some(_) if !self.are_maps_written => return Ok(link),
             Some(pin) => {
-                // Before the switch, so that the next agent finds this layout's maps in use, even after a crash.
+                // Before the switch, so that the next agent finds this layout's maps in use, even after a
+                // crash.
                 if let Err(error) = pinning::pin_again(pin, &self.pins.link(uplink)) {
                     tracing::warn!(interface, %error, "cannot pin the XDP link before the switch");
                 }
@@ -257,8 +259,8 @@ impl Attachment {
     }
 }
 
-/// Carries the maps of another layout over, and returns whether there were any. If that fails, the new maps are
-/// written from the plan alone.
+/// Carries the maps of another layout over, and returns whether there were any. If that fails, the new maps
+/// are written from the plan alone.
 fn carry_over(pins: &Pins, sizes: MapSizes, object: &[u8]) -> bool {
     let create = |pins: &Pins, sizes| load_object(object, Some(pins), sizes).map(drop);
     match migration::carry_over(&Target { pins, maps: MAPS, sizes, create: &create }) {

@@ -1,7 +1,7 @@
 //! Everything that Fairlead keeps in the kernel of a node, in all map layouts: found, and removed.
 //!
-//! Nothing of others is touched: pins count by their directory and name, routes, rules and neighbor entries by
-//! their protocol number.
+//! Nothing of others is touched: pins count by their directory and name, routes, rules and neighbor entries
+//! by their protocol number.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,14 +22,14 @@ pub struct OwnPrograms(BTreeSet<u32>);
 
 /// Something of Fairlead that is on the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct NodeTrace {
     /// A description of it.
     pub what: String,
     /// Why it would be there after a removal.
     pub reason: &'static str,
 }
 
-impl Trace {
+impl NodeTrace {
     /// Describes what can be removed, unless the kernel refuses it.
     pub fn new(what: impl fmt::Display) -> Self {
         Self { what: what.to_string(), reason: "it cannot be removed, or a process has put it back" }
@@ -96,8 +96,8 @@ impl FromIterator<u32> for OwnPrograms {
     }
 }
 
-/// Removes the pins of all layouts, links first, so that no packet reaches a program whose maps are gone; then
-/// blackhole routes with their rules, and proxy neighbor entries, which leaves their multicast groups. A
+/// Removes the pins of all layouts, links first, so that no packet reaches a program whose maps are gone;
+/// then blackhole routes with their rules, and proxy neighbor entries, which leaves their multicast groups. A
 /// failure affects nothing else. Must be called inside a runtime.
 pub async fn remove(pins: &Pins) -> Removal {
     let mut removal = Removal::default();
@@ -112,24 +112,24 @@ pub async fn remove(pins: &Pins) -> Removal {
 ///
 /// # Errors
 /// When a directory of pins or the kernel's tables cannot be read.
-pub async fn find(pins: &Pins, programs: &OwnPrograms) -> io::Result<Vec<Trace>> {
+pub async fn find(pins: &Pins, programs: &OwnPrograms) -> io::Result<Vec<NodeTrace>> {
     let own = pins.of_all_layouts()?;
     let mut found = attached(programs).await?;
-    found.extend(own.pins.iter().chain(&own.directories).map(|path| Trace::new(path.display())));
-    found.extend(blackhole::describe_all().await?.into_iter().map(Trace::new));
-    found.extend(solicited::describe_all().await?.into_iter().map(Trace::new));
+    found.extend(own.pins.iter().chain(&own.directories).map(|path| NodeTrace::new(path.display())));
+    found.extend(blackhole::describe_all().await?.into_iter().map(NodeTrace::new));
+    found.extend(solicited::describe_all().await?.into_iter().map(NodeTrace::new));
     Ok(found)
 }
 
 /// Returns the attached programs of Fairlead.
-async fn attached(programs: &OwnPrograms) -> io::Result<Vec<Trace>> {
+async fn attached(programs: &OwnPrograms) -> io::Result<Vec<NodeTrace>> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     tokio::spawn(connection);
     let devices = link::all(&handle).await.map_err(io::Error::other)?;
     let own = devices.iter().filter_map(|device| {
         let program = device.program.filter(|program| programs.has(program.id))?;
         let what = format!("XDP program {} on {}", program.id, device.name);
-        Some(Trace { what, reason: "a process holds its link, perhaps an agent with another --socket" })
+        Some(NodeTrace { what, reason: "a process holds its link, perhaps an agent with another --socket" })
     });
     Ok(own.collect())
 }

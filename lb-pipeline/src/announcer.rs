@@ -13,7 +13,6 @@ use lb_common::flows::Word;
 use lb_common::maps::{Announcer, Config, Liveness, RANKS, Standing};
 use lb_common::ring::{NO_NODE, NodeIndex};
 
-use crate::subprograms::TableSubprograms;
 use crate::tables::{Tables, standing};
 
 /// What this node knows of itself as an announcer.
@@ -163,16 +162,17 @@ pub fn announcer_state<T: Tables>(tables: &T, node: NodeIndex) -> AnnouncerState
     }
 }
 
-/// Returns whether this node answers for an address: it is the first live rank.
+/// Returns whether this node answers for an address: it is the first live rank. `state` is called for every
+/// rank.
 #[inline(always)]
-pub(crate) fn is_announced_here<T: TableSubprograms>(
+pub(crate) fn is_announced_here<T: Tables>(
     tables: &T,
     config: &Config,
     announcer: &Announcer,
+    state: impl Fn(NodeIndex) -> AnnouncerState,
 ) -> bool {
     let (node, is_draining) = (config.self_node, config.is_draining());
     let own = OwnStanding { node, is_draining, standing: standing(tables, config) };
-    let state = |node| tables.announcer_state(node);
     let Places { own, others } = places::<T::Word>(&announcer.ranks, own, state);
     own != 0 && others & own.wrapping_sub(1) == 0
 }

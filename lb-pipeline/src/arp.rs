@@ -42,7 +42,8 @@ pub fn judge_arp<F: Frame, T: TableSubprograms>(
     }
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
     let config = configured(tables)?;
-    if !announcer.answers_on(link) || !is_announced_here(tables, config, announcer) {
+    let is_here = || is_announced_here(tables, config, announcer, |node| tables.announcer_state(node));
+    if !announcer.answers_on(link) || !is_here() {
         return Err(Refusal::ArpNotAnswered);
     }
     tables.count_l2(announcer.number);

@@ -1,9 +1,10 @@
 //! BFD packets (RFC 5880) of routers. The agent runs the sessions; the program assists it.
 //!
 //! Control packets are recorded on their way to the agent, so that a delayed agent does not declare a live
-//! router dead. While the agent sends nothing, they are answered here ([`answer`]). Echo packets (RFC 5880 section 5) are returned here. They come in two forms: to the router's
-//! own address, which plain forwarding returns, and to this node's address, returned with addresses and ports
-//! exchanged. Both lose one hop, so no packet is returned twice.
+//! router dead. While the agent sends nothing, they are answered here ([`answer`]). Echo packets (RFC 5880
+//! section 5) are returned here. They come in two forms: to the router's own address, which plain forwarding
+//! returns, and to this node's address, returned with addresses and ports exchanged. Both lose one hop, so no
+//! packet is returned twice.
 //!
 //! Control packets that the agent would reject are dropped here: from an address that is no peer, or from
 //! farther away than the peer. They would cost time of a thread with real-time priority. Packets to an

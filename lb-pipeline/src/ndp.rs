@@ -64,7 +64,8 @@ pub fn judge_ndp<F: Subprograms, T: TableSubprograms>(
     let link = tables.link(frame.ingress()).ok_or(Refusal::NotConfigured)?;
     // Of several uplinks on a LAN, one answers: the sender would use the last of two replies.
     let config = configured(tables)?;
-    if !announcer.answers_on(link) || !is_announced_here(tables, config, announcer) {
+    let is_here = || is_announced_here(tables, config, announcer, |node| tables.announcer_state(node));
+    if !announcer.answers_on(link) || !is_here() {
         return Err(Refusal::NdpNotAnswered);
     }
     packet.vip = announcer.number;

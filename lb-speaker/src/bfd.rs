@@ -43,7 +43,8 @@ pub(super) struct BfdMonitor {
 }
 
 impl BfdMonitor {
-    /// Starts the thread. `kernel` are the maps in which the XDP program notes BFD packets, if loaded. `report` receives each change of a peer's reachability. `seed` spreads packets and derives
+    /// Starts the thread. `kernel` are the maps in which the XDP program notes BFD packets, if loaded.
+    /// `report` receives each change of a peer's reachability. `seed` spreads packets and derives
     /// discriminators.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ pub mod route_monitor;
 pub mod router_log;
 pub mod stream;
 pub mod trial;
+pub mod vips;
 
 use std::env;
 

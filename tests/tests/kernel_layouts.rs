@@ -188,8 +188,8 @@ fn last(length: u32, n: u8) -> u32 {
 /// Entries of a map, by key; of a per-CPU map, the values of all CPUs.
 type Entries = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;
 
-/// Returns all entries that are not zero of the maps that [`fill`] writes, except `lb_bfd`. The parameters are
-/// the sizes of the values that the next layout changes.
+/// Returns all entries that are not zero of the maps that [`fill`] writes, except `lb_bfd`. The parameters
+/// are the sizes of the values that the next layout changes.
 fn contents<const NODE: usize, const ANNOUNCER: usize, const TRAFFIC: usize>(
     pins: &Pins,
 ) -> Result<BTreeMap<&'static str, Entries>> {

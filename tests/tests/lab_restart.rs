@@ -84,7 +84,7 @@ fn flaw(outcome: &FaultOutcome) -> Option<String> {
     let is_wrong = if kept && !outcome.plan.fault.ends_sessions() {
         outcome.is_noticed()
     } else {
-        // The program forwards whatever becomes of the sessions, but a router that replaces a route may drop a
+        // The program forwards also without the sessions, but a router that replaces a route may drop a
         // packet.
         outcome.broken > 0 || !kept && !is_seen
     };

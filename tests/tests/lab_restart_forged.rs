@@ -35,7 +35,7 @@ impl Session {
     /// Checks that valid packets are answered and invalid ones are not, and do not end the session.
     fn judge(&self) -> Result<()> {
         self.is_answered()?;
-        // A router that says it is down is believed: the last.
+        // A router that says it is down ends the session: the last.
         let (down, others): (Vec<_>, Vec<_>) =
             Forgery::INVALID.into_iter().partition(|it| *it == Forgery::StateDown);
         for forgery in others {
@@ -47,7 +47,7 @@ impl Session {
 
     fn is_answered(&self) -> Result<()> {
         let genuine = self.send(Forgery::Genuine)?;
-        ensure!(genuine.answers >= FEWEST, "nobody answers: {genuine:?}");
+        ensure!(genuine.answers >= FEWEST, "there are no answers: {genuine:?}");
         Ok(())
     }
 

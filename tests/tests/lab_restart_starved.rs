@@ -19,8 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(10);
 const SHARE: u64 = 100;
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
-/// Requests for the agent's status, one after the other: more work than its share allows, as when thousands of
-/// Services change.
+/// Requests for the agent's status, one after the other: more work than its share allows, as when thousands
+/// of Services change.
 struct Requests {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

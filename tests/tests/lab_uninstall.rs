@@ -62,8 +62,8 @@ fn write_objects(lab: &Lab, node: &LabNode<'_>) -> Result<()> {
     Ok(fs::write(directory.join("bgp.yaml"), yaml(&objects))?)
 }
 
-/// Puts objects on the node that resemble Fairlead's and are of others: an attached program, a pin, a route, a
-/// rule, and a proxy neighbor entry. They stay as long as the value lives.
+/// Puts objects on the node that resemble Fairlead's and are of others: an attached program, a pin, a route,
+/// a rule, and a proxy neighbor entry. They stay as long as the value lives.
 fn others(node: &LabNode<'_>) -> Result<Ebpf> {
     node.ip(&[
         "link add other0 type veth peer name other1".to_owned(),
@@ -206,7 +206,7 @@ fn dry_run(lab: &Lab, node: &LabNode<'_>, more: &[&str]) -> Result<(Output, Stri
 }
 
 #[test]
-fn a_dry_run_tells_what_an_agent_would_do_and_changes_nothing() -> Result<()> {
+fn a_dry_run_prints_what_an_agent_would_do_and_changes_nothing() -> Result<()> {
     with_node(|lab, node, frr| {
         let before = listing(node)?;
         let (output, printed) = dry_run(lab, node, &["--dry-run"])?;

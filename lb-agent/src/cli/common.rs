@@ -13,8 +13,8 @@ pub(super) struct SocketArgs {
 }
 
 impl SocketArgs {
-    /// Returns the default socket of the keeper, beside the agent's. Agents whose sockets share a directory have
-    /// a keeper each.
+    /// Returns the default socket of the keeper, beside the agent's. Agents whose sockets share a directory
+    /// have a keeper each.
     pub(super) fn keeper(&self) -> PathBuf {
         match self.socket.file_name() {
             Some(name) if name == "agent.sock" => self.socket.with_file_name("keeper.sock"),

@@ -35,9 +35,9 @@ pub enum DetachError {
     Runtime(#[from] std::io::Error),
 }
 
-/// Makes a running agent detach, or closes its BGP sessions and hands over in its place; then removes the pinned links and maps of all
-/// layouts, the blackhole routes of aggregates and the proxy neighbor entries of IPv6 addresses. Prints
-/// everything that it removes.
+/// Makes a running agent detach, or closes its BGP sessions and hands over in its place; then removes the
+/// pinned links and maps of all layouts, the blackhole routes of aggregates and the proxy neighbor entries of
+/// IPv6 addresses. Prints everything that it removes.
 ///
 /// # Errors
 /// See [`DetachError`].
@@ -50,8 +50,8 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
         client::request(socket, &Method::POST, "/detach")?;
         println!("the agent has detached the XDP program; restart it to attach again");
     } else {
-        // Routers must not send packets to a node without the program. They remove its routes while others take
-        // over.
+        // Routers must not send packets to a node without the program. They remove its routes while others
+        // take over.
         lb_keeper::dismiss_all(&args.socket.keeper(), env!("CARGO_PKG_VERSION"))
             .map_err(DetachError::Keeper)?;
         removal::hand_over(&pins);

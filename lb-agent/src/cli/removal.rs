@@ -4,7 +4,7 @@ use std::io;
 
 use lb_dataplane::maps::{HAND_OVER, Maps};
 use lb_dataplane::pins::Pins;
-use lb_dataplane::traces::{self, OwnPrograms, Removal, Trace};
+use lb_dataplane::traces::{self, NodeTrace, OwnPrograms, Removal};
 use tokio::runtime::Runtime;
 
 /// Makes the program state that this node drains and announces nothing, and gives the other nodes the time to
@@ -28,7 +28,7 @@ pub(super) fn remove_from_kernel(pins: &Pins) -> io::Result<Removal> {
 ///
 /// # Errors
 /// When the kernel cannot be read.
-pub(super) fn find_in_kernel(pins: &Pins, programs: &OwnPrograms) -> io::Result<Vec<Trace>> {
+pub(super) fn find_in_kernel(pins: &Pins, programs: &OwnPrograms) -> io::Result<Vec<NodeTrace>> {
     runtime()?.block_on(traces::find(pins, programs))
 }
 

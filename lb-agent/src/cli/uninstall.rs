@@ -14,7 +14,7 @@ use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
 use super::removal;
 use lb_dataplane::pins::Pins;
-use lb_dataplane::traces::{OwnPrograms, Trace};
+use lb_dataplane::traces::{NodeTrace, OwnPrograms};
 use nix::sys::signal::{SigSet, Signal};
 
 /// How long a running agent has to withdraw its routes, close its sessions and detach.
@@ -54,7 +54,7 @@ pub enum UninstallError {
     Restarted(PathBuf),
     /// The keeper of BGP sessions does not end.
     #[error(transparent)]
-    Keeper(#[from] keeper::KeeperError),
+    Keeper(#[from] keeper::KeeperEndError),
     /// The node cannot be looked at.
     #[error("cannot list what is left on this node: {0}")]
     Look(#[from] std::io::Error),
@@ -82,7 +82,7 @@ pub fn run(args: &UninstallArgs) -> Result<(), UninstallError> {
     let keeper = args.socket.keeper();
     let last_good = args.last_good_file.clone().unwrap_or_else(|| args.socket.last_good());
     let files = NodeFiles::new(socket, keeper.clone(), last_good);
-    let look = || -> std::io::Result<Vec<Trace>> {
+    let look = || -> std::io::Result<Vec<NodeTrace>> {
         Ok([removal::find_in_kernel(&pins, &programs)?, files.find()].concat())
     };
     if client::is_served(socket) {

@@ -78,8 +78,8 @@ impl Session {
         Some(session)
     }
 
-    /// Handles a packet of this session that the XDP program has recorded, and possibly answered. Does nothing
-    /// if a later one has been handled.
+    /// Handles a packet of this session that the XDP program has recorded, and possibly answered. Does
+    /// nothing if a later one has been handled.
     pub fn handle_recorded(&mut self, bytes: &[u8; bfd::LENGTH], at: Duration) {
         if self.state != BfdState::Up || self.last_received.is_none_or(|last_received| at <= last_received) {
             return;

@@ -1,5 +1,5 @@
-//! The cells of `lb_agent`: signs of life, each one 64-bit word in nanoseconds of `CLOCK_MONOTONIC`; zero: none
-//! yet.
+//! The cells of `lb_agent`: signs of life, each one 64-bit word in nanoseconds of `CLOCK_MONOTONIC`; zero:
+//! none yet.
 //!
 //! An agent that is gone for longer than its bound ([`Config::agent_limit`]) can update nothing any more. Its
 //! node then attracts no traffic that others could take: it announces no address, as long as other nodes show

@@ -21,7 +21,7 @@ pub(super) struct OldMap {
     pub(super) record: Result<Record, Left>,
 }
 
-/// What becomes of a map.
+/// The treatment of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Both layouts use the same map.
@@ -85,8 +85,8 @@ const VIPS: &[&str] = &[name::VIPS4, name::VIPS6, name::VIPS_MORE];
 /// The same with the slots.
 const RINGS: &[&str] = &[name::RINGS, name::VIPS4, name::VIPS6, name::VIPS_MORE];
 
-/// The maps that hold indices of nodes, numbers or slots of VIPs, or discriminators, and the maps that these come
-/// from.
+/// The maps that hold indices of nodes, numbers or slots of VIPs, or discriminators, and the maps that these
+/// come from.
 const NEEDS: &[(&str, &[&[&str]])] = &[
     (name::NODES, &[NODES]),
     (name::NODE_ADDRESSES, &[NODES]),
@@ -125,7 +125,8 @@ const OF_PROGRAM: [&str; 10] = [
     name::ICMP_BUDGET,
 ];
 
-/// Decides about all maps of layout `to`, whose specs are `maps`; `old` are the maps of layout `from`. Maps in
+/// Decides about all maps of layout `to`, whose specs are `maps`; `old` are the maps of layout `from`. Maps
+/// in
 /// `failed` are left behind.
 pub(super) fn decide(
     (from, to): (u32, u32),
@@ -180,9 +181,9 @@ fn leave_dependents(fates: &mut BTreeMap<&'static str, Fate>) -> bool {
     !left.is_empty()
 }
 
-/// Copies maps that refer to copied ones instead of sharing them: the agent writes its plan into the new copies,
-/// and in a shared map the program that still forwards would find numbers that it cannot look up. Returns
-/// whether there were any.
+/// Copies maps that refer to copied ones instead of sharing them: the agent writes its plan into the new
+/// copies, and in a shared map the program that still forwards would find numbers that it cannot look up.
+/// Returns whether there were any.
 fn copy_dependents(maps: &[MapSpec], fates: &mut BTreeMap<&'static str, Fate>) -> bool {
     let is_copied = |name: &&'static str| matches!(fates.get(name), Some(Fate::Copied(_)));
     let shared = |map: &str| fates.get(map) == Some(&Fate::Shared) && !OF_PROGRAM.contains(&map);
@@ -201,8 +202,8 @@ fn needs() -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static 
     NEEDS.iter().map(|(map, groups)| (*map, groups.iter().flat_map(|group| group.iter())))
 }
 
-/// Returns the moves that turn an old value into a new one that is zero where it has new fields. Fields belong
-/// together by name; of a longer or shorter array, the elements that both have.
+/// Returns the moves that turn an old value into a new one that is zero where it has new fields. Fields
+/// belong together by name; of a longer or shorter array, the elements that both have.
 fn moves(old: &Fields, new: &Fields) -> Vec<Move> {
     let mut moves = Vec::<Move>::new();
     for to in &new.0 {

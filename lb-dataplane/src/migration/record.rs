@@ -1,8 +1,8 @@
 //! The record of a map beside its pin: which fields its keys and values have.
 //!
 //! A build that adopts the map may know nothing of the layout that it was made for, and the map's own BTF is
-//! readable with CAP_SYS_ADMIN only, which the agent lacks. So the record is in the directory of the pins, as the
-//! target of a symbolic link: a BPF file system holds nothing else that carries text.
+//! readable with CAP_SYS_ADMIN only, which the agent lacks. So the record is in the directory of the pins, as
+//! the target of a symbolic link: a BPF file system holds nothing else that carries text.
 
 use std::fmt;
 use std::str::FromStr;

@@ -25,8 +25,8 @@ pub fn dismiss_all(socket: &Path, release: &str) -> io::Result<bool> {
         connected => connected?,
     };
     let hello = AgentMessage::Hello { versions: VERSIONS, release: release.to_owned() };
-    // Messages are handled in order, so the reply to the last one comes after the end of the streams. No stream
-    // has this name.
+    // Messages are handled in order, so the reply to the last one comes after the end of the streams. No
+    // stream has this name.
     let last = AgentMessage::Claim { name: String::new() };
     for message in [hello, AgentMessage::Dismiss { name: None }, last] {
         channel.send(&message, &[])?;

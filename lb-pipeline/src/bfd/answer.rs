@@ -1,9 +1,9 @@
 //! Control packets that the program answers in the agent's place, so that a session stays up while the agent
 //! restarts or is not scheduled.
 //!
-//! The router's own packets are the clock: each becomes the answer and goes back. Only the packets of a session
-//! that is up on both sides are answered, and only while the agent is late with its own packet and has been
-//! alive a short time ago ([`BfdSession::is_answer_due`]). The agent has computed the answer.
+//! The router's own packets are the clock: each becomes the answer and goes back. Only the packets of a
+//! session that is up on both sides are answered, and only while the agent is late with its own packet and
+//! has been alive a short time ago ([`BfdSession::is_answer_due`]). The agent has computed the answer.
 
 use lb_common::maps::{BfdSession, agent_cell};
 use lb_common::verdict::{Outcome, Refusal};

@@ -1,6 +1,6 @@
 //! The BFD sessions in the XDP program. It notes when it last saw a router's packet, even if this process has
-//! not read it: a process starved of CPU does not mistake its own stall for the router's failure. And it answers
-//! routers while this process sends nothing.
+//! not read it: a process starved of CPU does not mistake its own stall for the router's failure. And it
+//! answers routers while this process sends nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -76,8 +76,8 @@ impl KernelSessions {
         None
     }
 
-    /// Removes the sessions of an earlier agent that nobody has adopted, this time after the first targets. A
-    /// peer may be known later than others: the router of an interface has to be discovered first.
+    /// Removes the sessions of an earlier agent that have not been adopted, this time after the first
+    /// targets. A peer may be known later than others: the router of an interface has to be discovered first.
     pub(super) fn forget_left(&mut self, waited: Duration) {
         if self.left.is_empty() || waited < self.kernel.dead_after {
             return;

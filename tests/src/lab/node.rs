@@ -262,8 +262,8 @@ impl<'lab> LabNode<'lab> {
         Pins::below(&self.host.directory_outside().join(BPFFS))
     }
 
-    /// Starts an agent beside the running one, which retires, and then stops the former one, as a rolling update
-    /// with a surge does.
+    /// Starts an agent beside the running one, which retires, and then stops the former one, as a rolling
+    /// update with a surge does.
     ///
     /// # Errors
     /// When no agent runs, the new one is not ready in time, or the former one does not retire or exit.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::keeping::Keeping;
 use super::route_monitor::RouteMonitor;
 use super::router_log::RouterLog;
-use super::stream::STREAM_PORT;
+use super::vips::{STREAM_PORT, VIPS};
 use crate::failover::ObserverKind;
 use crate::lab::topology::{PortProtocol, PortSpec};
 use crate::lab::{
@@ -29,10 +29,6 @@ use crate::routers::{
 pub const VICTIM: &str = "n1";
 /// The hosts of the routers.
 const ROUTERS: [&str; 2] = ["router", "r1"];
-/// The VIPs that clients use.
-pub const VIPS: [IpAddr; 2] = [WEB_V4, WEB_V6];
-/// All VIPs, for which no route may change.
-pub const ROUTED: [IpAddr; 4] = [WEB_V4, WEB_V6, SHARED_V4, SHARED_V6];
 /// The hold time of BGP, in seconds: longer than any fault but a crash loop lasts.
 const HOLD_TIME: u16 = 9;
 /// How long sessions may take to come up: two retries, on a busy machine.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::cluster::{RestartCluster, VIPS};
+use super::cluster::RestartCluster;
 use super::fault::FaultPlan;
 use super::route_monitor::RouteMark;
+use super::vips::VIPS;
 use crate::failover::ObserverKind;
 use crate::failover::clock::TimeOfDay;
 use crate::lab::LabNode;

@@ -1,4 +1,4 @@
-//! Invalid BFD packets, sent by the router while nobody but the program can answer them.
+//! Invalid BFD packets, sent by the router while only the program can answer them.
 
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -45,7 +45,7 @@ pub struct BfdPacket {
 /// A way in which a packet is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// None: a copy of the router's own packet, which is answered by whoever keeps the session.
+    /// None: a copy of the router's own packet, which is answered while the session is kept.
     Genuine,
     /// It has passed a router.
     Ttl,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::cluster::ROUTED;
+use super::vips::ROUTED;
 use crate::failover::clock::TimeOfDay;
 use crate::failover::{ObserverKind, read};
 use crate::lab::{Lab, LabHost, Process};

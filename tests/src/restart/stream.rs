@@ -14,13 +14,11 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::cluster::VIPS;
 use super::drops::OverloadDrops;
 use super::is_soak;
+use super::vips::{STREAM_PORT, VIPS};
 use crate::lab::Lab;
 
-/// The port of the stream.
-pub const STREAM_PORT: u16 = 7002;
 /// Flows of each family, so that every pod receives some.
 const FLOWS: usize = 12;
 /// The sender's pace.
@@ -51,7 +49,7 @@ pub struct PacketStream<'lab> {
     receivers: Vec<JoinHandle<Result<Vec<u64>>>>,
 }
 
-/// What became of the datagrams.
+/// The fate of the datagrams.
 #[derive(Clone, Debug, Default)]
 pub struct StreamReport {
     /// Sent.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::cluster::{RestartCluster, VIPS};
+use super::cluster::RestartCluster;
 use super::fault::FaultPlan;
 use super::is_soak;
 use super::route_monitor::RouteEvent;
 use super::router_log::SessionEvent;
 use super::stream::{PacketStream, StreamReport};
+use super::vips::VIPS;
 use crate::lab::Lab;
 use crate::lab::topology::ECHO_PORT;
 use crate::traffic::{RunningLoad, TcpLoad, TcpReport};

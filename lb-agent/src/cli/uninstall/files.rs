@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::client;
 use crate::last_good::LastGoodFile;
-use lb_dataplane::traces::{Removal, RemovalError, Trace};
+use lb_dataplane::traces::{NodeTrace, Removal, RemovalError};
 
 /// The name of a directory that Fairlead creates.
 const DIRECTORY: &str = "fairlead";
@@ -62,11 +62,11 @@ impl NodeFiles {
     }
 
     /// Returns what is there.
-    pub(super) fn find(&self) -> Vec<Trace> {
+    pub(super) fn find(&self) -> Vec<NodeTrace> {
         let files = self.sockets.iter().chain(&self.plain).filter(|path| path.symlink_metadata().is_ok());
         let last_good = self.is_last_good_own().then_some(&self.last_good);
         let directory = self.directory.as_ref().filter(|it| is_empty(it));
-        files.chain(last_good).chain(directory).map(|path| Trace::new(path.display())).collect()
+        files.chain(last_good).chain(directory).map(|path| NodeTrace::new(path.display())).collect()
     }
 
     /// Returns whether the file is there and an agent has written it.
@@ -134,7 +134,7 @@ mod tests {
         let mut removal = Removal::default();
         files.remove(&mut removal);
         assert!(removal.failures[0].to_string().contains("a process listens on it"), "{removal:?}");
-        assert_eq!(files.find(), [Trace::new(directory.join("keeper.sock").display())]);
+        assert_eq!(files.find(), [NodeTrace::new(directory.join("keeper.sock").display())]);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The reason why a keeper is left.
 #[derive(Debug, thiserror::Error)]
-pub enum KeeperError {
+pub enum KeeperEndError {
     /// It does not reply.
     #[error("the keeper on {} does not end the BGP sessions: {reason}; stop it, and run `fairlead uninstall` again", .path.display())]
     Refused {
@@ -34,19 +34,19 @@ pub enum KeeperError {
 /// ended. Returns false if there is none.
 ///
 /// # Errors
-/// See [`KeeperError`].
-pub(super) fn end(socket: &Path) -> Result<bool, KeeperError> {
+/// See [`KeeperEndError`].
+pub(super) fn end(socket: &Path) -> Result<bool, KeeperEndError> {
     let deadline = Instant::now() + ENDS_WITHIN;
     let mut was_there = false;
     loop {
         let is_there = lb_keeper::dismiss_all(socket, env!("CARGO_PKG_VERSION"))
-            .map_err(|reason| KeeperError::Refused { path: socket.to_path_buf(), reason })?;
+            .map_err(|reason| KeeperEndError::Refused { path: socket.to_path_buf(), reason })?;
         if !is_there {
             return Ok(was_there);
         }
         was_there = true;
         if Instant::now() > deadline {
-            return Err(KeeperError::Running(socket.to_path_buf()));
+            return Err(KeeperEndError::Running(socket.to_path_buf()));
         }
         std::thread::sleep(POLL);
     }
