@@ -1,7 +1,6 @@
 //! The cluster below both routers.
 
 use std::fs;
-use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
