@@ -9,6 +9,7 @@ use fairlead_tests::restart::{
     Connections, DeathTable, FaultOutcome, FaultPlan, FaultTable, Keeping, RestartCluster, RestartFault,
     SessionSettings, is_soak, measure_death, rounds, run_fault, topology,
 };
+use fairlead_tests::routers::GracefulRestartMode;
 
 /// Serializes the tests of this file, which measure times and losses.
 static ALONE: Mutex<()> = Mutex::new(());
