@@ -18,7 +18,8 @@ use fairlead_tests::routers::{
     RouterDaemon, RouterPeer, kernel_next_hops, wait, wait_kernel_next_hops,
 };
 use ipnet::IpNet;
-use lb_dataplane::bfd::{BfdMaps, LastPacket};
+use lb_common::wire::bfd;
+use lb_dataplane::bfd::BfdMaps;
 use serde_json::{Value, json};
 
 /// Sessions come up within seconds; a busy machine takes longer.
@@ -210,11 +211,11 @@ fn replace_pool(lab: &Lab) -> Result<()> {
 /// Checks that the program has noted state Up of each router.
 fn the_program_notes_bfd(node: &LabNode<'_>, sessions: usize) -> Result<()> {
     let notes = BfdMaps::open(&node.pins())?;
-    let known = notes.discriminators()?;
+    let known = notes.sessions()?;
     ensure!(known.len() == sessions, "{known:?}");
-    for discriminator in known {
-        let heard = notes.last_packet(discriminator)?;
-        ensure!(heard.is_some_and(LastPacket::is_up), "{discriminator}: {heard:?}");
+    for (discriminator, session) in known {
+        let is_up = bfd::is_up(&bfd::words(&session.config.theirs));
+        ensure!(is_up && session.heard.is_some(), "{discriminator}: {session:?}");
     }
     Ok(())
 }

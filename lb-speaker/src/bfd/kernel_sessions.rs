@@ -53,6 +53,11 @@ impl KernelSessions {
         self.kernel.cells.note_alive(self.start + now);
     }
 
+    /// Limits a sleep: a process that sleeps must not be taken for one that is gone.
+    pub(super) fn limit_sleep(&self, sleep: Duration) -> Duration {
+        sleep.min(self.kernel.dead_after / 8)
+    }
+
     /// Takes over a session of an earlier agent with the same path.
     pub(super) fn adopt(
         &mut self,

@@ -364,7 +364,8 @@ impl BfdThread {
     fn sleep(&mut self) {
         let deadlines = self.sessions.values().filter_map(|session_io| session_io.session.next_deadline());
         let until = deadlines.min().unwrap_or(Duration::MAX);
-        let time = until.saturating_sub(self.start.elapsed()).min(MAX_SLEEP);
+        let longest = self.kernel_sessions.as_ref().map_or(MAX_SLEEP, |it| it.limit_sleep(MAX_SLEEP));
+        let time = until.saturating_sub(self.start.elapsed()).min(longest);
         let sockets =
             self.rx_sockets.values().map(AsFd::as_fd).chain(self.echo_socket.as_ref().map(AsFd::as_fd));
         let mut waited: Vec<_> = std::iter::once(self.wake_rx.as_fd())
