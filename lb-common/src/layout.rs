@@ -155,5 +155,7 @@ macro_rules! check {
 
 shared_types!(check);
 
+// The layout for tests has no file.
+#[cfg(not(feature = "next-layout"))]
 #[cfg(test)]
 mod tests;

@@ -185,11 +185,11 @@ fn leave_dependents(fates: &mut BTreeMap<&'static str, Fate>) -> bool {
 /// copies, and in a shared map the program that still forwards would find numbers that it cannot look up.
 /// Returns whether there were any.
 fn copy_dependents(maps: &[MapSpec], fates: &mut BTreeMap<&'static str, Fate>) -> bool {
-    let is_copied = |name: &&'static str| matches!(fates.get(name), Some(Fate::Copied(_)));
+    let is_copied = |name: &'static &'static str| matches!(fates.get(name), Some(Fate::Copied(_)));
     let shared = |map: &str| fates.get(map) == Some(&Fate::Shared) && !OF_PROGRAM.contains(&map);
     let copied: Vec<_> = needs()
         .filter(|(map, _)| shared(map))
-        .filter_map(|(map, mut needed)| needed.any(|name| is_copied(name)).then_some(map))
+        .filter_map(|(map, mut needed)| needed.any(is_copied).then_some(map))
         .collect();
     for spec in maps.iter().filter(|spec| copied.contains(&spec.name)) {
         let whole = Move { from: 0, to: 0, length: spec.sizes[1] };
