@@ -21,7 +21,7 @@ const MOST: [usize; 2] = [400, 600];
 /// The maps converge after each kill, and only connections to removed endpoints break.
 #[test]
 fn agents_killed_at_random_moments_break_nothing_and_converge() -> Result<()> {
-    let kills = if is_soak() { 500 } else { 15 };
+    let kills = if is_soak() { 500 } else { 10 };
     topology(NODES).run(|lab| {
         let options = Keeping::On.options();
         let cluster = RestartCluster::start(lab, SessionSettings::every(INTERVAL), &options)?;
