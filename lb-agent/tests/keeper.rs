@@ -49,7 +49,7 @@ fn a_client_starts_a_keeper_that_survives_it_and_exits_when_it_is_idle() {
     agent.hold(Stream { name: "tor".to_owned(), socket: duplicate, journal: file, terms });
     until("held", || agent.status().held == 1);
     journal.append(b"hello").unwrap();
-    ours.write_all(b"hel").unwrap();
+    ours.write_all(b"he").unwrap();
     drop((agent, ours, journal));
     let mut rest = String::new();
     peer.read_to_string(&mut rest).unwrap();

@@ -177,15 +177,17 @@ impl Tables for Maps {
     fn note_bfd(&self, discriminator: u32, theirs: bfd::Words, is_answered: bool) {
         let Some(session) = BFD.get_ptr_mut(discriminator) else { return };
         let now = self.now();
-        // SAFETY: the pointer is the map's, and only the places of fields are taken.
-        let (theirs_at, heard_at, answered_at) =
-            unsafe { (&raw mut (*session).theirs, &raw mut (*session).heard, &raw mut (*session).answered) };
+        // SAFETY: the pointer is the map's, and only the place of a field is taken.
+        let theirs_at = unsafe { &raw mut (*session).theirs };
+        // SAFETY: as above.
+        let heard_at = unsafe { &raw mut (*session).heard };
+        // SAFETY: as above.
+        let answered_at = unsafe { &raw mut (*session).answered };
         // The packet first: a time that the agent sees then comes with its own packet or a later one.
-        // SAFETY: fields of a value of the map; a reader sees each word of a packet as it was or as it is.
-        unsafe {
-            theirs_at.write_volatile(theirs);
-            heard_at.write_volatile(now);
-        }
+        // SAFETY: a field of a value of the map; a reader sees each word of a packet as it was or as it is.
+        unsafe { theirs_at.write_volatile(theirs) };
+        // SAFETY: a field of a value of the map, written at once.
+        unsafe { heard_at.write_volatile(now) };
         if is_answered {
             // SAFETY: as above.
             unsafe { answered_at.write_volatile(now) };

@@ -71,10 +71,7 @@ fn another_node_answers_arp_and_ndp_after_the_bound() -> Result<()> {
             );
             let (Some(since), Some(until)) = (others, last) else { anyhow::bail!("{address}: no takeover") };
             ensure!(until >= EARLY, "{address}: given up before the bound: {until:?}");
-            ensure!(
-                since >= EARLY && until <= since + Duration::from_millis(500),
-                "{address}: both answer"
-            );
+            ensure!(since >= EARLY && until <= since + Duration::from_millis(500), "{address}: both answer");
         }
         Ok(())
     })

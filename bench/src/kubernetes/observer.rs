@@ -220,7 +220,7 @@ fn settings(node: &NodeName) -> Settings {
         draining: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
-        agent_limit: std::time::Duration::ZERO,
+        agent_limit: Duration::ZERO,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,
