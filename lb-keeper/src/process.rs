@@ -1,4 +1,4 @@
-//! The keeper's process: a poll loop of one thread around the [engine](super::engine).
+//! The keeper's process: a poll loop of one thread around a pure engine.
 
 mod agents;
 mod held;

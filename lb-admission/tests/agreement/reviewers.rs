@@ -185,6 +185,7 @@ fn settings() -> Settings {
         draining: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
+        agent_limit: Duration::ZERO,
         former_grace: Settings::FORMER_GRACE,
         udp_grace: Settings::UDP_GRACE,
         weight_settle: Settings::WEIGHT_SETTLE,
