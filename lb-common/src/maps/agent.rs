@@ -31,11 +31,15 @@ const MILLISECOND: u64 = 1_000_000;
 
 impl Config {
     /// Returns whether the agent is gone and other nodes are to take over what this node announces: `alive`
-    /// and `probed` are the cells, `now` is the time.
+    /// and `probed` are the cells, `now` is the time. Probes count in half of the limit only: if all agents
+    /// end together, the last probe may be later than the last sign of life.
     #[inline(always)]
     pub const fn is_abandoned(&self, alive: u64, probed: u64, now: u64) -> bool {
         let limit = self.agent_limit as u64 * MILLISECOND;
-        limit != 0 && alive != 0 && now.saturating_sub(alive) >= limit && now.saturating_sub(probed) < limit
+        limit != 0
+            && alive != 0
+            && now.saturating_sub(alive) >= limit
+            && now.saturating_sub(probed) < limit / 2
     }
 }
 
@@ -47,9 +51,9 @@ mod tests {
     fn a_node_is_abandoned_when_its_agent_is_gone_and_others_probe_it() {
         let config = Config { agent_limit: 10, ..Config::ZERO };
         let at = |milliseconds: u64| milliseconds * MILLISECOND;
-        assert!(config.is_abandoned(at(1), at(5), at(11)));
-        assert!(!config.is_abandoned(at(2), at(5), at(11)), "not yet");
-        assert!(!config.is_abandoned(at(1), at(1), at(11)), "all agents are gone");
+        assert!(config.is_abandoned(at(1), at(7), at(11)));
+        assert!(!config.is_abandoned(at(2), at(7), at(11)), "not yet");
+        assert!(!config.is_abandoned(at(1), at(2), at(11)), "all agents have ended together");
         assert!(!config.is_abandoned(0, at(11), at(100)), "no agent has started yet");
         assert!(!Config::ZERO.is_abandoned(at(1), at(11), at(11)), "no bound");
         assert!(!config.is_abandoned(at(12), at(11), at(11)), "a cell may be newer than the time");
