@@ -98,7 +98,8 @@ struct LastGoodLab<'lab> {
 
 impl<'lab> LastGoodLab<'lab> {
     fn directory(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
-        Self::start(lab, node, None, LabAgentOptions::default())
+        // Each agent has a session of its own, so that it is known when it has sent its routes.
+        Self::start(lab, node, None, LabAgentOptions::without_keeper())
     }
 
     fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
