@@ -21,6 +21,8 @@ use nix::sys::signal::{SigSet, Signal};
 const AGENT_LIMIT: Duration = Duration::from_secs(60);
 /// How long its process has to end after that.
 const EXIT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the kernel has to release what is no longer pinned.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// The interval at which its end is checked.
 const EXIT_POLL: Duration = Duration::from_millis(20);
 
@@ -99,13 +101,26 @@ pub fn run(args: &UninstallArgs) -> Result<(), UninstallError> {
     files.remove(&mut removal);
     removal::print(&removal);
     removal.failures.iter().for_each(|failure| println!("failed  {failure}"));
-    let left = look()?;
+    let left = settled(look)?;
     left.iter().for_each(|it| println!("left    {}: {}", it.what, it.reason));
     if !left.is_empty() {
         return Err(UninstallError::Left(left.len()));
     }
     println!("nothing of Fairlead is left on this node");
     if args.stay { stay().map_err(UninstallError::Signals) } else { Ok(()) }
+}
+
+/// Looks until nothing is left, or for as long as the kernel may take: it releases links and programs a moment
+/// after their last pin is removed.
+fn settled(look: impl Fn() -> std::io::Result<Vec<NodeTrace>>) -> std::io::Result<Vec<NodeTrace>> {
+    let deadline = Instant::now() + RELEASE_LIMIT;
+    loop {
+        let left = look()?;
+        if left.is_empty() || Instant::now() > deadline {
+            return Ok(left);
+        }
+        std::thread::sleep(EXIT_POLL);
+    }
 }
 
 /// Makes the agent withdraw its routes, close its sessions, detach and end; waits until it has ended.
