@@ -110,8 +110,8 @@ pub fn run(args: &UninstallArgs) -> Result<(), UninstallError> {
     if args.stay { stay().map_err(UninstallError::Signals) } else { Ok(()) }
 }
 
-/// Looks until nothing is left, or for as long as the kernel may take: it releases links and programs a moment
-/// after their last pin is removed.
+/// Looks until nothing is left, or for as long as the kernel may take: it releases links and programs a
+/// moment after their last pin is removed.
 fn settled(look: impl Fn() -> std::io::Result<Vec<NodeTrace>>) -> std::io::Result<Vec<NodeTrace>> {
     let deadline = Instant::now() + RELEASE_LIMIT;
     loop {
