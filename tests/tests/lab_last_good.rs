@@ -104,7 +104,8 @@ impl<'lab> LastGoodLab<'lab> {
 
     fn cluster(lab: &'lab Lab, node: &'lab LabNode<'lab>) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
-        let options = LabAgentOptions { kubeconfig: Some(plane.kubeconfig()), ..LabAgentOptions::default() };
+        let options =
+            LabAgentOptions { kubeconfig: Some(plane.kubeconfig()), ..LabAgentOptions::without_keeper() };
         plane.put(&lab.topology().observed()?)?;
         let mut service = lab.topology().service_request("web", &[IpVersion::V4], "SingleStack")?;
         service["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": WEB_V4 }] } });
