@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::negotiated::Negotiated;
 use crate::adj_out::UpdateTerms;
-use crate::codec::Encoding;
+use crate::codec::{Decoding, Encoding};
 use crate::message::{MAX_EXTENDED_MESSAGE, MAX_MESSAGE, Open};
 use crate::value::AddressFamily;
 
@@ -148,6 +148,18 @@ impl PeerConnection {
         };
         let as_path = if negotiated.internal { &[][..] } else { slice::from_ref(&negotiated.presented_asn) };
         Some(UpdateTerms { encoding, next_hops: &negotiated.next_hops, as_path })
+    }
+
+    /// Returns how messages of this connection are decoded.
+    pub(super) fn decoding<'a>(&self, families: &'a [AddressFamily], max_length: usize) -> Decoding<'a> {
+        let negotiated = self.negotiated.as_ref();
+        Decoding {
+            internal: negotiated.is_some_and(|negotiated| negotiated.internal),
+            four_octet_asn: negotiated.is_some_and(|negotiated| negotiated.four_octet_asn),
+            extended_next_hop: negotiated.is_some_and(|negotiated| negotiated.extended_next_hop),
+            families,
+            max_length,
+        }
     }
 
     /// Returns the negotiated families.

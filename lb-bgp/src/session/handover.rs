@@ -95,14 +95,7 @@ pub(super) fn read_sent(
     mut sent: &[u8],
 ) -> Result<SentRoutes, AdoptError> {
     let families = connection.families();
-    let negotiated = connection.negotiated.as_ref();
-    let context = Decoding {
-        internal: negotiated.is_some_and(|negotiated| negotiated.internal),
-        four_octet_asn: negotiated.is_some_and(|negotiated| negotiated.four_octet_asn),
-        extended_next_hop: negotiated.is_some_and(|negotiated| negotiated.extended_next_hop),
-        families: &families,
-        max_length: connection.max_sent(),
-    };
+    let context = connection.decoding(&families, connection.max_sent());
     let mut routes = SentRoutes::default();
     while !sent.is_empty() {
         let length = codec::frame(sent, context.max_length)?.ok_or(AdoptError::Incomplete)?;

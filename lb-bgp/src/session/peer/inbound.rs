@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use super::{ConnectionDirection, Peer};
-use crate::codec::{self, Decoding, MessageError};
+use crate::codec::{self, MessageError};
 use crate::message::{ErrorHandling, MAX_MESSAGE, Message, Open, Update};
 use crate::session::close_reason::CloseReason;
 use crate::session::connection::PeerConnection;
@@ -131,16 +131,8 @@ impl Peer {
 }
 
 fn decode(connection: &PeerConnection, bytes: &[u8]) -> Result<Message, MessageError> {
-    let negotiated = connection.negotiated.as_ref();
     let families = connection.families();
-    let context = Decoding {
-        internal: negotiated.is_some_and(|agreed| agreed.internal),
-        four_octet_asn: negotiated.is_some_and(|agreed| agreed.four_octet_asn),
-        extended_next_hop: negotiated.is_some_and(|agreed| agreed.extended_next_hop),
-        families: &families,
-        max_length: connection.max_received(),
-    };
-    codec::decode(bytes, &context)
+    codec::decode(bytes, &connection.decoding(&families, connection.max_received()))
 }
 
 /// Returns the event of a valid message.
