@@ -28,9 +28,15 @@ pub(super) struct SessionIo {
     /// The interface on which the peer's packets arrive.
     pub(super) link: Option<u32>,
     /// Transmit socket, once the peer is reachable.
-    tx_socket: Option<UdpSocket>,
+    tx_socket: Option<TxSocket>,
     /// Echoes, if used and the peer's MAC address is known.
     echo_exchange: Option<EchoExchange>,
+}
+
+/// A connected socket, and the address and port that it sends from.
+struct TxSocket {
+    socket: UdpSocket,
+    local: SocketAddr,
 }
 
 impl SessionIo {
@@ -186,13 +192,16 @@ impl SessionIo {
     fn transmit(&mut self, packet: &[u8], seed: u64) -> io::Result<()> {
         let tx_socket = match self.tx_socket.take() {
             Some(tx_socket) => tx_socket,
-            None => socket::tx_socket(&self.target, hash(seed, &self.name))?,
+            None => {
+                let socket = socket::tx_socket(&self.target, hash(seed, &self.name))?;
+                TxSocket { local: socket.local_addr()?, socket }
+            }
         };
-        match tx_socket.send(packet) {
+        match tx_socket.socket.send(packet) {
             Ok(_) => {}
             // The error belongs to an earlier packet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                tx_socket.send(packet)?;
+                tx_socket.socket.send(packet)?;
             }
             Err(error) => return Err(error),
         }
@@ -236,8 +245,8 @@ impl SessionIo {
 }
 
 /// Returns the address and port that packets are sent from.
-fn local(tx_socket: Option<&UdpSocket>) -> Option<SocketAddr> {
-    tx_socket?.local_addr().ok()
+fn local(tx_socket: Option<&TxSocket>) -> Option<SocketAddr> {
+    Some(tx_socket?.local)
 }
 
 fn session_config(target: &BfdTarget, local: Discriminator) -> SessionConfig {

@@ -349,9 +349,6 @@ impl BfdThread {
             while let Some(change) = session_io.session.poll_change() {
                 session_io.log(&change);
                 self.addresses_due = Duration::ZERO;
-                if let Some(kernel_sessions) = &mut self.kernel_sessions {
-                    session_io.update_kernel_entry(kernel_sessions);
-                }
                 // RFC 5882, section 3.2: AdminDown does not imply a broken path.
                 let is_down = change.from == BfdState::Up && change.remote != BfdState::AdminDown;
                 if change.to == BfdState::Up || is_down {
