@@ -224,16 +224,20 @@ impl AgentCells {
 
     /// Returns whether other nodes have taken over what this node announces, because its agent was gone.
     pub fn is_abandoned(&self, config: &Config) -> bool {
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
         let [alive, probed] = [agent_cell::ALIVE, agent_cell::PROBED]
             .map(|cell| self.0.read(cell as usize).unwrap_or_default());
-        config.is_abandoned(alive, probed, nanoseconds(now))
+        config.is_abandoned(alive, probed, nanoseconds(monotonic()))
     }
 
     fn note(&self, cell: u32, now: Duration) {
         let within = self.0.write(cell as usize, nanoseconds(now));
         debug_assert!(within, "the map has a cell for every session");
     }
+}
+
+/// Returns the time since the start of `CLOCK_MONOTONIC`, the program's clock.
+pub(crate) fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -193,12 +193,12 @@ pub struct OwnPins {
 const LINK_PREFIX: &str = "link_";
 const STAGING_SUFFIX: &str = "_new";
 const RECORD_SUFFIX: &str = "-fields";
+/// The beginning of every map's name, in every layout.
+const MAP_PREFIX: &str = "lb_";
 
 fn layout_number(name: &str) -> Option<u32> {
     name.strip_prefix('v')?.parse().ok()
 }
-/// The beginning of every map's name, in every layout.
-const MAP_PREFIX: &str = "lb_";
 
 /// Returns the sorted entries of a directory; none if it does not exist.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {

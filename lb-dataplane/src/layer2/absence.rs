@@ -1,10 +1,8 @@
 //! Times in which this process did not run, for so long that other nodes have taken over what it announces.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
-
-use crate::bfd::AgentCells;
+use crate::bfd::{AgentCells, monotonic};
 
 /// Watches for such times.
 #[derive(Debug)]
@@ -12,25 +10,24 @@ pub(super) struct AbsenceWatch {
     cells: AgentCells,
     /// Time without a sign of life after which this node counts as abandoned.
     limit: Duration,
-    last: Instant,
+    last: Duration,
 }
 
 impl AbsenceWatch {
     pub(super) fn new(cells: AgentCells, limit: Duration) -> Self {
-        Self { cells, limit, last: Instant::now() }
+        Self { cells, limit, last: monotonic() }
     }
 
     /// Returns whether this process has been away since the last call, for longer than the limit and while
     /// others probed this node.
     pub(super) fn was_away(&mut self) -> bool {
-        let now = Instant::now();
-        let gap = now.duration_since(std::mem::replace(&mut self.last, now));
-        if self.limit.is_zero() || gap < self.limit {
+        let now = monotonic();
+        let left = std::mem::replace(&mut self.last, now);
+        if self.limit.is_zero() || now.saturating_sub(left) < self.limit {
             return false;
         }
-        let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
         // Others that probed it later than that have heard that it is absent.
-        is_abandoned_since(since_start.saturating_sub(gap), self.limit, self.cells.probed())
+        is_abandoned_since(left, self.limit, self.cells.probed())
     }
 }
 
