@@ -89,6 +89,11 @@ impl Drop for SocketFile {
     }
 }
 
+/// Returns whether a process listens on this socket.
+pub fn is_served(path: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path).is_ok()
+}
+
 /// Listens on `path`, and replaces a socket file that no process listens on.
 ///
 /// # Errors
@@ -98,7 +103,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(error)?;
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+    if is_served(path) {
         return Err(AdminError::InUse(path.to_path_buf()));
     }
     match std::fs::remove_file(path) {

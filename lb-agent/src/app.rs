@@ -294,7 +294,6 @@ fn advertiser(options: &AgentOptions, speaker: &Speaker) -> Result<Advertiser, A
     Ok(Advertiser {
         speaker: speaker.clone(),
         router_id: options.speaker.router_id,
-        local_needs_endpoint: options.speaker.local_needs_endpoint,
         restarted: false,
         routers: UnnumberedRouters::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,

@@ -40,6 +40,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 pub use self::peers::Advertiser;
 use self::readiness::ReadyState;
+pub(crate) use self::reconcile::speaker_settings;
 use self::state::LoopState;
 pub(crate) use self::state::announced;
 pub use self::uplinks::interface;

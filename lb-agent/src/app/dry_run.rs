@@ -11,12 +11,13 @@ use lb_dataplane::preflight::{self, PreflightError};
 use lb_dataplane::traces::OwnPrograms;
 use lb_kube::snapshot::Snapshot;
 use lb_kube::source::ObjectSource;
-use lb_model::{IncrementalModel, Model, Node};
+use lb_model::{IncrementalModel, Model};
 use lb_plan::contents::diff;
 use lb_plan::plan::{Facts, Planner, Settings};
-use lb_plan::speaker::{self, SpeakerSettings};
+use lb_plan::speaker;
 
 use super::{AgentOptions, AppError, MapSetup, default_uplinks, settings};
+use crate::admin::is_served;
 use crate::control;
 use crate::last_good::LastGoodFile;
 use crate::preview::{AgentPreview, UplinkPreview};
@@ -46,7 +47,7 @@ pub async fn preview(mut options: AgentOptions) -> Result<AgentPreview, AppError
     // Without capabilities, the maps cannot be read.
     let installed = if failed.is_empty() { Installed::read(&pins)? } else { None };
     let settings = settings(&options, &map_setup(&options, installed.as_ref()), ANY_NONCE);
-    let is_running = std::os::unix::net::UnixStream::connect(&options.socket).is_ok();
+    let is_running = is_served(&options.socket);
     let notes = notes(&pins, !failed.is_empty(), installed.is_some(), is_running);
     let preview =
         AgentPreview { node: options.node.to_string(), failed, problems, notes, ..AgentPreview::default() };
@@ -78,12 +79,7 @@ fn planned(
     };
     let plan = Planner::new().plan(model, &facts, &settings, &installed.contents, Duration::ZERO);
     let operations = diff(&installed.contents, &plan.contents);
-    let speaker_settings = SpeakerSettings {
-        ignore_exclude_label: settings.ignore_exclude_label,
-        local_needs_endpoint: settings.local_needs_endpoint,
-        draining: settings.draining || model.nodes.get(&settings.node).is_some_and(Node::is_draining),
-        withdrawn: false,
-    };
+    let speaker_settings = control::speaker_settings(&settings, model, false);
     let preview = preview.with_plan(plan, &operations, &facts);
     match speaker::plan(model, &settings.node, &speaker_settings) {
         Some(plan) => preview.with_speaker(plan),

@@ -41,11 +41,6 @@ pub enum AdminClientError {
     Response(#[from] serde_json::Error),
 }
 
-/// Returns whether a process listens on this socket.
-pub(super) fn is_served(socket: &Path) -> bool {
-    std::os::unix::net::UnixStream::connect(socket).is_ok()
-}
-
 /// Sends a request to the agent and returns the body of its response.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use hyper::Method;
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
 use super::removal;
+use crate::admin::is_served;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::traces::RemovalError;
 
@@ -45,7 +46,7 @@ pub fn run(args: &DetachArgs) -> Result<(), DetachError> {
     let pins = Pins::below(&args.pins.bpffs);
     let socket = &args.socket.socket;
     // A running agent holds links and maps by descriptors, and would pin them again.
-    let is_running = client::is_served(socket);
+    let is_running = is_served(socket);
     if is_running {
         client::request(socket, &Method::POST, "/detach")?;
         println!("the agent has detached the XDP program; restart it to attach again");

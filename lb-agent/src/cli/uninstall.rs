@@ -13,6 +13,7 @@ use self::files::NodeFiles;
 use super::client::{self, AdminClientError};
 use super::common::{PinArgs, SocketArgs};
 use super::removal;
+use crate::admin::is_served;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::traces::{NodeTrace, OwnPrograms};
 use nix::sys::signal::{SigSet, Signal};
@@ -87,7 +88,7 @@ pub fn run(args: &UninstallArgs) -> Result<(), UninstallError> {
     let look = || -> std::io::Result<Vec<NodeTrace>> {
         Ok([removal::find_in_kernel(&pins, &programs)?, files.find()].concat())
     };
-    if client::is_served(socket) {
+    if is_served(socket) {
         let before = look()?;
         end_agent(socket)?;
         let after = look()?;
@@ -129,7 +130,7 @@ fn end_agent(socket: &Path) -> Result<(), UninstallError> {
     client::request_within(socket, &Method::POST, "/uninstall", AGENT_LIMIT)
         .map_err(UninstallError::Agent)?;
     let deadline = Instant::now() + EXIT_LIMIT;
-    while client::is_served(socket) {
+    while is_served(socket) {
         if Instant::now() > deadline {
             return Err(UninstallError::Restarted(socket.to_path_buf()));
         }

@@ -31,8 +31,6 @@ pub struct Advertiser {
     pub speaker: Speaker,
     /// This node's BGP identifier, if one is configured.
     pub router_id: Option<RouterId>,
-    /// Whether a node advertises a Service with externalTrafficPolicy Local only if it has an endpoint of it.
-    pub local_needs_endpoint: bool,
     /// Whether peers may have kept the routes of an earlier agent.
     pub restarted: bool,
     /// Discovery of routers for peers that name an interface instead of an address.

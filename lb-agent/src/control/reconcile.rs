@@ -9,9 +9,9 @@ use lb_common::tag;
 use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbedNode, ProbedNodes};
 use lb_dataplane::map_io::MapsError;
 use lb_kube::config_errors::{ConfigErrors, is_configuration};
-use lb_model::Node;
+use lb_model::{Model, Node};
 use lb_plan::contents::{Contents, diff};
-use lb_plan::plan::{Facts, NodeState, Plan};
+use lb_plan::plan::{Facts, NodeState, Plan, Settings};
 use lb_plan::speaker::SpeakerSettings;
 
 use super::peers::Advertised;
@@ -113,20 +113,15 @@ impl ControlLoop {
 
     /// Sets what is advertised to BGP peers.
     fn advertise(&mut self, state: &LoopState) -> Option<Advertised> {
-        let settings = SpeakerSettings {
-            ignore_exclude_label: self.settings.ignore_exclude_label,
-            local_needs_endpoint: self.advertiser.local_needs_endpoint,
-            draining: self.is_draining(state),
-            withdrawn: state.ready == ReadyState::No,
-        };
+        let withdrawn = state.ready == ReadyState::No;
+        let settings = speaker_settings(&self.settings, state.model.model(), withdrawn);
         let may_advertise = state.ready != ReadyState::NotYet;
         self.advertiser.advertise(state.model.model(), &self.settings.node, &settings, may_advertise)
     }
 
     /// Returns whether this node takes no new flows, by request or by its Node object.
     pub(super) fn is_draining(&self, state: &LoopState) -> bool {
-        let node = state.model.model().nodes.get(&self.settings.node);
-        self.settings.draining || node.is_some_and(Node::is_draining)
+        is_draining(&self.settings, state.model.model())
     }
 
     fn publish(
@@ -179,6 +174,20 @@ impl ControlLoop {
         let concerns = |it: &&Problem| state.model.concerns(it, &self.settings.node);
         ConfigErrors::of(problems.iter().filter(|it| is_configuration(it)).filter(concerns))
     }
+}
+
+/// Returns the settings of the plan of BGP peers.
+pub(crate) fn speaker_settings(settings: &Settings, model: &Model, withdrawn: bool) -> SpeakerSettings {
+    SpeakerSettings {
+        ignore_exclude_label: settings.ignore_exclude_label,
+        local_needs_endpoint: settings.local_needs_endpoint,
+        draining: is_draining(settings, model),
+        withdrawn,
+    }
+}
+
+fn is_draining(settings: &Settings, model: &Model) -> bool {
+    settings.draining || model.nodes.get(&settings.node).is_some_and(Node::is_draining)
 }
 
 /// Returns a problem if the uplink may be the reason why no other node answers.

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::client;
+use crate::admin::is_served;
 use crate::last_good::LastGoodFile;
 use lb_dataplane::traces::{NodeTrace, Removal, RemovalError};
 
@@ -43,7 +43,7 @@ impl NodeFiles {
     /// Removes the files, and their directory if it is empty then. A socket that a process listens on stays.
     pub(super) fn remove(&self, removal: &mut Removal) {
         for socket in &self.sockets {
-            if client::is_served(socket) {
+            if is_served(socket) {
                 let error = io::Error::other("a process listens on it");
                 removal.failures.push(RemovalError::new(socket.display(), error));
             } else {
