@@ -62,9 +62,7 @@ pub(super) fn send<F: Frame>(
     let header = frame.view_mut::<{ ip::UDP_HEADER }>(l4).ok_or(Refusal::Truncated)?;
     *header = [s0, s1, d0, d1, l0, l1, 0, 0];
     let payload = frame.view_mut::<{ bfd::LENGTH }>(l4 + ip::UDP_HEADER).ok_or(Refusal::Truncated)?;
-    for (bytes, word) in payload.as_chunks_mut::<8>().0.iter_mut().zip(reply) {
-        *bytes = word.to_ne_bytes();
-    }
+    *payload = bfd::bytes(reply);
     let addresses = match packet.family {
         Family::V4 => frame.view::<8>(l3 + ip::v4::SOURCE).map(checksum::sum),
         Family::V6 => frame.view::<32>(l3 + ip::v6::SOURCE).map(checksum::sum),
