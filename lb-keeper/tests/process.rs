@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use kept::{AgentEnd, KEEPALIVE, TestKeeper, stream, until};
+use kept::{AgentEnd, KEEPALIVE, PeerEnd, TestKeeper, stream, until};
 use lb_keeper::dismiss_all;
 use lb_keeper::journal::JournalError;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,6 +16,15 @@ use tempfile::TempDir;
 
 const BOUND: Duration = Duration::from_secs(60);
 const NONE: Duration = Duration::from_millis(100);
+
+/// Returns the peer of a stream whose agent has handed it over and died.
+async fn left_stream(keeper: &TestKeeper) -> PeerEnd {
+    let (ours, peer) = stream();
+    let agent = keeper.agent().await;
+    agent.hold(ours.duplicates("tor", false));
+    drop((agent, ours));
+    peer
+}
 
 #[tokio::test]
 async fn a_stream_goes_from_a_dead_agent_to_its_successor_without_a_gap() {
@@ -90,10 +99,7 @@ async fn after_the_bound_the_peer_gets_the_farewell() {
 async fn a_stream_that_its_peer_has_closed_is_not_offered() {
     let directory = TempDir::new().unwrap();
     let keeper = TestKeeper::start(&directory, BOUND);
-    let (ours, mut peer) = stream();
-    let agent = keeper.agent().await;
-    agent.hold(ours.duplicates("tor", false));
-    drop((agent, ours));
+    let mut peer = left_stream(&keeper).await;
     peer.expect(b"k");
     peer.0.write_all(b"NOTIFICATION").unwrap();
     drop(peer);
@@ -196,10 +202,7 @@ async fn without_a_common_version_all_streams_part() {
 async fn a_malformed_message_costs_the_connection_and_no_stream() {
     let directory = TempDir::new().unwrap();
     let keeper = TestKeeper::start(&directory, BOUND);
-    let (ours, mut peer) = stream();
-    let agent = keeper.agent().await;
-    agent.hold(ours.duplicates("tor", false));
-    drop((agent, ours));
+    let mut peer = left_stream(&keeper).await;
     peer.expect(b"k");
     let hello = r#"{"type":"hello","versions":{"least":1,"most":1},"release":"1"}"#;
     let hold = r#"{"type":"hold","name":"x","terms":{"keepalive":null,"keepalive_octets":"","farewell":"","restartable":false,"state":""}}"#;
