@@ -377,6 +377,10 @@ fn is_ours<W: Lookups>(question: &Question, world: &W) -> bool {
         // Another node reopens a flow that is closed here.
         return first || !question.is(FlowState::Closed);
     }
+    if question.is(FlowState::Closed) {
+        // Another node may have a new connection with the ports of the one that was closed here.
+        return world.kernel() != KernelAnswer::Absent;
+    }
     // The SYN may have been a stranger's, or a retransmission after the ring changed, while a former leader
     // has the connection.
     let [last, before, ..] = question.slot.former;

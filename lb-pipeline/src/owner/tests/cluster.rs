@@ -221,11 +221,13 @@ proptest! {
     }
 
     /// All agree about the slot, whatever it is; the flow lives with one of those that stand in it; which
-    /// entries are lost is arbitrary; kernels can be asked.
+    /// entries are lost is arbitrary, and so is where an earlier connection of the same ports was closed;
+    /// kernels can be asked.
     #[test]
     fn a_flow_that_has_moved_needs_no_entry_where_kernels_can_be_asked(
         common in any_slot(),
         kept in vec(any::<bool>(), NODES),
+        closed in vec(any::<bool>(), NODES),
         place in 0..FORMER + 4,
         kind in prop_oneof![Just(PacketKind::Tcp), Just(PacketKind::Closing), Just(PacketKind::Opening)],
         stray_syn in any::<bool>(),
@@ -243,7 +245,8 @@ proptest! {
         let entry = |node: usize| {
             let truth = (node == usize::from(owner)).then_some((owner, Moved));
             let truth = if node == usize::from(home) { Some(at_home) } else { truth };
-            truth.filter(|_| kept[node])
+            let before = closed[node].then_some((node as NodeIndex, Closed));
+            truth.filter(|_| kept[node]).or(before)
         };
         let mut cluster = Cluster {
             slots: std::iter::repeat_n(common, NODES).collect(),
