@@ -26,10 +26,6 @@ pub const ALL_NODES: [&str; 5] = ["n1", "n2", "n3", "n4", JOINING_NODE];
 pub const NO_DOUBLING: u32 = 200;
 /// Slots per node with which a fifth node doubles the ring, so that half of all flows change their slots.
 pub const DOUBLING: u32 = 256;
-/// So few client ports that most connections of an event have the ports of a closed one of the event before.
-/// (Without agents, conntrack entries of closed connections would break new ones.)
-const FEW_PORTS: [(&str, &str); 2] =
-    [("net/ipv4/ip_local_port_range", "30000 32399"), ("net/ipv4/tcp_tw_reuse", "1")];
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What directs packets to their nodes.
@@ -98,9 +94,6 @@ impl<'lab> EventScenario<'lab> {
         has_keeper: bool,
     ) -> Result<Self> {
         let scenario = Self { lab, carrier, slots_per_node, has_keeper };
-        if scenario.has_agents() {
-            lab.client()?.sysctl(&FEW_PORTS)?;
-        }
         scenario.start_agents(&INITIAL_NODES)?;
         Ok(scenario)
     }
