@@ -6,6 +6,9 @@
 //! removed   announcers → VIPs → source ranges → node addresses → nodes → links
 //! ```
 //!
+//! The first configuration comes last: from then on the program answers the probes of other nodes, which send
+//! it the packets of every VIP.
+//!
 //! A VIP gets its flag after its source ranges, and loses its ranges after the flag. While ranges change, a
 //! client that is admitted before and after stays admitted, and one that is neither stays excluded.
 
@@ -23,14 +26,16 @@ pub fn diff(installed: &Contents, desired: &Contents) -> Vec<Op> {
     write(&mut ops, &installed.nodes, &desired.nodes, Op::WriteNode);
     write(&mut ops, &installed.node_addresses, &desired.node_addresses, Op::WriteNodeAddress);
     write(&mut ops, &installed.node_macs, &desired.node_macs, Op::WriteNodeMac);
-    if let Some(config) = desired.config.filter(|config| installed.config != Some(*config)) {
-        ops.push(Op::WriteConfig(Box::new(config)));
-    }
+    let config = desired.config.filter(|config| installed.config != Some(*config));
+    let config = config.map(|config| Op::WriteConfig(Box::new(config)));
+    let (first_config, config) = if installed.config.is_none() { (config, None) } else { (None, config) };
+    ops.extend(config);
     write_rings(&mut ops, installed, desired);
     let write_source = |vip, range| ops.push(Op::WriteSource(vip, range));
     new_sources(&installed.sources, &desired.sources, write_source);
     write_vips(&mut ops, &installed.vips, &desired.vips);
     write(&mut ops, &installed.announcers, &desired.announcers, Op::WriteAnnouncer);
+    ops.extend(first_config);
 
     remove(&mut ops, &installed.announcers, &desired.announcers, Op::RemoveAnnouncer);
     remove(&mut ops, &installed.vips, &desired.vips, Op::RemoveVip);

@@ -1,4 +1,5 @@
 use lb_common::forwarding::ForwardingMode;
+use lb_common::maps::Config;
 use lb_common::ring::NO_NODE;
 
 use super::*;
@@ -79,6 +80,15 @@ fn entries_are_written_before_and_removed_after_their_references() {
     let back = diff(&some, &none);
     assert_eq!(letters(&back), "aavfmpnl");
     assert_eq!(applied(some, &back), none);
+}
+
+#[test]
+fn a_new_node_answers_probes_only_when_it_serves_every_vip() {
+    let config = |id| Some(Config { id, ..Config::ZERO });
+    let new = Contents { config: config(1), ..small() };
+    assert_eq!(letters(&diff(&Contents::default(), &new)), "LNPMSFZVAAC");
+    let other = Contents { config: config(2), vips: BTreeMap::from([(key(81), vip(8, 4, 6))]), ..small() };
+    assert_eq!(letters(&diff(&new, &other)), "CZVv");
 }
 
 #[test]
