@@ -24,8 +24,6 @@ static ALONE: Mutex<()> = Mutex::new(());
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// Connections to each address in all rounds of a fault.
 const CONNECTIONS: usize = 40;
-/// The rounds of the stand-in.
-const STAND_IN_ROUNDS: usize = 3;
 /// Longer than memberlist's probes and suspicion.
 const STAND_IN_WITHIN: Duration = Duration::from_secs(12);
 
@@ -61,8 +59,17 @@ struct Row {
     broken: usize,
 }
 
+/// Rounds from which a median says more than the maximum.
+const MEDIAN_FROM: usize = 3;
+
+/// Returns the rounds of each fault.
 fn rounds() -> usize {
-    if env::var_os("FAIRLEAD_SOAK").is_some() { 20 } else { 3 }
+    if env::var_os("FAIRLEAD_SOAK").is_some() { 20 } else { 1 }
+}
+
+/// Returns the rounds of the stand-in, which take the longest.
+fn stand_in_rounds() -> usize {
+    if env::var_os("FAIRLEAD_SOAK").is_some() { 3 } else { 1 }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -122,7 +129,8 @@ fn a_takeover_takes_a_tenth_of_a_second() -> Result<()> {
             let flaws = row.rounds.iter().filter_map(|it| it.flaw.as_ref());
             missed.extend(flaws.map(|flaw| format!("{} {}: {flaw}", row.setting, row.fault)));
             let (median, most) = (median(row.outages()), row.outages().into_iter().max().unwrap_or_default());
-            if median > promise.median || most > promise.most || row.broken > 0 {
+            let is_late = row.rounds.len() >= MEDIAN_FROM && median > promise.median;
+            if is_late || most > promise.most || row.broken > 0 {
                 missed.push(format!(
                     "{} {}: {median:.3?}, {most:.3?}, {} broken",
                     row.setting, row.fault, row.broken
@@ -179,7 +187,7 @@ fn measure_stand_in() -> Result<Row> {
         let names: Vec<String> = lab.nodes()?.iter().map(|node| node.name().to_owned()).collect();
         let elected = stand_in::elected(names.iter().map(String::as_str), vip(0)).context("no node")?;
         let rounds =
-            (0..STAND_IN_ROUNDS).map(|_| measure_stand_in_once(lab, elected)).collect::<Result<Vec<_>>>()?;
+            (0..stand_in_rounds()).map(|_| measure_stand_in_once(lab, elected)).collect::<Result<Vec<_>>>()?;
         Ok(Row {
             setting: "stand-in, 1 s".into(),
             fault: AnnouncerFault::CablePulled.name(),

@@ -27,7 +27,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 #[test]
 fn suspended_agents_cause_no_dead_nodes() -> Result<()> {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 20 };
+    let seconds = if env::var_os("FAIRLEAD_SOAK").is_some() { 60 } else { 10 };
     cluster().run(|lab| {
         let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
         let load = EventLoad::start(lab)?;
