@@ -2,14 +2,16 @@
 //! router and kube-proxy, for comparison.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::events::{
     Carrier, ClusterEvent, CostTable, DOUBLING, EVENTS, EventLoadReport, EventScenario, cluster,
 };
 use fairlead_tests::lab::Lab;
+use fairlead_tests::lab::topology::LabServiceSpec;
 use fairlead_tests::traffic::FailureCause;
 
 /// The others' probes and the hold take 1.2 s, and the client's retransmissions are up to 0.8 s apart by
@@ -57,6 +59,42 @@ fn a_join_that_doubles_the_ring_breaks_no_connection() -> Result<()> {
 fn chosen() -> impl Iterator<Item = &'static ClusterEvent> {
     let words = env::var("FAIRLEAD_EVENTS").unwrap_or_default();
     EVENTS.iter().filter(move |event| event.name.contains(&words))
+}
+
+/// Until a new node has written all its VIPs, it must not answer probes: its stack would reset the connections
+/// of the others.
+#[test]
+fn a_join_among_thousands_of_services_breaks_no_connection() -> Result<()> {
+    cluster().run(|lab| {
+        add_services(lab, 4000)?;
+        let scenario = EventScenario::start(lab, Carrier::Fairlead)?;
+        let event = EVENTS.iter().find(|event| event.name == "node joins").context("no such event")?;
+        let (report, began) = event.run(&scenario)?;
+        println!("{report}");
+        judge(event, &scenario, &report, began)
+    })
+}
+
+/// Adds Services without clients to the agents' objects, in files of their own.
+fn add_services(lab: &Lab, count: u32) -> Result<()> {
+    let mut topology = lab.topology().clone();
+    let web = topology.services.first().context("no Service")?.clone();
+    let service = |number: u32| {
+        // Lower addresses are written first.
+        let [.., a, b] = number.to_be_bytes();
+        LabServiceSpec { name: format!("s{number}"), vips: vec![IpAddr::from([10, 99, a, b])], ..web.clone() }
+    };
+    topology.services = (0..count).map(service).collect();
+    let written = tempfile::tempdir()?;
+    topology.write_manifests(written.path())?;
+    let directory = lab.outside(&lab.manifests_directory());
+    for kind in ["endpointslices", "metallb", "services"] {
+        let text = fs::read_to_string(written.path().join(format!("{kind}.yaml")))?;
+        // The pool and its advertisement have a name of their own.
+        let text = text.replace("name: lab\n", "name: more\n");
+        fs::write(directory.join(format!("more-{kind}.yaml")), text)?;
+    }
+    Ok(())
 }
 
 fn judge(

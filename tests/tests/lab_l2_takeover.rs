@@ -186,8 +186,9 @@ fn measure_stand_in() -> Result<Row> {
     topology(3, 1, ExternalPolicy::Local).run(|lab| {
         let names: Vec<String> = lab.nodes()?.iter().map(|node| node.name().to_owned()).collect();
         let elected = stand_in::elected(names.iter().map(String::as_str), vip(0)).context("no node")?;
-        let rounds =
-            (0..stand_in_rounds()).map(|_| measure_stand_in_once(lab, elected)).collect::<Result<Vec<_>>>()?;
+        let rounds = (0..stand_in_rounds())
+            .map(|_| measure_stand_in_once(lab, elected))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Row {
             setting: "stand-in, 1 s".into(),
             fault: AnnouncerFault::CablePulled.name(),
