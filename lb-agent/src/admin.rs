@@ -2,8 +2,10 @@
 
 pub mod layer2;
 pub mod metrics;
+pub mod overview;
 pub mod retire;
 pub mod status;
+pub mod summary;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use self::layer2::Layer2Status;
+use self::overview::Overview;
 use self::status::Status;
 use crate::state::AgentState;
 
@@ -118,6 +121,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
     let router = Router::new()
         .route("/status", get(status))
+        .route("/overview", get(overview))
         .route("/bgp", get(bgp))
         .route("/bfd", get(bfd))
         .route("/l2", get(layer2))
@@ -185,8 +189,11 @@ async fn ready(State(state): State<Arc<AdminState>>) -> StatusCode {
 }
 
 async fn layer2(State(state): State<Arc<AdminState>>) -> Response {
-    let (agent, view) = (Arc::clone(&state.agent.borrow()), Arc::clone(&state.layer2.borrow()));
-    respond(Layer2Status::new(&agent.node, &view, |number| state.counters.layer2_answered(number)))
+    respond(Layer2Status::read(&state))
+}
+
+async fn overview(State(state): State<Arc<AdminState>>) -> Response {
+    respond(Overview::read(&state).await)
 }
 
 async fn status(State(state): State<Arc<AdminState>>) -> Response {

@@ -5,11 +5,14 @@ mod cells;
 pub mod check;
 mod client;
 mod common;
+pub mod completions;
 pub mod controller;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
 pub mod keeper;
+pub mod man;
+mod output;
 mod removal;
 pub mod status;
 mod table;
@@ -39,7 +42,7 @@ pub enum Command {
     Keeper(keeper::KeeperArgs),
     /// Validate manifests offline and preview their effect.
     Check(check::CheckArgs),
-    /// Show the status of the agent on this node.
+    /// Show the status of this node: what is wrong first, then a line for each area.
     Status(status::StatusArgs),
     /// Drain this node: accept no new flows, and wait until the existing flows have ended.
     Drain(drain::DrainArgs),
@@ -50,6 +53,10 @@ pub enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Check whether this node can run the agent, and describe the XDP program.
     Doctor(doctor::DoctorArgs),
+    /// Print the completion script of a shell.
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages: of the program, and of each subcommand.
+    Man(man::ManArgs),
 }
 
 /// Formats an error with its causes, each of them once: some errors quote their cause themselves.

@@ -10,6 +10,7 @@
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`preview`] | 0 | what an agent would do, as a value |
 //! | [`state`] | 0 | the agent's state, as status and metrics show it |
+//! | `text` | 0 | words of status texts: times and short lists |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
 pub mod admin;
@@ -22,3 +23,4 @@ pub mod preview;
 pub mod state;
 pub mod status_reporter;
 pub mod tag_keys;
+mod text;

@@ -33,11 +33,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             cli::keeper::run(args)?;
         }
         Command::Check(args) => return Ok(cli::check::run(&args)?),
-        Command::Status(args) => cli::status::run(&args)?,
+        Command::Status(args) => return Ok(cli::status::run(&args)?),
         Command::Drain(args) => cli::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
         Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,
         Command::Doctor(args) => cli::doctor::run(&args)?,
+        Command::Completions(args) => cli::completions::run(&args)?,
+        Command::Man(args) => cli::man::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

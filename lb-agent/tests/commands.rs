@@ -64,3 +64,11 @@ fn the_output_format_of_an_agent_is_that_of_a_dry_run() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && stderr.contains("--dry-run"), "{stderr}");
 }
+
+#[test]
+fn check_of_a_status_fails_without_an_agent() {
+    let output = fairlead(&["status", "--check", "--socket", "/nonexistent/agent.sock"]).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let output = fairlead(&["status", "bgp", "--check"]).unwrap();
+    assert_eq!(output.status.code(), Some(2), "it checks everything");
+}

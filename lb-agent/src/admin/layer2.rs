@@ -1,10 +1,13 @@
 //! The answer to `GET /l2`: the announcer's view, and what the program has answered beside it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use aya::maps::MapError;
 use lb_dataplane::layer2::{AddressState, Layer2View};
 use serde::{Deserialize, Serialize};
+
+use super::AdminState;
 
 /// The addresses that nodes announce on the local network.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +35,15 @@ pub struct AddressStatus {
 }
 
 impl Layer2Status {
+    /// Reads the counters beside the announcer's current view.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read a counter.
+    pub(super) fn read(admin: &AdminState) -> Result<Self, MapError> {
+        let view = Arc::clone(&admin.layer2.borrow());
+        Self::new(&admin.agent.borrow().node, &view, |number| admin.counters.layer2_answered(number))
+    }
+
     /// Returns the view with the counters beside it, by the number of an address.
     ///
     /// # Errors

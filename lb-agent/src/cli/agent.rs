@@ -4,7 +4,6 @@ mod keeper;
 mod layer2;
 mod screen;
 
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +22,7 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
 use super::common::{PinArgs, SocketArgs};
+use super::output::{self, OutputError, OutputFormat};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
 use crate::status_reporter::ReporterOptions;
@@ -158,7 +158,7 @@ pub struct AgentArgs {
     dry_run: Option<DryRun>,
     /// Output format of the dry run.
     #[arg(short, long, value_enum, default_value = "table", requires = "dry_run")]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -171,14 +171,6 @@ enum DryRun {
     Summary,
     /// Each map operation.
     Full,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// Tables.
-    Table,
-    /// JSON, with all fields.
-    Json,
 }
 
 impl AgentArgs {
@@ -277,8 +269,8 @@ pub enum AgentError {
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
     /// The result of a dry run cannot be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[source] std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The agent failed.
     #[error(transparent)]
     App(#[from] AppError),
@@ -302,11 +294,8 @@ pub fn run(args: AgentArgs) -> Result<ExitCode, AgentError> {
         return Ok(ExitCode::SUCCESS);
     };
     let preview = runtime.block_on(app::dry_run::preview(options))?;
-    let text = match output {
-        Output::Table => screen::render(&preview, detail == DryRun::Full),
-        Output::Json => format!("{:#}\n", serde_json::json!(preview)),
-    };
-    std::io::stdout().write_all(text.as_bytes()).map_err(AgentError::Output)?;
+    let text = output.document(&preview)?;
+    output::print(&text.unwrap_or_else(|| screen::render(&preview, detail == DryRun::Full)))?;
     Ok(if preview.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

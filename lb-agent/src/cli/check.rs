@@ -7,12 +7,12 @@ mod migration;
 mod screen;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use self::migration::Category;
-use clap::{Args, ValueEnum};
+use super::output::{self, OutputError, OutputFormat};
+use clap::Args;
 use lb_admission::preview::{self, Preview};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
@@ -43,15 +43,7 @@ pub struct CheckArgs {
     strict: bool,
     /// Output format.
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Output,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// Tables.
-    Table,
-    /// JSON, with all fields.
-    Json,
+    output: OutputFormat,
 }
 
 /// The reason why objects cannot be checked.
@@ -64,8 +56,8 @@ pub enum CheckError {
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
     /// The result cannot be written.
-    #[error("cannot write to standard output: {0}")]
-    Output(#[from] std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// Validates objects, and prints the problems and a preview of their effect. Returns a failure if there are
@@ -80,14 +72,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     let input = input::read(&args.paths)?;
     let mut preview = preview::preview(&input.objects, input.problems, args.lb_class.as_deref());
     preview.problems.iter_mut().for_each(|problem| at_field(problem, &input.objects, &input.texts));
-    let text = match args.output {
-        Output::Table => {
-            screen::other_namespaces(&input.objects, &args.namespace)
-                + &screen::render(&preview, &input.objects)
-        }
-        Output::Json => format!("{:#}\n", screen::json(&preview)),
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
+    let text = args.output.document(&screen::json(&preview))?.unwrap_or_else(|| {
+        screen::other_namespaces(&input.objects, &args.namespace) + &screen::render(&preview, &input.objects)
+    });
+    output::print(&text)?;
     Ok(exit_code(is_valid(&preview, args.strict)))
 }
 
@@ -107,17 +95,12 @@ fn run_on_cluster(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     let cluster = cluster::read(args.kubeconfig.as_deref(), &args.namespace)?;
     let findings = migration::findings(&cluster);
     let preview = preview::preview(&cluster.objects, cluster.problems, args.lb_class.as_deref());
-    let text = match args.output {
-        Output::Table => {
-            screen::render(&preview, &cluster.objects) + &screen::findings(&findings, &cluster.denied)
-        }
-        Output::Json => {
-            let mut json = screen::json(&preview);
-            json["migration"] = serde_json::json!({"findings": findings, "notRead": cluster.denied});
-            format!("{json:#}\n")
-        }
-    };
-    std::io::stdout().write_all(text.as_bytes())?;
+    let mut json = screen::json(&preview);
+    json["migration"] = serde_json::json!({"findings": findings, "notRead": cluster.denied});
+    let text = args.output.document(&json)?.unwrap_or_else(|| {
+        screen::render(&preview, &cluster.objects) + &screen::findings(&findings, &cluster.denied)
+    });
+    output::print(&text)?;
     let is_supported = findings.iter().all(|finding| finding.category != Category::Unsupported);
     Ok(exit_code(is_supported && is_valid(&preview, args.strict)))
 }

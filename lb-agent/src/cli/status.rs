@@ -2,71 +2,123 @@
 
 mod advertised;
 mod layer2;
-mod overview;
+pub(super) mod overview;
 mod sessions;
+mod tables;
+
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use hyper::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::client::{self, AdminClientError};
 use super::common::SocketArgs;
+use super::output::{self, OutputError, OutputFormat};
+use crate::admin::overview::Overview;
 
 /// The arguments of `fairlead status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Sessions or announcers to show. By default, nodes, Services and packets are shown.
+    /// Part of the status to show in full. By default, problems and a line for each part are shown.
     #[arg(value_enum)]
-    of: Option<StatusTopic>,
+    topic: Option<StatusTopic>,
+    /// Exit with code 1 if there are problems.
+    #[arg(long, conflicts_with = "topic")]
+    check: bool,
     /// Output format.
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Output,
+    output: OutputFormat,
     #[command(flatten)]
     socket: SocketArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum StatusTopic {
-    /// BGP sessions.
+    /// The nodes of the cluster, their liveness, and the packets forwarded to them.
+    Nodes,
+    /// Services: their VIPs, rings, announcers and packets.
+    Services,
+    /// BGP sessions, and the Services that are advertised.
     Bgp,
     /// BFD sessions.
     Bfd,
     /// Addresses that nodes announce on the local network, and their announcers.
     L2,
+    /// Packets by verdict.
+    Packets,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// Tables.
-    Table,
-    /// JSON, with all fields.
-    Json,
+/// The reason why the status cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The agent does not answer.
+    #[error(transparent)]
+    Client(#[from] AdminClientError),
+    /// The status cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
-/// Requests the status from the agent and prints it.
+/// Requests the status from the agent and prints it. Returns a failure if problems are to be checked for, and
+/// there are some.
 ///
 /// # Errors
 /// When the request fails, or the response cannot be parsed.
-pub fn run(args: &StatusArgs) -> Result<(), AdminClientError> {
-    let path = match args.of {
-        None => "/status",
-        Some(StatusTopic::Bgp) => "/bgp",
-        Some(StatusTopic::Bfd) => "/bfd",
-        Some(StatusTopic::L2) => "/l2",
+pub fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
+    let Some(topic) = args.topic else { return run_overview(args) };
+    let response: Value = get(args, topic.path())?;
+    let text = match args.output.document(&topic.fields(&response))? {
+        Some(document) => document,
+        None => topic.screen(response)?,
     };
-    let response: serde_json::Value =
-        serde_json::from_slice(&client::request(&args.socket.socket, &Method::GET, path)?)?;
-    match (args.output, args.of) {
-        (Output::Json, _) => println!("{response:#}"),
-        (Output::Table, None) => print!("{}", overview::render(&serde_json::from_value(response)?)),
-        (Output::Table, Some(StatusTopic::Bgp)) => {
-            print!("{}", sessions::bgp(&serde_json::from_value(response)?))
-        }
-        (Output::Table, Some(StatusTopic::Bfd)) => {
-            print!("{}", sessions::bfd(&serde_json::from_value(response)?))
-        }
-        (Output::Table, Some(StatusTopic::L2)) => {
-            print!("{}", layer2::render(&serde_json::from_value(response)?))
+    output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_overview(args: &StatusArgs) -> Result<ExitCode, StatusError> {
+    let response: Value = get(args, "/overview")?;
+    let document = args.output.document(&response)?;
+    let overview: Overview = serde_json::from_value(response).map_err(AdminClientError::from)?;
+    output::print(&document.unwrap_or_else(|| overview::render(&overview)))?;
+    Ok(if args.check && !overview.summary.well { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn get<T: DeserializeOwned>(args: &StatusArgs, path: &'static str) -> Result<T, AdminClientError> {
+    Ok(serde_json::from_slice(&client::request(&args.socket.socket, &Method::GET, path)?)?)
+}
+
+impl StatusTopic {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Nodes | Self::Services | Self::Packets => "/status",
+            Self::Bgp => "/bgp",
+            Self::Bfd => "/bfd",
+            Self::L2 => "/l2",
         }
     }
-    Ok(())
+
+    /// Returns the fields of a response that belong to the topic.
+    fn fields(self, response: &Value) -> Value {
+        let names: &[&str] = match self {
+            Self::Nodes => &["node", "nodes", "liveness", "node_traffic"],
+            Self::Services => &["node", "services", "vip_traffic"],
+            Self::Packets => &["node", "outcomes", "flows"],
+            Self::Bgp | Self::Bfd | Self::L2 => return response.clone(),
+        };
+        names.iter().map(|name| ((*name).to_owned(), response[*name].clone())).collect()
+    }
+
+    fn screen(self, response: Value) -> Result<String, AdminClientError> {
+        let screen = match self {
+            Self::Nodes => format!("{}\n", tables::nodes(&serde_json::from_value(response)?)),
+            Self::Services => format!("{}\n", tables::services(&serde_json::from_value(response)?)),
+            Self::Packets => format!("{}\n", tables::packets(&serde_json::from_value(response)?)),
+            Self::Bgp => sessions::bgp(&serde_json::from_value(response)?),
+            Self::Bfd => sessions::bfd(&serde_json::from_value(response)?),
+            Self::L2 => layer2::render(&serde_json::from_value(response)?),
+        };
+        Ok(screen)
+    }
 }

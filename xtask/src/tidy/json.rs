@@ -18,7 +18,7 @@ struct Output {
 }
 
 const OUTPUTS: [Output; 6] = [
-    output("fairlead status -o json", "Status", ""),
+    output("fairlead status -o json", "Overview", ""),
     output("fairlead status bgp -o json", "BgpStatus", ""),
     output("fairlead status bfd -o json", "BfdStatus", ""),
     output("fairlead status l2 -o json", "Layer2Status", ""),

@@ -1,126 +1,84 @@
-//! The status of a node as one screen: problems first, then nodes, Services and packets by verdict.
+//! The status of a node on one screen: what is wrong first, then a line for each area.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
 
-use comfy_table::Table;
 use lb_dataplane::kernel_lookup::LookupSupport;
-use lb_model::NodeName;
-use lb_plan::plan::{NodeState, RingState, VipState};
 
-use super::super::cells::first_few;
-use super::super::table::table;
-use crate::admin::status::{NodeLiveness, Status};
+use super::super::output::{NOTICE, PROBLEM, WELL, styled};
+use crate::admin::overview::Overview;
+use crate::admin::summary::{Finding, FindingSeverity, Summary};
+use crate::text::count;
 
-/// Renders the status as one screen.
-pub(super) fn render(status: &Status) -> String {
-    let state = &status.state;
-    let mut screen = String::new();
-    let interfaces: Vec<_> =
-        state.interfaces.iter().map(|it| format!("{} ({})", it.interface, it.mode.as_str())).collect();
-    let _ = writeln!(
-        screen,
-        "node {}   {}{}   {}   flows {} owned, {} delegated   fairlead {}   plan {}: {} operations in {:.1} ms\n",
-        state.node,
-        if state.ready { "ready" } else { "not ready" },
-        if state.draining { ", draining" } else { "" },
-        interfaces.join(", "),
-        status.flows.owned,
-        status.flows.delegated,
-        state.version,
-        state.turns,
-        state.last.operations,
-        state.last.microseconds as f64 / 1000.0,
-    );
-    if state.asks_kernel != LookupSupport::default() {
-        let _ = writeln!(screen, "kernel lookups: {}\n", state.asks_kernel);
+/// The maximum number of findings; `-o json` has all.
+const LISTED: usize = 12;
+
+/// Renders the screen, with styles.
+pub(super) fn render(overview: &Overview) -> String {
+    let state = &overview.status.state;
+    let mut screen =
+        format!("node {}   fairlead {}   {}\n\n", state.node, state.version, verdict(&overview.summary));
+    let findings = &overview.summary.findings;
+    for finding in findings.iter().take(LISTED) {
+        let _ = writeln!(screen, "{}", line(finding));
     }
-    for problem in &state.problems {
-        let _ = writeln!(screen, "! {problem}");
+    if let Some(more @ 1..) = findings.len().checked_sub(LISTED) {
+        let _ = writeln!(screen, "and {more} more: fairlead status -o yaml");
     }
-    if !state.problems.is_empty() {
+    if !findings.is_empty() {
         screen.push('\n');
     }
-    for table in [nodes(status), services(status), verdicts(status)] {
-        let _ = writeln!(screen, "{table}\n");
+    for area in &overview.summary.areas {
+        let _ = writeln!(screen, "{:<10}{}", area.area.title(), area.text);
     }
-    screen
-}
-
-fn nodes(status: &Status) -> Table {
-    let traffic: BTreeMap<_, _> = status.node_traffic.iter().map(|it| (it.number, it)).collect();
-    let liveness: BTreeMap<_, _> = status.liveness.iter().map(|it| (it.number, it)).collect();
-    let mut table =
-        table(["NODE", "ADDRESS", "FORWARDING", "STATE", "LAST SEEN", "FORWARDED", "BYTES"], &[4, 5, 6]);
-    for node in &status.state.nodes {
-        let index = u32::from(node.index);
-        let (packets, bytes) = traffic.get(&index).map_or((0, 0), |it| (it.packets, it.bytes));
-        let liveness = liveness.get(&index).copied();
-        table.add_row([
-            node.name.to_string(),
-            node.address.to_string(),
-            node.way.as_str().to_owned(),
-            liveness_state(node, liveness),
-            liveness.map_or_else(|| "-".into(), |it| format!("{} ms ago", it.silent_ms)),
-            packets.to_string(),
-            bytes.to_string(),
-        ]);
+    if state.asks_kernel != LookupSupport::default() {
+        let _ = writeln!(screen, "{:<10}lookups: {}", "kernel", state.asks_kernel);
     }
-    table
+    screen + "\nIn full: fairlead status nodes|services|bgp|bfd|l2|packets\n"
 }
 
-fn liveness_state(node: &NodeState, liveness: Option<&NodeLiveness>) -> String {
-    let state = liveness.map_or("-", |liveness| &liveness.state);
-    if node.excluded.is_some() { format!("{state}, excluded") } else { state.to_owned() }
-}
-
-fn services(status: &Status) -> Table {
-    let traffic: BTreeMap<_, _> = status.vip_traffic.iter().map(|it| (it.number, it)).collect();
-    let header =
-        ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ANNOUNCER", "PACKETS", "BYTES", "REFUSED"];
-    let mut table = table(header, &[3, 6, 7, 8]);
-    for service in &status.state.services {
-        for vip in &service.vips {
-            let traffic = vip.number.and_then(|number| traffic.get(&number));
-            let (packets, bytes, refused) =
-                traffic.map_or((0, 0, 0), |t| (t.packets, t.bytes, t.source_refused));
-            table.add_row([
-                service.service.to_string(),
-                endpoint(vip),
-                service.policy.as_str().to_owned(),
-                vip.ring.as_ref().map_or_else(|| "-".into(), |ring| ring.slots.to_string()),
-                vip.ring.as_ref().map_or_else(|| "not served".into(), members),
-                vip.announcer.as_ref().map_or_else(|| "-".into(), NodeName::to_string),
-                packets.to_string(),
-                bytes.to_string(),
-                refused.to_string(),
-            ]);
-        }
+/// Returns in a few words how a node is.
+pub(in crate::cli) fn verdict(summary: &Summary) -> String {
+    let problems = summary.findings.iter().filter(|it| it.severity == FindingSeverity::Problem).count();
+    match problems {
+        0 => styled(WELL, "no problems"),
+        _ => styled(PROBLEM, &count(problems, "problem")),
     }
-    table
 }
 
-fn endpoint(vip: &VipState) -> String {
-    format!("{}/{}", SocketAddr::new(vip.address, vip.port), vip.protocol.name())
-}
-
-/// Returns the first few members of a ring; `-o json` has all.
-fn members(ring: &RingState) -> String {
-    let members = ring.members.iter().map(|share| format!("{}({})", share.node, share.weight));
-    let mut shown = first_few(members, " ");
-    if !ring.keeping.is_empty() {
-        // Nodes that keep their flows and get no new ones.
-        shown += &format!(" keeping: {}", first_few(ring.keeping.iter().map(NodeName::to_string), " "));
+/// Returns the line of a finding.
+pub(in crate::cli) fn line(finding: &Finding) -> String {
+    match finding.severity {
+        FindingSeverity::Problem => styled(PROBLEM, "! ") + &finding.text,
+        FindingSeverity::Notice => styled(NOTICE, "- ") + &finding.text,
     }
-    shown
 }
 
-fn verdicts(status: &Status) -> Table {
-    let mut table = table(["PACKETS", "VERDICT", ""], &[0]);
-    for verdict in status.outcomes.iter().filter(|verdict| verdict.packets > 0) {
-        let action = if verdict.dropped { "dropped" } else { "" };
-        table.add_row([verdict.packets.to_string(), verdict.name.to_string(), action.to_owned()]);
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+    use serde_json::json;
+
+    use super::*;
+    use crate::admin::summary::tests::{overview, well};
+
+    #[test]
+    fn problems_stand_before_the_lines_of_the_areas() {
+        let mut status = well();
+        status["draining"] = json!(true);
+        status["liveness"][0]["state"] = json!("dead");
+        let screen = strip_str(&render(&overview(&status))).to_string();
+        let lines: Vec<_> = screen.lines().collect();
+        assert_eq!(lines[0], "node n1   fairlead 0.1.0   1 problem");
+        assert!(lines[2].starts_with("! 1 node is dead: n2"), "{screen}");
+        assert!(lines[3].starts_with("- this node is draining"), "{screen}");
+        assert!(lines[5].starts_with("agent     ready, draining, uplinks eth0 (native)"), "{screen}");
     }
-    table
+
+    #[test]
+    fn a_node_with_a_hundred_problems_still_fits_on_one_screen() {
+        let mut status = well();
+        status["problems"] = (0..100).map(|number| format!("problem {number}")).collect();
+        let screen = render(&overview(&status));
+        assert!(screen.lines().count() <= 24 && screen.contains("and 88 more"), "{screen}");
+    }
 }
