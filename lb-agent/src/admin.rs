@@ -1,11 +1,8 @@
 //! The admin socket: status as JSON, drain, detach and uninstallation, over HTTP on a Unix socket.
 
-pub mod layer2;
 pub mod metrics;
-pub mod overview;
 pub mod retire;
-pub mod status;
-pub mod summary;
+mod status;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,9 +26,6 @@ use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use self::layer2::Layer2Status;
-use self::overview::Overview;
-use self::status::Status;
 use crate::state::AgentState;
 
 /// Why the admin socket cannot be opened.
@@ -189,15 +183,15 @@ async fn ready(State(state): State<Arc<AdminState>>) -> StatusCode {
 }
 
 async fn layer2(State(state): State<Arc<AdminState>>) -> Response {
-    respond(Layer2Status::read(&state))
+    respond(status::layer2(&state))
 }
 
 async fn overview(State(state): State<Arc<AdminState>>) -> Response {
-    respond(Overview::read(&state).await)
+    respond(status::overview(&state).await)
 }
 
 async fn status(State(state): State<Arc<AdminState>>) -> Response {
-    respond(Status::read(&state))
+    respond(status::status(&state))
 }
 
 fn respond<T: Serialize>(read: Result<T, MapError>) -> Response {

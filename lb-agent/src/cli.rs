@@ -1,7 +1,6 @@
 //! The command line: the subcommands of `fairlead`.
 
 pub mod agent;
-mod cells;
 pub mod check;
 mod client;
 mod common;
@@ -12,13 +11,12 @@ pub mod doctor;
 pub mod drain;
 pub mod keeper;
 pub mod man;
-mod output;
 mod removal;
 pub mod status;
-mod table;
 pub mod uninstall;
 
 use clap::{Parser, Subcommand};
+use lb_status::{output, table};
 
 /// Load balancer for bare-metal Kubernetes: an XDP data plane that forwards each packet to the node that owns
 /// its flow.

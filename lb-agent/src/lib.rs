@@ -9,8 +9,6 @@
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`preview`] | 0 | what an agent would do, as a value |
-//! | [`state`] | 0 | the agent's state, as status and metrics show it |
-//! | `text` | 0 | words of status texts: times and short lists |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
 pub mod admin;
@@ -20,7 +18,7 @@ pub mod control;
 mod hash_key;
 pub mod last_good;
 pub mod preview;
-pub mod state;
 pub mod status_reporter;
 pub mod tag_keys;
-mod text;
+
+use lb_status::state;

@@ -20,9 +20,9 @@ use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
 
-use super::layer2::Layer2Status;
 use crate::state::AgentState;
 use MetricType::{Counter, Gauge};
+use lb_status::layer2::Layer2Status;
 
 /// The agent's metrics, as of now.
 #[derive(Clone)]

@@ -1,95 +1,58 @@
-//! The answer to `GET /status`: the agent's state, and what the program counts beside it.
-//!
-//! Server and command line share these types. A field that is newer than the oldest agent that a command may
-//! talk to has a default.
+//! Reading of the status: the agent's state, and what the program counts beside it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aya::maps::MapError;
-use lb_dataplane::counters::{Counters, VerdictCount};
+use lb_dataplane::counters::Counters;
 use lb_dataplane::layer2::Layer2View;
-use lb_dataplane::mapped_tables::FlowCount;
 use lb_model::NodeName;
 use lb_plan::plan::NodeState;
-use serde::{Deserialize, Serialize};
+use lb_speaker::BgpStatus;
+use lb_speaker::bfd::BfdStatus;
+use lb_status::layer2::{self, Layer2Status};
+use lb_status::overview::Overview;
+use lb_status::status::{NodeLiveness, NodeTraffic, Status, VipTraffic};
 
-use super::{AdminState, layer2};
+use super::AdminState;
 use crate::state::AgentState;
 
-/// The status of a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
-    /// The agent's state.
-    #[serde(flatten)]
-    pub state: AgentState,
-    /// Packets by verdict.
-    pub outcomes: Vec<VerdictCount>,
-    /// Packets received for each VIP, by the VIP's number in the state.
-    pub vip_traffic: Vec<VipTraffic>,
-    /// Packets forwarded to each node, by the node's index in the state.
-    pub node_traffic: Vec<NodeTraffic>,
-    /// Liveness of each other node, by the node's index in the state.
-    pub liveness: Vec<NodeLiveness>,
-    /// Flows in this node's table.
-    pub flows: FlowCount,
+/// Reads everything.
+///
+/// # Errors
+/// When the kernel refuses to read a counter.
+pub(super) async fn overview(admin: &AdminState) -> Result<Overview, MapError> {
+    let view = admin.speaker.view().await;
+    let bgp = BgpStatus::of(&view, &admin.agent.borrow().announced);
+    Ok(Overview::new(status(admin)?, bgp, BfdStatus::from(&view.bfd), layer2(admin)?))
 }
 
-/// The liveness of a node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NodeLiveness {
-    /// The node's index.
-    pub number: u32,
-    /// `alive`, `draining` or `dead`.
-    pub state: Cow<'static, str>,
-    /// Milliseconds of the probe clock since the node's last answer.
-    pub silent_ms: u64,
+/// Reads the counters beside the announcer's current view.
+///
+/// # Errors
+/// When the kernel refuses to read a counter.
+pub(super) fn layer2(admin: &AdminState) -> Result<Layer2Status, MapError> {
+    let view = Arc::clone(&admin.layer2.borrow());
+    Layer2Status::new(&admin.agent.borrow().node, &view, |number| admin.counters.layer2_answered(number))
 }
 
-/// Packets received for a VIP.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct VipTraffic {
-    /// The VIP's number.
-    pub number: u32,
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-    /// Packets dropped because their clients are outside the Service's source ranges; not among `packets`.
-    #[serde(default)]
-    pub source_refused: u64,
-}
-
-/// Packets forwarded to a node.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct NodeTraffic {
-    /// The node's index.
-    pub number: u32,
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-impl Status {
-    /// Reads the counters beside the agent's current state.
-    ///
-    /// # Errors
-    /// When the kernel refuses to read a counter.
-    pub(super) fn read(admin: &AdminState) -> Result<Self, MapError> {
-        let mut state = AgentState::clone(&admin.agent.borrow());
-        show_announcers(&mut state, &admin.layer2.borrow());
-        let counters = &admin.counters;
-        let own = state.nodes.iter().find(|node| node.is_self);
-        Ok(Self {
-            outcomes: counters.outcomes()?,
-            vip_traffic: vip_traffic(&state, counters)?,
-            node_traffic: node_traffic(&state, counters)?,
-            liveness: liveness(&state, admin),
-            flows: own.map(|node| admin.flows.count(node.index)).unwrap_or_default(),
-            state,
-        })
-    }
+/// Reads the counters beside the agent's current state.
+///
+/// # Errors
+/// When the kernel refuses to read a counter.
+pub(super) fn status(admin: &AdminState) -> Result<Status, MapError> {
+    let mut state = AgentState::clone(&admin.agent.borrow());
+    show_announcers(&mut state, &admin.layer2.borrow());
+    let counters = &admin.counters;
+    let own = state.nodes.iter().find(|node| node.is_self);
+    Ok(Status {
+        outcomes: counters.outcomes()?,
+        vip_traffic: vip_traffic(&state, counters)?,
+        node_traffic: node_traffic(&state, counters)?,
+        liveness: liveness(&state, admin),
+        flows: own.map(|node| admin.flows.count(node.index)).unwrap_or_default(),
+        state,
+    })
 }
 
 /// Shows the node that announces each address, and the problems of addresses that no node announces or
@@ -151,8 +114,8 @@ mod tests {
     use lb_model::{Protocol, ServiceName, TrafficPolicy};
     use lb_plan::plan::{ServiceState, VipState};
 
-    use super::super::layer2::tests::address;
     use super::*;
+    use lb_status::samples::address;
 
     #[test]
     fn the_announcer_of_a_vip_is_the_one_that_lives() {

@@ -1,22 +1,17 @@
 //! The subcommand `fairlead status`.
 
-mod advertised;
-mod layer2;
-pub(super) mod overview;
-mod sessions;
-mod tables;
-
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use hyper::Method;
+use lb_status::overview::Overview;
+use lb_status::screen;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::client::{self, AdminClientError};
 use super::common::SocketArgs;
 use super::output::{self, OutputError, OutputFormat};
-use crate::admin::overview::Overview;
 
 /// The arguments of `fairlead status`.
 #[derive(Debug, Args)]
@@ -81,7 +76,7 @@ fn run_overview(args: &StatusArgs) -> Result<ExitCode, StatusError> {
     let response: Value = get(args, "/overview")?;
     let document = args.output.document(&response)?;
     let overview: Overview = serde_json::from_value(response).map_err(AdminClientError::from)?;
-    output::print(&document.unwrap_or_else(|| overview::render(&overview)))?;
+    output::print(&document.unwrap_or_else(|| screen::overview(&overview)))?;
     Ok(if args.check && !overview.summary.well { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -112,12 +107,12 @@ impl StatusTopic {
 
     fn screen(self, response: Value) -> Result<String, AdminClientError> {
         let screen = match self {
-            Self::Nodes => format!("{}\n", tables::nodes(&serde_json::from_value(response)?)),
-            Self::Services => format!("{}\n", tables::services(&serde_json::from_value(response)?)),
-            Self::Packets => format!("{}\n", tables::packets(&serde_json::from_value(response)?)),
-            Self::Bgp => sessions::bgp(&serde_json::from_value(response)?),
-            Self::Bfd => sessions::bfd(&serde_json::from_value(response)?),
-            Self::L2 => layer2::render(&serde_json::from_value(response)?),
+            Self::Nodes => format!("{}\n", screen::nodes(&serde_json::from_value(response)?)),
+            Self::Services => format!("{}\n", screen::services(&serde_json::from_value(response)?)),
+            Self::Packets => format!("{}\n", screen::packets(&serde_json::from_value(response)?)),
+            Self::Bgp => screen::bgp(&serde_json::from_value(response)?),
+            Self::Bfd => screen::bfd(&serde_json::from_value(response)?),
+            Self::L2 => screen::layer2(&serde_json::from_value(response)?),
         };
         Ok(screen)
     }

@@ -168,7 +168,7 @@ fn key(address: &AddressState, stranger: &StrangerState) -> StrangerKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::layer2::tests::{address, stranger};
+    use lb_status::samples::{address, stranger};
 
     const HOUR: u64 = 3600;
 

@@ -3,8 +3,8 @@
 use lb_runtime::metrics::{MetricSink, MetricType, saturating};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
-use crate::admin::layer2::{AddressStatus, Layer2Status};
 use MetricType::{Counter, Gauge};
+use lb_status::layer2::{AddressStatus, Layer2Status};
 
 /// A metric of each address: its name, its help, its type and its value.
 type Metric = (&'static str, &'static str, MetricType, fn(&AddressStatus) -> u64);
@@ -92,9 +92,9 @@ mod tests {
     use lb_speaker::SpeakerView;
 
     use super::super::registry;
-    use crate::admin::layer2::Layer2Status;
-    use crate::admin::layer2::tests::{address, status, stranger};
     use crate::state::AgentState;
+    use lb_status::layer2::Layer2Status;
+    use lb_status::samples::{address, layer2_status, stranger};
 
     fn lines(status: &Layer2Status, name: &str) -> Vec<String> {
         let registry = registry(&SpeakerView::default(), &AgentState::default(), status).unwrap();
@@ -118,14 +118,14 @@ mod tests {
                 "metallb_speaker_announced{{ip=\"192.0.2.1\",node=\"n1\",protocol=\"layer2\",service=\"shop/{service}\"}} 1"
             )
         };
-        assert_eq!(lines(&status(addresses), "metallb_speaker_announced"), [line("dns"), line("web")]);
+        assert_eq!(lines(&layer2_status(addresses), "metallb_speaker_announced"), [line("dns"), line("web")]);
     }
 
     #[test]
     fn addresses_have_the_names_and_labels_of_metallb() {
         let mut claimed = address(1, Some("n1"), "announcing");
         claimed.strangers.push(stranger(1, 0));
-        let status = status(vec![claimed]);
+        let status = layer2_status(vec![claimed]);
         for (name, value) in [
             ("metallb_layer2_requests_received", 100),
             ("metallb_layer2_responses_sent", 100),
@@ -142,7 +142,7 @@ mod tests {
         let name = "fairlead_layer2_standing";
         let expected = [("absent", 0), ("ready", 0), ("returned", 0), ("stable", 1)];
         let expected = expected.map(|(standing, value)| format!("{name}{{standing=\"{standing}\"}} {value}"));
-        assert_eq!(lines(&status(Vec::new()), name), expected);
+        assert_eq!(lines(&layer2_status(Vec::new()), name), expected);
         let unknown = lines(&Layer2Status::default(), name);
         assert!(unknown.len() == 4 && unknown.iter().all(|line| line.ends_with(" 0")), "{unknown:?}");
     }

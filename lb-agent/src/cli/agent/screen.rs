@@ -6,9 +6,9 @@ use comfy_table::Table;
 use lb_api::problem::Severity;
 use lb_dataplane::attach::AttachMode;
 
-use super::super::cells::{dash, first_few};
 use super::super::table::table;
 use crate::preview::{AgentPreview, UplinkAction, UplinkPreview};
+use lb_status::text::{dash, first_few};
 
 /// The number of routes and addresses that are listed; JSON has all.
 const LISTED: usize = 15;

@@ -1,13 +1,9 @@
 //! The answer to `GET /l2`: the announcer's view, and what the program has answered beside it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use aya::maps::MapError;
 use lb_dataplane::layer2::{AddressState, Layer2View};
 use serde::{Deserialize, Serialize};
-
-use super::AdminState;
 
 /// The addresses that nodes announce on the local network.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -35,30 +31,21 @@ pub struct AddressStatus {
 }
 
 impl Layer2Status {
-    /// Reads the counters beside the announcer's current view.
-    ///
-    /// # Errors
-    /// When the kernel refuses to read a counter.
-    pub(super) fn read(admin: &AdminState) -> Result<Self, MapError> {
-        let view = Arc::clone(&admin.layer2.borrow());
-        Self::new(&admin.agent.borrow().node, &view, |number| admin.counters.layer2_answered(number))
-    }
-
     /// Returns the view with the counters beside it, by the number of an address.
     ///
     /// # Errors
-    /// When the kernel refuses to read a counter.
-    pub(super) fn new(
+    /// When a counter cannot be read.
+    pub fn new<E>(
         node: &str,
         view: &Layer2View,
-        answered: impl Fn(u32) -> Result<u64, MapError>,
-    ) -> Result<Self, MapError> {
+        answered: impl Fn(u32) -> Result<u64, E>,
+    ) -> Result<Self, E> {
         let address =
             |it: &AddressState| Ok(AddressStatus { view: it.clone(), answered: answered(it.number)? });
         Ok(Self {
             node: node.to_owned(),
             standing: view.standing.clone(),
-            addresses: view.addresses.iter().map(address).collect::<Result<_, MapError>>()?,
+            addresses: view.addresses.iter().map(address).collect::<Result<_, E>>()?,
             announcements: view.announcements,
             defended: view.defended,
         })
@@ -69,7 +56,7 @@ impl Layer2Status {
 const NAMED: usize = 5;
 
 /// Returns the problems of the addresses, a sentence each.
-pub(super) fn problems(view: &Layer2View) -> Vec<String> {
+pub fn problems(view: &Layer2View) -> Vec<String> {
     let conflicts = view.addresses.iter().filter(|it| !it.strangers.is_empty() || it.phase == "conflict");
     let unannounced = view.addresses.iter().filter(|it| is_unannounced(it));
     let of = |what: &str, addresses: &[&AddressState]| {
@@ -95,50 +82,13 @@ fn named(addresses: &[&AddressState]) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::net::Ipv4Addr;
-
-    use lb_dataplane::layer2::{RankState, StrangerState};
-
+mod tests {
     use super::*;
-
-    /// An address that n1 and n2 may announce, as seen by n1.
-    pub(crate) fn address(last: u8, announcer: Option<&str>, phase: &'static str) -> AddressState {
-        let rank =
-            |node: &str| RankState { node: node.into(), state: "alive".into(), standing: "stable".into() };
-        AddressState {
-            address: Ipv4Addr::new(192, 0, 2, last).into(),
-            pool: "metallb-system/lan".into(),
-            services: vec!["shop/web".into()],
-            announcer: announcer.map(str::to_owned),
-            is_self: announcer == Some("n1"),
-            phase: phase.into(),
-            ranks: vec![rank("n1"), rank("n2")],
-            interfaces: vec!["eth0".into()],
-            number: last.into(),
-            since_ms: Some(61_000),
-            takeovers: 3,
-            announcements: 8,
-            last_announcement_ms: Some(5_000),
-            strangers: Vec::new(),
-        }
-    }
-
-    /// A host that claims an address.
-    pub(crate) fn stranger(last: u8, last_ms: u64) -> StrangerState {
-        let mac = format!("02:00:00:00:00:{last:02x}");
-        StrangerState { mac, interface: "eth0".into(), claims: 2, last_ms }
-    }
-
-    /// The status of these addresses, each with a hundred times its number of answers.
-    pub(crate) fn status(addresses: Vec<AddressState>) -> Layer2Status {
-        let view = Layer2View { standing: "stable".into(), addresses, announcements: 16, defended: 1 };
-        Layer2Status::new("n1", &view, |number| Ok(100 * u64::from(number))).unwrap()
-    }
+    use crate::samples::{address, layer2_status, stranger};
 
     #[test]
     fn json_has_the_view_and_the_answers_and_is_read_back() {
-        let written = serde_json::to_value(status(vec![address(1, Some("n2"), "standby")])).unwrap();
+        let written = serde_json::to_value(layer2_status(vec![address(1, Some("n2"), "standby")])).unwrap();
         assert_eq!(written["addresses"][0]["announcer"], "n2");
         assert_eq!(written["addresses"][0]["answered"], 100);
         let read: Layer2Status = serde_json::from_value(written).unwrap();

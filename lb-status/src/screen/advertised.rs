@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use lb_speaker::status::AdvertisedService;
 
-use super::super::table::table;
+use crate::table::table;
 
 /// The maximum number of lines; `-o json` has all.
 const LISTED: usize = 20;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The format of a command's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum OutputFormat {
+pub enum OutputFormat {
     /// Tables.
     Table,
     /// JSON, with all fields.
@@ -36,7 +36,7 @@ impl OutputFormat {
     ///
     /// # Errors
     /// When the value has a map whose keys are not strings.
-    pub(super) fn document(self, value: &impl Serialize) -> Result<Option<String>, OutputError> {
+    pub fn document(self, value: &impl Serialize) -> Result<Option<String>, OutputError> {
         match self {
             Self::Table => Ok(None),
             Self::Json => Ok(Some(format!("{:#}\n", serde_json::to_value(value)?))),
@@ -47,14 +47,14 @@ impl OutputFormat {
 }
 
 /// The style of what is wrong.
-pub(super) const PROBLEM: Style = AnsiColor::Red.on_default().bold();
+pub const PROBLEM: Style = AnsiColor::Red.on_default().bold();
 /// The style of what differs from the normal state.
-pub(super) const NOTICE: Style = AnsiColor::Yellow.on_default();
+pub const NOTICE: Style = AnsiColor::Yellow.on_default();
 /// The style of what is well.
-pub(super) const WELL: Style = AnsiColor::Green.on_default();
+pub const WELL: Style = AnsiColor::Green.on_default();
 
 /// Returns a text in a style. [`print()`] removes the style where it is not wanted.
-pub(super) fn styled(style: Style, text: &str) -> String {
+pub fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
@@ -63,7 +63,7 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub(super) fn print(text: &str) -> Result<(), OutputError> {
+pub fn print(text: &str) -> Result<(), OutputError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

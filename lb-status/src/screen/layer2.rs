@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use lb_dataplane::layer2::RankState;
 
-use super::super::cells::{dash, first_few, time};
-use super::super::table::table;
-use crate::admin::layer2::Layer2Status;
+use crate::layer2::Layer2Status;
+use crate::table::table;
+use crate::text::{dash, first_few, time};
 
 /// Renders the addresses.
-pub(super) fn render(status: &Layer2Status) -> String {
+pub fn render(status: &Layer2Status) -> String {
     let mut screen = format!(
         "node {}   standing {}   announcements {}, {} in defense of an address\n\n",
         status.node,
@@ -102,7 +102,7 @@ fn ago(milliseconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::admin::layer2::tests::{address, status, stranger};
+    use crate::samples::{address, layer2_status, stranger};
 
     use super::*;
 
@@ -113,7 +113,7 @@ mod tests {
         taken.ranks[1].state = "dead".into();
         let mut lost = address(2, None, "standby");
         (lost.since_ms, lost.last_announcement_ms) = (None, None);
-        let screen = render(&status(vec![taken, lost]));
+        let screen = render(&layer2_status(vec![taken, lost]));
         assert!(screen.starts_with("node n1   standing stable: announces "), "{screen}");
         let words =
             |line: usize| screen.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -128,7 +128,7 @@ mod tests {
     fn other_hosts_that_claim_an_address_follow() {
         let mut claimed = address(1, Some("n1"), "announcing");
         claimed.strangers.push(stranger(7, 61_000));
-        let screen = render(&status(vec![claimed]));
+        let screen = render(&layer2_status(vec![claimed]));
         let line = screen.lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(line, "192.0.2.1 02:00:00:00:00:07 eth0 2 1 min 1 s ago metallb-system/lan");
         assert!(screen.contains("find each by its MAC address"), "{screen}");

@@ -3,9 +3,9 @@
 use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
 
-use super::super::layer2::Layer2Status;
-use super::super::status::Status;
 use super::{Area, AreaSummary};
+use crate::layer2::Layer2Status;
+use crate::status::Status;
 use crate::text::{count, first_few};
 
 /// Returns the lines; an area that is not in use has none.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::admin::overview::Overview;
+use crate::overview::Overview;
 
 /// The status of a well node `n1` with one other node, one Service and one router, as an agent serves it.
 const WELL: &str = r#"{
@@ -114,7 +114,7 @@ fn a_session_that_is_not_established_is_a_problem_with_its_cause_and_advice() {
     let summary = summary_with(|it| it["bfd"]["sessions"][0]["state"] = json!("Down"));
     assert_eq!(finding(&summary).0, FindingSeverity::Problem);
     let summary = summary_with(|it| it["bfd"]["sessions"][0]["state"] = json!("AdminDown"));
-    assert!(summary.well, "somebody has shut it down: {summary:?}");
+    assert!(summary.well, "an operator has shut it down: {summary:?}");
 }
 
 #[test]

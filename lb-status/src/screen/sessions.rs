@@ -8,12 +8,12 @@ use lb_speaker::bfd::BfdStatus;
 use lb_speaker::status::BgpSessionStatus;
 use lb_speaker::{BgpStatus, KeeperView};
 
-use super::super::cells::{dash, time};
-use super::super::table::table;
 use super::advertised;
+use crate::table::table;
+use crate::text::{dash, time};
 
 /// Renders the BGP sessions.
-pub(super) fn bgp(status: &BgpStatus) -> String {
+pub fn bgp(status: &BgpStatus) -> String {
     let header = [
         "PEER",
         "ADDRESS",
@@ -61,7 +61,7 @@ pub(super) fn bgp(status: &BgpStatus) -> String {
 }
 
 /// Renders the BFD sessions.
-pub(super) fn bfd(status: &BfdStatus) -> String {
+pub fn bfd(status: &BfdStatus) -> String {
     let header = [
         "PEER",
         "ADDRESS",

@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use lb_dataplane::kernel_lookup::LookupSupport;
 
-use super::super::output::{NOTICE, PROBLEM, WELL, styled};
-use crate::admin::overview::Overview;
-use crate::admin::summary::{Finding, FindingSeverity, Summary};
+use crate::output::{NOTICE, PROBLEM, WELL, styled};
+use crate::overview::Overview;
+use crate::summary::{Finding, FindingSeverity, Summary};
 use crate::text::count;
 
 /// The maximum number of findings; `-o json` has all.
 const LISTED: usize = 12;
 
 /// Renders the screen, with styles.
-pub(super) fn render(overview: &Overview) -> String {
+pub fn render(overview: &Overview) -> String {
     let state = &overview.status.state;
     let mut screen =
         format!("node {}   fairlead {}   {}\n\n", state.node, state.version, verdict(&overview.summary));
@@ -37,7 +37,7 @@ pub(super) fn render(overview: &Overview) -> String {
 }
 
 /// Returns in a few words how a node is.
-pub(in crate::cli) fn verdict(summary: &Summary) -> String {
+pub fn verdict(summary: &Summary) -> String {
     let problems = summary.findings.iter().filter(|it| it.severity == FindingSeverity::Problem).count();
     match problems {
         0 => styled(WELL, "no problems"),
@@ -46,7 +46,7 @@ pub(in crate::cli) fn verdict(summary: &Summary) -> String {
 }
 
 /// Returns the line of a finding.
-pub(in crate::cli) fn line(finding: &Finding) -> String {
+pub fn line(finding: &Finding) -> String {
     match finding.severity {
         FindingSeverity::Problem => styled(PROBLEM, "! ") + &finding.text,
         FindingSeverity::Notice => styled(NOTICE, "- ") + &finding.text,
@@ -59,7 +59,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::admin::summary::tests::{overview, well};
+    use crate::summary::tests::{overview, well};
 
     #[test]
     fn problems_stand_before_the_lines_of_the_areas() {

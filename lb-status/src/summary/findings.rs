@@ -7,8 +7,8 @@ use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::status::BgpSessionStatus;
 
-use super::super::status::{NodeLiveness, Status};
 use super::{Area, Finding, FindingSeverity};
+use crate::status::{NodeLiveness, Status};
 use crate::text::{count, first_few, time};
 
 /// Returns all findings, problems first.

@@ -7,12 +7,12 @@ use comfy_table::Table;
 use lb_model::NodeName;
 use lb_plan::plan::{NodeState, RingState, VipState};
 
-use super::super::cells::first_few;
-use super::super::table::table;
-use crate::admin::status::{NodeLiveness, Status};
+use crate::status::{NodeLiveness, Status};
+use crate::table::table;
+use crate::text::first_few;
 
 /// Returns the nodes, with their liveness and what was forwarded to them.
-pub(super) fn nodes(status: &Status) -> Table {
+pub fn nodes(status: &Status) -> Table {
     let traffic: BTreeMap<_, _> = status.node_traffic.iter().map(|it| (it.number, it)).collect();
     let liveness: BTreeMap<_, _> = status.liveness.iter().map(|it| (it.number, it)).collect();
     let mut table =
@@ -40,7 +40,7 @@ fn liveness_state(node: &NodeState, liveness: Option<&NodeLiveness>) -> String {
 }
 
 /// Returns the VIPs, with their rings and what they received.
-pub(super) fn services(status: &Status) -> Table {
+pub fn services(status: &Status) -> Table {
     let traffic: BTreeMap<_, _> = status.vip_traffic.iter().map(|it| (it.number, it)).collect();
     let header =
         ["SERVICE", "VIP", "POLICY", "RING", "NODES (WEIGHT)", "ANNOUNCER", "PACKETS", "BYTES", "REFUSED"];
@@ -82,7 +82,7 @@ fn members(ring: &RingState) -> String {
 }
 
 /// Returns the packets by verdict, without verdicts that no packet had.
-pub(super) fn packets(status: &Status) -> Table {
+pub fn packets(status: &Status) -> Table {
     let mut table = table(["PACKETS", "VERDICT", ""], &[0]);
     for verdict in status.outcomes.iter().filter(|verdict| verdict.packets > 0) {
         let action = if verdict.dropped { "dropped" } else { "" };

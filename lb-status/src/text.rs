@@ -1,7 +1,7 @@
-//! Words of status texts: times and short lists.
+//! Words of status texts: times, short lists, numbers with nouns.
 
 /// Returns a time in two units at most.
-pub(crate) fn time(seconds: u64) -> String {
+pub fn time(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -11,7 +11,7 @@ pub(crate) fn time(seconds: u64) -> String {
 }
 
 /// Returns the first few names; `-o json` has all.
-pub(crate) fn first_few(names: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+pub fn first_few(names: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
     const SHOWN: usize = 5;
     let more = names.len().saturating_sub(SHOWN);
     let mut names: Vec<_> = names.take(SHOWN).collect();
@@ -19,8 +19,13 @@ pub(crate) fn first_few(names: impl ExactSizeIterator<Item = String>, separator:
     names.join(separator)
 }
 
+/// Returns the text of an empty cell.
+pub fn dash() -> String {
+    "-".to_owned()
+}
+
 /// Returns a number with its noun, in the plural unless it is one.
-pub(crate) fn count(number: usize, noun: &str) -> String {
+pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -1,14 +1,12 @@
 //! The answer to `GET /overview`: everything that the agent knows about its node, with a summary.
 
-use aya::maps::MapError;
 use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
 use serde::{Deserialize, Serialize};
 
-use super::AdminState;
-use super::layer2::Layer2Status;
-use super::status::Status;
 use super::summary::Summary;
+use crate::layer2::Layer2Status;
+use crate::status::Status;
 
 /// The complete status of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,17 +25,9 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// Reads everything.
-    ///
-    /// # Errors
-    /// When the kernel refuses to read a counter.
-    pub(super) async fn read(admin: &AdminState) -> Result<Self, MapError> {
-        let view = admin.speaker.view().await;
-        let bgp = BgpStatus::of(&view, &admin.agent.borrow().announced);
-        let bfd = BfdStatus::from(&view.bfd);
-        let l2 = Layer2Status::read(admin)?;
-        let status = Status::read(admin)?;
+    /// Puts the parts together, with their summary.
+    pub fn new(status: Status, bgp: BgpStatus, bfd: BfdStatus, l2: Layer2Status) -> Self {
         let summary = Summary::new(&status, &bgp, &bfd, &l2);
-        Ok(Self { summary, status, bgp, bfd, l2 })
+        Self { summary, status, bgp, bfd, l2 }
     }
 }

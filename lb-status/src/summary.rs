@@ -9,8 +9,8 @@ use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
 use serde::{Deserialize, Serialize};
 
-use super::layer2::Layer2Status;
-use super::status::Status;
+use crate::layer2::Layer2Status;
+use crate::status::Status;
 
 /// What an operator should know first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
