@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -19,6 +19,7 @@ pub fn check(object: &Value) -> Result<()> {
     match object["kind"].as_str() {
         Some("ClusterRole") => survives::<ClusterRole>(object),
         Some("ClusterRoleBinding") => survives::<ClusterRoleBinding>(object),
+        Some("ConfigMap") => survives::<ConfigMap>(object),
         Some("DaemonSet") => survives::<DaemonSet>(object),
         Some("Deployment") => survives::<Deployment>(object),
         Some("Namespace") => survives::<Namespace>(object),

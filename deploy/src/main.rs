@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use fairlead_deploy::{crds, image, manifests, output};
+use fairlead_deploy::{crds, image, manifests, monitoring, output};
 
 /// Generates the files that a cluster needs to run Fairlead.
 #[derive(Parser)]
@@ -19,7 +19,7 @@ struct Invocation {
 enum Verb {
     /// Generate the definitions of the kinds
     Crds,
-    /// Generate plain manifests from the chart
+    /// Generate plain manifests from the chart, rules and dashboard
     Manifests {
         /// Path of Helm, which renders the chart
         helm: PathBuf,
@@ -46,7 +46,11 @@ fn main() -> ExitCode {
 fn perform(verb: &Verb) -> Result<()> {
     let files = match verb {
         Verb::Crds => crds::files()?,
-        Verb::Manifests { helm } => manifests::files(helm)?,
+        Verb::Manifests { helm } => {
+            let mut files = manifests::files(helm)?;
+            files.extend(monitoring::files(helm)?);
+            files
+        }
         Verb::Image { program, archive } => return image::build(program, archive),
     };
     for path in output::write(&files, output::root())? {

@@ -25,6 +25,14 @@ pub fn yaml(object: &Value) -> anyhow::Result<String> {
     Ok(serde_saphyr::to_string_with_options(&Sorted(object), options)?)
 }
 
+/// Formats an object as JSON with sorted fields, and a line break at the end.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn json(object: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&Sorted(object))? + "\n")
+}
+
 /// A value whose fields are written in sorted order.
 struct Sorted<'a>(&'a Value);
 

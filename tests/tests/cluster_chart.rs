@@ -32,7 +32,7 @@ fn variants() -> [Value; 3] {
     [
         json!({
             "speaker": {"interfaces": ["eth0", "eth1"], "acceptedDirectory": "/var/lib/lb", "extraArgs": ["--echo-rate=5"]},
-            "controller": {"webhookMode": "disabled"}, "prometheus": {"prometheusRule": {"enabled": true}},
+            "controller": {"webhookMode": "disabled"}, "prometheus": {"prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}},
         }),
         json!({
             "rbac": {"create": false}, "networkpolicies": {"enabled": false},
@@ -85,65 +85,6 @@ fn rendered_objects_are_valid_for_kubernetes_and_for_the_command_line() -> Resul
             }
         }
     }
-    Ok(())
-}
-
-/// Pool "a" is 76 % used, "lab1" exhausted but excluded from usage alerts, one session is down, one
-/// configuration is stale.
-const ALERTS: &str = r#"
-rule_files: [rules.yaml]
-evaluation_interval: 1m
-tests:
-- interval: 1m
-  input_series:
-  - {series: 'metallb_allocator_addresses_in_use_total{pool="a"}', values: 76x10}
-  - {series: 'metallb_allocator_addresses_total{pool="a"}', values: 100x10}
-  - {series: 'metallb_allocator_addresses_in_use_total{pool="lab1"}', values: 16x10}
-  - {series: 'metallb_allocator_addresses_total{pool="lab1"}', values: 16x10}
-  - {series: 'metallb_bgp_session_up{peer="192.0.2.1:179",pod="p"}', values: 0x10}
-  - {series: 'metallb_bgp_session_up{peer="192.0.2.2:179",pod="p"}', values: 1x10}
-  - {series: 'metallb_k8s_client_config_stale_bool{pod="p"}', values: 1x10}
-  - {series: 'metallb_k8s_client_config_loaded_bool{pod="p"}', values: 1x10}
-  alert_rule_test:
-  - eval_time: 5m
-    alertname: MetalLBAddressPoolUsage75Percent
-    exp_alerts:
-    - exp_labels: {severity: warning, pool: a}
-      exp_annotations: {summary: More than 75 % of the addresses of the pool a are in use}
-  - {eval_time: 5m, alertname: MetalLBAddressPoolUsage85Percent, exp_alerts: []}
-  - {eval_time: 5m, alertname: MetalLBAddressPoolUsage95Percent, exp_alerts: []}
-  - eval_time: 5m
-    alertname: MetalLBAddressPoolExhausted
-    exp_alerts:
-    - exp_labels: {severity: critical, pool: lab1}
-      exp_annotations: {summary: The pool lab1 has no address left}
-  - eval_time: 5m
-    alertname: MetalLBBGPSessionDown
-    exp_alerts:
-    - exp_labels: {severity: critical, pod: p, peer: '192.0.2.1:179'}
-      exp_annotations: {summary: 'p has no BGP session with 192.0.2.1:179'}
-  - eval_time: 5m
-    alertname: MetalLBStaleConfig
-    exp_alerts:
-    - exp_labels: {severity: warning, pod: p}
-      exp_annotations: {summary: 'p runs on an old configuration: its objects are invalid'}
-  - {eval_time: 5m, alertname: MetalLBConfigNotLoaded, exp_alerts: []}
-"#;
-
-#[test]
-fn alerts_have_metallbs_names_and_fire_when_they_should() -> Result<()> {
-    let name = "alerts_have_metallbs_names_and_fire_when_they_should";
-    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
-    let Some(promtool) = kube_clients::program_or_skip("promtool", name) else { return Ok(()) };
-    let values = json!({"prometheus": {"prometheusRule": {"enabled": true, "addressPoolUsage": {"excludePools": "lab.*"}}}});
-    let objects = rendered(&clients, &values)?;
-    let groups = &find(&objects, "PrometheusRule", "fairlead")?["spec"]["groups"];
-    let directory = TempDir::new()?;
-    fs::write(directory.path().join("rules.yaml"), json!({"groups": groups}).to_string())?;
-    let series = directory.path().join("series.yaml");
-    fs::write(&series, ALERTS)?;
-    let args = ["test".as_ref(), "rules".as_ref(), series.as_os_str()];
-    kube_clients::run(&promtool, directory.path(), &args, "")?.success()?;
     Ok(())
 }
 

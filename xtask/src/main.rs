@@ -76,7 +76,7 @@ enum Verb {
     },
     /// Generate the definitions of the kinds from the types that read them
     Crds,
-    /// Generate the plain manifests from the chart
+    /// Generate the plain manifests, the rules and the dashboard from the chart
     Manifests,
     /// Generate the reference pages of docs/ from the code
     Reference,
