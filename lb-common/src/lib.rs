@@ -18,6 +18,7 @@
 //! | [`hash`] | the keyed flow hash |
 //! | [`kernel`] | the question to the node's own kernel, and its answer |
 //! | [`tag`] | the keyed tags of packets between nodes |
+//! | [`trace`] | what to trace, and the record of a traced packet |
 //! | [`wire`] | headers as byte arrays, checksums |
 //!
 //! A flow is hashed with keys of the cluster; its hash selects a slot of the VIP's ring, and the slot names
@@ -60,6 +61,7 @@ mod pod;
 pub mod ring;
 mod sip;
 pub mod tag;
+pub mod trace;
 pub mod verdict;
 pub mod vips;
 pub mod wire;

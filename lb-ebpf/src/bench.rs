@@ -12,6 +12,7 @@ mod harness;
 mod kernel;
 mod maps;
 mod runtime;
+mod trace;
 
 use aya_ebpf::bindings::xdp_action::XDP_ABORTED;
 use aya_ebpf::macros::xdp;
@@ -26,6 +27,17 @@ pub fn judged(context: XdpContext) -> u32 {
         return XDP_ABORTED;
     }
     let action = entry::judge(&mut XdpFrame::new(context.ctx));
+    harness::end(context.ctx, action)
+}
+
+/// The tracing program.
+#[xdp(frags)]
+#[inline(always)]
+pub fn traced(context: XdpContext) -> u32 {
+    if !harness::begin(context.ctx) {
+        return XDP_ABORTED;
+    }
+    let action = trace::judge(&mut XdpFrame::new(context.ctx));
     harness::end(context.ctx, action)
 }
 

@@ -22,13 +22,19 @@ pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
 /// Counts a verdict and returns its XDP action.
 #[inline(always)]
 fn conclude(verdict: Verdict) -> u32 {
+    count(verdict).1
+}
+
+/// Counts a verdict and returns its number and its XDP action.
+#[inline(always)]
+pub(crate) fn count(verdict: Verdict) -> (u32, u32) {
     let (number, action) = match verdict {
         Ok(Forward::Pass(outcome)) => (outcome as u32, XDP_PASS),
         Ok(Forward::Transmit(outcome)) => (outcome as u32, XDP_TX),
         Ok(Forward::Consume(outcome)) => (outcome as u32, XDP_DROP),
         Ok(Forward::Redirect(outcome, ifindex)) => (outcome as u32, maps::redirect(ifindex)),
         // A step is taken before.
-        Ok(Forward::Next(_)) => return XDP_ABORTED,
+        Ok(Forward::Next(_)) => return (u32::MAX, XDP_ABORTED),
         Err(refusal) => match refusal.fate() {
             Fate::Pass => (refusal as u32, XDP_PASS),
             Fate::Drop => (refusal as u32, XDP_DROP),
@@ -37,5 +43,5 @@ fn conclude(verdict: Verdict) -> u32 {
     // Another program with the same maps, for tests of upgrades: one instruction that changes nothing.
     let number = if cfg!(feature = "other-program") { opaque(u64::from(number)) as u32 } else { number };
     maps::count(number);
-    action
+    (number, action)
 }

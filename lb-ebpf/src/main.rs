@@ -3,7 +3,7 @@
 //! A packet takes the path of [`lb_pipeline`], the same code that runs on the host. This crate ties it to the
 //! kernel: the packet's memory ([`frame`]), the maps ([`maps`]), the subprograms ([`calls`]), the question
 //! whether the kernel has a connection ([`kernel`]), and the translation of a verdict into an XDP action
-//! ([`entry`]).
+//! ([`entry`]). A second program writes records of packets as well ([`trace`]).
 
 #![feature(asm_experimental_arch)]
 #![no_std]
@@ -16,6 +16,7 @@ mod frame;
 mod kernel;
 mod maps;
 mod runtime;
+mod trace;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::macros::xdp;
@@ -28,6 +29,13 @@ use crate::frame::XdpFrame;
 #[inline(always)]
 pub fn fairlead(context: XdpContext) -> u32 {
     entry::judge(&mut XdpFrame::new(context.ctx))
+}
+
+/// The same with records of packets, on the uplinks while the agent traces.
+#[xdp(frags)]
+#[inline(always)]
+pub fn fairlead_trace(context: XdpContext) -> u32 {
+    trace::judge(&mut XdpFrame::new(context.ctx))
 }
 
 /// The floor under an empty program: what `bench packet` measures everything else against.

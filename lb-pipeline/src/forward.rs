@@ -200,6 +200,7 @@ fn ask<F: Subprograms, T: TableSubprograms>(
     let own_id = configured(tables)?.id;
     let to = tables.node(node).ok_or(Refusal::NoNextHop)?;
     packet.asked.trail = packet.asked.trail.going_on(flows::state(packet.entry), packet.asked.count);
+    packet.node = node;
     let outcome = second_chance::send(frame, tables, node, packet, own_id)?;
     tables.count_node(node, packet.length);
     Ok(out(frame, to, outcome))
@@ -257,6 +258,7 @@ fn send_first<F: Subprograms, T: TableSubprograms>(
     if index == NO_NODE {
         return Err(Refusal::NoLiveNode);
     }
+    packet.node = index;
     let node = tables.node(index).ok_or(Refusal::NoNextHop)?;
     let outcome = match node.forwarding_mode().ok_or(Refusal::NoNextHop)? {
         ForwardingMode::L2 => {

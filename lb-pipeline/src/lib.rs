@@ -47,6 +47,7 @@ mod slow_path;
 mod sources;
 pub mod subprograms;
 pub mod tables;
+mod trace_key;
 mod undeclared;
 pub mod verdict;
 
@@ -71,4 +72,5 @@ pub use probe::judge_probe;
 pub use slot::find_node;
 pub use slow_path::judge_slow;
 pub use sources::is_source_refused;
+pub use trace_key::read_trace_key;
 pub use undeclared::is_undeclared;

@@ -2,6 +2,8 @@
 
 use lb_common::hash::FlowPorts;
 use lb_common::maps::{VIP_AFFINITY, Vip};
+use lb_common::ring::{NO_NODE, NodeIndex};
+use lb_common::trace::TraceRecord;
 use lb_common::verdict::Outcome;
 use lb_common::wire::gue::MAX_ASKED;
 use lb_common::wire::ip::Family;
@@ -60,6 +62,8 @@ pub struct PacketInfo {
     pub(crate) asker: u64,
     /// How it is counted if this node owns the flow.
     pub(crate) local: Outcome,
+    /// The node that it is sent to; for traces.
+    pub(crate) node: NodeIndex,
     /// The nodes asked for it before.
     pub(crate) asked: AskedNodes,
 }
@@ -92,6 +96,7 @@ impl PacketInfo {
         path_mtu: 0,
         asker: 0,
         local: Outcome::Local,
+        node: NO_NODE,
         asked: AskedNodes::EMPTY,
     };
 
@@ -111,6 +116,25 @@ impl PacketInfo {
         self.asked.count = 0;
         self.asked.trail.marks = 0;
         self.asked.trail.home = 0;
+    }
+
+    /// Forgets what [`PacketInfo::describe`] reads, before a traced packet: most packets write only some of
+    /// it.
+    #[inline(always)]
+    pub const fn forget(&mut self) {
+        self.slot = u32::MAX;
+        self.vip = u32::MAX;
+        self.flow = 0;
+        self.node = NO_NODE;
+    }
+
+    /// Writes what the slow path has found out about the packet into its record.
+    #[inline(always)]
+    pub const fn describe(&self, record: &mut TraceRecord) {
+        record.slot = self.slot;
+        record.vip = self.vip;
+        record.flow = self.flow;
+        record.node = self.node;
     }
 
     /// Records the VIP, and the hashes that `hash` makes of ports.
