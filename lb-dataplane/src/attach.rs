@@ -7,9 +7,10 @@ use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
 use lb_common::map_table::{MAPS, name};
 use lb_common::ring::LEADERS_A_WORD;
+use lb_common::trace::{self, RING_BYTES};
 use serde::{Deserialize, Serialize};
 
-use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
+use super::object::{EMPTY_PROGRAM, OBJECT, PROGRAM, TRACE_PROGRAM};
 use super::pins::Pins;
 
 /// The reason why the program is not attached. Everything done before the error has been undone.
@@ -106,6 +107,18 @@ pub enum AttachError {
         /// The current name.
         name: String,
     },
+    /// The tracing program was loaded with other maps than those in use.
+    #[error(
+        "the pins of the maps in {} are not those of the program on the uplinks; the agent restores them, so try again",
+        .path.display()
+    )]
+    OtherMaps {
+        /// The directory of the pins.
+        path: PathBuf,
+    },
+    /// A trace began before the agent's program was on the uplinks.
+    #[error("the agent's program is not on the uplinks yet: try again when the node is ready")]
+    NotSwitched,
     /// The program was detached on request.
     #[error("`fairlead detach` has detached the XDP program: restart the agent to attach it again")]
     Detached,
@@ -191,6 +204,23 @@ pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
 /// # Errors
 /// When the kernel refuses a map.
 pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
+    load_with(object, pins, sizes, None)
+}
+
+/// Does the same with the ring buffer of a trace, which otherwise is one page long and discarded.
+///
+/// # Errors
+/// When the kernel refuses a map.
+pub(crate) fn load_tracing(object: &[u8], pins: &Pins, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
+    load_with(object, Some(pins), sizes, Some(RING_BYTES))
+}
+
+fn load_with(
+    object: &[u8],
+    pins: Option<&Pins>,
+    sizes: MapSizes,
+    ring_bytes: Option<u32>,
+) -> Result<Ebpf, EbpfError> {
     let path = |pins: &Pins| MAPS.iter().map(|map| (map.name, pins.map(map.name))).collect();
     let paths: Vec<_> = pins.map(path).unwrap_or_default();
     let mut loader = EbpfLoader::new();
@@ -200,6 +230,9 @@ pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Resul
     loader.map_max_entries(name::RINGS, sizes.ring_slots);
     loader.map_max_entries(name::LEADERS, sizes.ring_slots.div_ceil(LEADERS_A_WORD as u32));
     loader.map_max_entries(name::FLOWS, sizes.flow_sets);
+    if let Some(bytes) = ring_bytes {
+        loader.map_max_entries(trace::map::RECORDS, bytes);
+    }
     for (map, path) in &paths {
         loader.map_pin_path(map, path.as_path());
     }
@@ -211,7 +244,7 @@ pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Resul
 /// # Errors
 /// When the object lacks it or the kernel refuses it.
 pub fn loaded_program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, AttachError> {
-    debug_assert!(name == PROGRAM || name == EMPTY_PROGRAM);
+    debug_assert!([PROGRAM, TRACE_PROGRAM, EMPTY_PROGRAM].contains(&name));
     let program = ebpf.program_mut(name).ok_or(AttachError::NoProgram(name))?;
     let program: &mut Xdp = program.try_into().map_err(|_| AttachError::NoProgram(name))?;
     program.load().map_err(AttachError::Load)?;

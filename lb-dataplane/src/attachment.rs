@@ -7,9 +7,11 @@ mod decide;
 mod links;
 mod pinning;
 mod take_over;
+mod trace;
 mod uplink;
 
 pub use decide::{XdpInterface, XdpProgram};
+pub(crate) use links::LoadedProgram;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -17,11 +19,12 @@ use std::time::{Duration, Instant};
 use lb_common::map_table::MAPS;
 
 use self::decide::{Decision, DesiredUplink, Step, decide};
-use self::links::{HeldLink, LoadedProgram};
+use self::links::HeldLink;
 use self::pinning::HeldMaps;
 use self::uplink::Uplink;
 use crate::attach::{AttachError, AttachMode, AttachedUplink, DesiredMode, MapSizes, load_object};
 use crate::migration::{self, Target};
+use crate::object::PROGRAM;
 use crate::pins::Pins;
 
 /// The interval of pin checks, which cost more than interface checks.
@@ -31,6 +34,8 @@ const PIN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 pub struct Attachment {
     pins: Pins,
     program: LoadedProgram,
+    /// The tracing program, while it is on the uplinks instead.
+    tracing: Option<LoadedProgram>,
     mode: DesiredMode,
     maps: HeldMaps,
     uplinks: Vec<Uplink>,
@@ -73,10 +78,11 @@ impl Attachment {
             tracing::warn!(%error, "cannot record the fields of the maps: a build with another layout will not carry them over");
         }
         let ebpf = load_object(object, Some(pins), sizes).map_err(AttachError::Maps)?;
-        let program = LoadedProgram::load(ebpf)?;
+        let program = LoadedProgram::load(ebpf, PROGRAM)?;
         let mut attachment = Self {
             pins: pins.clone(),
             program,
+            tracing: None,
             mode,
             maps: pinning::open_all(pins)?,
             uplinks: names.iter().map(|name| Uplink::new(name)).collect(),
@@ -141,7 +147,7 @@ impl Attachment {
         interfaces: &[XdpInterface],
     ) -> Result<(), AttachError> {
         uplink.error = None;
-        let desired = DesiredUplink { name: &uplink.name, program: self.program.id(), mode: self.mode };
+        let desired = DesiredUplink { name: &uplink.name, program: self.current().id(), mode: self.mode };
         let link = uplink.link.as_ref().map(HeldLink::state);
         let Decision { interface, release, step } = decide(desired, link, interfaces);
         if release {
@@ -157,7 +163,8 @@ impl Attachment {
         match step {
             Step::Keep => uplink.mode = interface.program.map_or(AttachMode::Off, |program| program.mode),
             Step::Attach => {
-                let (link, mode) = self.program.attach(interface, self.mode)?;
+                let mode = self.mode;
+                let (link, mode) = self.current_mut().attach(interface, mode)?;
                 tracing::info!(interface = %interface.name, ?mode, "attached the XDP program");
                 (uplink.link, uplink.mode) = (Some(link), mode);
                 self.pins_checked_at = None;
@@ -193,7 +200,7 @@ impl Attachment {
                 tracing::warn!(interface, "restored the XDP program, which another process had replaced")
             }
         }
-        self.program.restore(link, interface)
+        self.current_mut().restore(link, interface)
     }
 
     /// Notes that the maps hold a plan. Links that still run the program of an agent with another map layout
@@ -205,6 +212,7 @@ impl Attachment {
     /// Detaches the program and removes all pins, until the agent restarts.
     pub fn detach(&mut self) {
         self.is_detached = true;
+        self.tracing = None;
         for uplink in &mut self.uplinks {
             uplink.link = None;
             uplink.error = None;

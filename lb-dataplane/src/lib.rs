@@ -15,6 +15,7 @@
 //! counters      ── the program's counters
 //! liveness      ── probes to other nodes, and the probe clock
 //! net           ── uplinks, routes and neighbors, from rtnetlink
+//! tracing_program ── the program with records of packets, loaded while a trace runs
 //! traces        ── everything that Fairlead keeps in the kernel, found and removed
 //! ```
 
@@ -39,4 +40,5 @@ mod raw_map;
 mod rings;
 mod sources;
 pub mod traces;
+pub mod tracing_program;
 mod vips;

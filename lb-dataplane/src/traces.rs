@@ -10,7 +10,7 @@ use std::{fmt, fs, io};
 use aya::programs::links::{FdLink, PinnedLink};
 
 use crate::net::{blackhole, link, solicited};
-use crate::object::PROGRAM;
+use crate::object::{PROGRAM, TRACE_PROGRAM};
 use crate::pins::Pins;
 
 /// The XDP programs of Fairlead, by their IDs.
@@ -68,7 +68,7 @@ impl OwnPrograms {
     pub fn read(pins: &Pins) -> Self {
         let named = aya::programs::loaded_programs()
             .filter_map(Result::ok)
-            .filter(|program| program.name_as_str() == Some(PROGRAM))
+            .filter(|program| matches!(program.name_as_str(), Some(PROGRAM | TRACE_PROGRAM)))
             .map(|program| program.id());
         let Self(pinned) = Self::pinned(pins);
         Self(pinned.into_iter().chain(named).collect())

@@ -10,7 +10,8 @@ use aya::{Ebpf, EbpfLoader};
 use lb_common::map_table::name;
 use lb_common::maps::capacity;
 use lb_common::ring::LEADERS_A_WORD;
-use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM};
+use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM, TRACE_PROGRAM};
+use lb_dataplane::tracing_program::TraceMaps;
 
 pub use maps::fill;
 
@@ -25,6 +26,8 @@ const GROWTH: usize = 512;
 /// The program with its maps filled.
 pub struct Kernel {
     ebpf: Ebpf,
+    /// The program that packets are run in.
+    program: &'static str,
     out: Vec<u8>,
 }
 
@@ -67,7 +70,19 @@ impl Kernel {
             let program: &mut Xdp = ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load().with_context(|| format!("the verifier rejects program {name}"))?;
         }
-        Ok(Self { ebpf, out: Vec::new() })
+        Ok(Self { ebpf, program: PROGRAM, out: Vec::new() })
+    }
+
+    /// Loads the tracing program instead, with what its trace reads and writes.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_tracing(tables: &HostTables) -> Result<(Self, TraceMaps)> {
+        let mut ebpf = load_filled(tables, OBJECT)?;
+        let program: &mut Xdp = ebpf.program_mut(TRACE_PROGRAM).context("no such program")?.try_into()?;
+        program.load().context("the verifier rejects the tracing program")?;
+        let maps = TraceMaps::take(&mut ebpf)?;
+        Ok((Self { ebpf, program: TRACE_PROGRAM, out: Vec::new() }, maps))
     }
 
     /// Runs a packet; returns its verdict with the outcome, from the one counter that increased by one.
@@ -90,7 +105,7 @@ impl Kernel {
     /// # Errors
     /// When the kernel does not run it, or the program returns an invalid verdict.
     pub fn run(&mut self, packet: &Packet) -> Result<(Action, Vec<u8>)> {
-        let program: &Xdp = self.ebpf.program(PROGRAM).context("no such program")?.try_into()?;
+        let program: &Xdp = self.ebpf.program(self.program).context("no such program")?.try_into()?;
         let mut data_in = vec![0; packet.metadata];
         data_in.extend_from_slice(&packet.bytes);
         self.out.resize(data_in.len() + GROWTH, 0);

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
+use lb_dataplane::tracing_program::TraceMaps;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::kernel::{INGRESS, Kernel};
@@ -28,6 +29,16 @@ impl Twin {
         let tables = fixture.tables();
         let kernel = Kernel::load(&tables)?;
         Ok(Self { fixture, tables, kernel })
+    }
+
+    /// Loads one cluster into both, with the tracing program in the kernel.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn tracing(fixture: Fixture) -> Result<(Self, TraceMaps)> {
+        let tables = fixture.tables();
+        let (kernel, maps) = Kernel::load_tracing(&tables)?;
+        Ok((Self { fixture, tables, kernel }, maps))
     }
 
     /// Runs a packet on both. Returns the verdict, the interface that it is redirected to, and any

@@ -7,7 +7,7 @@ use aya::{EbpfLoader, VerifierLogLevel};
 use fairlead_tests::stack::{self, Functions};
 use lb_common::map_table::name;
 use lb_dataplane::kernel_lookup::{self, KernelLookup};
-use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, PROGRAM};
+use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, PROGRAM, TRACE_PROGRAM};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Instructions that the verifier follows before it gives up (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -65,7 +65,7 @@ fn read(log: &str) -> Option<Verified> {
 fn each_program_takes_at_most_its_budget_of_the_verifier() -> Result<()> {
     let object = kernel_lookup::prepare(KernelLookup::Auto).object;
     let functions = Functions::of(&object)?;
-    for program in [PROGRAM, LOOKUP_PROGRAM, EMPTY_PROGRAM] {
+    for program in [PROGRAM, TRACE_PROGRAM, LOOKUP_PROGRAM, EMPTY_PROGRAM] {
         let Verified { instructions, frames } = verify(&object, program)?;
         let (stack, chain) = functions.deepest(program)?;
         println!("verified {program} instructions={instructions} stack={stack}");

@@ -11,7 +11,6 @@ use aya::programs::{ProgramError, Xdp, XdpMode};
 use super::decide::{LinkState, XdpInterface};
 use crate::attach::{AttachError, AttachMode, DesiredMode, loaded_program};
 use crate::net::driver_error;
-use crate::object::PROGRAM;
 
 /// A link that the agent holds by its descriptor.
 pub(super) struct HeldLink {
@@ -37,22 +36,29 @@ impl HeldLink {
     }
 }
 
-/// The agent's XDP program in the kernel.
-pub(super) struct LoadedProgram {
+/// An XDP program of the agent in the kernel.
+pub(crate) struct LoadedProgram {
     ebpf: Ebpf,
+    name: &'static str,
     id: u32,
 }
 
 impl LoadedProgram {
-    /// Loads the program of the object.
-    pub(super) fn load(mut ebpf: Ebpf) -> Result<Self, AttachError> {
-        let id = loaded_program(&mut ebpf, PROGRAM)?.info().map_err(AttachError::Load)?.id();
-        Ok(Self { ebpf, id })
+    /// Loads a program of the object.
+    pub(crate) fn load(mut ebpf: Ebpf, name: &'static str) -> Result<Self, AttachError> {
+        let id = loaded_program(&mut ebpf, name)?.info().map_err(AttachError::Load)?.id();
+        Ok(Self { ebpf, name, id })
     }
 
     /// Returns the program's ID.
     pub(super) const fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Returns the IDs of the maps that the program uses.
+    pub(super) fn map_ids(&mut self) -> Result<Vec<u32>, AttachError> {
+        let ids = self.xdp().and_then(|program| program.info()?.map_ids()).map_err(AttachError::Load)?;
+        Ok(ids.unwrap_or_default())
     }
 
     /// Attaches the program by a new link.
@@ -80,7 +86,7 @@ impl LoadedProgram {
     }
 
     fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
-        let program = self.ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded)?;
+        let program = self.ebpf.program_mut(self.name).ok_or(ProgramError::NotLoaded)?;
         program.try_into()
     }
 }
