@@ -3,6 +3,7 @@
 pub mod metrics;
 pub mod retire;
 mod status;
+mod trace;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 
 use crate::state::AgentState;
+use crate::trace::tracer::Tracer;
 
 /// Why the admin socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,8 @@ pub struct AdminState {
     pub flows: FlowTable,
     /// The sessions with BGP peers.
     pub speaker: Speaker,
+    /// The traces.
+    pub tracer: Tracer,
     /// Requests to drain this node, or to end its drain.
     pub drain: watch::Sender<bool>,
     /// Requests to detach the program.
@@ -124,6 +128,8 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/detach", post(detach))
         .route("/retire", post(handle_retire))
         .route("/uninstall", post(uninstall))
+        .route("/trace", trace::traces())
+        .route("/trace/{id}", trace::trace())
         .with_state(Arc::new(state));
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the admin socket", limits).serve(listener, router).await;

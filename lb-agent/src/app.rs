@@ -48,6 +48,7 @@ use crate::control::{self, Advertiser, ControlLoop};
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
+use crate::trace::tracer::{Tracer, TracerSource};
 
 /// Frames a second that nodes send together when they take over addresses: a burst that every host and switch
 /// of a network can process.
@@ -112,6 +113,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         detach: detach.clone(),
         agent: agent.clone(),
     };
+    let traced = TracerSource { object: prepared.object, pins: pins.clone(), sizes: options.sizes };
+    let (tracer, tracing) = Tracer::new(traced, agent.clone());
     let control = ControlLoop {
         source,
         last_good: LastGoodFile::at(options.last_good, options.source.identity(&options.hash_key)),
@@ -129,6 +132,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         advertiser,
         draining,
         detaching,
+        tracing,
         tag_keys: options.tag_keys.watch(),
     };
     let last_state = agent.clone();
@@ -139,6 +143,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         cells: LivenessCells::open(&pins)?,
         flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
+        tracer,
         drain,
         detach,
         retire,

@@ -13,6 +13,7 @@ pub mod keeper;
 pub mod man;
 mod removal;
 pub mod status;
+pub mod trace;
 pub mod uninstall;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show the status of this node: what is wrong first, then a line for each area.
     Status(status::StatusArgs),
+    /// Show packets with what becomes of them: a sample of the verdicts of the XDP program.
+    Trace(trace::TraceArgs),
     /// Drain this node: accept no new flows, and wait until the existing flows have ended.
     Drain(drain::DrainArgs),
     /// Detach the XDP program, and remove everything that the agent has installed in the kernel.

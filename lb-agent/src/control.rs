@@ -35,7 +35,7 @@ use lb_kube::source::ObjectSource;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
 use lb_plan::plan::Settings;
 use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub use self::peers::Advertiser;
@@ -47,6 +47,7 @@ pub use self::uplinks::interface;
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
+use crate::trace::tracer::TraceSwitch;
 
 /// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);
@@ -85,6 +86,8 @@ pub struct ControlLoop {
     pub draining: watch::Receiver<bool>,
     /// Requests to detach the program.
     pub detaching: watch::Receiver<bool>,
+    /// Requests to put the tracing program on the uplinks, or to take it off.
+    pub tracing: mpsc::Receiver<TraceSwitch>,
     /// Keys of the tags between nodes, read again when their file changes.
     pub tag_keys: watch::Receiver<TagKeysRead>,
 }
@@ -105,6 +108,8 @@ enum Trigger {
     Drain,
     /// A detach was requested.
     Detach,
+    /// A trace begins or has ended.
+    Trace(TraceSwitch),
     /// The tag keys changed.
     TagKeys,
     /// A router on an interface of an unnumbered peer appeared or went.
@@ -141,6 +146,7 @@ impl ControlLoop {
                 _ = check.tick() => Trigger::CheckUplinks,
                 Ok(()) = self.detaching.changed() => Trigger::Detach,
                 Ok(()) = self.draining.changed() => Trigger::Drain,
+                Some(switch) = self.tracing.recv() => Trigger::Trace(switch),
                 Ok(()) = self.tag_keys.changed() => Trigger::TagKeys,
                 () = changed(&mut liveness) => Trigger::Liveness,
                 Ok(()) = announcer.changed() => Trigger::Announcer,
@@ -265,11 +271,25 @@ impl ControlLoop {
                 }
                 self.reconcile(state);
             }
+            Trigger::Trace(switch) => self.switch_trace(switch),
             Trigger::TagKeys => {
                 self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
                 self.reconcile(state);
             }
             Trigger::Confirm => self.network.solicit(&self.next_hop_targets(state)).await,
+        }
+    }
+
+    fn switch_trace(&mut self, switch: TraceSwitch) {
+        match switch {
+            // Nobody waits any more: nobody would read the trace, or end it.
+            TraceSwitch::On(_, reply) if reply.is_closed() => {}
+            TraceSwitch::On(program, reply) => {
+                if reply.send(self.attachment.begin_trace(program)).is_err() {
+                    self.attachment.end_trace();
+                }
+            }
+            TraceSwitch::Off => self.attachment.end_trace(),
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`preview`] | 0 | what an agent would do, as a value |
+//! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
 pub mod admin;
@@ -20,5 +21,6 @@ pub mod last_good;
 pub mod preview;
 pub mod status_reporter;
 pub mod tag_keys;
+pub mod trace;
 
 use lb_status::state;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderValue};
-use hyper::{Method, Request, Uri};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -33,6 +33,14 @@ pub enum AdminClientError {
     /// The connection failed before the end of the response.
     #[error("the agent did not complete its response: {0}")]
     Http(#[from] hyper::Error),
+    /// The request cannot be written.
+    #[error("{path:?} is no request: {error}")]
+    Request {
+        /// Its path.
+        path: String,
+        /// The reason.
+        error: hyper::http::Error,
+    },
     /// The agent refused the request.
     #[error("the agent refused the request: {0}")]
     Refused(String),
@@ -46,7 +54,7 @@ pub enum AdminClientError {
 /// # Errors
 /// When the request fails, or the response cannot be parsed.
 pub(super) fn request(socket: &Path, method: &Method, path: &'static str) -> Result<Bytes, AdminClientError> {
-    runtime(socket)?.block_on(connect_and_exchange(socket, method, path))
+    runtime(socket)?.block_on(connect_and_exchange(socket, method, path, Bytes::new()))
 }
 
 /// Like [`request`], with a limit for the response.
@@ -60,12 +68,26 @@ pub(super) fn request_within(
     limit: Duration,
 ) -> Result<Bytes, AdminClientError> {
     runtime(socket)?.block_on(async {
-        let response = tokio::time::timeout(limit, connect_and_exchange(socket, method, path)).await;
+        let response =
+            tokio::time::timeout(limit, connect_and_exchange(socket, method, path, Bytes::new())).await;
         response.unwrap_or_else(|_| Err(AdminClientError::TimedOut { path: socket.to_path_buf(), limit }))
     })
 }
 
-fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
+/// Sends a request with a JSON body; an empty one is none.
+///
+/// # Errors
+/// As [`request`].
+pub(super) async fn send(
+    socket: &Path,
+    method: &Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Bytes, AdminClientError> {
+    connect_and_exchange(socket, method, path, body).await
+}
+
+pub(super) fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|source| AdminClientError::Connect { path: socket.to_path_buf(), source })
 }
@@ -73,24 +95,25 @@ fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
 async fn connect_and_exchange(
     socket: &Path,
     method: &Method,
-    path: &'static str,
+    path: &str,
+    body: Bytes,
 ) -> Result<Bytes, AdminClientError> {
     let connect = |source| AdminClientError::Connect { path: socket.to_path_buf(), source };
     let stream = UnixStream::connect(socket).await.map_err(connect)?;
-    exchange(stream, method, path).await
+    exchange(stream, method, path, body).await
 }
 
 async fn exchange(
     stream: UnixStream,
     method: &Method,
-    path: &'static str,
+    path: &str,
+    body: Bytes,
 ) -> Result<Bytes, AdminClientError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = Uri::from_static(path);
-    request.headers_mut().insert(HOST, HeaderValue::from_static("fairlead"));
+    let request = Request::builder().method(method).uri(path).header(HOST, "fairlead");
+    let request = request.header(CONTENT_TYPE, "application/json").body(Full::new(body));
+    let request = request.map_err(|error| AdminClientError::Request { path: path.to_owned(), error })?;
     let response = sender.send_request(request).await?;
     let code = response.status();
     let body = response.into_body().collect().await?.to_bytes();
