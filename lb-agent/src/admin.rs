@@ -1,9 +1,12 @@
 //! The admin socket: status as JSON, drain, detach and uninstallation, over HTTP on a Unix socket.
 
+mod explain;
+mod flow;
 pub mod metrics;
 pub mod retire;
 mod status;
 mod trace;
+mod why;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,13 +23,15 @@ use lb_dataplane::attach::AttachMode;
 use lb_dataplane::counters::Counters;
 use lb_dataplane::layer2::Layer2View;
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
+use lb_dataplane::pins::Pins;
 use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::{BgpStatus, Speaker};
 use serde::Serialize;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::inquiry::Inquiry;
 use crate::state::AgentState;
 use crate::trace::tracer::Tracer;
 
@@ -74,6 +79,10 @@ pub struct AdminState {
     pub uninstalled: watch::Receiver<bool>,
     /// Tick of the probe clock; zero without probes.
     pub tick: Duration,
+    /// Questions to the control loop.
+    pub inquiries: mpsc::Sender<Inquiry>,
+    /// The pinned maps.
+    pub pins: Pins,
 }
 
 /// The listening socket. Dropping it removes the file.
@@ -123,6 +132,9 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/bgp", get(bgp))
         .route("/bfd", get(bfd))
         .route("/l2", get(layer2))
+        .route("/why", get(explain::why))
+        .route("/flow", get(explain::flow))
+        .route("/reboot", get(explain::reboot))
         .route("/readyz", get(ready))
         .route("/drain", post(drain).delete(undrain))
         .route("/detach", post(detach))

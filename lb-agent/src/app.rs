@@ -37,7 +37,7 @@ use lb_speaker::Speaker;
 use lb_speaker::bfd::BfdKernel;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub use self::error::AppError;
 pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
@@ -105,6 +105,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let (retire, mut retiring) = watch::channel(false);
     let (uninstall, requests) = watch::channel(false);
     let (done, uninstalled) = watch::channel(false);
+    let (inquire, inquiries) = mpsc::channel(1);
     let uninstaller = Uninstaller {
         requests,
         done,
@@ -134,6 +135,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         detaching,
         tracing,
         tag_keys: options.tag_keys.watch(),
+        inquiries,
     };
     let last_state = agent.clone();
     let admin_state = AdminState {
@@ -150,6 +152,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         uninstall,
         uninstalled,
         tick: options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL),
+        inquiries: inquire,
+        pins,
     };
     let outcome = tokio::select! {
         ended = control.run(&watchdog) => ended.map_err(AppError::from),

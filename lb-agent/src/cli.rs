@@ -9,12 +9,14 @@ pub mod controller;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
+pub mod flow;
 pub mod keeper;
 pub mod man;
 mod removal;
 pub mod status;
 pub mod trace;
 pub mod uninstall;
+pub mod why;
 
 use clap::{Parser, Subcommand};
 use lb_status::{output, table};
@@ -45,6 +47,11 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Show packets with what becomes of them: a sample of the verdicts of the XDP program.
     Trace(trace::TraceArgs),
+    /// Explain why a Service or VIP is unreachable: check each link from its object to its endpoints, and name
+    /// the first broken one.
+    Why(why::WhyArgs),
+    /// Show which node serves a flow, and what this node's program does with its packets.
+    Flow(flow::FlowArgs),
     /// Drain this node: accept no new flows, and wait until the existing flows have ended.
     Drain(drain::DrainArgs),
     /// Detach the XDP program, and remove everything that the agent has installed in the kernel.

@@ -8,9 +8,11 @@
 //! | `readiness` | whether this node forwards packets |
 //! | `peers` | from the plan of BGP peers to sessions |
 //! | `announce` | from the plan to the announcer on the local network |
+//! | `inquiry` | answers to questions of operators |
 //! | `log` | differences between two passes, for the log |
 
 mod announce;
+mod inquiry;
 mod log;
 mod peers;
 mod readiness;
@@ -44,6 +46,7 @@ pub(crate) use self::reconcile::speaker_settings;
 use self::state::LoopState;
 pub(crate) use self::state::announced;
 pub use self::uplinks::interface;
+use crate::inquiry::Inquiry;
 use crate::last_good::LastGoodFile;
 use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
@@ -90,6 +93,8 @@ pub struct ControlLoop {
     pub tracing: mpsc::Receiver<TraceSwitch>,
     /// Keys of the tags between nodes, read again when their file changes.
     pub tag_keys: watch::Receiver<TagKeysRead>,
+    /// Questions of operators.
+    pub inquiries: mpsc::Receiver<Inquiry>,
 }
 
 /// The event that starts a pass.
@@ -120,6 +125,8 @@ enum Trigger {
     Announcer,
     /// A grace period of the plan is over.
     Deadline,
+    /// An operator asks.
+    Inquiry(Inquiry),
 }
 
 impl ControlLoop {
@@ -152,6 +159,7 @@ impl ControlLoop {
                 Ok(()) = announcer.changed() => Trigger::Announcer,
                 () = self.advertiser.routers.changed() => Trigger::Router,
                 () = sleep_until(state.deadline) => Trigger::Deadline,
+                Some(inquiry) = self.inquiries.recv() => Trigger::Inquiry(inquiry),
             };
             heart.beat();
             self.handle(trigger, &mut state).await;
@@ -276,6 +284,7 @@ impl ControlLoop {
                 self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
                 self.reconcile(state);
             }
+            Trigger::Inquiry(inquiry) => self.answer(inquiry, state),
             Trigger::Confirm => self.network.solicit(&self.next_hop_targets(state)).await,
         }
     }
@@ -329,14 +338,15 @@ impl ControlLoop {
         state.problems = snapshot.problems;
         state.problems.extend(state.model.update(&snapshot.objects, self.class.as_deref()));
         state.reading.succeeded(&state.problems);
-        state.unsaved = Some(snapshot.objects);
+        state.objects = snapshot.objects;
+        state.is_unsaved = true;
         true
     }
 
     /// Saves the last-known-good configuration: after everything else, because a disk may be slow.
     fn save_last_good(&mut self, state: &mut LoopState) {
-        if let Some(objects) = state.unsaved.take() {
-            self.last_good.note(&objects, &state.problems, state.model.model());
+        if std::mem::take(&mut state.is_unsaved) {
+            self.last_good.note(&state.objects, &state.problems, state.model.model());
         }
     }
 

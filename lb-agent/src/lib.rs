@@ -10,6 +10,7 @@
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`preview`] | 0 | what an agent would do, as a value |
 //! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
+//! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
 pub mod admin;
@@ -17,6 +18,7 @@ pub mod app;
 pub mod cli;
 pub mod control;
 mod hash_key;
+pub mod inquiry;
 pub mod last_good;
 pub mod preview;
 pub mod status_reporter;

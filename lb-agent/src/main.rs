@@ -35,6 +35,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => return Ok(cli::check::run(&args)?),
         Command::Status(args) => return Ok(cli::status::run(&args)?),
         Command::Trace(args) => cli::trace::run(&args)?,
+        Command::Why(args) => return Ok(cli::why::run(&args)?),
+        Command::Flow(args) => return Ok(cli::flow::run(&args)?),
         Command::Drain(args) => cli::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
         Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,

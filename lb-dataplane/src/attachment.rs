@@ -257,6 +257,13 @@ impl Attachment {
         self.uplinks.iter().map(status).collect()
     }
 
+    /// Returns the uplinks that have an XDP program of others, a sentence each.
+    pub fn occupied(&self) -> Vec<String> {
+        let errors = self.uplinks.iter().filter_map(|uplink| uplink.error.as_ref());
+        let is_occupied = |error: &&AttachError| matches!(error, AttachError::Occupied { .. });
+        errors.filter(is_occupied).map(ToString::to_string).collect()
+    }
+
     /// Returns the current problems, a sentence each.
     pub fn problems(&self) -> Vec<String> {
         if self.is_detached {

@@ -1,6 +1,6 @@
 //! The maps that the agent accesses through memory: liveness cells with the probe clock, and the flow table.
 
-use lb_common::flows::{self, WAYS};
+use lb_common::flows::{self, AGE_BITS, WAYS};
 use lb_common::map_table::name;
 use lb_common::maps::{Liveness, capacity};
 use lb_common::ring::NodeIndex;
@@ -84,6 +84,19 @@ impl FlowTable {
     /// When it is not pinned or cannot be mapped.
     pub fn open(pins: &Pins) -> Result<Self, MapsError> {
         open_mapped(pins, name::FLOWS, WAYS).map(Self)
+    }
+
+    /// Returns the ways of a set; zeros outside the table.
+    pub fn set(&self, number: u32) -> [u64; WAYS] {
+        let first = number as usize * WAYS;
+        std::array::from_fn(|way| self.0.read(first + way).unwrap_or_default())
+    }
+
+    /// Returns the clock that ages of flows are compared with.
+    pub fn age_clock() -> u16 {
+        // As `flow_age` of the program: 2^34 ns are 17.2 s.
+        let now = crate::bfd::monotonic().as_nanos() >> 34;
+        (now & ((1 << AGE_BITS) - 1)) as u16
     }
 
     /// Counts the flows of node `own`. Reads the whole table, which takes a few milliseconds.

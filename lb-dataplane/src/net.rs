@@ -10,6 +10,7 @@ pub mod driver_error;
 pub mod link;
 mod next_hop;
 pub mod observe;
+pub mod route_back;
 pub mod solicited;
 pub mod unnumbered;
 mod upkeep;

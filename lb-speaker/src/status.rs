@@ -163,7 +163,7 @@ impl BgpStatus {
     /// Returns the status of the sessions and of the advertised Services.
     pub fn of(view: &SpeakerView, announced: &[ServiceRoutes]) -> Self {
         Self {
-            sessions: view.peers.iter().map(|snapshot| session(snapshot, view.at)).collect(),
+            sessions: view.peers.iter().map(|snapshot| BgpSessionStatus::of(snapshot, view.at)).collect(),
             unknown_connections: view.unknown,
             problems: view
                 .failures
@@ -192,6 +192,13 @@ fn service(announced: &ServiceRoutes) -> AdvertisedService {
         addresses: addresses.clone(),
         silent,
         reason,
+    }
+}
+
+impl BgpSessionStatus {
+    /// Returns the status of a session at the time of its snapshot.
+    pub fn of(snapshot: &PeerSnapshot, at: Duration) -> Self {
+        session(snapshot, at)
     }
 }
 

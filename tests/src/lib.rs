@@ -8,6 +8,7 @@ pub mod control_plane;
 pub mod directory_faults;
 pub mod directory_soak;
 pub mod events;
+pub mod explain;
 pub mod failover;
 pub mod fault_proxy;
 pub mod frr_router;

@@ -53,7 +53,7 @@ pub enum AdminClientError {
 ///
 /// # Errors
 /// When the request fails, or the response cannot be parsed.
-pub(super) fn request(socket: &Path, method: &Method, path: &'static str) -> Result<Bytes, AdminClientError> {
+pub(super) fn request(socket: &Path, method: &Method, path: &str) -> Result<Bytes, AdminClientError> {
     runtime(socket)?.block_on(connect_and_exchange(socket, method, path, Bytes::new()))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn request(socket: &Path, method: &Method, path: &'static str) -> Res
 pub(super) fn request_within(
     socket: &Path,
     method: &Method,
-    path: &'static str,
+    path: &str,
     limit: Duration,
 ) -> Result<Bytes, AdminClientError> {
     runtime(socket)?.block_on(async {

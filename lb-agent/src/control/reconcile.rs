@@ -49,8 +49,9 @@ impl ControlLoop {
         state.ready = self.readiness(state);
         self.announce(state, &plan);
         let advertised = self.advertise(state);
-        let failures = failures.iter().map(ToString::to_string).collect();
-        self.publish(state, plan, applied, advertised, failures);
+        state.failures = failures.iter().map(ToString::to_string).collect();
+        state.plan_problems.clone_from(&plan.problems);
+        self.publish(state, plan, applied, advertised);
         state.reconciled = Instant::now();
     }
 
@@ -124,17 +125,10 @@ impl ControlLoop {
         is_draining(&self.settings, state.model.model())
     }
 
-    fn publish(
-        &self,
-        state: &LoopState,
-        plan: Plan,
-        applied: Applied,
-        advertised: Option<Advertised>,
-        failures: Vec<String>,
-    ) {
+    fn publish(&self, state: &LoopState, plan: Plan, applied: Applied, advertised: Option<Advertised>) {
         let before = self.state.borrow().clone();
         let mut problems = state.problems.clone();
-        problems.extend(plan.problems);
+        problems.extend(state.plan_problems.iter().cloned());
         let (announced, unnumbered) = match advertised {
             Some(advertised) => {
                 problems.extend(advertised.problems);
@@ -145,7 +139,7 @@ impl ControlLoop {
         let config_errors = self.config_errors(state, &problems);
         let tag_keys = self.tag_keys.borrow().problem.clone();
         let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        problems.extend(failures.into_iter().chain(unnumbered).chain(tag_keys));
+        problems.extend(state.failures.iter().cloned().chain(unnumbered).chain(tag_keys));
         problems.extend(state.uplinks.problems.iter().cloned());
         problems.extend(silent_veth(state, &plan.nodes));
         log::problems(&before.problems, &problems);

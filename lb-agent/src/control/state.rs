@@ -25,10 +25,16 @@ pub(super) struct LoopState {
     /// The contents of the maps.
     pub(super) installed: Contents,
     pub(super) model: IncrementalModel,
-    /// The objects of the last read, until the last-known-good configuration has been saved.
-    pub(super) unsaved: Option<Vec<Arc<Sourced<Object>>>>,
+    /// The objects of the last read.
+    pub(super) objects: Vec<Arc<Sourced<Object>>>,
+    /// Whether the last-known-good configuration has not been saved since.
+    pub(super) is_unsaved: bool,
     /// Problems of the objects.
     pub(super) problems: Vec<Problem>,
+    /// Problems of the last plan.
+    pub(super) plan_problems: Vec<Problem>,
+    /// Operations of the last pass that the kernel refused, a sentence each.
+    pub(super) failures: Vec<String>,
     /// The state of reading them.
     pub(super) reading: Reading,
     pub(super) network: NetworkState,
@@ -66,8 +72,11 @@ impl LoopState {
             adopted: announced(&installed),
             installed,
             model,
-            unsaved: None,
+            objects: Vec::new(),
+            is_unsaved: false,
             problems: Vec::new(),
+            plan_problems: Vec::new(),
+            failures: Vec::new(),
             reading: Reading::default(),
             network: NetworkState::default(),
             uplinks: UplinkState::of(uplinks),

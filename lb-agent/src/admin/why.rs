@@ -1,0 +1,268 @@
+//! The answers to `GET /why` and `GET /reboot`: what is known on this node, gathered for the engine of
+//! `lb-explain`.
+
+mod commands;
+mod host;
+mod path_probe;
+mod proxy;
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::future::join_all;
+use lb_common::maps::Liveness;
+use lb_dataplane::attach::AttachMode;
+use lb_dataplane::layer2::AddressState;
+use lb_dataplane::maps::Installed;
+use lb_explain::facts::{
+    AgentFacts, AnnouncerFacts, ClusterFacts, Facts, LivenessFacts, Question, SessionFacts, TrafficFacts,
+};
+use lb_explain::link::{Chain, Explanation};
+use lb_explain::reboot::{self, RebootFacts, RebootReport};
+use lb_explain::target::{Subject, Target, Vip};
+use lb_explain::why;
+use lb_model::NodeName;
+use lb_pipeline::owner::LivenessState;
+use lb_plan::contents::{Contents, VipKey};
+use tokio::sync::oneshot;
+
+use super::AdminState;
+use crate::inquiry::{Inquiry, LoopFacts};
+use crate::state::AgentState;
+
+/// How long the control loop may take to answer: longer than any pass.
+const LOOP_LIMIT: Duration = Duration::from_secs(5);
+/// VIPs of a Service that are explained; the others are counted.
+const MOST_VIPS: usize = 12;
+/// Time between two reads of the maps if the first differs from the plan: a pass may just be writing.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
+/// The control loop does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the agent's control loop does not answer within {} s: it waits for its first read of the objects, or hangs; see \
+     the agent's log",
+    LOOP_LIMIT.as_secs()
+)]
+pub(super) struct NoAnswer;
+
+/// Asks the control loop.
+///
+/// # Errors
+/// When it does not answer in time.
+pub(super) async fn ask(admin: &AdminState) -> Result<LoopFacts, NoAnswer> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        admin.inquiries.send(Inquiry(reply)).await.ok()?;
+        answer.await.ok()
+    };
+    let mut facts = tokio::time::timeout(LOOP_LIMIT, asked).await.ok().flatten().ok_or(NoAnswer)?;
+    facts.cluster.liveness = liveness(admin, &facts.cluster);
+    Ok(facts)
+}
+
+/// Reads the maps back.
+pub(super) async fn read_back(admin: &AdminState) -> Option<Contents> {
+    let pins = admin.pins.clone();
+    let read = tokio::task::spawn_blocking(move || Installed::read(&pins).ok().flatten()).await;
+    read.ok().flatten().map(|installed| installed.contents)
+}
+
+/// Explains a Service or a VIP.
+///
+/// # Errors
+/// When the control loop does not answer.
+pub(super) async fn explain(
+    admin: &AdminState,
+    target: &str,
+    client: Option<IpAddr>,
+) -> Result<Explanation, NoAnswer> {
+    let known = ask(admin).await?;
+    let parsed = Target::parse(target);
+    let found = parsed.find(&known.cluster.objects, &known.cluster.model);
+    let gathered = Gathered::of(admin, &known, found.as_ref()).await;
+    let mut chains = Vec::new();
+    let mut left_out = 0;
+    match &found {
+        None => {
+            let (host, traffic) = Default::default();
+            chains.push(why::missing(&gathered.facts(&known, None, &host, traffic), &parsed));
+        }
+        Some(subject) => {
+            left_out = subject.vips.len().saturating_sub(MOST_VIPS);
+            let vips = subject.vips.iter().take(MOST_VIPS).copied().map(Some);
+            let none = subject.vips.is_empty().then_some(None);
+            let asked = vips.chain(none).map(|vip| gathered.chain(admin, &known, subject, vip, client));
+            chains = join_all(asked).await;
+        }
+    }
+    let explanation = Explanation::of(gathered.node.to_string(), target.to_owned(), client, chains);
+    Ok(Explanation { left_out, ..explanation })
+}
+
+/// Returns what a reboot of a node would cost; `None` if there is no such node.
+///
+/// # Errors
+/// When the control loop does not answer.
+pub(super) async fn reboot(admin: &AdminState, node: Option<&str>) -> Result<Option<RebootReport>, NoAnswer> {
+    let known = ask(admin).await?;
+    let own = admin.agent.borrow().node.clone();
+    let node = NodeName::from(node.unwrap_or(&own));
+    let announcers: Vec<_> =
+        admin.layer2.borrow().addresses.iter().map(|it| (it.address, announcer(it))).collect();
+    let index = known.cluster.nodes.iter().find(|it| it.is_self && it.name == node).map(|it| it.index);
+    let flows = index.map(|index| admin.flows.count(index).owned);
+    let facts = RebootFacts { node: &node, cluster: &known.cluster, announcers: &announcers, flows };
+    Ok(reboot::report(&facts))
+}
+
+/// What is the same for all VIPs of a Service.
+struct Gathered {
+    node: NodeName,
+    agent: AgentFacts,
+    actual: Option<Contents>,
+    sessions: Vec<SessionFacts>,
+    announcers: BTreeMap<IpAddr, AnnouncerFacts>,
+}
+
+impl Gathered {
+    async fn of(admin: &AdminState, known: &LoopFacts, subject: Option<&Subject>) -> Self {
+        let clock = clock_runs(admin);
+        let (clock_runs, view, actual) = tokio::join!(clock, admin.speaker.view(), read_back(admin));
+        let state = AgentState::clone(&admin.agent.borrow());
+        let actual = match (actual, subject) {
+            (Some(actual), Some(subject)) if differs(&actual, known, subject) => {
+                tokio::time::sleep(SECOND_LOOK).await;
+                read_back(admin).await
+            }
+            (actual, _) => actual,
+        };
+        let announcers =
+            admin.layer2.borrow().addresses.iter().map(|it| (it.address, announcer(it))).collect();
+        Self {
+            node: NodeName::from(state.node.as_str()),
+            agent: agent(&state, known, clock_runs),
+            actual,
+            sessions: view.peers.iter().map(|peer| sessions::session(peer, view.at)).collect(),
+            announcers,
+        }
+    }
+
+    fn facts<'a>(
+        &'a self,
+        known: &'a LoopFacts,
+        vip: Option<Vip>,
+        host: &'a lb_explain::facts::HostFacts,
+        traffic: TrafficFacts,
+    ) -> Facts<'a> {
+        Facts {
+            node: &self.node,
+            agent: &self.agent,
+            cluster: &known.cluster,
+            actual: self.actual.as_ref(),
+            sessions: &self.sessions,
+            announcer: vip.and_then(|vip| self.announcers.get(&vip.address)),
+            host,
+            traffic,
+        }
+    }
+
+    async fn chain(
+        &self,
+        admin: &AdminState,
+        known: &LoopFacts,
+        subject: &Subject,
+        vip: Option<Vip>,
+        client: Option<IpAddr>,
+    ) -> Chain {
+        let host = match vip {
+            Some(vip) => host::host(&known.cluster, &self.node, subject, vip, client).await,
+            None => lb_explain::facts::HostFacts::default(),
+        };
+        let traffic = vip.and_then(|vip| traffic(admin, &known.cluster, vip)).unwrap_or_default();
+        let facts = self.facts(known, vip, &host, traffic);
+        why::chain(&facts, &Question { subject, vip, client })
+    }
+}
+
+fn agent(state: &AgentState, known: &LoopFacts, clock_runs: Option<bool>) -> AgentFacts {
+    let mode = |mode: AttachMode| mode.as_str().to_owned();
+    AgentFacts {
+        version: state.version.to_string(),
+        passes: state.turns,
+        is_ready: state.ready,
+        is_stale: state.reading.stale,
+        read_errors: state.reading.invalid.iter().cloned().collect(),
+        clock_runs,
+        uplinks: state.interfaces.iter().map(|it| (it.interface.clone(), mode(it.mode))).collect(),
+        uplink_problems: known.uplink_problems.clone(),
+        other_programs: known.occupied.clone(),
+    }
+}
+
+fn announcer(address: &AddressState) -> AnnouncerFacts {
+    AnnouncerFacts {
+        node: address.announcer.clone(),
+        is_self: address.is_self,
+        phase: address.phase.to_string(),
+        ranks: address.ranks.iter().map(|it| (it.node.clone(), it.state.to_string())).collect(),
+        strangers: address
+            .strangers
+            .iter()
+            .map(|it| (it.mac.clone(), Duration::from_millis(it.last_ms)))
+            .collect(),
+    }
+}
+
+/// Returns whether the entries of the Service's VIPs differ from what the agent has written.
+fn differs(actual: &Contents, known: &LoopFacts, subject: &Subject) -> bool {
+    let installed = &known.cluster.installed;
+    let key = |vip: &Vip| VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
+    installed.config != actual.config
+        || subject.vips.iter().map(key).any(|key| {
+            let [one, other] = [installed, actual].map(|it| it.vips.get(&key));
+            one != other
+                || one.and_then(|vip| installed.ring_of(vip)) != other.and_then(|vip| actual.ring_of(vip))
+        })
+}
+
+/// Returns whether the probe clock advances; `None` without probes.
+async fn clock_runs(admin: &AdminState) -> Option<bool> {
+    if admin.tick.is_zero() {
+        return None;
+    }
+    let before = admin.cells.clock();
+    // The thread sleeps for 20 ms at a time, and for an interval of the probes.
+    let watched = (admin.tick * 24).clamp(Duration::from_millis(300), Duration::from_secs(1));
+    tokio::time::sleep(watched).await;
+    Some(admin.cells.clock() != before)
+}
+
+fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, LivenessFacts> {
+    if admin.tick.is_zero() {
+        return BTreeMap::new();
+    }
+    let limit = admin.agent.borrow().liveness_limit;
+    let clock = admin.cells.clock();
+    let state = |cell: Liveness| match cell.silence(clock) {
+        silence if silence >= limit => LivenessState::Dead,
+        _ if cell.is_draining() => LivenessState::Draining,
+        _ => LivenessState::Accepting,
+    };
+    let others = cluster.nodes.iter().filter(|node| !node.is_self);
+    let of = |index| {
+        let cell = admin.cells.of(index);
+        (index, LivenessFacts { state: state(cell), silence: admin.tick * cell.silence(clock) })
+    };
+    others.map(|node| of(node.index)).collect()
+}
+
+fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: Vip) -> Option<TrafficFacts> {
+    let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
+    let number = cluster.installed.vips.get(&key)?.number;
+    let traffic = admin.counters.vip(number).ok()?;
+    let source_refused = admin.counters.source_refused(number).ok()?;
+    Some(TrafficFacts { packets: traffic.packets, bytes: traffic.bytes, source_refused })
+}
