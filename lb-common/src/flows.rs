@@ -52,6 +52,27 @@ pub enum FlowState {
 }
 
 impl FlowState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::HalfOpen, Self::Unconfirmed, Self::Udp, Self::Open, Self::Moved, Self::Closed];
+
+    /// Returns its name, as a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HalfOpen => "half_open",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Udp => "udp",
+            Self::Open => "open",
+            Self::Moved => "moved",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Returns the state with this number; `None` if there is none.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        Self::of(number as u64)
+    }
+
     /// Returns whether a stranger who only sends can bring a flow into this state.
     #[inline(always)]
     pub const fn is_unproven(self) -> bool {
@@ -167,9 +188,10 @@ impl<W: Word> FlowSet<W> {
     }
 
     /// Records a flow: in its own way if its class has room, else in a free way, else in the way of the entry
-    /// to evict. If no entry may be evicted for it, nothing changes.
+    /// to evict. If no entry may be evicted for it, nothing changes. Returns the number of the state of the
+    /// evicted entry of another flow, [`FlowState::Closed`] if it was stale; 0 if there was none.
     #[inline(always)]
-    pub fn put(&self, tag: u32, entry: FlowEntry) {
+    pub fn put(&self, tag: u32, entry: FlowEntry) -> u64 {
         let mut census = Census::default();
         let mut own_at = 0;
         let mut place = 0;
@@ -188,12 +210,16 @@ impl<W: Word> FlowSet<W> {
             place = W::opaque(place + 1);
         }
         if best < WAYS as u64 {
-            return;
+            return 0;
         }
+        let before = self.way(best).load();
+        let evicted = Held::of::<W>(before, tag, entry);
         if own_at != 0 {
             self.way(own_at - 1).store(0);
         }
         self.way(best).store(pack(tag, entry));
+        // An empty way counts as stale, too.
+        is_held(before) * select(evicted.own, EMPTY, evicted.state)
     }
 
     /// Returns the way with the number in the lowest three bits.
@@ -223,8 +249,7 @@ const OWN_WAY: u64 = 7;
 impl Held {
     #[inline(always)]
     fn of<W: Word>(word: u64, tag: u32, entry: FlowEntry) -> Self {
-        let is_held = (state_bits(word) + 7) >> 3;
-        let own = (W::opaque((word >> 32) ^ u64::from(tag)).wrapping_sub(1) >> 63) & is_held;
+        let own = (W::opaque((word >> 32) ^ u64::from(tag)).wrapping_sub(1) >> 63) & is_held(word);
         let silence = u64::from(entry.age.wrapping_sub(word as u16)) & AGE_MASK;
         let stale = W::opaque(u64::from(STALE).wrapping_sub(silence)) >> 63;
         Self { own, state: select(stale, FlowState::Closed.bits(), state_bits(word)), silence }
@@ -317,6 +342,12 @@ impl Census {
             }
         }
     }
+}
+
+/// 1 if the way is not empty.
+#[inline(always)]
+const fn is_held(word: u64) -> u64 {
+    (state_bits(word) + 7) >> 3
 }
 
 #[inline(always)]

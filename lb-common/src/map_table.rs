@@ -12,7 +12,7 @@ use crate::maps::capacity;
 /// Version of the table of maps and of all types in it. It is part of the path that the maps are pinned
 /// under, so an agent never reads maps of another layout as its own. A test compares both with
 /// `layout/v<LAYOUT>.txt`.
-pub const LAYOUT: u32 = 7 + NEXT;
+pub const LAYOUT: u32 = 8 + NEXT;
 
 /// 1 in a build with the feature `next-layout`, which has the maps of a layout that exists for tests of the
 /// migration between layouts only.
@@ -84,6 +84,8 @@ macro_rules! all_maps {
             CONFIG = "lb_config", Array<u32, $crate::maps::Config>, 1, Plain;
             /// Traffic by VIP number.
             VIP_STATS = "lb_vip_stats", PerCpuArray<u32, $crate::maps::Traffic>, capacity::VIP_STATS, Plain;
+            /// New flows by VIP number.
+            VIP_FLOWS = "lb_vip_flows", PerCpuArray<u32, u64>, capacity::VIP_STATS, Plain;
             /// Traffic forwarded to a node, by node index.
             NODE_STATS = "lb_node_stats", PerCpuArray<u32, $crate::maps::Traffic>, capacity::NODES, Plain;
             /// Packets by [`crate::verdict::Outcome`] or [`crate::verdict::Refusal`].
@@ -93,8 +95,14 @@ macro_rules! all_maps {
                 PerCpuArray<u32, $crate::maps::Allowance>, $crate::maps::Budget::COUNT, Plain $($since)*;
             /// When nodes were last heard of, by node index; behind the last node the probe clock.
             LIVENESS = "lb_liveness", Array<u32, $crate::maps::Liveness>, capacity::LIVENESS, Mapped;
+            /// When the last answer of a node to a probe arrived, in nanoseconds of `CLOCK_MONOTONIC`, by node
+            /// index; zero: never.
+            ANSWERED = "lb_answered", Array<u32, u64>, capacity::NODES, Mapped;
             /// The table of flows.
             FLOWS = "lb_flows", Array<u32, $crate::flows::FlowSet<u64>>, capacity::FLOW_SETS, Mapped;
+            /// Changes of the table of flows, by [`crate::maps::flow_event`].
+            FLOW_EVENTS = "lb_flow_events",
+                PerCpuArray<u32, u64>, $crate::maps::flow_event::COUNT, Plain;
             /// Flows of fragmented packets.
             FRAGMENTS = "lb_fragments",
                 LruHashMap<$crate::maps::FragmentKey, $crate::maps::FragmentFlow>, capacity::FRAGMENTS, Plain;

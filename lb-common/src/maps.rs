@@ -8,6 +8,7 @@ mod announcer;
 mod bfd;
 mod budget;
 mod filter;
+mod flow_changes;
 mod liveness;
 mod sources;
 
@@ -16,6 +17,7 @@ pub use announcer::{Announcer, RANKS};
 pub use bfd::{BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession};
 pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
+pub use flow_changes::flow_event;
 pub use liveness::{
     LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing,
 };

@@ -30,6 +30,7 @@ pub struct Maps {
     links: HashMap<MapData, u32, Link>,
     config: Array<MapData, Config>,
     vip_stats: PerCpuArray<MapData, Traffic>,
+    vip_flows: PerCpuArray<MapData, u64>,
     flow_sets: u32,
     sources: SourceMaps,
 }
@@ -87,6 +88,7 @@ impl Maps {
             links: open(pins, name::LINKS)?,
             config: open(pins, name::CONFIG)?,
             vip_stats: open(pins, name::VIP_STATS)?,
+            vip_flows: open(pins, name::VIP_FLOWS)?,
             flow_sets: capacity(pins, name::FLOWS)?,
             sources: SourceMaps::open(pins)?,
         })
@@ -169,6 +171,7 @@ impl Maps {
 
     fn clear_vip_stats(&mut self, number: u32, op: &Op) -> Result<(), MapsError> {
         cleared(name::VIP_STATS, op, &mut self.vip_stats, number)?;
+        cleared(name::VIP_FLOWS, op, &mut self.vip_flows, number)?;
         self.sources.clear(number, op)
     }
 

@@ -294,9 +294,13 @@ fn consequence(map: &str) -> &'static str {
             "former leaders are forgotten: connections that have moved may break"
         }
         name::BFD | name::BFD_ADDRESSES => "BFD sessions begin anew",
-        name::VERDICTS | name::VIP_STATS | name::NODE_STATS | name::L2_STATS | name::SOURCE_REFUSED => {
-            "counters begin at zero"
-        }
+        name::VERDICTS
+        | name::VIP_STATS
+        | name::VIP_FLOWS
+        | name::NODE_STATS
+        | name::L2_STATS
+        | name::SOURCE_REFUSED
+        | name::FLOW_EVENTS => "counters begin at zero",
         _ => "none",
     }
 }

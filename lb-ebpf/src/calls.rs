@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "a global function keeps its name, by which the verifier and bpftool know it")]
 
 use aya_ebpf::bindings::xdp_md;
-use lb_common::flows::{FlowEntry, FlowKey};
+use lb_common::flows::FlowEntry;
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_common::verdict::Refusal;
@@ -59,8 +59,8 @@ impl TableSubprograms for Maps {
     }
 
     #[inline(always)]
-    fn note_flow(&self, key: FlowKey, entry: FlowEntry) {
-        lb_note_flow(key.set, key.tag, entry.to_bits());
+    fn note_flow(&self, _packet: &PacketInfo, entry: FlowEntry) {
+        lb_note_flow(entry.to_bits());
     }
 }
 
@@ -95,10 +95,10 @@ pub extern "C" fn lb_find_node(slot: u32, id: u32) -> u32 {
 /// See [`TableSubprograms::note_flow`]. Returns whether there was anything to note.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn lb_note_flow(set: u32, tag: u32, entry: u32) -> u32 {
-    match (Maps.flow_set(set), FlowEntry::from_bits(entry)) {
-        (Some(set), Some(entry)) => {
-            set.put(tag, entry);
+pub extern "C" fn lb_note_flow(entry: u32) -> u32 {
+    match (maps::packet(), FlowEntry::from_bits(entry)) {
+        (Some(packet), Some(entry)) => {
+            lb_pipeline::note_flow(&Maps, packet, entry);
             1
         }
         _ => 0,

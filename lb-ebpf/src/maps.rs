@@ -162,6 +162,13 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn note_answered(&self, node: NodeIndex) {
+        let Some(word) = ANSWERED.get_ptr(u32::from(node)) else { return };
+        // SAFETY: as for `cell`.
+        unsafe { &*word.cast::<SharedWord>() }.store(self.now());
+    }
+
+    #[inline(always)]
     fn clock(&self) -> u32 {
         cell(capacity::CLOCK).map_or(0, |word| Liveness::from_word(word.load()).last_seen)
     }
@@ -287,6 +294,16 @@ impl Tables for Maps {
     #[inline(always)]
     fn count_vip(&self, number: u32, bytes: u32) {
         add(VIP_STATS.get_ptr_mut(number), bytes);
+    }
+
+    #[inline(always)]
+    fn count_new_flow(&self, number: u32) {
+        increment(VIP_FLOWS.get_ptr_mut(number));
+    }
+
+    #[inline(always)]
+    fn count_flow_event(&self, event: u32) {
+        increment(FLOW_EVENTS.get_ptr_mut(event));
     }
 
     #[inline(always)]

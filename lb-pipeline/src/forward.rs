@@ -235,7 +235,7 @@ fn note<T: TableSubprograms>(tables: &T, packet: &PacketInfo, node: NodeIndex, s
     }
     let entry = FlowEntry { node, state, age: tables.flow_age() };
     if packet.entry != entry.to_bits() {
-        tables.note_flow(FlowKey::of(packet.flow), entry);
+        tables.note_flow(packet, entry);
     }
 }
 

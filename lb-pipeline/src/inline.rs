@@ -1,6 +1,6 @@
 //! Subprograms that run in place, as on the host.
 
-use lb_common::flows::{FlowEntry, FlowKey};
+use lb_common::flows::FlowEntry;
 use lb_common::kernel::{KernelAnswer, TcpConnection};
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
@@ -15,8 +15,8 @@ use crate::subprograms::{Subprograms, TableSubprograms};
 use crate::tables::Tables;
 use crate::verdict::Verdict;
 use crate::{
-    announcer, arp, bfd, connection, decapsulate, echo, forward, fragment, icmp_error, icmp_quote, ip, ipv6,
-    liveness, ndp, probe, slot, sources, undeclared,
+    announcer, arp, bfd, connection, decapsulate, echo, flow_record, forward, fragment, icmp_error,
+    icmp_quote, ip, ipv6, liveness, ndp, probe, slot, sources, undeclared,
 };
 
 /// Marks a [`Frame`] or [`Tables`] whose subprograms run in place.
@@ -39,10 +39,8 @@ impl<T: Tables + Inline> TableSubprograms for T {
         slot::find_node(self, slot, id)
     }
 
-    fn note_flow(&self, key: FlowKey, entry: FlowEntry) {
-        if let Some(set) = self.flow_set(key.set) {
-            set.put(key.tag, entry);
-        }
+    fn note_flow(&self, packet: &PacketInfo, entry: FlowEntry) {
+        flow_record::note_flow(self, packet, entry);
     }
 }
 

@@ -135,6 +135,8 @@ fn note<T: Tables>(tables: &T, config: &Config, node: NodeIndex, tagged: Tagged)
     }
     let was_dead = cell.silence(clock) >= config.liveness_limit;
     let heard = Liveness { last_seen: section.sequence, state };
+    // First: a reader that sees the new send time then sees the time of its answer, or of a later one.
+    tables.note_answered(node);
     tables.note_liveness(node, cell.after(heard, was_dead, config.holds_others()));
     Ok(Forward::Consume(Outcome::ProbeAnswered))
 }

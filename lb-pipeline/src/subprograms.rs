@@ -7,7 +7,7 @@
 //!
 //! [`Forward::Next`]: crate::verdict::Forward::Next
 
-use lb_common::flows::{FlowEntry, FlowKey};
+use lb_common::flows::FlowEntry;
 use lb_common::kernel::KernelAnswer;
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::Refusal;
@@ -34,8 +34,8 @@ pub trait TableSubprograms: Tables {
     /// Calls [`crate::find_node`].
     fn find_node(&self, slot: u32, id: u32) -> NodeIndex;
 
-    /// Calls [`lb_common::flows::FlowSet::put`] on a flow's set.
-    fn note_flow(&self, key: FlowKey, entry: FlowEntry);
+    /// Calls [`crate::note_flow`].
+    fn note_flow(&self, packet: &PacketInfo, entry: FlowEntry);
 }
 
 /// Subprograms on a packet.

@@ -59,6 +59,8 @@ pub trait Tables {
     fn liveness(&self, node: NodeIndex) -> Option<Liveness>;
     /// Records that a node was heard of.
     fn note_liveness(&self, node: NodeIndex, heard: Liveness);
+    /// Records that a node has answered a probe now.
+    fn note_answered(&self, node: NodeIndex);
     /// Returns the probe clock.
     fn clock(&self) -> u32;
     /// Returns the BFD session of this node's discriminator.
@@ -80,6 +82,10 @@ pub trait Tables {
 
     /// Counts a packet for a VIP.
     fn count_vip(&self, number: u32, bytes: u32);
+    /// Counts a new flow to a VIP.
+    fn count_new_flow(&self, number: u32);
+    /// Counts a [`lb_common::maps::flow_event`].
+    fn count_flow_event(&self, event: u32);
     /// Counts a packet forwarded to a node.
     fn count_node(&self, node: NodeIndex, bytes: u32);
     /// Changes the rest of a budget on this CPU by `f`, and returns its result; false if there is no such

@@ -11,7 +11,7 @@ use fairlead_tests::packets::fixture::{CLIENT4, CLIENT6, Fixture, VIP4, VIP6, no
 use fairlead_tests::twin::{Twin, until_age_tick};
 use lb_common::flows::{FlowKey, FlowState, UDP_WAYS, UNPROVEN_WAYS, WAYS};
 use lb_common::hash::{FlowPorts, flow_hash_v4};
-use lb_common::maps::capacity;
+use lb_common::maps::{Vip4Key, capacity, flow_event};
 use lb_common::verdict::Outcome;
 
 const FLOWS: u16 = 256;
@@ -224,6 +224,67 @@ fn a_full_set_gives_up_closed_flows_first() -> Result<()> {
     assert_eq!(set.judge(&from(*closed))?, Outcome::Unowned as u32, "the closed flow is still there");
     for client in kept {
         assert_eq!(set.judge(&from(*client))?, Outcome::Local as u32, "{client:?}");
+    }
+    Ok(())
+}
+
+/// The number of the VIP of a port, by the fixture.
+fn vip_number(to: u16) -> u32 {
+    let key = Vip4Key::port(VIP4, to.to_be_bytes(), 6);
+    Fixture::Standard.tables().vips4[&key].number
+}
+
+/// A new flow is counted once, however often its SYN comes, and again when its ports are used again; a flow
+/// whose entry was evicted does not begin anew.
+#[test]
+fn a_flow_is_counted_when_it_begins() -> Result<()> {
+    let client = [203, 0, 113, 77];
+    let mut set = Set::new()?;
+    let counted = |set: &Set| -> Result<u64> {
+        let (kernel, host) = (set.pair.kernel.totals()?, set.pair.tables.totals());
+        assert_eq!(kernel, host);
+        Ok(kernel.new_flows.get(&vip_number(port::LOCAL)).copied().unwrap_or_default())
+    };
+    for (frame, expected) in [
+        (from(client), 0),
+        (syn(client), 1),
+        (syn(client), 1),
+        (from(client), 1),
+        (from(client), 1),
+        (fin(client), 1),
+        (syn(client), 2),
+    ] {
+        set.judge(&frame)?;
+        assert_eq!(counted(&set)?, expected, "{frame:?}");
+    }
+    let datagram = Frame::v4(client, VIP4).udp(SOURCE, port::LOCAL);
+    let before = set.pair.kernel.totals()?.new_flows.values().sum::<u64>();
+    for _ in 0..3 {
+        set.judge(&datagram)?;
+    }
+    assert_eq!(set.pair.kernel.totals()?.new_flows.values().sum::<u64>(), before + 1);
+    Ok(())
+}
+
+/// An eviction is counted by the state of the entry that goes, and only if one goes.
+#[test]
+fn evictions_and_delegations_are_counted() -> Result<()> {
+    let clients = clients_of_one_set(6, UNPROVEN_WAYS + 3);
+    let mut set = Set::new()?;
+    for (at, client) in clients.iter().enumerate() {
+        set.judge(&syn(*client))?;
+        let events = set.pair.kernel.totals()?.flow_events;
+        let evicted = events.get(&flow_event::evicted(FlowState::HalfOpen)).copied().unwrap_or_default();
+        assert_eq!(evicted as usize, (at + 1).saturating_sub(UNPROVEN_WAYS));
+        assert_eq!(events, set.pair.tables.totals().flow_events);
+    }
+    let delegated = |set: &Set| -> Result<u64> {
+        Ok(set.pair.kernel.totals()?.flow_events.get(&flow_event::DELEGATED).copied().unwrap_or_default())
+    };
+    let other = client4().tcp(SOURCE, port::TAKEN_OVER);
+    for expected in [1, 1] {
+        set.judge(&other)?;
+        assert_eq!(delegated(&set)?, expected, "the same holder is not recorded again");
     }
     Ok(())
 }

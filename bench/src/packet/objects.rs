@@ -11,7 +11,7 @@ use fairlead_tests::model::HostTables;
 use lb_common::flows::{FlowEntry, FlowKey, FlowState};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
 use lb_dataplane::object;
-use lb_pipeline::subprograms::TableSubprograms;
+use lb_pipeline::tables::Tables;
 
 use super::case::SOURCE_PORT;
 use super::case::{Case, Program};
@@ -131,6 +131,9 @@ fn know_flows(tables: &HostTables, case: &Case) {
             flow_hash_v6(key, &kinds::client6(flow as u16), &cluster::vip6(vip), ports)
         };
         let entry = FlowEntry { node: cluster::SELF, state: FlowState::Open, age: 0 };
-        tables.note_flow(FlowKey::of(hash), entry);
+        let key = FlowKey::of(hash);
+        if let Some(set) = tables.flow_set(key.set) {
+            set.put(key.tag, entry);
+        }
     }
 }

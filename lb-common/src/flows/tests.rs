@@ -45,6 +45,23 @@ fn what_is_put_is_got() {
 }
 
 #[test]
+fn the_state_of_an_evicted_entry_is_returned() {
+    let set = FlowSet::<AtomicU64>::default();
+    // Whatever the age: an empty way is none of another flow.
+    for age in [0, 7, STALE + 1] {
+        assert_eq!(set.put(1, entry(HalfOpen, age)), 0);
+    }
+    assert_eq!(set.put(2, entry(HalfOpen, STALE + 1)), 0);
+    assert_eq!(set.put(3, entry(Unconfirmed, STALE + 1)), HalfOpen as u64);
+    assert_eq!(set.put(3, entry(Open, STALE + 1)), 0, "its own way");
+    let full = set_of(&[(Open, REST)]);
+    assert_eq!(full.put(100, entry(Moved, 20)), Open as u64);
+    assert_eq!(full.put(101, entry(HalfOpen, 20 + STALE)), 0, "there is room");
+    assert_eq!(full.put(102, entry(Open, 20 + STALE)), Closed as u64, "it was stale");
+    assert_eq!(set_of(&[(HalfOpen, UNPROVEN_WAYS)]).put(100, entry(Udp, 3)), 0);
+}
+
+#[test]
 fn what_strangers_can_make_takes_its_two_ways_and_no_more() {
     for confirmed in [[(Open, REST)], [(Moved, REST)]] {
         let set = set_of(&confirmed);

@@ -93,6 +93,7 @@ const NEEDS: &[(&str, &[&[&str]])] = &[
     (name::NODE_MACS, &[NODES]),
     (name::NODE_STATS, &[NODES]),
     (name::LIVENESS, &[NODES]),
+    (name::ANSWERED, &[NODES]),
     (name::FLOWS, &[NODES]),
     (name::LEADERS, &[NODES, RINGS]),
     (name::RINGS, &[NODES, VIPS]),
@@ -107,18 +108,22 @@ const NEEDS: &[(&str, &[&[&str]])] = &[
     (name::BFD_ADDRESSES, &[&[name::BFD]]),
     (name::FRAGMENTS, &[VIPS]),
     (name::VIP_STATS, &[VIPS]),
+    (name::VIP_FLOWS, &[VIPS]),
     (name::L2_STATS, &[VIPS]),
     (name::SOURCE_REFUSED, &[VIPS]),
 ];
 
 /// The maps that the program writes and the plan does not: a copy lacks what the old program still writes.
-const OF_PROGRAM: [&str; 10] = [
+const OF_PROGRAM: [&str; 13] = [
     name::BFD,
     name::FLOWS,
+    name::FLOW_EVENTS,
     name::LIVENESS,
+    name::ANSWERED,
     name::FRAGMENTS,
     name::NODE_STATS,
     name::VIP_STATS,
+    name::VIP_FLOWS,
     name::L2_STATS,
     name::SOURCE_REFUSED,
     name::VERDICTS,

@@ -53,6 +53,7 @@ pub(super) fn reset(ebpf: &mut Ebpf, tables: &HostTables, sets: &BTreeSet<u32>) 
     write(ebpf, name::LIVENESS, &tables.liveness_cells()[..tables.sizes.nodes as usize])?;
     insert(ebpf, name::BFD, &tables.bfd)?;
     write(ebpf, name::AGENT, &tables.agent_cells())?;
+    write(ebpf, name::ANSWERED, &vec![0u64; tables.sizes.nodes as usize])?;
     let mut flows: Array<_, FlowWords> = ebpf.map_mut(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         flows.set(*set, FlowWords::default(), 0).context("write to lb_flows")?;
@@ -83,7 +84,14 @@ pub(super) fn state(ebpf: &Ebpf, sets: impl Iterator<Item = u32>, nodes: u32) ->
             routers_heard.insert(discriminator, RouterHeard { theirs, is_answered });
         }
     }
-    let mut state = State { liveness, fragments, routers_heard, ..State::default() };
+    let times: Array<_, u64> = ebpf.map(name::ANSWERED).context("no answers")?.try_into()?;
+    let mut answered = BTreeSet::new();
+    for node in 0..nodes {
+        if times.get(&node, 0)? != 0 {
+            answered.insert(node);
+        }
+    }
+    let mut state = State { liveness, fragments, answered, routers_heard, ..State::default() };
     let flows: Array<_, FlowWords> = ebpf.map(name::FLOWS).context("no flows")?.try_into()?;
     for set in sets {
         state.add_flows(set, flows.get(&set, 0)?);
@@ -162,6 +170,8 @@ pub(super) fn totals(ebpf: &Ebpf) -> Result<Totals> {
         nodes: traffic(ebpf, name::NODE_STATS)?,
         source_refused: counted(name::SOURCE_REFUSED)?,
         l2_answered: counted(name::L2_STATS)?,
+        new_flows: counted(name::VIP_FLOWS)?,
+        flow_events: counted(name::FLOW_EVENTS)?,
     })
 }
 

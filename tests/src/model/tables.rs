@@ -23,9 +23,9 @@ const NOW: u64 = 1 << 40;
 pub struct Sizes {
     /// Slots in `lb_rings`.
     pub slots: u32,
-    /// Entries in `lb_nodes` and `lb_node_stats`.
+    /// Entries in `lb_nodes`, `lb_node_stats` and `lb_answered`.
     pub nodes: u32,
-    /// Entries in `lb_vip_stats`, `lb_src_refused` and `lb_l2_stats`.
+    /// Entries in `lb_vip_stats`, `lb_vip_flows`, `lb_src_refused` and `lb_l2_stats`.
     pub vip_stats: u32,
 }
 
@@ -42,6 +42,10 @@ pub struct Totals {
     pub source_refused: BTreeMap<u32, u64>,
     /// Number of an announced VIP → requests answered; zeros left out.
     pub l2_answered: BTreeMap<u32, u64>,
+    /// VIP number → new flows; zeros left out.
+    pub new_flows: BTreeMap<u32, u64>,
+    /// Change of the table of flows → its number; zeros left out.
+    pub flow_events: BTreeMap<u32, u64>,
 }
 
 /// A set of flows as it lies in memory.
@@ -65,6 +69,8 @@ pub struct State {
     pub liveness: Vec<Liveness>,
     /// `lb_fragments`.
     pub fragments: BTreeMap<FragmentKey, FragmentFlow>,
+    /// Nodes in `lb_answered`; when they answered is the clock's business.
+    pub answered: BTreeSet<u32>,
     /// Sessions of `lb_bfd` that have been heard of; when that was is the clock's business.
     pub routers_heard: BTreeMap<u32, RouterHeard>,
 }
@@ -126,6 +132,7 @@ pub struct HostTables {
     /// Leaked, because a reference into it outlives the next note: a few bytes for each first fragment of a
     /// test.
     fragments: RefCell<HashMap<FragmentKey, &'static FragmentFlow>>,
+    answered: RefCell<BTreeSet<u32>>,
     routers_heard: RefCell<BTreeMap<u32, RouterHeard>>,
     /// Sessions of `bfd` whose routers have said something new. Leaked as `fragments` are.
     sessions_noted: RefCell<HashMap<u32, &'static BfdSession>>,
@@ -159,6 +166,7 @@ impl HostTables {
             flows: std::iter::repeat_with(FlowSet::default).take(capacity::FLOW_SETS).collect(),
             touched: RefCell::default(),
             fragments: RefCell::default(),
+            answered: RefCell::default(),
             routers_heard: RefCell::default(),
             sessions_noted: RefCell::default(),
             agent: vec![Cell::new(0); agent_cell::COUNT],
@@ -200,10 +208,11 @@ impl HostTables {
         self.touched.borrow().iter().map(|set| (*set, words(*set))).collect()
     }
 
-    /// Empties the sets of flows that packets have touched and returns their numbers; forgets fragments and
-    /// routers too.
+    /// Empties the sets of flows that packets have touched and returns their numbers; forgets fragments,
+    /// answers and routers too.
     pub fn forget_flows(&self) -> BTreeSet<u32> {
         self.fragments.borrow_mut().clear();
+        self.answered.borrow_mut().clear();
         self.routers_heard.borrow_mut().clear();
         self.sessions_noted.borrow_mut().clear();
         let touched = self.touched.take();
@@ -220,7 +229,8 @@ impl HostTables {
         let liveness = self.liveness.iter().take(self.sizes.nodes as usize).map(Cell::get).collect();
         let fragments = self.fragments.borrow().iter().map(|(key, flow)| (*key, **flow)).collect();
         let routers_heard = self.routers_heard.borrow().clone();
-        let mut state = State { liveness, fragments, routers_heard, ..State::default() };
+        let answered = self.answered.borrow().clone();
+        let mut state = State { liveness, fragments, answered, routers_heard, ..State::default() };
         for (set, words) in self.touched_flows() {
             state.add_flows(set, words);
         }
@@ -340,6 +350,13 @@ impl Tables for HostTables {
         }
     }
 
+    fn note_answered(&self, node: NodeIndex) {
+        let node = u32::from(node);
+        if node < self.sizes.nodes {
+            self.answered.borrow_mut().insert(node);
+        }
+    }
+
     fn clock(&self) -> u32 {
         self.liveness[capacity::CLOCK as usize].get().last_seen
     }
@@ -402,6 +419,16 @@ impl Tables for HostTables {
 
     fn count_vip(&self, number: u32, bytes: u32) {
         add(&mut self.totals.borrow_mut().vips, number, self.sizes.vip_stats, bytes);
+    }
+
+    fn count_new_flow(&self, number: u32) {
+        if number < self.sizes.vip_stats {
+            *self.totals.borrow_mut().new_flows.entry(number).or_default() += 1;
+        }
+    }
+
+    fn count_flow_event(&self, event: u32) {
+        *self.totals.borrow_mut().flow_events.entry(event).or_default() += 1;
     }
 
     fn count_node(&self, node: NodeIndex, bytes: u32) {
