@@ -29,14 +29,14 @@ use crate::ring::NodeIndex;
 
 /// Default sizes of the maps, in entries.
 pub mod capacity {
-    /// IPv4 and IPv6 VIP entries each: one a Service port, one a VIP address.
-    pub const VIPS: usize = 32_768;
+    /// VIP entries of both families together: one a Service port, one a VIP address.
+    pub const VIPS: usize = 65_536;
     /// Buckets of IPv4 VIPs, a power of two; each has 64 bytes and holds four VIPs.
     pub const VIP4_BUCKETS: usize = 1 << 14;
     /// Buckets of IPv6 VIPs, a power of two; each has 64 bytes and holds two VIPs.
     pub const VIP6_BUCKETS: usize = 1 << 15;
     /// VIPs whose buckets are full: in the worst case, all.
-    pub const VIPS_MORE: usize = 2 * VIPS;
+    pub const VIPS_MORE: usize = VIPS;
     /// Slots of all rings together; each has 32 bytes.
     pub const RINGS: usize = 1 << 20;
     /// Nodes of a cluster.
