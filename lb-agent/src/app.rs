@@ -15,9 +15,9 @@ use lb_dataplane::bfd::{AgentCells, BfdMaps};
 use lb_dataplane::counters::Counters;
 use lb_dataplane::kernel_lookup::{self, PreparedObject};
 use lb_dataplane::layer2::{AnnouncerHandle, AnnouncerSettings};
-use lb_dataplane::liveness::{ProbeProfile, Prober};
+use lb_dataplane::liveness::{ProbeMaps, ProbeProfile, Prober};
 use lb_dataplane::map_io::MapsError;
-use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
+use lb_dataplane::mapped_tables::{AnswerTimes, FlowTable, LivenessCells};
 use lb_dataplane::maps::Maps;
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::observe::NetworkMonitor;
@@ -27,25 +27,28 @@ use lb_dataplane::net::uplinks;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
 use lb_keeper::{ClientOptions, KeeperClient, SpawnOptions};
-use lb_kube::source::ObjectSource;
+use lb_kube::client::{self, ClientRole};
+use lb_kube::source::{ObjectSource, SourceOptions};
+use lb_kube::token_review::TokenReviewer;
 use lb_l2::engine::EngineSettings;
 use lb_plan::plan::{LivenessSettings, Settings};
 use lb_runtime::http::{self, HttpLimits};
+use lb_runtime::metrics::{MetricsPort, MetricsSecurity};
 use lb_runtime::watchdog::{self, Watchdog};
 use lb_runtime::{descriptors, metrics, random};
 use lb_speaker::Speaker;
 use lb_speaker::bfd::BfdKernel;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use self::error::AppError;
 pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
 use self::uninstall::Uninstaller;
-use crate::admin::metrics::AgentExporter;
+use crate::admin::metrics::{AgentExporter, ScrapedMaps};
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
-use crate::control::{self, Advertiser, ControlLoop};
+use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
 use crate::last_good::LastGoodFile;
+use crate::measurements::Measurements;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
 use crate::trace::tracer::{Tracer, TracerSource};
@@ -80,7 +83,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let (state, agent) = watch::channel(Arc::new(first_state(&options, &attachment, &prepared)));
     let nonce = u64::from_ne_bytes(random::bytes().map_err(AppError::Random)?);
     let settings = settings(&options, &MapSetup::of(&maps)?, nonce);
-    let prober = prober(&options, &pins, &settings, &watchdog)?;
+    let measurements = Measurements::new().map_err(AppError::Measurements)?;
+    let prober = prober(&options, &pins, &settings, &measurements, &watchdog)?;
     let announcer = announcer(&options, &pins, &maps, &watchdog)?;
     let layer2 = announcer.view();
     let speaker = speaker(&options, &pins, &watchdog)?;
@@ -88,9 +92,16 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         state: agent.clone(),
         speaker: speaker.clone(),
         layer2: layer2.clone(),
-        counters: Arc::clone(&counters),
+        maps: Arc::new(ScrapedMaps {
+            counters: Arc::clone(&counters),
+            flows: FlowTable::open(&pins)?,
+            cells: LivenessCells::open(&pins)?,
+            turn: Semaphore::const_new(1),
+        }),
+        measurements: measurements.clone(),
     };
-    let metrics = metrics::serve(metrics_port(&options)?, exporter, watchdog.clone(), limits);
+    let (port, security) = (metrics_port(&options, limits)?, metrics_security(&options).await?);
+    let metrics = metrics::serve(port, security, exporter, watchdog.clone());
     let advertiser = advertiser(&options, &speaker)?;
     let reporter = StatusReporter {
         node: options.node.to_string(),
@@ -131,6 +142,13 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         announcer,
         groups: SolicitedGroups::start().map_err(AppError::Netlink)?,
         advertiser,
+        announcement_timer: AnnouncementTimer {
+            speaker: speaker.clone(),
+            layer2: layer2.clone(),
+            latency: measurements.announcement.clone(),
+            tasks: [None, None],
+        },
+        measurements,
         draining,
         detaching,
         tracing,
@@ -236,12 +254,14 @@ fn prober(
     options: &AgentOptions,
     pins: &Pins,
     settings: &Settings,
+    measurements: &Measurements,
     watchdog: &Watchdog,
 ) -> Result<Option<Prober>, AppError> {
     let Some(profile) = options.liveness else { return Ok(None) };
     let heart = watchdog.heart("liveness", watchdog::THREAD_LIMIT);
-    let cells = LivenessCells::open(pins)?;
-    let prober = Prober::start(profile, cells, settings.tag_keys.current, heart);
+    let maps = ProbeMaps { cells: LivenessCells::open(pins)?, answered: AnswerTimes::open(pins)? };
+    let measurements = measurements.liveness.clone();
+    let prober = Prober::start(profile, maps, settings.tag_keys.current, measurements, heart);
     prober.map(Some).map_err(AppError::Thread)
 }
 
@@ -294,9 +314,22 @@ fn keeper(options: &KeeperSettings, bound: Duration) -> std::io::Result<Option<K
 }
 
 /// Binds the metrics port at the start, so that an address in use is an error then.
-fn metrics_port(options: &AgentOptions) -> Result<Option<TcpListener>, AppError> {
-    let listen = |address| http::listen(address).map_err(|error| AppError::Metrics(address, error));
-    options.metrics.map(listen).transpose()
+fn metrics_port(options: &AgentOptions, limits: HttpLimits) -> Result<Option<MetricsPort>, AppError> {
+    let Some(address) = options.metrics.address else { return Ok(None) };
+    let listener = http::listen(address).map_err(|error| AppError::Metrics(address, error))?;
+    Ok(Some(MetricsPort { listener, limits }))
+}
+
+/// Returns how the metrics port is secured; `None`: not at all.
+async fn metrics_security(
+    options: &AgentOptions,
+) -> Result<Option<MetricsSecurity<TokenReviewer>>, AppError> {
+    let Some(certificate) = options.metrics.certificate.clone() else { return Ok(None) };
+    let SourceOptions::Kubernetes { kubeconfig, .. } = &options.source else {
+        return Err(AppError::NoTokenReview);
+    };
+    let client = client::connect(kubeconfig.as_deref(), ClientRole::Agent).await?;
+    Ok(Some(MetricsSecurity { tls: certificate.serve()?, authorizer: TokenReviewer::new(client) }))
 }
 
 fn advertiser(options: &AgentOptions, speaker: &Speaker) -> Result<Advertiser, AppError> {

@@ -12,6 +12,7 @@ pub mod drain;
 pub mod flow;
 pub mod keeper;
 pub mod man;
+mod metrics;
 mod removal;
 pub mod status;
 pub mod trace;

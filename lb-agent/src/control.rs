@@ -8,10 +8,14 @@
 //! | `readiness` | whether this node forwards packets |
 //! | `peers` | from the plan of BGP peers to sessions |
 //! | `announce` | from the plan to the announcer on the local network |
+//! | `announcement_timer` | the time until new addresses are announced |
+//! | `fill` | how full the maps are, and how balanced the rings |
 //! | `inquiry` | answers to questions of operators |
 //! | `log` | differences between two passes, for the log |
 
 mod announce;
+mod announcement_timer;
+mod fill;
 mod inquiry;
 mod log;
 mod peers;
@@ -40,6 +44,7 @@ use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
+pub use self::announcement_timer::AnnouncementTimer;
 pub use self::peers::Advertiser;
 use self::readiness::ReadyState;
 pub(crate) use self::reconcile::speaker_settings;
@@ -48,6 +53,7 @@ pub(crate) use self::state::announced;
 pub use self::uplinks::interface;
 use crate::inquiry::Inquiry;
 use crate::last_good::LastGoodFile;
+use crate::measurements::Measurements;
 use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
 use crate::trace::tracer::TraceSwitch;
@@ -85,6 +91,10 @@ pub struct ControlLoop {
     pub groups: SolicitedGroups,
     /// The sessions with BGP peers.
     pub advertiser: Advertiser,
+    /// What the agent measures.
+    pub measurements: Measurements,
+    /// Measures how long new addresses take to be announced.
+    pub announcement_timer: AnnouncementTimer,
     /// Requests to drain this node.
     pub draining: watch::Receiver<bool>,
     /// Requests to detach the program.
@@ -303,6 +313,7 @@ impl ControlLoop {
     }
 
     async fn handle_source(&mut self, state: &mut LoopState) {
+        state.objects_changed = Some(Instant::now());
         self.source.debounce(state.reconciled).await;
         let before = self.next_hop_targets(state);
         self.read_source(state);

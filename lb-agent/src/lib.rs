@@ -8,6 +8,7 @@
 //! | [`last_good`] | 1 | the last-known-good configuration, in a file for the next agent |
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
+//! | [`measurements`] | 0 | durations that the agent measures |
 //! | [`preview`] | 0 | what an agent would do, as a value |
 //! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
@@ -20,6 +21,7 @@ pub mod control;
 mod hash_key;
 pub mod inquiry;
 pub mod last_good;
+pub mod measurements;
 pub mod preview;
 pub mod status_reporter;
 pub mod tag_keys;

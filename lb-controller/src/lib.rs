@@ -14,7 +14,6 @@ pub mod webhook;
 mod write;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,8 +30,11 @@ use lb_kube::kinds::ALLOCATION_KINDS;
 use lb_kube::leadership::{Leadership, LeadershipSender};
 use lb_kube::lease::{LeaderElector, LeaseTimings};
 use lb_kube::status::{StatusScope, StatusWriter, WriteLimits};
+use lb_kube::token_review::TokenReviewer;
+use lb_runtime::certificate::{CertificateError, CertificateSource};
 use lb_runtime::descriptors;
 use lb_runtime::http::HttpLimits;
+use lb_runtime::metrics::{MetricsOptions, MetricsSecurity};
 use lb_runtime::watchdog::{Heart, REQUEST_LIMIT, Watchdog};
 use metrics::{ControllerExporter, ControllerView};
 use plan::{AllocationPlan, AllocationPlanner};
@@ -62,8 +64,8 @@ pub struct ControllerOptions {
     pub identity: String,
     /// The name of this pod, which owns the controller's ConfigurationState.
     pub pod: Option<String>,
-    /// The address of metrics and health; `None`: they are not served.
-    pub metrics: Option<SocketAddr>,
+    /// The port of metrics and health.
+    pub metrics: MetricsOptions,
     /// The webhook.
     pub webhook: WebhookOptions,
 }
@@ -80,6 +82,9 @@ pub enum ControllerError {
     /// Metrics and health cannot be served.
     #[error("cannot serve metrics: {0}; set another --metrics-address")]
     Metrics(#[source] std::io::Error),
+    /// The metrics port has no certificate.
+    #[error("cannot serve the metrics port over TLS: {0}; check --metrics-cert-dir")]
+    Certificate(#[from] CertificateError),
 }
 
 /// Runs until SIGTERM or SIGINT. Services keep their addresses.
@@ -96,7 +101,11 @@ pub async fn run(options: ControllerOptions) -> Result<(), ControllerError> {
         lease: server.lease_client()?,
         leader: server.leader_client(&leadership)?,
     };
-    let listener = metrics::listen(options.metrics).map_err(ControllerError::Metrics)?;
+    let limits = HttpLimits::for_monitoring(files);
+    let port = metrics::listen(options.metrics.address, limits).map_err(ControllerError::Metrics)?;
+    let certificate = options.metrics.certificate.clone().map(CertificateSource::serve).transpose()?;
+    let security = certificate
+        .map(|tls| MetricsSecurity { tls, authorizer: TokenReviewer::new(clients.shared.clone()) });
     let (view_sender, view) = watch::channel(ControllerView::default());
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
@@ -111,12 +120,11 @@ pub async fn run(options: ControllerOptions) -> Result<(), ControllerError> {
         // The leader's task ends the process, after its last write.
         std::future::pending::<()>().await;
     };
-    let limits = HttpLimits::for_monitoring(files);
     let leader = Leader { clients: &clients, options: &options, watchdog: &watchdog, leadership, stop };
     tokio::select! {
         () = run_webhook(&clients.shared, &options, HttpLimits::for_webhooks(files)) => {}
         () = leader.run(leadership_sender, view_sender) => {}
-        () = lb_runtime::metrics::serve(listener, ControllerExporter(view), watchdog.clone(), limits) => {}
+        () = lb_runtime::metrics::serve(port, security, ControllerExporter(view), watchdog.clone()) => {}
         () = end => {}
     }
     Ok(())

@@ -8,10 +8,10 @@ use lb_ipam::Usage;
 use lb_kube::client::stats;
 use lb_kube::reading::Reading;
 use lb_model::PoolName;
-use lb_runtime::http;
-use lb_runtime::metrics::{Exporter, MetricDescription, MetricDescriptions, MetricSink};
-use prometheus::{IntGaugeVec, Opts, Registry};
-use tokio::net::TcpListener;
+use lb_runtime::http::{self, HttpLimits};
+use lb_runtime::metrics::exposition::{Exposition, ExpositionFormat};
+use lb_runtime::metrics::{Exporter, MetricDescription, MetricDescriptions, MetricSink, MetricsPort};
+use prometheus::{IntGaugeVec, Opts};
 use tokio::sync::watch;
 
 /// The controller's state, as its metrics show it.
@@ -57,8 +57,9 @@ fn total_v6(usage: &Usage) -> i64 {
 ///
 /// # Errors
 /// When the address is not local or the port is in use.
-pub(super) fn listen(address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
-    address.map(http::listen).transpose()
+pub(super) fn listen(address: Option<SocketAddr>, limits: HttpLimits) -> io::Result<Option<MetricsPort>> {
+    let Some(address) = address else { return Ok(None) };
+    Ok(Some(MetricsPort { listener: http::listen(address)?, limits }))
 }
 
 /// The controller's metrics, as of the last pass.
@@ -70,8 +71,8 @@ impl Exporter for ControllerExporter {
         self.0.borrow().ready
     }
 
-    async fn gather(&self) -> Result<Registry, prometheus::Error> {
-        registry(&self.0.borrow())
+    async fn scrape(&self, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {
+        written(&self.0.borrow(), format)
     }
 }
 
@@ -85,10 +86,10 @@ pub fn descriptions() -> Result<Vec<MetricDescription>, prometheus::Error> {
     Ok(descriptions.into_vec())
 }
 
-fn registry(view: &ControllerView) -> Result<Registry, prometheus::Error> {
-    let registry = Registry::new();
-    register_all(&registry, view)?;
-    Ok(registry)
+fn written(view: &ControllerView, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {
+    let exposition = Exposition::new(format);
+    register_all(&exposition, view)?;
+    Ok(exposition)
 }
 
 fn register_all(registry: &impl MetricSink, view: &ControllerView) -> Result<(), prometheus::Error> {
@@ -113,8 +114,7 @@ mod tests {
         let pool = PoolName { namespace: "metallb-system".into(), name: "a".into() };
         let usage = Usage { assigned_ipv4: 3, assigned_ipv6: 1, available_ipv4: 5, available_ipv6: i64::MAX };
         let view = ControllerView { usage: BTreeMap::from([(pool, usage)]), ..ControllerView::default() };
-        let text =
-            prometheus::TextEncoder::new().encode_to_string(&registry(&view).unwrap().gather()).unwrap();
+        let text = written(&view, ExpositionFormat::Text).unwrap().into_text();
         for line in [
             "metallb_allocator_addresses_total{pool=\"a\"} 9223372036854776000",
             "metallb_allocator_addresses_in_use_total{pool=\"a\"} 4",

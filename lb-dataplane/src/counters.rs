@@ -1,22 +1,32 @@
 //! The program's counters, summed over all CPUs.
+//!
+//! They are read in batches, a system call for some hundred entries of an array: a scrape reads tens of
+//! thousands. The kernel takes no lock for it, so the program counts on meanwhile.
 
 use std::borrow::Cow;
 
-use aya::maps::{MapData, MapError, PerCpuArray};
+use aya::maps::{MapData, MapError};
+use lb_common::flows::FlowState;
 use lb_common::map_table::name;
-use lb_common::maps::Traffic;
-use lb_common::verdict::{COUNTERS, Fate};
+use lb_common::maps::{Traffic, capacity, flow_event};
+use lb_common::verdict::{COUNTERS, Fate, Outcome};
 use serde::{Deserialize, Serialize};
 
 use super::pins::Pins;
+use crate::raw_map::RawMap;
+
+/// Bytes of a batch: with many CPUs, an entry has a value for each.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// The program's counters.
 pub struct Counters {
-    outcomes: PerCpuArray<MapData, u64>,
-    vips: PerCpuArray<MapData, Traffic>,
-    nodes: PerCpuArray<MapData, Traffic>,
-    source_refused: PerCpuArray<MapData, u64>,
-    layer2: PerCpuArray<MapData, u64>,
+    outcomes: MapData,
+    vips: MapData,
+    new_flows: MapData,
+    nodes: MapData,
+    source_refused: MapData,
+    layer2: MapData,
+    flow_events: MapData,
 }
 
 /// The number of packets with one verdict.
@@ -30,6 +40,54 @@ pub struct VerdictCount {
     pub packets: u64,
 }
 
+/// The counters of a VIP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VipCount {
+    /// Packets received for it.
+    pub packets: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// New flows that this node has taken.
+    pub new_flows: u64,
+    /// Packets that were dropped because its source ranges exclude their client; not among `packets`.
+    pub source_refused: u64,
+}
+
+/// The counters of VIPs, by their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct VipCounts {
+    traffic: Vec<[u64; 2]>,
+    new_flows: Vec<[u64; 1]>,
+    source_refused: Vec<[u64; 1]>,
+}
+
+impl VipCounts {
+    /// Returns the counters of a VIP; zeros if it was not read.
+    pub fn of(&self, number: u32) -> VipCount {
+        let at = number as usize;
+        let [packets, bytes] = self.traffic.get(at).copied().unwrap_or_default();
+        let [new_flows] = self.new_flows.get(at).copied().unwrap_or_default();
+        let [source_refused] = self.source_refused.get(at).copied().unwrap_or_default();
+        VipCount { packets, bytes, new_flows, source_refused }
+    }
+}
+
+/// Changes of the table of flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowEvents([u64; flow_event::COUNT]);
+
+impl FlowEvents {
+    /// Returns how many flows were recorded as another node's.
+    pub const fn delegated(&self) -> u64 {
+        self.0[flow_event::DELEGATED as usize]
+    }
+
+    /// Returns how many entries in this state were evicted by other flows.
+    pub const fn evicted(&self, state: FlowState) -> u64 {
+        self.0[flow_event::evicted(state) as usize]
+    }
+}
+
 impl Counters {
     /// Opens the pinned counters.
     ///
@@ -38,13 +96,13 @@ impl Counters {
     pub fn open(pins: &Pins) -> Result<Self, MapError> {
         let open = |map| MapData::from_pin(pins.map(map));
         Ok(Self {
-            outcomes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VERDICTS)?)?)?,
-            vips: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::VIP_STATS)?)?)?,
-            nodes: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::NODE_STATS)?)?)?,
-            source_refused: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(
-                name::SOURCE_REFUSED,
-            )?)?)?,
-            layer2: PerCpuArray::try_from(aya::maps::Map::from_map_data(open(name::L2_STATS)?)?)?,
+            outcomes: open(name::VERDICTS)?,
+            vips: open(name::VIP_STATS)?,
+            new_flows: open(name::VIP_FLOWS)?,
+            nodes: open(name::NODE_STATS)?,
+            source_refused: open(name::SOURCE_REFUSED)?,
+            layer2: open(name::L2_STATS)?,
+            flow_events: open(name::FLOW_EVENTS)?,
         })
     }
 
@@ -53,54 +111,112 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses the lookup.
     pub fn outcomes(&self) -> Result<Vec<VerdictCount>, MapError> {
-        COUNTERS
-            .iter()
-            .map(|&(number, name, fate)| {
-                let packets = self.outcomes.get(&number, 0)?.iter().sum();
-                Ok(VerdictCount { name: name.into(), dropped: fate == Fate::Drop, packets })
-            })
-            .collect()
+        let counts = sums::<1>(&self.outcomes, capacity::VERDICTS as u32)?;
+        let of = |number: u32| counts.get(number as usize).map_or(0, |[packets]| *packets);
+        let count = |&(number, name, fate): &(u32, &'static str, Fate)| VerdictCount {
+            name: name.into(),
+            dropped: fate == Fate::Drop,
+            packets: of(number),
+        };
+        Ok(COUNTERS.iter().map(count).collect())
     }
 
-    /// Returns the traffic to a VIP, by its number.
+    /// Returns the number of BFD packets that the program has answered in place of an agent.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn vip(&self, number: u32) -> Result<Traffic, MapError> {
-        Ok(sum(&self.vips.get(&number, 0)?))
+    pub fn bfd_answers(&self) -> Result<u64, MapError> {
+        let number = Outcome::BfdAnswered as u32;
+        let counts = sums::<1>(&self.outcomes, number + 1)?;
+        Ok(counts.get(number as usize).map_or(0, |[packets]| *packets))
     }
 
-    /// Returns the number of packets to a VIP that were dropped because its source ranges exclude their
-    /// client.
+    /// Returns the counters of the VIPs with numbers below `end`.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn source_refused(&self, number: u32) -> Result<u64, MapError> {
-        Ok(self.source_refused.get(&number, 0)?.iter().sum())
+    pub fn vips(&self, end: u32) -> Result<VipCounts, MapError> {
+        Ok(VipCounts {
+            traffic: sums(&self.vips, end)?,
+            new_flows: sums(&self.new_flows, end)?,
+            source_refused: sums(&self.source_refused, end)?,
+        })
     }
 
-    /// Returns the number of ARP requests and Neighbor Solicitations for an address that were answered, by
-    /// the address's number.
+    /// Returns the number of ARP requests and Neighbor Solicitations that were answered, by the numbers of
+    /// the addresses, those below `end`.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn layer2_answered(&self, number: u32) -> Result<u64, MapError> {
-        Ok(self.layer2.get(&number, 0)?.iter().sum())
+    pub fn layer2_answered(&self, end: u32) -> Result<Vec<u64>, MapError> {
+        Ok(sums::<1>(&self.layer2, end)?.into_iter().map(|[answered]| answered).collect())
     }
 
-    /// Returns the traffic forwarded to a node, by its index.
+    /// Returns the traffic forwarded to each node, by its index.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn node(&self, index: u16) -> Result<Traffic, MapError> {
-        Ok(sum(&self.nodes.get(&u32::from(index), 0)?))
+    pub fn nodes(&self) -> Result<Vec<Traffic>, MapError> {
+        let traffic = |[packets, bytes]: [u64; 2]| {
+            #[allow(clippy::needless_update, reason = "the layout for tests has one more field")]
+            Traffic { packets, bytes, ..Traffic::default() }
+        };
+        Ok(sums::<2>(&self.nodes, capacity::NODES as u32)?.into_iter().map(traffic).collect())
+    }
+
+    /// Returns the changes of the table of flows.
+    ///
+    /// # Errors
+    /// When the kernel refuses the lookup.
+    pub fn flow_events(&self) -> Result<FlowEvents, MapError> {
+        let counts = sums::<1>(&self.flow_events, flow_event::COUNT as u32)?;
+        let mut events = FlowEvents::default();
+        events.0.iter_mut().zip(counts).for_each(|(event, [count])| *event = count);
+        Ok(events)
     }
 }
 
-fn sum(cpus: &[Traffic]) -> Traffic {
-    cpus.iter().fold(Traffic::default(), |mut sum, cpu| {
-        sum.packets += cpu.packets;
-        sum.bytes += cpu.bytes;
-        sum
-    })
+/// Returns the first `N` words of the entries of a per-CPU array below `end`, each summed over the CPUs.
+fn sums<const N: usize>(map: &MapData, end: u32) -> Result<Vec<[u64; N]>, MapError> {
+    let map = RawMap::of(map)?;
+    let end = end.min(map.entries);
+    let entry = map.stride * map.values;
+    let per_batch = (BATCH_BYTES / entry.max(1)).clamp(1, end.max(1) as usize) as u32;
+    let mut buffer = vec![0; entry * per_batch as usize];
+    let mut all = Vec::with_capacity(end as usize);
+    while (all.len() as u32) < end {
+        let first = all.len() as u32;
+        let count = per_batch.min(end - first);
+        let values = buffer.get_mut(..entry * count as usize).unwrap_or_default();
+        let read = map.batch(first, count, values).map_err(MapError::IoError)?;
+        if read == 0 {
+            break;
+        }
+        all.extend(values.chunks_exact(entry).take(read as usize).map(|cpus| sum(cpus, map.stride)));
+    }
+    Ok(all)
+}
+
+/// Sums the first `N` words of the values of an entry.
+fn sum<const N: usize>(cpus: &[u8], stride: usize) -> [u64; N] {
+    let mut total = [0u64; N];
+    for cpu in cpus.chunks_exact(stride) {
+        for (sum, word) in total.iter_mut().zip(cpu.as_chunks::<8>().0) {
+            *sum = sum.wrapping_add(u64::from_ne_bytes(*word));
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_summed_over_the_cpus_and_later_words_are_left_out() {
+        let words = [1u64, 10, 99, 2, 20, 99];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        assert_eq!(sum::<2>(&bytes, 24), [3, 30]);
+        assert_eq!(sum::<1>(&bytes[..8], 8), [1]);
+    }
 }

@@ -4,6 +4,8 @@
 //! records the answers; this thread reports the nodes that do not accept new flows to the control loop. While
 //! the thread is stalled, so is the clock, and no node is declared dead.
 
+mod measure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -19,7 +21,10 @@ use lb_common::wire::bfd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::sync::watch;
 
-use crate::mapped_tables::LivenessCells;
+pub use self::measure::LivenessMeasurements;
+use self::measure::Measure;
+use crate::bfd::monotonic;
+use crate::mapped_tables::{AnswerTimes, LivenessCells};
 use lb_runtime::watchdog::Heart;
 
 /// The probe timers.
@@ -57,6 +62,15 @@ pub struct ProbeConfig {
 /// The addresses of the nodes that do not accept new flows: they are dead or draining.
 pub type NotAccepting = BTreeSet<IpAddr>;
 
+/// The maps that the thread shares with the program.
+#[derive(Debug)]
+pub struct ProbeMaps {
+    /// The liveness cells.
+    pub cells: LivenessCells,
+    /// When nodes answered.
+    pub answered: AnswerTimes,
+}
+
 /// The handle of the liveness thread, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Prober {
@@ -72,10 +86,16 @@ impl Prober {
     ///
     /// # Errors
     /// When the thread cannot be spawned.
-    pub fn start(profile: ProbeProfile, cells: LivenessCells, key: TagKey, heart: Heart) -> io::Result<Self> {
+    pub fn start(
+        profile: ProbeProfile,
+        maps: ProbeMaps,
+        key: TagKey,
+        measurements: LivenessMeasurements,
+        heart: Heart,
+    ) -> io::Result<Self> {
         let (probing, changes) = channel();
         let (found, silent) = watch::channel(NotAccepting::new());
-        let mut thread = ProbeThread::new(profile, cells, key, found);
+        let mut thread = ProbeThread::new(profile, maps, key, measurements, found);
         thread::Builder::new().name("liveness".into()).spawn(move || thread.run(&changes, &heart))?;
         Ok(Self { probing, silent })
     }
@@ -98,6 +118,8 @@ impl Prober {
 struct ProbeThread {
     start: Instant,
     cells: LivenessCells,
+    answered: AnswerTimes,
+    measure: Measure,
     clock: ProbeClock,
     /// The number of ticks without an answer after which a node is dead.
     limit: u32,
@@ -112,15 +134,19 @@ struct ProbeThread {
 impl ProbeThread {
     fn new(
         profile: ProbeProfile,
-        cells: LivenessCells,
+        maps: ProbeMaps,
         key: TagKey,
+        measurements: LivenessMeasurements,
         found: watch::Sender<NotAccepting>,
     ) -> Self {
+        let ProbeMaps { cells, answered } = maps;
         // The clock continues from the value that a previous agent has left.
         let clock = ProbeClock::new(profile.interval, u64::from(cells.clock()), Duration::ZERO);
         Self {
             start: Instant::now(),
             cells,
+            answered,
+            measure: Measure::new(measurements),
             clock,
             limit: ProbeClock::limit(profile.multiplier.into()),
             found,
@@ -147,8 +173,11 @@ impl ProbeThread {
             if !self.addresses.is_empty() && self.clock.handle_time(now) {
                 self.cells.set_clock(self.clock.value() as u32);
                 self.report();
+                self.measure();
             }
-            while let Some(probe) = self.initiator.poll_probe(now, self.clock.value() as u32) {
+            let sequence = self.clock.value() as u32;
+            while let Some(probe) = self.initiator.poll_probe(now, sequence) {
+                self.measure.handle_sent(probe.key, sequence, monotonic());
                 self.send(probe.key, &probe.packet);
             }
             thread::sleep(self.until_next());
@@ -177,6 +206,17 @@ impl ProbeThread {
         });
     }
 
+    /// Measures what has happened since the last tick.
+    fn measure(&mut self) {
+        let (clock, now) = (self.cells.clock(), monotonic());
+        for (node, probed) in &self.targets {
+            let cell = self.cells.of(*node);
+            self.measure.handle_cell(*node, cell, || (self.answered.of(*node), self.cells.of(*node)));
+            let is_dead = cell.silence(clock) >= self.limit;
+            self.measure.handle_state(*node, probed.address, is_dead, self.answered.of(*node), now);
+        }
+    }
+
     /// Applies a change of targets. Cells remain valid, except that of an index which belonged to another
     /// node. A new node is dead by its unused cell until it answers: its pods may be ready before its program
     /// can identify the owner of a flow. To a new agent all nodes are alive, since its clock equals their
@@ -191,6 +231,7 @@ impl ProbeThread {
         }
         let desired = targets.iter().map(|(node, probed)| (*node, probed.target)).collect();
         self.initiator.set_targets(&desired, self.start.elapsed());
+        self.measure.set_targets(&self.targets, &targets);
         self.sockets.retain(|source, _| targets.values().any(|probed| probed.source == *source));
         self.targets = targets;
     }

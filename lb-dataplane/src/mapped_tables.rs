@@ -1,5 +1,7 @@
 //! The maps that the agent accesses through memory: liveness cells with the probe clock, and the flow table.
 
+use std::time::Duration;
+
 use lb_common::flows::{self, AGE_BITS, WAYS};
 use lb_common::map_table::name;
 use lb_common::maps::{Liveness, capacity};
@@ -64,6 +66,26 @@ impl LivenessCells {
     }
 }
 
+/// When nodes last answered a probe (`lb_answered`).
+#[derive(Debug)]
+pub struct AnswerTimes(MappedWords);
+
+impl AnswerTimes {
+    /// Maps the pinned times.
+    ///
+    /// # Errors
+    /// When they are not pinned or cannot be mapped.
+    pub fn open(pins: &Pins) -> Result<Self, MapsError> {
+        open_mapped(pins, name::ANSWERED, 1).map(Self)
+    }
+
+    /// Returns when a node last answered, since the start of `CLOCK_MONOTONIC`; `None` if it never has.
+    pub fn of(&self, node: NodeIndex) -> Option<Duration> {
+        let time = self.0.read(usize::from(node)).filter(|time| *time != 0)?;
+        Some(Duration::from_nanos(time))
+    }
+}
+
 /// The flow table (`lb_flows`).
 #[derive(Debug)]
 pub struct FlowTable(MappedWords);
@@ -97,6 +119,23 @@ impl FlowTable {
         // As `flow_age` of the program: 2^34 ns are 17.2 s.
         let now = crate::bfd::monotonic().as_nanos() >> 34;
         (now & ((1 << AGE_BITS) - 1)) as u16
+    }
+
+    /// Returns the entries that it has room for.
+    pub const fn capacity(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Counts the entries by the number of their state, 0 for free ones. Reads the whole table, which takes a
+    /// few milliseconds.
+    pub fn by_state(&self) -> [u64; 8] {
+        let mut counts = [0; 8];
+        for way in (0..self.0.len()).filter_map(|at| self.0.read(at)) {
+            if let Some(count) = counts.get_mut(flows::state(way as u32) as usize) {
+                *count += 1;
+            }
+        }
+        counts
     }
 
     /// Counts the flows of node `own`. Reads the whole table, which takes a few milliseconds.

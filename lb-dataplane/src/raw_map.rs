@@ -14,6 +14,9 @@ const UPDATE: libc::c_long = 2;
 /// `BPF_MAP_GET_NEXT_KEY`.
 const NEXT_KEY: libc::c_long = 4;
 
+/// `BPF_MAP_LOOKUP_BATCH`.
+const LOOKUP_BATCH: libc::c_long = 24;
+
 /// The kernel aligns the value of each CPU to so many bytes.
 const CPU_ALIGNMENT: usize = 8;
 
@@ -42,6 +45,22 @@ struct Attributes {
     key: u64,
     /// The value, or where the next key is written.
     value: u64,
+    flags: u64,
+}
+
+/// The same for batches.
+#[repr(C)]
+struct BatchAttributes {
+    /// The key before the first one, or null.
+    after: u64,
+    /// Where the last key is written.
+    last: u64,
+    keys: u64,
+    values: u64,
+    /// The entries that are asked for, and then those that were read.
+    count: u32,
+    map: u32,
+    element_flags: u64,
     flags: u64,
 }
 
@@ -105,6 +124,42 @@ impl<'a> RawMap<'a> {
     pub(crate) fn write(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let (key, value) = (sized(key, self.key_size)?, sized(value, self.stride * self.values)?);
         self.call(UPDATE, key.as_ptr().expose_provenance(), value.as_ptr().expose_provenance())
+    }
+
+    /// Reads entries of an array from `first` on into `values`, which is as long as `count` of them, in one
+    /// system call. The kernel locks nothing for it. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub(crate) fn batch(&self, first: u32, count: u32, values: &mut [u8]) -> io::Result<u32> {
+        let size = self.stride * self.values * count as usize;
+        if !self.is_array || values.len() != size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut keys = vec![0u32; count as usize];
+        let (before, mut last) = (first.wrapping_sub(1), 0u32);
+        let mut attributes = BatchAttributes {
+            after: if first == 0 { 0 } else { (&raw const before).expose_provenance() as u64 },
+            last: (&raw mut last).expose_provenance() as u64,
+            keys: keys.as_mut_ptr().expose_provenance() as u64,
+            values: values.as_mut_ptr().expose_provenance() as u64,
+            count,
+            map: self.map.as_raw_fd() as u32,
+            element_flags: 0,
+            flags: 0,
+        };
+        let length = size_of::<BatchAttributes>();
+        // SAFETY: all addresses are of buffers that live through the call and are as large as the kernel
+        // reads or writes for `count` entries; those that it writes to are held mutably.
+        let result = unsafe { libc::syscall(libc::SYS_bpf, LOOKUP_BATCH, &raw mut attributes, length) };
+        if result < 0 {
+            let error = io::Error::last_os_error();
+            // The array ends before `count` entries.
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+        }
+        Ok(attributes.count)
     }
 
     fn call(&self, command: libc::c_long, key: usize, value: usize) -> io::Result<()> {

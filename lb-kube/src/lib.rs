@@ -17,4 +17,5 @@ pub mod resource;
 pub mod snapshot;
 pub mod source;
 pub mod status;
+pub mod token_review;
 mod watch;

@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | [`http`] | the HTTP server of every port and socket, with bounds |
 //! | [`metrics`] | the metrics port of a process |
+//! | [`certificate`] | the certificate of a server |
 //! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
 //! | [`watchdog`] | detection of loops that are stuck |
 //! | [`random`] | random bytes from the kernel |
 
+pub mod certificate;
 pub mod descriptors;
 pub mod http;
 pub mod metrics;

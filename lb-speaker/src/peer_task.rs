@@ -193,17 +193,24 @@ impl PeerLoop {
         while self.closing.next().await.is_some() {}
     }
 
+    /// Applies the latest desired state.
+    fn apply(&mut self, desired: &mut watch::Receiver<DesiredPeer>) {
+        let desired = desired.borrow_and_update().clone();
+        let now = self.start.elapsed();
+        self.advice_context = hints::advice_context(&desired);
+        self.peer.set_config(desired.config.clone(), now);
+        self.set_routes(&desired);
+    }
+
     /// Handles an event; returns false at the end.
     fn handle(&mut self, wake: Wake, desired: &mut watch::Receiver<DesiredPeer>) -> bool {
         match wake {
-            Wake::Desired => {
-                let desired = desired.borrow_and_update().clone();
-                let now = self.start.elapsed();
-                self.advice_context = hints::advice_context(&desired);
-                self.peer.set_config(desired.config.clone(), now);
-                self.set_routes(&desired);
-            }
+            Wake::Desired => self.apply(desired),
             Wake::Command(Some(PeerCommand::View(reply))) => {
+                // So that routes which were set before the request count as pending.
+                if desired.has_changed().unwrap_or(false) {
+                    self.apply(desired);
+                }
                 // The requester may be gone.
                 let _ = reply.send(self.peer.view(self.now()));
             }

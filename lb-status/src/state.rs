@@ -50,6 +50,38 @@ pub struct AgentState {
     pub draining: bool,
     /// Problems, a sentence each.
     pub problems: Vec<String>,
+    /// The rings.
+    #[serde(skip)]
+    pub rings: Rings,
+    /// How full the maps are that the plan writes.
+    #[serde(skip)]
+    pub map_fill: Vec<MapFill>,
+}
+
+/// The rings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rings {
+    /// Their number.
+    pub count: usize,
+    /// Slots that the fullest node leads, relative to its fair share, in the least balanced ring; at least 1.
+    pub imbalance: f64,
+}
+
+impl Default for Rings {
+    fn default() -> Self {
+        Self { count: 0, imbalance: 1.0 }
+    }
+}
+
+/// How full a map is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapFill {
+    /// Its name.
+    pub map: &'static str,
+    /// Its entries.
+    pub entries: usize,
+    /// The entries that it has room for.
+    pub capacity: usize,
 }
 
 /// What one pass of the control loop did.

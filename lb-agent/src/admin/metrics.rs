@@ -1,6 +1,7 @@
 //! The agent's metrics. Sessions have MetalLB's metric names and labels, so that its dashboards and alerts
 //! work.
 
+mod dataplane;
 mod layer2;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,15 +12,20 @@ use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
 use lb_dataplane::counters::Counters;
 use lb_dataplane::layer2::Layer2View;
+use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_kube::client::stats;
+use lb_runtime::metrics::exposition::{Exposition, ExpositionFormat, render_labels};
 use lb_runtime::metrics::{
-    Exporter, MetricDescription, MetricDescriptions, MetricSink, MetricType, saturating,
+    Exporter, Family, MetricDescription, MetricDescriptions, MetricSink, MetricType, saturating,
 };
 use lb_speaker::bfd::BfdSnapshot;
 use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
-use tokio::sync::watch;
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
+use tokio::sync::{Semaphore, watch};
 
+use self::dataplane::{DataPlane, DataPlaneSources};
+use super::status::read_layer2;
+use crate::measurements::Measurements;
 use crate::state::AgentState;
 use MetricType::{Counter, Gauge};
 use lb_status::layer2::Layer2Status;
@@ -33,8 +39,22 @@ pub struct AgentExporter {
     pub speaker: Speaker,
     /// The announcer's view.
     pub layer2: watch::Receiver<Arc<Layer2View>>,
+    /// The maps that are read.
+    pub maps: Arc<ScrapedMaps>,
+    /// What the agent has measured.
+    pub measurements: Measurements,
+}
+
+/// The maps that a scrape reads.
+pub struct ScrapedMaps {
     /// The program's counters.
     pub counters: Arc<Counters>,
+    /// The flow table.
+    pub flows: FlowTable,
+    /// The liveness cells of the nodes.
+    pub cells: LivenessCells,
+    /// Scrapes are written one at a time: a large one takes megabytes.
+    pub turn: Semaphore,
 }
 
 impl Exporter for AgentExporter {
@@ -42,14 +62,49 @@ impl Exporter for AgentExporter {
         self.state.borrow().ready
     }
 
-    async fn gather(&self) -> Result<Registry, prometheus::Error> {
+    async fn scrape(&self, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {
+        let error = |error: &dyn std::error::Error| prometheus::Error::Msg(error.to_string());
+        let _turn = self.maps.turn.acquire().await.map_err(|it| error(&it))?;
         let view = self.speaker.view().await;
-        let state = Arc::clone(&self.state.borrow());
-        let layer2 = Arc::clone(&self.layer2.borrow());
-        let layer2 = Layer2Status::new(&state.node, &layer2, |number| self.counters.layer2_answered(number));
-        let layer2 = layer2.map_err(|error| prometheus::Error::Msg(error.to_string()))?;
-        registry(&view, &state, &layer2)
+        let exporter = self.clone();
+        // In a thread of its own: sessions do not wait for it.
+        let written = tokio::task::spawn_blocking(move || exporter.write(&view, format));
+        written.await.map_err(|it| error(&it))?
     }
+}
+
+impl AgentExporter {
+    fn write(&self, view: &SpeakerView, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {
+        let state = Arc::clone(&self.state.borrow());
+        let layer2_view = Arc::clone(&self.layer2.borrow());
+        let error = |error: aya::maps::MapError| {
+            prometheus::Error::Msg(format!("cannot read the counters from the kernel: {error}"))
+        };
+        let ScrapedMaps { counters, flows, cells, .. } = &*self.maps;
+        let deaths = self.measurements.liveness.deaths();
+        let sources = DataPlaneSources { counters, flows, cells, deaths };
+        let scraped = Scraped {
+            view,
+            state: &state,
+            layer2: &read_layer2(&state.node, &layer2_view, counters).map_err(error)?,
+            data_plane: &DataPlane::read(&state, sources).map_err(error)?,
+            problems: state.problems.len() + lb_status::layer2::problems(&layer2_view).len(),
+            measurements: &self.measurements,
+        };
+        let exposition = Exposition::new(format);
+        register_all(&exposition, &scraped)?;
+        Ok(exposition)
+    }
+}
+
+/// Everything that a scrape shows.
+struct Scraped<'a> {
+    view: &'a SpeakerView,
+    state: &'a AgentState,
+    layer2: &'a Layer2Status,
+    data_plane: &'a DataPlane,
+    problems: usize,
+    measurements: &'a Measurements,
 }
 
 /// A metric of each session: its name, its help, its type and its value.
@@ -152,40 +207,41 @@ const DEFAULT_VRF: &str = "default";
 /// When a metric's name is invalid.
 pub fn descriptions() -> Result<Vec<MetricDescription>, prometheus::Error> {
     let descriptions = MetricDescriptions::default();
-    register_all(&descriptions, &SpeakerView::default(), &AgentState::default(), &Layer2Status::default())?;
+    register_shown(&descriptions, &SpeakerView::default(), &AgentState::default(), &Layer2Status::default())?;
     Ok(descriptions.into_vec())
 }
 
-fn registry(
-    view: &SpeakerView,
-    state: &AgentState,
-    layer2: &Layer2Status,
-) -> Result<Registry, prometheus::Error> {
-    let registry = Registry::new();
-    register_all(&registry, view, state, layer2)?;
-    Ok(registry)
-}
-
-fn register_all(
-    registry: &impl MetricSink,
+/// Registers these states, beside a data plane that has counted nothing.
+fn register_shown(
+    sink: &impl MetricSink,
     view: &SpeakerView,
     state: &AgentState,
     layer2: &Layer2Status,
 ) -> Result<(), prometheus::Error> {
+    let (data_plane, measurements) = (&DataPlane::default(), &Measurements::new()?);
+    register_all(sink, &Scraped { view, state, layer2, data_plane, problems: 0, measurements })
+}
+
+fn register_all(sink: &impl MetricSink, scraped: &Scraped<'_>) -> Result<(), prometheus::Error> {
+    let Scraped { view, state, layer2, data_plane, problems, measurements } = scraped;
     let bgp: Vec<_> = view.peers.iter().map(|it| (bgp_labels(it), it)).collect();
     let bfd: Vec<_> = view.bfd.sessions.iter().map(|it| (bfd_labels(it), it)).collect();
-    BGP.iter().try_for_each(|metric| register(registry, metric, &bgp))?;
-    unread(registry, view)?;
-    down(registry, view)?;
-    BFD.iter().try_for_each(|metric| register(registry, metric, &bfd))?;
+    BGP.iter().try_for_each(|metric| register(sink, metric, &bgp))?;
+    unread(sink, view)?;
+    down(sink, view)?;
+    BFD.iter().try_for_each(|metric| register(sink, metric, &bfd))?;
     for (name, help, of_type, read) in SINGLE {
-        lb_runtime::metrics::register(registry, name, help, of_type, read(view, state))?;
+        lb_runtime::metrics::register(sink, name, help, of_type, read(view, state))?;
     }
-    state.reading.register(registry)?;
-    announced(registry, view, state, layer2)?;
-    layer2::register(registry, layer2)?;
-    uplinks(registry, state)?;
-    stats().register(registry)
+    let help = "Problems that `fairlead status` shows";
+    lb_runtime::metrics::register(sink, "fairlead_problems", help, Gauge, *problems as u64)?;
+    state.reading.register(sink)?;
+    announced(sink, view, state, layer2)?;
+    layer2::register(sink, layer2)?;
+    uplinks(sink, state)?;
+    dataplane::register_all(sink, state, data_plane)?;
+    measurements.register(sink)?;
+    stats().register(sink)
 }
 
 fn register<Session>(
@@ -248,19 +304,27 @@ fn announced(
     state: &AgentState,
     layer2: &Layer2Status,
 ) -> Result<(), prometheus::Error> {
-    let options =
-        Opts::new("metallb_speaker_announced", "1 for each address of a Service that this node announces");
-    let gauges = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"])?;
+    let mut series = Vec::new();
     for announced in state.announced.iter() {
         let service = format!("{}/{}", announced.service.namespace, announced.service.name);
         let takes =
             |address: &&IpAddr| announced.peers.iter().any(|peer| view.may_advertise(peer, **address));
-        for address in announced.addresses.iter().filter(takes) {
-            gauges.with_label_values(&[&service, "bgp", &state.node, &address.to_string()]).set(1);
-        }
+        let addresses = announced.addresses.iter().filter(takes);
+        series.extend(addresses.map(|address| announced_labels(*address, &state.node, "bgp", &service)));
     }
-    layer2::announced(&gauges, layer2);
-    registry.register(Box::new(gauges))
+    layer2::announced(&mut series, layer2);
+    let family = Family {
+        name: "metallb_speaker_announced",
+        help: "1 for each address of a Service that this node announces",
+        of_type: Gauge,
+        labels: &["service", "protocol", "node", "ip"],
+    };
+    registry.register_series(&family, series.iter().map(|labels| (labels.as_str(), 1)))
+}
+
+fn announced_labels(address: IpAddr, node: &str, protocol: &str, service: &str) -> String {
+    let address = address.to_string();
+    render_labels([("ip", address.as_str()), ("node", node), ("protocol", protocol), ("service", service)])
 }
 
 /// Registers whether the program runs on each uplink.
@@ -303,8 +367,9 @@ mod tests {
     use lb_speaker::desired::{DesiredPeer, Transport};
 
     fn text_of(view: &SpeakerView, state: &AgentState) -> Result<String, prometheus::Error> {
-        prometheus::TextEncoder::new()
-            .encode_to_string(&registry(view, state, &Layer2Status::default())?.gather())
+        let exposition = Exposition::default();
+        register_shown(&exposition, view, state, &Layer2Status::default())?;
+        Ok(exposition.into_text())
     }
 
     fn session(address: Ipv4Addr) -> BfdSnapshot {

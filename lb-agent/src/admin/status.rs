@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aya::maps::MapError;
-use lb_dataplane::counters::Counters;
+use lb_common::maps::Liveness;
+use lb_dataplane::counters::{Counters, VipCount};
 use lb_dataplane::layer2::Layer2View;
 use lb_model::NodeName;
 use lb_plan::plan::NodeState;
@@ -33,7 +34,21 @@ pub(super) async fn overview(admin: &AdminState) -> Result<Overview, MapError> {
 /// When the kernel refuses to read a counter.
 pub(super) fn layer2(admin: &AdminState) -> Result<Layer2Status, MapError> {
     let view = Arc::clone(&admin.layer2.borrow());
-    Layer2Status::new(&admin.agent.borrow().node, &view, |number| admin.counters.layer2_answered(number))
+    read_layer2(&admin.agent.borrow().node, &view, &admin.counters)
+}
+
+/// Reads the program's counters beside a view of the announcer.
+///
+/// # Errors
+/// When the kernel refuses to read a counter.
+pub(super) fn read_layer2(
+    node: &str,
+    view: &Layer2View,
+    counters: &Counters,
+) -> Result<Layer2Status, MapError> {
+    let last = view.addresses.iter().map(|it| it.number).max();
+    let answered = counters.layer2_answered(last.map_or(0, |last| last.saturating_add(1)))?;
+    Ok(Layer2Status::new(node, view, |number| answered.get(number as usize).copied().unwrap_or_default()))
 }
 
 /// Reads the counters beside the agent's current state.
@@ -69,21 +84,33 @@ fn show_announcers(state: &mut AgentState, view: &Layer2View) {
 }
 
 fn vip_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<VipTraffic>, MapError> {
-    let vips = state.services.iter().flat_map(|service| &service.vips);
-    vips.filter_map(|vip| vip.number)
-        .map(|number| {
-            let (traffic, source_refused) = (counters.vip(number)?, counters.source_refused(number)?);
-            Ok(VipTraffic { number, packets: traffic.packets, bytes: traffic.bytes, source_refused })
-        })
-        .collect()
+    let numbers = state.services.iter().flat_map(|service| &service.vips).filter_map(|vip| vip.number);
+    let counts = counters.vips(numbers.clone().max().map_or(0, |last| last.saturating_add(1)))?;
+    let traffic = |number| {
+        let VipCount { packets, bytes, source_refused, .. } = counts.of(number);
+        VipTraffic { number, packets, bytes, source_refused }
+    };
+    Ok(numbers.map(traffic).collect())
 }
 
 fn node_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<NodeTraffic>, MapError> {
+    let counts = counters.nodes()?;
     let traffic = |node: &NodeState| {
-        let traffic = counters.node(node.index)?;
-        Ok(NodeTraffic { number: node.index.into(), packets: traffic.packets, bytes: traffic.bytes })
+        let traffic = counts.get(usize::from(node.index)).copied().unwrap_or_default();
+        NodeTraffic { number: node.index.into(), packets: traffic.packets, bytes: traffic.bytes }
     };
-    state.nodes.iter().map(traffic).collect()
+    Ok(state.nodes.iter().map(traffic).collect())
+}
+
+/// Returns the liveness state of a node, by its cell.
+pub(super) fn liveness_state(cell: Liveness, clock: u32, limit: u32) -> &'static str {
+    if cell.silence(clock) >= limit {
+        "dead"
+    } else if cell.is_draining() {
+        "draining"
+    } else {
+        "alive"
+    }
 }
 
 fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {
@@ -93,15 +120,8 @@ fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {
     let clock = admin.cells.clock();
     let of = |node: &NodeState| {
         let cell = admin.cells.of(node.index);
-        let silence = cell.silence(clock);
-        let liveness = if silence >= state.liveness_limit {
-            "dead"
-        } else if cell.is_draining() {
-            "draining"
-        } else {
-            "alive"
-        };
-        let silent_ms = (admin.tick * silence).as_millis() as u64;
+        let liveness = liveness_state(cell, clock, state.liveness_limit);
+        let silent_ms = (admin.tick * cell.silence(clock)).as_millis() as u64;
         NodeLiveness { number: node.index.into(), state: liveness.into(), silent_ms }
     };
     state.nodes.iter().filter(|node| !node.is_self).map(of).collect()

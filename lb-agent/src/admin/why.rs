@@ -262,7 +262,6 @@ fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, Livenes
 fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: Vip) -> Option<TrafficFacts> {
     let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     let number = cluster.installed.vips.get(&key)?.number;
-    let traffic = admin.counters.vip(number).ok()?;
-    let source_refused = admin.counters.source_refused(number).ok()?;
-    Some(TrafficFacts { packets: traffic.packets, bytes: traffic.bytes, source_refused })
+    let counts = admin.counters.vips(number.checked_add(1)?).ok()?.of(number);
+    Some(TrafficFacts { packets: counts.packets, bytes: counts.bytes, source_refused: counts.source_refused })
 }

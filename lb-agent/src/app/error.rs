@@ -9,6 +9,7 @@ use lb_dataplane::map_io::MapsError;
 use lb_dataplane::preflight::PreflightError;
 use lb_kube::client::KubeClientError;
 use lb_kube::source::SourceError;
+use lb_runtime::certificate::CertificateError;
 
 use crate::admin::AdminError;
 
@@ -45,6 +46,18 @@ pub enum AppError {
     /// The metrics port cannot be opened.
     #[error("cannot listen for metrics on {0}: {1}; set another --metrics-address")]
     Metrics(SocketAddr, #[source] io::Error),
+    /// The metrics port has no certificate.
+    #[error("cannot serve the metrics port over TLS: {0}; check --metrics-cert-dir")]
+    Certificate(#[from] CertificateError),
+    /// There is no API server that could review tokens.
+    #[error(
+        "--metrics-tls on needs an API server, which reviews the tokens of clients, and --source names a directory; \
+         remove one of them"
+    )]
+    NoTokenReview,
+    /// A metric is described wrongly.
+    #[error("cannot create the metrics: {0}")]
+    Measurements(#[source] prometheus::Error),
     /// The interfaces cannot be listed.
     #[error("cannot list the network interfaces: {0}")]
     Interfaces(#[source] io::Error),

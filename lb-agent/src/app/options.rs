@@ -1,6 +1,5 @@
 //! Settings of `fairlead agent`, as values.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
 use lb_model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
+use lb_runtime::metrics::MetricsOptions;
 
 use crate::status_reporter::ReporterOptions;
 use crate::tag_keys::TagKeysFile;
@@ -73,8 +73,8 @@ pub struct AgentOptions {
     pub speaker: SpeakerOptions,
     /// The process that holds the sessions while no agent runs.
     pub keeper: KeeperSettings,
-    /// Address of the metrics port, if there is one.
-    pub metrics: Option<SocketAddr>,
+    /// The metrics port.
+    pub metrics: MetricsOptions,
 }
 
 /// Settings of the announcement on the local network.

@@ -4,7 +4,7 @@ mod keeper;
 mod layer2;
 mod screen;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,6 +22,7 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
 use super::common::{PinArgs, SocketArgs};
+use super::metrics::MetricsArgs;
 use super::output::{self, OutputError, OutputFormat};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
@@ -144,9 +145,8 @@ pub struct AgentArgs {
     shutdown_grace: u64,
     #[command(flatten)]
     keeper: KeeperArgs,
-    /// Address and port on which metrics and health checks are served over HTTP.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    metrics_address: Option<SocketAddr>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// File in which the agent stores the last-known-good pools, BGP peers and advertisements. After a
     /// restart, an invalid object keeps its last valid version. By default, agent.accepted.json in the
     /// directory of the socket.
@@ -363,7 +363,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             local_needs_endpoint: args.local_needs_endpoint,
             grace: Duration::from_millis(args.shutdown_grace),
         },
-        metrics: args.metrics_address,
+        metrics: args.metrics.options(&args.node),
     })
 }
 

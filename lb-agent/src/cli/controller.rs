@@ -1,10 +1,10 @@
 //! The subcommand `fairlead controller`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::metrics::MetricsArgs;
 use lb_controller::webhook::{WebhookMode, WebhookOptions, names};
 use lb_controller::{ControllerError, ControllerOptions};
 
@@ -27,9 +27,8 @@ pub struct ControllerArgs {
     /// they are deleted with it.
     #[arg(long, env = "FAIRLEAD_POD_NAME", value_name = "NAME")]
     pod_name: Option<String>,
-    /// Address and port on which metrics and health checks are served over HTTP.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    metrics_address: Option<SocketAddr>,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Whether the controller serves the validating webhook for API servers.
     #[arg(long, value_enum, default_value = "enabled")]
     webhook_mode: WebhookMode,
@@ -61,13 +60,15 @@ pub enum ControllerCommandError {
 /// # Errors
 /// See [`ControllerCommandError`].
 pub fn run(args: ControllerArgs) -> Result<(), ControllerCommandError> {
+    let identity = args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default();
+    let metrics = args.metrics.options(&identity);
     let options = ControllerOptions {
         kubeconfig: args.kubeconfig,
         namespace: args.namespace,
         class: args.lb_class,
-        identity: args.identity.or_else(|| args.pod_name.clone()).unwrap_or_default(),
+        identity,
         pod: args.pod_name,
-        metrics: args.metrics_address,
+        metrics,
         webhook: WebhookOptions {
             mode: args.webhook_mode,
             port: args.webhook_port,

@@ -9,16 +9,29 @@ use lb_common::tag;
 use lb_dataplane::liveness::{NotAccepting, ProbeConfig, ProbedNode, ProbedNodes};
 use lb_dataplane::map_io::MapsError;
 use lb_kube::config_errors::{ConfigErrors, is_configuration};
+use lb_l2::table::L2Table;
 use lb_model::{Model, Node};
-use lb_plan::contents::{Contents, diff};
+use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::plan::{Facts, NodeState, Plan, Settings};
 use lb_plan::speaker::SpeakerSettings;
+use lb_speaker::ServiceRoutes;
 
 use super::peers::Advertised;
 use super::readiness::ReadyState;
 use super::state::LoopState;
-use super::{ControlLoop, log};
+use super::{ControlLoop, fill, log};
+use crate::measurements::MapWrites;
 use crate::state::{AgentState, Applied};
+
+/// The outcome of a pass's writes.
+#[derive(Default)]
+struct Written {
+    /// The operations that were done.
+    operations: usize,
+    /// The errors of the others.
+    failures: Vec<MapsError>,
+    times: MapWrites,
+}
 
 impl ControlLoop {
     /// Plans, writes the difference to the maps, advertises, and publishes the result.
@@ -29,7 +42,7 @@ impl ControlLoop {
         let plan = self.plan(state, &not_accepting);
         log::liveness(&state.not_accepting, &not_accepting, &plan.nodes);
         state.not_accepting = not_accepting;
-        let (operations, failures) = self.apply(&plan, &mut state.installed);
+        let Written { operations, failures, times } = self.apply(&plan, &mut state.installed, begun);
         self.probe(state, &plan);
         state.deadline = plan.wake.map(|wake| state.started + wake);
         let applied = Applied { operations, microseconds: begun.elapsed().as_micros() as u64 };
@@ -47,12 +60,31 @@ impl ControlLoop {
         // Routes are advertised only now that the maps serve their packets. The first plan can make the node
         // ready.
         state.ready = self.readiness(state);
+        let announced = state.announcer.as_ref().map(|config| Arc::clone(&config.table));
         self.announce(state, &plan);
         let advertised = self.advertise(state);
         state.failures = failures.iter().map(ToString::to_string).collect();
         state.plan_problems.clone_from(&plan.problems);
+        let routes = Arc::clone(&self.state.borrow().announced);
         self.publish(state, plan, applied, advertised);
+        self.time_announcements(state, &routes, announced.as_deref());
         state.reconciled = Instant::now();
+        self.measurements.handle_pass(begun.elapsed(), &times);
+    }
+
+    /// Measures how long what is new since the objects changed takes to be announced.
+    fn time_announcements(
+        &mut self,
+        state: &mut LoopState,
+        routes: &[ServiceRoutes],
+        table: Option<&L2Table>,
+    ) {
+        let Some(since) = state.objects_changed.take() else { return };
+        let announced = Arc::clone(&self.state.borrow().announced);
+        self.announcement_timer.handle_routes(since, routes, &announced);
+        if let (Some(before), Some(after)) = (table, &state.announcer) {
+            self.announcement_timer.handle_addresses(since, before, &after.table);
+        }
     }
 
     fn plan(&self, state: &mut LoopState, not_accepting: &NotAccepting) -> Plan {
@@ -73,25 +105,28 @@ impl ControlLoop {
         self.prober.as_ref().map(|prober| prober.not_accepting().borrow().clone()).unwrap_or_default()
     }
 
-    /// Writes the difference to the maps. Returns how many operations were done, and the errors of the
-    /// others.
-    fn apply(&mut self, plan: &Plan, installed: &mut Contents) -> (usize, Vec<MapsError>) {
-        let mut done = 0;
-        let mut failures = Vec::new();
+    /// Writes the difference to the maps, in a pass that has begun at this time.
+    fn apply(&mut self, plan: &Plan, installed: &mut Contents, begun: Instant) -> Written {
+        let mut written = Written::default();
+        let start = Instant::now();
         for op in diff(installed, &plan.contents) {
             match self.maps.apply(&op) {
                 Ok(()) => {
                     installed.apply(&op);
-                    done += 1;
+                    written.operations += 1;
+                    if matches!(op, Op::WriteSlots { .. }) {
+                        written.times.rings_after = Some(begun.elapsed());
+                    }
                 }
                 // The others go on: an entry that finds no room affects one Service.
-                Err(error) => failures.push(error),
+                Err(error) => written.failures.push(error),
             }
         }
+        written.times.took = (written.operations > 0).then(|| start.elapsed());
         // So the next plan need not compare rings and source ranges that stay.
         installed.share_rings(&plan.contents);
         installed.share_sources(&plan.contents);
-        (done, failures)
+        written
     }
 
     /// Configures the prober: all other nodes with a resolved next hop.
@@ -125,7 +160,7 @@ impl ControlLoop {
         is_draining(&self.settings, state.model.model())
     }
 
-    fn publish(&self, state: &LoopState, plan: Plan, applied: Applied, advertised: Option<Advertised>) {
+    fn publish(&self, state: &mut LoopState, plan: Plan, applied: Applied, advertised: Option<Advertised>) {
         let before = self.state.borrow().clone();
         let mut problems = state.problems.clone();
         problems.extend(state.plan_problems.iter().cloned());
@@ -142,6 +177,11 @@ impl ControlLoop {
         problems.extend(state.failures.iter().cloned().chain(unnumbered).chain(tag_keys));
         problems.extend(state.uplinks.problems.iter().cloned());
         problems.extend(silent_veth(state, &plan.nodes));
+        let rings = state.ring_balance.update(&state.installed.rings, &plan.services, &plan.nodes);
+        let map_fill = match applied.operations {
+            0 => before.map_fill.clone(),
+            _ => fill::map_fill(&state.installed, self.maps.ring_capacity()),
+        };
         log::problems(&before.problems, &problems);
         log::drains(&before, &plan.nodes);
         log::readiness(before.ready, state.ready);
@@ -161,6 +201,8 @@ impl ControlLoop {
             liveness_limit: before.liveness_limit,
             draining: self.is_draining(state),
             problems,
+            rings,
+            map_fill,
         }));
     }
 

@@ -16,6 +16,7 @@ use lb_model::IncrementalModel;
 use lb_plan::contents::Contents;
 use lb_plan::plan::Planner;
 
+use super::fill::RingBalance;
 use super::readiness::{Readiness, ReadyState};
 use super::uplink_state::UplinkState;
 
@@ -60,6 +61,9 @@ pub(super) struct LoopState {
     pub(super) reconciled: Instant,
     /// When the next pass is due, whatever happens.
     pub(super) deadline: Option<Instant>,
+    /// When the objects changed, until the pass that follows.
+    pub(super) objects_changed: Option<Instant>,
+    pub(super) ring_balance: RingBalance,
 }
 
 impl LoopState {
@@ -90,6 +94,8 @@ impl LoopState {
             started: now,
             reconciled: now,
             deadline: None,
+            objects_changed: None,
+            ring_balance: RingBalance::default(),
         }
     }
 }

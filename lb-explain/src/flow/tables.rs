@@ -158,6 +158,8 @@ impl Tables for HostTables<'_> {
 
     fn note_liveness(&self, _node: NodeIndex, _heard: Liveness) {}
 
+    fn note_answered(&self, _node: NodeIndex) {}
+
     fn clock(&self) -> u32 {
         self.live.clock
     }
@@ -191,6 +193,10 @@ impl Tables for HostTables<'_> {
     }
 
     fn count_vip(&self, _number: u32, _bytes: u32) {}
+
+    fn count_new_flow(&self, _number: u32) {}
+
+    fn count_flow_event(&self, _event: u32) {}
 
     fn count_node(&self, node: NodeIndex, _bytes: u32) {
         self.sent_to.set(Some(node));

@@ -1,8 +1,10 @@
 //! Metrics of the announcement on the local network.
 
-use lb_runtime::metrics::{MetricSink, MetricType, saturating};
-use prometheus::{IntCounterVec, IntGaugeVec, Opts};
+use lb_runtime::metrics::exposition::render_labels;
+use lb_runtime::metrics::{Family, MetricSink, MetricType};
+use prometheus::{IntGaugeVec, Opts};
 
+use super::announced_labels;
 use MetricType::{Counter, Gauge};
 use lb_status::layer2::{AddressStatus, Layer2Status};
 
@@ -42,7 +44,13 @@ const STANDINGS: [&str; 4] = ["stable", "returned", "ready", "absent"];
 
 /// Registers the metrics of the addresses, and the standing of this node.
 pub(super) fn register(registry: &impl MetricSink, status: &Layer2Status) -> Result<(), prometheus::Error> {
-    ADDRESS.iter().try_for_each(|metric| register_addresses(registry, metric, status))?;
+    let rendered = |it: &AddressStatus| render_labels([("ip", it.view.address.to_string().as_str())]);
+    let labels: Vec<String> = status.addresses.iter().map(rendered).collect();
+    for (name, help, of_type, read) in ADDRESS {
+        let family = Family { name, help, of_type, labels: &["ip"] };
+        let series = labels.iter().zip(&status.addresses);
+        registry.register_series(&family, series.map(|(labels, it)| (labels.as_str(), read(it))))?;
+    }
     // One series for each, so that an alert has one before the standing is taken.
     let options = Opts::new("fairlead_layer2_standing", "1 for this node's standing as an announcer");
     let gauges = IntGaugeVec::new(options, &["standing"])?;
@@ -52,38 +60,11 @@ pub(super) fn register(registry: &impl MetricSink, status: &Layer2Status) -> Res
     registry.register(Box::new(gauges))
 }
 
-fn register_addresses(
-    registry: &impl MetricSink,
-    (name, help, of_type, read): &Metric,
-    status: &Layer2Status,
-) -> Result<(), prometheus::Error> {
-    let options = Opts::new(*name, *help);
-    let labels = ["ip"];
-    match of_type {
-        Counter => {
-            let counters = IntCounterVec::new(options, &labels)?;
-            for address in &status.addresses {
-                counters.with_label_values(&[address.view.address.to_string()]).inc_by(read(address));
-            }
-            registry.register(Box::new(counters))
-        }
-        Gauge => {
-            let gauges = IntGaugeVec::new(options, &labels)?;
-            for address in &status.addresses {
-                gauges.with_label_values(&[address.view.address.to_string()]).set(saturating(read(address)));
-            }
-            registry.register(Box::new(gauges))
-        }
-    }
-}
-
-/// Sets the gauge of each address of a Service that this node announces.
-pub(super) fn announced(gauges: &IntGaugeVec, status: &Layer2Status) {
+/// Adds the labels of each address of a Service that this node announces.
+pub(super) fn announced(series: &mut Vec<String>, status: &Layer2Status) {
     for AddressStatus { view, .. } in status.addresses.iter().filter(|it| it.view.phase == "announcing") {
-        for service in &view.services {
-            let address = view.address.to_string();
-            gauges.with_label_values(&[service.as_str(), "layer2", &status.node, &address]).set(1);
-        }
+        let labels = |service: &String| announced_labels(view.address, &status.node, "layer2", service);
+        series.extend(view.services.iter().map(labels));
     }
 }
 
@@ -91,14 +72,17 @@ pub(super) fn announced(gauges: &IntGaugeVec, status: &Layer2Status) {
 mod tests {
     use lb_speaker::SpeakerView;
 
-    use super::super::registry;
+    use lb_runtime::metrics::exposition::Exposition;
+
+    use super::super::register_shown;
     use crate::state::AgentState;
     use lb_status::layer2::Layer2Status;
     use lb_status::samples::{address, layer2_status, stranger};
 
     fn lines(status: &Layer2Status, name: &str) -> Vec<String> {
-        let registry = registry(&SpeakerView::default(), &AgentState::default(), status).unwrap();
-        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        let exposition = Exposition::default();
+        register_shown(&exposition, &SpeakerView::default(), &AgentState::default(), status).unwrap();
+        let text = exposition.into_text();
         let lines = text.lines().filter(|line| line.starts_with(name) && line[name.len()..].starts_with('{'));
         lines.map(str::to_owned).collect()
     }
@@ -118,7 +102,7 @@ mod tests {
                 "metallb_speaker_announced{{ip=\"192.0.2.1\",node=\"n1\",protocol=\"layer2\",service=\"shop/{service}\"}} 1"
             )
         };
-        assert_eq!(lines(&layer2_status(addresses), "metallb_speaker_announced"), [line("dns"), line("web")]);
+        assert_eq!(lines(&layer2_status(addresses), "metallb_speaker_announced"), [line("web"), line("dns")]);
     }
 
     #[test]
