@@ -129,6 +129,48 @@ fn agents_may_read_only_the_configured_secrets() -> Result<()> {
 }
 
 #[test]
+fn with_tls_every_part_speaks_it_and_may_review_tokens() -> Result<()> {
+    let name = "with_tls_every_part_speaks_it_and_may_review_tokens";
+    let Some(clients) = KubeClients::or_skip(name) else { return Ok(()) };
+    let monitored = json!({"serviceAccount": "prom", "namespace": "monitoring", "tls": {"enabled": true},
+        "serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true, "tokenSecret": "prom-token"}});
+    let objects = rendered(&clients, &json!({"prometheus": monitored}))?;
+    for (kind, workload, role) in [
+        ("DaemonSet", "fairlead-agent", "fairlead-agent"),
+        ("Deployment", "fairlead-controller", "fairlead-controller"),
+    ] {
+        let container = &find(&objects, kind, workload)?["spec"]["template"]["spec"]["containers"][0];
+        ensure!(texts(&container["args"]).contains(&"--metrics-tls=on"), "{container}");
+        for probe in ["livenessProbe", "readinessProbe"] {
+            ensure!(container[probe]["httpGet"]["scheme"] == "HTTPS", "{kind} {probe}: {container}");
+        }
+        let rules = find(&objects, "ClusterRole", role)?["rules"].as_array().context("rules")?;
+        for resource in ["tokenreviews", "subjectaccessreviews"] {
+            let may = |rule: &&Value| {
+                texts(&rule["resources"]) == [resource] && texts(&rule["verbs"]) == ["create"]
+            };
+            ensure!(rules.iter().any(|rule| may(&rule)), "{role}: {resource}: {rules:?}");
+        }
+        let monitor = &find(&objects, "ServiceMonitor", workload)?["spec"]["endpoints"][0];
+        ensure!(monitor["scheme"] == "https" && monitor["bearerTokenFile"].is_string(), "{monitor}");
+        ensure!(monitor["tlsConfig"]["insecureSkipVerify"] == true, "{monitor}");
+    }
+    let endpoint = &find(&objects, "PodMonitor", "fairlead")?["spec"]["podMetricsEndpoints"][0];
+    ensure!(endpoint["scheme"] == "https", "{endpoint}");
+    ensure!(endpoint["authorization"]["credentials"]["name"] == "prom-token", "{endpoint}");
+    let role = find(&objects, "ClusterRole", "fairlead-metrics")?;
+    ensure!(texts(&role["rules"][0]["nonResourceURLs"]) == ["/metrics"], "{role}");
+    let binding = find(&objects, "ClusterRoleBinding", "fairlead-metrics")?;
+    ensure!(binding["subjects"][0]["name"] == "prom" && binding["subjects"][0]["namespace"] == "monitoring");
+    let plain = rendered(&clients, &json!({}))?;
+    ensure!(
+        !serde_json::to_string(&plain)?.contains("tokenreviews"),
+        "without TLS, nothing may review tokens"
+    );
+    Ok(())
+}
+
+#[test]
 fn unknown_values_are_rejected_by_name() -> Result<()> {
     let Some(clients) = KubeClients::or_skip("unknown_values_are_rejected_by_name") else {
         return Ok(());

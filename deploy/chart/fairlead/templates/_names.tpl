@@ -47,4 +47,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .Values.prometheus.metricsPort | quote }}
 prometheus.io/path: /metrics
+{{- if include "fairlead.metricsTls" . }}
+prometheus.io/scheme: https
+{{- end }}
 {{- end }}

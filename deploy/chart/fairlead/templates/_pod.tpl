@@ -19,13 +19,17 @@ node's network, two pods cannot have the same one. */ -}}
 {{- if and .updateStrategy (dig "rollingUpdate" "maxSurge" 0 .updateStrategy) }}true{{ end }}
 {{- end }}
 
-{{- /* The probes of a component; with `metricsPort` at this port instead of the one named so. */ -}}
+{{- /* The probes of a component; with `metricsPort` at this port instead of the one named so,
+with `metricsTls` over HTTPS. */ -}}
 {{- define "fairlead.probes" }}
 {{- if .livenessProbe.enabled }}
 livenessProbe:
   httpGet:
     path: /healthz
     port: {{ .metricsPort | default "metrics" }}
+    {{- if .metricsTls }}
+    scheme: HTTPS
+    {{- end }}
   {{- toYaml (omit .livenessProbe "enabled") | nindent 2 }}
 {{- end }}
 {{- if .readinessProbe.enabled }}
@@ -33,6 +37,9 @@ readinessProbe:
   httpGet:
     path: /readyz
     port: {{ .metricsPort | default "metrics" }}
+    {{- if .metricsTls }}
+    scheme: HTTPS
+    {{- end }}
   {{- toYaml (omit .readinessProbe "enabled") | nindent 2 }}
 {{- end }}
 {{- with .startupProbe }}
@@ -41,6 +48,9 @@ startupProbe:
   httpGet:
     path: /healthz
     port: {{ .metricsPort | default "metrics" }}
+    {{- if .metricsTls }}
+    scheme: HTTPS
+    {{- end }}
   {{- toYaml (omit . "enabled") | nindent 2 }}
 {{- end }}
 {{- end }}
