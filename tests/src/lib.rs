@@ -28,6 +28,7 @@ pub mod random;
 pub mod replay;
 pub mod restart;
 pub mod routers;
+pub mod scrape;
 pub mod stack;
 pub mod starve;
 pub mod stress;

@@ -13,6 +13,7 @@ use fairlead_tests::routers::{
     BfdTimers, Frr, GracefulRestartMode, RouterConfig, RouterDaemon, RouterPeer, kernel_next_hops, wait,
     wait_kernel_next_hops,
 };
+use fairlead_tests::scrape::{self, Scrape, write_services};
 use serde_json::{Value, json};
 
 const ROUTERS_AS: u32 = 64_500;
@@ -112,6 +113,33 @@ fn an_invalid_peer_keeps_its_session_and_is_reported_in_metrics() -> Result<()> 
         write_objects(lab, 100, "64512:7", |_| ())?;
         wait_metrics(node, &[&announced, STALE_0])?;
         ensure!(counters(&frr, node)? == before, "{before:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_time_to_advertise_a_new_service_is_measured() -> Result<()> {
+    run(|lab, node| {
+        let frr = router(lab, node, |peer| peer)?;
+        write_objects(lab, 100, "64512:7", |_| ())?;
+        let arguments = ["--metrics-address", scrape::METRICS].map(str::to_owned).to_vec();
+        node.start_agent(&LabAgentOptions { arguments, ..LabAgentOptions::default() })?;
+        wait_community(&frr, "64512:7")?;
+        let all = yaml(&[metallb("v1beta1", "BGPAdvertisement", "all", &json!({}))]);
+        fs::write(lab.outside(&lab.manifests_directory()).join("all.yaml"), all)?;
+        let name = "fairlead_announcement_latency_seconds";
+        let measured =
+            |part: &str| -> Result<f64> { Ok(Scrape::of(node, "*/*")?.sum(&format!("{name}_{part}"), &[])) };
+        let (before, seconds) = (measured("count")?, measured("sum")?);
+        write_services(lab, 1)?;
+        wait(WITHIN, || {
+            let count = measured("count")?;
+            ensure!(count == before + 1.0, "{count} times, {before} before");
+            Ok(())
+        })?;
+        let took = measured("sum")? - seconds;
+        println!("advertised {:.1} ms after the change was seen", took * 1e3);
+        ensure!(took > 0.0 && took < 5.0, "{took} s");
         Ok(())
     })
 }

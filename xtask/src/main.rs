@@ -119,6 +119,8 @@ enum Subject {
     Model,
     /// Time to advertise a table to a BGP peer
     Advertise,
+    /// Time of a scrape of ten thousand Services (as root)
+    Scrape,
     /// Time and memory of an agent in a large cluster
     Kubernetes {
         /// Arguments of the measurement
@@ -161,6 +163,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Bench { subject: Subject::Advertise } => run::bench("advertise", &[]),
         Verb::Bench { subject: Subject::Kubernetes { args } } => run::bench("kubernetes", &args),
         Verb::Bench { subject: Subject::Failover { args } } => run::bench_failover(&args),
+        Verb::Bench { subject: Subject::Scrape } => run::bench_scrape(),
     }
 }
 

@@ -42,6 +42,24 @@ pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(&mut bench)?))
 }
 
+/// Runs the measurement of a scrape by a release build of the agent in the lab.
+///
+/// Returns its exit code.
+pub(crate) fn bench_scrape() -> Result<ExitCode> {
+    ensure!(machine::is_root(), "the lab creates network namespaces: run it as root");
+    setup::ensure(&[Part::Lab])?;
+    ebpf::build()?;
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "lb-agent",
+        "--bin",
+        "fairlead",
+    ]))?;
+    bench("scrape", &[])
+}
+
 /// Runs the failover measurement, which needs the lab and its routers.
 ///
 /// Returns its exit code.

@@ -23,10 +23,27 @@ impl User {
         if self.is_in(MASTERS) || (is_self_review && self.is_in("system:authenticated")) {
             return Some(String::new());
         }
+        self.granted(inner, access.namespace, |rule| allows(rule, access))
+    }
+
+    /// Returns why it may get a non-resource path; `None` if it may not.
+    pub(super) fn may_get(&self, inner: &StoreState, path: &str) -> Option<String> {
+        if self.may_see(path) {
+            return Some(String::new());
+        }
+        let has = |rule: &Value, key: &str, expected: &str| {
+            let items = rule.get(key).and_then(Value::as_array).into_iter().flatten();
+            items.filter_map(Value::as_str).any(|item| item == "*" || item == expected)
+        };
+        // Bindings in a namespace grant no non-resource path.
+        self.granted(inner, "", |rule| has(rule, "nonResourceURLs", path) && has(rule, "verbs", "get"))
+    }
+
+    /// Returns the binding and the role whose rules allow something.
+    fn granted(&self, inner: &StoreState, within: &str, allows: impl Fn(&Value) -> bool) -> Option<String> {
         let bindings = inner.objects.iter().filter(|((group, plural, namespace, _), _)| {
             group == "rbac.authorization.k8s.io"
-                && (plural == "clusterrolebindings"
-                    || (plural == "rolebindings" && namespace == access.namespace))
+                && (plural == "clusterrolebindings" || (plural == "rolebindings" && namespace == within))
         });
         bindings.into_iter().find_map(|((_, plural, namespace, name), binding)| {
             let subject = self.subject_of(binding, namespace)?;
@@ -35,7 +52,7 @@ impl User {
                 if role_kind == "Role" { ("roles", namespace.as_str()) } else { ("clusterroles", "") };
             let key = ("rbac.authorization.k8s.io".into(), roles.into(), within.into(), role_name.into());
             let rules = inner.objects.get(&key)?.get("rules")?.as_array()?;
-            if !rules.iter().any(|rule| allows(rule, access)) {
+            if !rules.iter().any(&allows) {
                 return None;
             }
             let (kind, place) = match plural.as_str() {

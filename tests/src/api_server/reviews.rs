@@ -34,6 +34,8 @@ pub(super) fn answer(
     let review: fn(&ObjectStore, &User, &RequestTarget, Value) -> Result<Value, StatusError> =
         match (target.group.as_str(), target.plural.as_str(), target.subresource.as_deref()) {
             ("authorization.k8s.io", "selfsubjectaccessreviews", None) => self_subject_access_review,
+            ("authorization.k8s.io", "subjectaccessreviews", None) => subject_access_review,
+            ("authentication.k8s.io", "tokenreviews", None) => token_review,
             ("authorization.k8s.io", "selfsubjectrulesreviews", None) => self_subject_rules_review,
             ("authentication.k8s.io", "selfsubjectreviews", None) => self_subject_review,
             ("", "serviceaccounts", Some("token")) => token,
@@ -60,6 +62,20 @@ fn self_subject_access_review(
     _: &RequestTarget,
     asked: Value,
 ) -> Result<Value, StatusError> {
+    reviewed(store, user, "SelfSubjectAccessReview", &asked)
+}
+
+fn subject_access_review(
+    store: &ObjectStore,
+    _: &User,
+    _: &RequestTarget,
+    asked: Value,
+) -> Result<Value, StatusError> {
+    reviewed(store, &User::of_review(&asked["spec"]), "SubjectAccessReview", &asked)
+}
+
+/// Answers whether a user may do what a review asks about.
+fn reviewed(store: &ObjectStore, user: &User, kind: &str, asked: &Value) -> Result<Value, StatusError> {
     let resource = asked.pointer("/spec/resourceAttributes");
     let path = asked.pointer("/spec/nonResourceAttributes");
     let reason = match (resource, path) {
@@ -75,7 +91,7 @@ fn self_subject_access_review(
             };
             user.may(&store.lock(), &access)
         }
-        (None, Some(attributes)) => user.may_see(text(attributes, "/path")).then(String::new),
+        (None, Some(attributes)) => user.may_get(&store.lock(), text(attributes, "/path")),
         _ => {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             let cause = StatusCause::invalid("spec.resourceAttributes", &Value::Null, why);
@@ -87,7 +103,23 @@ fn self_subject_access_review(
         status["reason"] = json!(reason);
     }
     Ok(json!({
-        "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
+        "kind": kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {},
+        "spec": asked["spec"], "status": status,
+    }))
+}
+
+fn token_review(
+    store: &ObjectStore,
+    _: &User,
+    _: &RequestTarget,
+    asked: Value,
+) -> Result<Value, StatusError> {
+    let status = match store.users().user_of(text(&asked, "/spec/token")) {
+        Some(user) => json!({"authenticated": true, "user": user.info(), "audiences": [AUDIENCE]}),
+        None => json!({"user": {}, "error": "[invalid bearer token, unknown]"}),
+    };
+    Ok(json!({
+        "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {"creationTimestamp": null},
         "spec": asked["spec"], "status": status,
     }))
 }

@@ -30,6 +30,17 @@ struct UserTable {
     tokens: BTreeMap<String, Token>,
 }
 
+impl UserTable {
+    fn user_of(&self, token: &str) -> Option<User> {
+        if self.administrator.as_deref() == Some(token) {
+            return Some(User::administrator());
+        }
+        let token = self.tokens.get(token)?;
+        let is_for_this = token.audiences.iter().any(|audience| audience == AUDIENCE);
+        (is_for_this && token.expires > Timestamp::now()).then(|| token.user.clone())
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Token {
     user: User,
@@ -82,7 +93,15 @@ impl User {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// Returns whether it may read a non-resource path.
+    /// Returns the user of a review's spec.
+    pub(super) fn of_review(spec: &Value) -> Self {
+        let text = |key: &str| spec.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let groups = spec.get("groups").and_then(Value::as_array).into_iter().flatten();
+        let groups = groups.filter_map(Value::as_str).map(str::to_owned).collect();
+        Self { name: text("user"), uid: text("uid"), groups }
+    }
+
+    /// Returns whether it may read a non-resource path that all may read.
     pub(super) fn may_see(&self, path: &str) -> bool {
         let is_below =
             |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -101,17 +120,19 @@ impl Users {
     /// Authenticates a request; `None` for an unknown user.
     pub(super) fn authenticate(&self, headers: &HeaderMap) -> Option<User> {
         let known = self.lock();
-        let Some(administrator) = &known.administrator else { return Some(User::administrator()) };
+        if known.administrator.is_none() {
+            return Some(User::administrator());
+        }
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match header.strip_prefix("Bearer ").map(str::trim) {
-            Some(token) if token == administrator => Some(User::administrator()),
-            Some(token) => {
-                let token = known.tokens.get(token)?;
-                let is_for_this = token.audiences.iter().any(|audience| audience == AUDIENCE);
-                (is_for_this && token.expires > Timestamp::now()).then(|| token.user.clone())
-            }
+            Some(token) => known.user_of(token),
             None => known.takes_anonymous.then(User::anonymous),
         }
+    }
+
+    /// Returns the user of a token; `None` if it is not valid.
+    pub(super) fn user_of(&self, token: &str) -> Option<User> {
+        self.lock().user_of(token)
     }
 
     /// Creates a token of a service account; returns it with its expiry.
