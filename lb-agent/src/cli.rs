@@ -15,6 +15,7 @@ pub mod man;
 mod metrics;
 mod removal;
 pub mod status;
+pub mod top;
 pub mod trace;
 pub mod uninstall;
 pub mod why;
@@ -46,6 +47,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Show the status of this node: what is wrong first, then a line for each area.
     Status(status::StatusArgs),
+    /// Show the traffic to each VIP as it passes.
+    Top(top::TopArgs),
     /// Show packets with what becomes of them: a sample of the verdicts of the XDP program.
     Trace(trace::TraceArgs),
     /// Explain why a Service or VIP is unreachable: check each link from its object to its endpoints, and name

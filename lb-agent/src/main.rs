@@ -34,6 +34,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Check(args) => return Ok(cli::check::run(&args)?),
         Command::Status(args) => return Ok(cli::status::run(&args)?),
+        Command::Top(args) => cli::top::run(&args)?,
         Command::Trace(args) => cli::trace::run(&args)?,
         Command::Why(args) => return Ok(cli::why::run(&args)?),
         Command::Flow(args) => return Ok(cli::flow::run(&args)?),

@@ -2,6 +2,7 @@
 //!
 //! | module | floor | holds |
 //! | --- | --- | --- |
+//! | [`top`] | 2 | live traffic: its rates, and their drawing |
 //! | [`screen`] | 2 | the screens of `fairlead status` |
 //! | [`overview`] | 2 | the complete status of a node |
 //! | [`summary`] | 1 | what is wrong first, then a line for each area |
@@ -20,3 +21,4 @@ pub mod status;
 pub mod summary;
 pub mod table;
 pub mod text;
+pub mod top;

@@ -49,6 +49,9 @@ pub struct VipTraffic {
     pub packets: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Flows that began; `None`: they are not counted.
+    #[serde(default)]
+    pub new_flows: Option<u64>,
     /// Packets dropped because their clients are outside the Service's source ranges; not among `packets`.
     #[serde(default)]
     pub source_refused: u64,

@@ -87,8 +87,8 @@ fn vip_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<VipTraffic
     let numbers = state.services.iter().flat_map(|service| &service.vips).filter_map(|vip| vip.number);
     let counts = counters.vips(numbers.clone().max().map_or(0, |last| last.saturating_add(1)))?;
     let traffic = |number| {
-        let VipCount { packets, bytes, source_refused, .. } = counts.of(number);
-        VipTraffic { number, packets, bytes, source_refused }
+        let VipCount { packets, bytes, new_flows, source_refused } = counts.of(number);
+        VipTraffic { number, packets, bytes, new_flows: Some(new_flows), source_refused }
     };
     Ok(numbers.map(traffic).collect())
 }

@@ -11,6 +11,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
+/// Limit for a status: longer than any agent takes that is not stuck.
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The reason why a request to the agent failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminClientError {
