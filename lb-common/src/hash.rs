@@ -11,11 +11,13 @@
 //! would, but there is little to gain: the flow table is a cache with separate shares for what strangers
 //! send. Packets that must not be forged carry a tag, and tags use SipHash ([`crate::tag`]).
 
+use core::fmt;
+
 use crate::sip::Sip;
 
 /// The cluster's secret, two native-endian words.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct HashKey {
     /// First word.
     pub k0: u64,
@@ -25,7 +27,7 @@ pub struct HashKey {
 
 /// The keys of the flow hash, derived from the cluster's secret.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FlowKeys {
     /// Added to the words of a flow: addresses, ports, protocol.
     pub words: [u32; 10],
@@ -34,6 +36,19 @@ pub struct FlowKeys {
 }
 
 const _: () = assert!(size_of::<FlowKeys>() == 56);
+
+// Errors and log lines quote configurations.
+impl fmt::Debug for HashKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("HashKey(hidden)")
+    }
+}
+
+impl fmt::Debug for FlowKeys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("FlowKeys(hidden)")
+    }
+}
 
 impl HashKey {
     /// Returns a fingerprint that does not reveal the secret.

@@ -117,3 +117,11 @@ fn one_bit_of_a_flow_changes_half_of_the_hash() {
         assert!(changes.iter().all(|c| c.abs_diff(256) < 70), "bit {bit}: {changes:?}");
     }
 }
+
+#[test]
+fn a_key_is_hidden_from_error_messages() {
+    extern crate std;
+    let key = HashKey { k0: 0x1234_5678, k1: 0x9abc_def0 };
+    let text = std::format!("{key:?} {:?}", FlowKeys::of(&key));
+    assert_eq!(text, "HashKey(hidden) FlowKeys(hidden)");
+}
