@@ -25,6 +25,10 @@ pub mod map {
     pub const BUDGET: &str = "lb_trace_rate";
     /// Counters of a CPU, by [`super::TraceCount`].
     pub const COUNTS: &str = "lb_trace_count";
+    /// The record of a CPU's current packet.
+    pub const DRAFT: &str = "lb_trace_draft";
+    /// All of them.
+    pub const ALL: [&str; 5] = [SETTINGS, RECORDS, BUDGET, COUNTS, DRAFT];
 }
 
 /// The counters of a trace.

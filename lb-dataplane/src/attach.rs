@@ -204,10 +204,13 @@ pub fn load(pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
 /// # Errors
 /// When the kernel refuses a map.
 pub fn load_object(object: &[u8], pins: Option<&Pins>, sizes: MapSizes) -> Result<Ebpf, EbpfError> {
-    load_with(object, pins, sizes, None)
+    let mut ebpf = load_with(object, pins, sizes, None)?;
+    // No other program than the tracing one uses them.
+    trace::map::ALL.iter().for_each(|map| drop(ebpf.take_map(map)));
+    Ok(ebpf)
 }
 
-/// Does the same with the ring buffer of a trace, which otherwise is one page long and discarded.
+/// Does the same with the maps of the tracing program.
 ///
 /// # Errors
 /// When the kernel refuses a map.

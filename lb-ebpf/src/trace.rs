@@ -35,7 +35,7 @@ use crate::maps::{self, Maps};
 #[btf_map(name = "lb_trace_want")]
 static SETTINGS: Array<TraceSettings, 1> = Array::new();
 
-/// One page: the agent chooses the size when it traces, and otherwise the kernel discards the map.
+/// One page: the agent chooses the size when it traces, and otherwise closes the map.
 #[btf_map(name = "lb_trace")]
 static RECORDS: RingBuf<(), 4096> = RingBuf::new();
 

@@ -129,7 +129,8 @@ impl Tracer {
         self.switch_on(program).await?;
         let now = Instant::now();
         let id = random_id().map_err(TracerError::System)?;
-        let end = now + Duration::from_secs(request.seconds);
+        // The command ends it a moment earlier.
+        let end = now + Duration::from_secs(request.seconds) + LEASE;
         let mut trace = Trace { id, maps, settings, end, lease: now, interfaces: interfaces() };
         if let Err(error) = trace.renew(now) {
             self.switch_off().await;

@@ -16,6 +16,7 @@ pub(super) const HOSTS: &Programs = &[
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
     ("scapy", "python3-scapy"),
+    ("tshark", "tshark"),
 ];
 
 /// Routers to interoperate with, and their command-line clients.
