@@ -10,6 +10,7 @@ use aya::{Ebpf, EbpfLoader};
 use lb_common::map_table::name;
 use lb_common::maps::capacity;
 use lb_common::ring::LEADERS_A_WORD;
+use lb_common::trace;
 use lb_dataplane::object::{EMPTY_PROGRAM, LOOKUP_PROGRAM, OBJECT, PROGRAM, TRACE_PROGRAM};
 use lb_dataplane::tracing_program::TraceMaps;
 
@@ -22,6 +23,9 @@ pub const INGRESS: u32 = 1;
 
 /// Room for the growth of a packet, and for the driver's metadata in front of it.
 const GROWTH: usize = 512;
+
+/// Bytes of a page, the least that a ring buffer has.
+const ONE_PAGE: u32 = 4096;
 
 /// The program with its maps filled.
 pub struct Kernel {
@@ -36,6 +40,14 @@ pub struct Kernel {
 /// # Errors
 /// When the kernel rejects a map, or this process may not create any.
 pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
+    load_tracing(tables, object, ONE_PAGE)
+}
+
+/// Does the same with so many bytes for the records of a trace.
+///
+/// # Errors
+/// As [`load_filled`].
+pub fn load_tracing(tables: &HostTables, object: &[u8], ring_bytes: u32) -> Result<Ebpf> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(name::RINGS, tables.sizes.slots)
         .map_max_entries(name::LEADERS, tables.sizes.slots.div_ceil(LEADERS_A_WORD as u32))
@@ -46,6 +58,7 @@ pub fn load_filled(tables: &HostTables, object: &[u8]) -> Result<Ebpf> {
         .map_max_entries(name::VIP_FLOWS, tables.sizes.vip_stats)
         .map_max_entries(name::SOURCE_REFUSED, tables.sizes.vip_stats)
         .map_max_entries(name::L2_STATS, tables.sizes.vip_stats)
+        .map_max_entries(trace::map::RECORDS, ring_bytes)
         .load(object)
         .context("load the XDP object (needs root)")?;
     fill(&mut ebpf, tables)?;

@@ -16,12 +16,27 @@ pub enum Program {
     Harness,
     /// Creates the packet and processes it.
     Judged,
+    /// Creates the packet and processes it in the tracing program.
+    Traced(TraceKind),
     /// Creates the packet and balances it as other load balancers do: a ring, a kernel LRU hash, IP in IP.
     Reference,
     /// Creates the packet and forwards it by the smallest program that does so.
     Floor,
     /// Creates the packet and returns it unmodified.
     Bounce,
+}
+
+/// What the trace asks for while the tracing program is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceKind {
+    /// Nothing: its lease is over.
+    Ended,
+    /// Packets of another client.
+    Others,
+    /// All, but one a second.
+    OverRate,
+    /// All.
+    All,
 }
 
 /// A kind of packet.

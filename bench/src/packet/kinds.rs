@@ -4,7 +4,7 @@ use fairlead_tests::packets::build::Frame;
 use lb_common::forwarding::ForwardingMode;
 use lb_common::verdict::Outcome;
 
-use super::case::{CaseKind, Leads, Program, SOURCE_PORT};
+use super::case::{CaseKind, Leads, Program, SOURCE_PORT, TraceKind};
 use super::cluster::{NODE4, PORT, SELF, SELF4, v6, vip4, vip6};
 
 /// Bytes of an IP packet: more than the harness rewrites, and a frequent size in real traffic.
@@ -78,6 +78,10 @@ pub fn of_many_flows() -> Vec<CaseKind> {
         owner_syn(),
         owner_udp(),
         owner_v6(),
+        traced("l2, trace ended", TraceKind::Ended),
+        traced("l2, trace of others", TraceKind::Others),
+        traced("l2, trace over rate", TraceKind::OverRate),
+        traced("l2, traced", TraceKind::All),
     ]
 }
 
@@ -189,6 +193,10 @@ fn miss() -> CaseKind {
 fn miss_looked_up() -> CaseKind {
     let frame = Frame::v4(client4(0), vip4(0)).tcp(SOURCE_PORT, PORT + 1).sized(SIZE);
     CaseKind { name: "miss, looked up", frame, ..miss() }
+}
+
+fn traced(name: &'static str, kind: TraceKind) -> CaseKind {
+    CaseKind { name, program: Program::Traced(kind), ..l2() }
 }
 
 fn l2() -> CaseKind {

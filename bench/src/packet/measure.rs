@@ -5,12 +5,19 @@ use aya::Ebpf;
 use aya::maps::PerCpuArray;
 use aya::programs::{TestRun, TestRunOptions, TestRunResult, Xdp};
 use lb_common::map_table::name;
+use lb_common::trace::{RECORD_BYTES, RING_BYTES, TraceSettings, default_verdicts};
+use lb_dataplane::tracing_program::{self, TraceMaps};
 
-use super::case::{Case, Program};
+use super::case::{Case, Program, TraceKind};
 use super::{cluster, objects, others};
 
 /// Bytes of the buffer for a packet that has grown.
 const GROWTH: usize = 128;
+
+/// Bytes of each packet that a trace records.
+const SNAP: u32 = 128;
+/// Records that fit into the ring buffer, with its own header of eight bytes: those of one run.
+const RECORDS: u32 = RING_BYTES / (RECORD_BYTES as u32 + SNAP + 16);
 
 /// A case, ready to run.
 pub struct Prepared {
@@ -18,6 +25,8 @@ pub struct Prepared {
     pub case: Case,
     ebpf: Ebpf,
     frame: Vec<u8>,
+    /// The trace of the tracing program.
+    trace: Option<TraceMaps>,
     runs: u64,
     /// Nanoseconds per packet of each round.
     pub rounds: Vec<u64>,
@@ -39,7 +48,11 @@ impl Prepared {
             ebpf.program_mut(objects::program_name(&case)).context("no such program")?.try_into()?;
         program.load().context("the verifier refuses the program")?;
         let frame = case.kind.frame.bytes();
-        let mut prepared = Self { case, ebpf, frame, runs: 0, rounds: Vec::new() };
+        let trace = match case.kind.program {
+            Program::Traced(kind) => Some(trace_of(kind, &mut ebpf)?),
+            _ => None,
+        };
+        let mut prepared = Self { case, ebpf, frame, trace, runs: 0, rounds: Vec::new() };
         prepared.write_plan(prepared.case.kind.growth)?;
         Ok(prepared)
     }
@@ -106,7 +119,11 @@ impl Prepared {
     pub fn run(&mut self, packets: u32) -> Result<()> {
         // The kernel's own measurement, in whole nanoseconds: each call also waits milliseconds for a grace
         // period.
+        let packets = if self.trace.is_some() { packets.min(RECORDS) } else { packets };
         let cost = self.test_run(packets, None)?.duration;
+        if let Some(trace) = &mut self.trace {
+            trace.take_frames(usize::MAX);
+        }
         self.rounds.push(cost.as_nanos() as u64);
         Ok(())
     }
@@ -116,7 +133,15 @@ impl Prepared {
     /// # Errors
     /// When one had another verdict.
     pub fn check(&self) -> Result<()> {
-        if self.case.kind.program != Program::Judged {
+        if let (Program::Traced(TraceKind::All), Some(trace)) = (self.case.kind.program, &self.trace) {
+            let counts = trace.counts()?;
+            ensure!(
+                counts.lost <= self.runs / 2 && counts.matched == self.runs,
+                "{counts:?} of {}",
+                self.runs
+            );
+        }
+        if !matches!(self.case.kind.program, Program::Judged | Program::Traced(_)) {
             return others::check_counts(&self.ebpf, &self.case, self.runs);
         }
         let map: PerCpuArray<_, u64> = self.ebpf.map(name::VERDICTS).context("no counters")?.try_into()?;
@@ -144,4 +169,24 @@ impl Prepared {
         rounds.sort_unstable();
         rounds.get(rounds.len() / 2).copied().unwrap_or_default()
     }
+}
+
+/// Begins the trace of a case.
+fn trace_of(kind: TraceKind, ebpf: &mut Ebpf) -> Result<TraceMaps> {
+    const HOUR: u64 = 3600 * 1_000_000_000;
+    let mut maps = TraceMaps::take(ebpf)?;
+    let all = TraceSettings {
+        until: tracing_program::now()? + HOUR,
+        verdicts: default_verdicts(),
+        interval: 1,
+        snap: SNAP.into(),
+        ..TraceSettings::default()
+    };
+    maps.set(&match kind {
+        TraceKind::Ended => TraceSettings { until: 0, ..all },
+        TraceKind::Others => TraceSettings { client: [1; 2], client_mask: [u64::MAX; 2], ..all },
+        TraceKind::OverRate => TraceSettings { interval: 1_000_000_000, ..all },
+        TraceKind::All => all,
+    })?;
+    Ok(maps)
 }

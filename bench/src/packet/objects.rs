@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use aya::maps::Array;
 use aya::{Ebpf, EbpfLoader};
-use fairlead_tests::kernel::load_filled;
+use fairlead_tests::kernel::load_tracing;
 use fairlead_tests::model::HostTables;
 use lb_common::flows::{FlowEntry, FlowKey, FlowState};
 use lb_common::hash::{FlowPorts, flow_hash_v4, flow_hash_v6};
+use lb_common::trace::RING_BYTES;
 use lb_dataplane::object;
 use lb_pipeline::tables::Tables;
 
@@ -51,7 +52,9 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
 pub fn load(case: &Case, tables: &HostTables) -> Result<Ebpf> {
     match case.kind.program {
         Program::Nothing => load_product(case, tables, object::OBJECT),
-        Program::Harness | Program::Judged => load_product(case, tables, &read(HARNESS_OBJECT)?),
+        Program::Harness | Program::Judged | Program::Traced(_) => {
+            load_product(case, tables, &read(HARNESS_OBJECT)?)
+        }
         Program::Reference | Program::Floor | Program::Bounce => load_other(case),
     }
 }
@@ -62,6 +65,7 @@ pub const fn program_name(case: &Case) -> &'static str {
         Program::Nothing => object::EMPTY_PROGRAM,
         Program::Harness => "harness",
         Program::Judged => "judged",
+        Program::Traced(_) => "traced",
         Program::Reference => "reference",
         Program::Floor => "least",
         Program::Bounce => "bounce",
@@ -102,7 +106,7 @@ fn load_product(case: &Case, tables: &HostTables, object: &[u8]) -> Result<Ebpf>
     if case.kind.known {
         know_flows(tables, case);
     }
-    load_filled(tables, object)
+    load_tracing(tables, object, RING_BYTES)
 }
 
 /// Loads the reference and the floor, with their maps.

@@ -35,7 +35,9 @@ pub fn fill(ebpf: &mut Ebpf, case: &Case) -> Result<()> {
     match case.kind.program {
         Program::Reference => fill_reference(ebpf, case),
         Program::Floor => fill_floor(ebpf, case),
-        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Traced(_) | Program::Bounce => {
+            Ok(())
+        }
     }
 }
 
@@ -166,7 +168,9 @@ pub fn check_counts(ebpf: &Ebpf, case: &Case, runs: u64) -> Result<()> {
     let (vips, nodes) = match case.kind.program {
         Program::Reference => ("ref_vip_sums", "ref_server_sums"),
         Program::Floor => ("floor_vip_sums", "floor_node_sums"),
-        Program::Nothing | Program::Harness | Program::Judged | Program::Bounce => return Ok(()),
+        Program::Nothing | Program::Harness | Program::Judged | Program::Traced(_) | Program::Bounce => {
+            return Ok(());
+        }
     };
     let due = if forwards(case) { runs } else { 0 };
     for name in [vips, nodes] {
