@@ -2,6 +2,7 @@
 
 mod explain;
 mod flow;
+mod log_level;
 pub mod metrics;
 pub mod retire;
 mod status;
@@ -140,6 +141,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/detach", post(detach))
         .route("/retire", post(handle_retire))
         .route("/uninstall", post(uninstall))
+        .route("/log-level", log_level::log_level())
         .route("/trace", trace::traces())
         .route("/trace/{id}", trace::trace())
         .with_state(Arc::new(state));

@@ -49,6 +49,7 @@ use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
 use crate::last_good::LastGoodFile;
 use crate::measurements::Measurements;
+use crate::rare_verdicts;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
 use crate::trace::tracer::{Tracer, TracerSource};
@@ -158,7 +159,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let last_state = agent.clone();
     let admin_state = AdminState {
         agent,
-        counters,
+        counters: Arc::clone(&counters),
         layer2,
         cells: LivenessCells::open(&pins)?,
         flows: FlowTable::open(&pins)?,
@@ -176,6 +177,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let outcome = tokio::select! {
         ended = control.run(&watchdog) => ended.map_err(AppError::from),
         () = metrics => Ok(()),
+        () = rare_verdicts::log(counters) => Ok(()),
         () = admin::serve(socket, admin_state, limits) => Ok(()),
         () = uninstaller.run() => return Ok(()),
         signalled = stop_signal() => {
@@ -307,7 +309,9 @@ fn keeper(options: &KeeperSettings, bound: Duration) -> std::io::Result<Option<K
     let spawn = match options.mode {
         KeeperMode::Off => return Ok(None),
         KeeperMode::External => None,
-        KeeperMode::Spawn => Some(SpawnOptions { program: None, bound }),
+        KeeperMode::Spawn => {
+            Some(SpawnOptions { program: None, bound, arguments: options.arguments.clone() })
+        }
     };
     let release = env!("CARGO_PKG_VERSION").to_owned();
     KeeperClient::start(options.socket.clone(), ClientOptions { spawn, release }).map(Some)

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod drain;
 pub mod flow;
 pub mod keeper;
+pub mod log_level;
 pub mod man;
 mod metrics;
 mod removal;
@@ -56,6 +57,8 @@ pub enum Command {
     Why(why::WhyArgs),
     /// Show which node serves a flow, and what this node's program does with its packets.
     Flow(flow::FlowArgs),
+    /// Show or change what the agent on this node logs, for a while.
+    LogLevel(log_level::LogLevelArgs),
     /// Drain this node: accept no new flows, and wait until the existing flows have ended.
     Drain(drain::DrainArgs),
     /// Detach the XDP program, and remove everything that the agent has installed in the kernel.

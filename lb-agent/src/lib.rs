@@ -10,6 +10,8 @@
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`measurements`] | 0 | durations that the agent measures |
 //! | [`preview`] | 0 | what an agent would do, as a value |
+//! | `rare_verdicts` | 0 | log lines about packets with rare verdicts |
+//! | [`logging`] | 0 | the log's format and filter |
 //! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
@@ -21,8 +23,10 @@ pub mod control;
 mod hash_key;
 pub mod inquiry;
 pub mod last_good;
+pub mod logging;
 pub mod measurements;
 pub mod preview;
+mod rare_verdicts;
 pub mod status_reporter;
 pub mod tag_keys;
 pub mod trace;

@@ -1,12 +1,10 @@
 //! The `fairlead` binary.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use lb_agent::cli::{self, Cli, Command};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -21,15 +19,15 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Agent(args) => {
-            log(args.log_level());
+            args.init_log();
             return Ok(cli::agent::run(*args)?);
         }
         Command::Controller(args) => {
-            log("info");
+            args.init_log();
             cli::controller::run(args)?;
         }
         Command::Keeper(args) => {
-            log("info");
+            args.init_log();
             cli::keeper::run(args)?;
         }
         Command::Check(args) => return Ok(cli::check::run(&args)?),
@@ -38,6 +36,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Trace(args) => cli::trace::run(&args)?,
         Command::Why(args) => return Ok(cli::why::run(&args)?),
         Command::Flow(args) => return Ok(cli::flow::run(&args)?),
+        Command::LogLevel(args) => cli::log_level::run(&args)?,
         Command::Drain(args) => cli::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
         Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,
@@ -46,15 +45,4 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Man(args) => cli::man::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Logs to standard error from this level on, unless `RUST_LOG` sets another filter.
-fn log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }

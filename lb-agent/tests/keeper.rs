@@ -25,7 +25,11 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 fn a_client_starts_a_keeper_that_survives_it_and_exits_when_it_is_idle() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("keeper.sock");
-    let spawn = Some(SpawnOptions { program: Some(PathBuf::from(PROGRAM)), bound: Duration::from_secs(1) });
+    let spawn = Some(SpawnOptions {
+        program: Some(PathBuf::from(PROGRAM)),
+        bound: Duration::from_secs(1),
+        arguments: Vec::new(),
+    });
     let start = || {
         let options = ClientOptions { spawn: spawn.clone(), release: "test".to_owned() };
         KeeperClient::start(socket.clone(), options).unwrap()

@@ -96,6 +96,8 @@ pub struct KeeperSettings {
     pub mode: KeeperMode,
     /// The socket that it listens on.
     pub socket: PathBuf,
+    /// Arguments of one that the agent starts, about its log.
+    pub arguments: Vec<String>,
 }
 
 /// Who starts the keeper.

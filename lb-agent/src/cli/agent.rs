@@ -21,7 +21,7 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
-use super::common::{PinArgs, SocketArgs};
+use super::common::{LogArgs, PinArgs, SocketArgs};
 use super::metrics::MetricsArgs;
 use super::output::{self, OutputError, OutputFormat};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
@@ -160,6 +160,8 @@ pub struct AgentArgs {
     #[arg(short, long, value_enum, default_value = "table", requires = "dry_run")]
     output: OutputFormat,
     #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
     socket: SocketArgs,
@@ -174,9 +176,9 @@ enum DryRun {
 }
 
 impl AgentArgs {
-    /// Returns the log level unless `RUST_LOG` sets one: a dry run prints its findings itself.
-    pub fn log_level(&self) -> &'static str {
-        if self.dry_run.is_some() { "warn" } else { "info" }
+    /// Sets up the log. A dry run prints its findings itself.
+    pub fn init_log(&self) {
+        self.log.init(if self.dry_run.is_some() { "warn" } else { "info" });
     }
 }
 
@@ -317,7 +319,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         .map_err(|reason| AgentError::TagKeys { path, reason })?;
     let dead_man = Duration::from_secs(args.keeper.dead_man);
     Ok(AgentOptions {
-        keeper: args.keeper.options(&args.socket, args.source.is_some()),
+        keeper: args.keeper.options(&args.socket, &args.log, args.source.is_some()),
         dead_man,
         source: match args.source {
             Some(directory) => SourceOptions::Directory(directory),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::logging::{self, LogFilter, LogFormat};
+
 /// The agent's admin socket.
 #[derive(Debug, Args)]
 pub(super) struct SocketArgs {
@@ -34,4 +36,58 @@ pub(super) struct PinArgs {
     /// BPF file system in which maps and links are pinned.
     #[arg(long, env = "FAIRLEAD_BPFFS", default_value = "/sys/fs/bpf", value_name = "DIR")]
     pub(super) bpffs: PathBuf,
+}
+
+/// The log of the process.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// What is logged: a level (error, warn, info, debug, trace, off), or levels of parts of the program, as in
+    /// lb_speaker=debug,info. By default, RUST_LOG or info.
+    #[arg(long, value_name = "LEVEL|FILTER")]
+    log_level: Option<LogFilter>,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+impl LogArgs {
+    /// Returns the arguments of another process whose log is to be the same.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let level = self.log_level.iter().flat_map(|filter| ["--log-level".to_owned(), filter.to_string()]);
+        let format = match self.log_format {
+            LogFormat::Text => None,
+            LogFormat::Json => Some(["--log-format".to_owned(), "json".to_owned()]),
+        };
+        level.chain(format.into_iter().flatten()).collect()
+    }
+
+    /// Sets up the log; `default` is the level that neither a flag nor the environment sets.
+    pub(super) fn init(&self, default: &str) {
+        logging::init(self.log_level.clone(), default, self.log_format);
+    }
+}
+
+/// Parses a time in seconds, minutes or hours, up to a limit in seconds.
+pub(super) fn seconds(text: &str, limit: u64) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let seconds = seconds.filter(|seconds| (1..=limit).contains(seconds));
+    seconds.ok_or_else(|| format!("must be from 1s to {}h, such as 30s or 10m", limit / 3600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units_and_bounds() {
+        let hour = |text| seconds(text, 3600);
+        assert_eq!(["90", "90s", "2m", "1h"].map(hour), [Ok(90), Ok(90), Ok(120), Ok(3600)]);
+        assert!(hour("2h").is_err() && hour("0s").is_err() && hour("m").is_err() && hour("").is_err());
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::common::LogArgs;
 use super::metrics::MetricsArgs;
 use lb_controller::webhook::{WebhookMode, WebhookOptions, names};
 use lb_controller::{ControllerError, ControllerOptions};
@@ -42,6 +43,15 @@ pub struct ControllerArgs {
     /// IPAddressPools.
     #[arg(long, value_name = "NAME")]
     webhook_secret_namespace: Option<String>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl ControllerArgs {
+    /// Sets up the log.
+    pub fn init_log(&self) {
+        self.log.init("info");
+    }
 }
 
 /// An error that ends `fairlead controller`.

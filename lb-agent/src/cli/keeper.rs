@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::common::LogArgs;
 use lb_keeper::process::{self, KeeperError, KeeperOptions};
 
 /// The arguments of `fairlead keeper`.
@@ -20,6 +21,15 @@ pub struct KeeperArgs {
     /// keeper leaves the session of its terminal.
     #[arg(long)]
     exit_when_idle: bool,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl KeeperArgs {
+    /// Sets up the log.
+    pub fn init_log(&self) {
+        self.log.init("info");
+    }
 }
 
 /// Runs the keeper until it receives a signal to stop.

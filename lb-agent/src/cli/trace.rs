@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::pcapng::{PcapngError, PcapngWriter};
 use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
+use super::common::{SocketArgs, seconds};
 use crate::trace::{MAX_RATE, MAX_SECONDS, TraceBatch, TraceRequest, TraceStarted, TracedPacket};
 
 /// Shows packets as they arrive, with the verdict of the XDP program on each: a sample at a bounded rate.
@@ -50,7 +50,7 @@ pub struct TraceArgs {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// End after this time, at most an hour: 30s, 10m, 1h.
-    #[arg(long = "for", default_value = "10m", value_name = "TIME", value_parser = seconds)]
+    #[arg(long = "for", default_value = "10m", value_name = "TIME", value_parser = |text: &str| seconds(text, MAX_SECONDS))]
     limit: u64,
     /// Bytes of each packet to record.
     #[arg(long, default_value_t = 128, value_name = "BYTES")]
@@ -273,19 +273,6 @@ fn rate(text: &str) -> Result<u32, String> {
     rate.ok_or_else(|| format!("must be from 1 to {MAX_RATE} packets per second, such as 100/s"))
 }
 
-/// Parses a time up to an hour.
-fn seconds(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.char_indices().last() {
-        Some((at, 's')) => (&text[..at], 1),
-        Some((at, 'm')) => (&text[..at], 60),
-        Some((at, 'h')) => (&text[..at], 3600),
-        _ => (text, 1),
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    let seconds = seconds.filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
-    seconds.ok_or_else(|| "must be from 1s to 1h, such as 30s or 10m".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,9 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_rates_have_units_and_bounds() {
-        assert_eq!(["90", "90s", "2m", "1h"].map(seconds), [Ok(90), Ok(90), Ok(120), Ok(3600)]);
-        assert!(seconds("2h").is_err() && seconds("0s").is_err() && seconds("m").is_err());
+    fn rates_have_a_unit_and_bounds() {
         assert_eq!(["100", "100/s"].map(rate), [Ok(100), Ok(100)]);
         assert!(rate("0/s").is_err() && rate("20000/s").is_err());
     }

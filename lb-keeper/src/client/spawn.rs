@@ -15,6 +15,8 @@ pub struct SpawnOptions {
     pub program: Option<PathBuf>,
     /// How long the keeper keeps streams without an agent, in whole seconds.
     pub bound: Duration,
+    /// Further arguments.
+    pub arguments: Vec<String>,
 }
 
 /// The last keeper that was started.
@@ -44,6 +46,7 @@ impl Spawner {
             .arg("--bound")
             .arg(options.bound.as_secs().max(1).to_string())
             .arg("--exit-when-idle")
+            .args(&options.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::super::common::SocketArgs;
+use super::super::common::{LogArgs, SocketArgs};
 use crate::app::{KeeperMode, KeeperSettings};
 
 /// The arguments about the keeper.
@@ -39,13 +39,14 @@ enum KeeperArg {
 
 impl KeeperArgs {
     /// Returns the settings, beside the agent's own socket.
-    pub(super) fn options(self, agent: &SocketArgs, has_directory: bool) -> KeeperSettings {
+    pub(super) fn options(self, agent: &SocketArgs, log: &LogArgs, has_directory: bool) -> KeeperSettings {
         let mode = match self.keeper {
             KeeperArg::Auto if has_directory => KeeperMode::Spawn,
             KeeperArg::Auto | KeeperArg::External => KeeperMode::External,
             KeeperArg::Spawn => KeeperMode::Spawn,
             KeeperArg::Off => KeeperMode::Off,
         };
-        KeeperSettings { mode, socket: self.keeper_socket.unwrap_or_else(|| agent.keeper()) }
+        let socket = self.keeper_socket.unwrap_or_else(|| agent.keeper());
+        KeeperSettings { mode, socket, arguments: log.arguments() }
     }
 }
