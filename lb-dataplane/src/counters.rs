@@ -56,6 +56,8 @@ pub struct VipCount {
 /// The counters of VIPs, by their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct VipCounts {
+    /// The number of the first one.
+    first: u32,
     traffic: Vec<[u64; 2]>,
     new_flows: Vec<[u64; 1]>,
     source_refused: Vec<[u64; 1]>,
@@ -64,7 +66,8 @@ pub struct VipCounts {
 impl VipCounts {
     /// Returns the counters of a VIP; zeros if it was not read.
     pub fn of(&self, number: u32) -> VipCount {
-        let at = number as usize;
+        let Some(at) = number.checked_sub(self.first) else { return VipCount::default() };
+        let at = at as usize;
         let [packets, bytes] = self.traffic.get(at).copied().unwrap_or_default();
         let [new_flows] = self.new_flows.get(at).copied().unwrap_or_default();
         let [source_refused] = self.source_refused.get(at).copied().unwrap_or_default();
@@ -111,7 +114,7 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses the lookup.
     pub fn outcomes(&self) -> Result<Vec<VerdictCount>, MapError> {
-        let counts = sums::<1>(&self.outcomes, capacity::VERDICTS as u32)?;
+        let counts = sums::<1>(&self.outcomes, 0, capacity::VERDICTS as u32)?;
         let of = |number: u32| counts.get(number as usize).map_or(0, |[packets]| *packets);
         let count = |&(number, name, fate): &(u32, &'static str, Fate)| VerdictCount {
             name: name.into(),
@@ -127,8 +130,17 @@ impl Counters {
     /// When the kernel refuses the lookup.
     pub fn bfd_answers(&self) -> Result<u64, MapError> {
         let number = Outcome::BfdAnswered as u32;
-        let counts = sums::<1>(&self.outcomes, number + 1)?;
+        let counts = sums::<1>(&self.outcomes, 0, number + 1)?;
         Ok(counts.get(number as usize).map_or(0, |[packets]| *packets))
+    }
+
+    /// Returns the counters of a VIP.
+    ///
+    /// # Errors
+    /// When the kernel refuses the lookup.
+    pub fn vip(&self, number: u32) -> Result<VipCount, MapError> {
+        let end = number.saturating_add(1);
+        Ok(self.range(number, end)?.of(number))
     }
 
     /// Returns the counters of the VIPs with numbers below `end`.
@@ -136,10 +148,15 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses the lookup.
     pub fn vips(&self, end: u32) -> Result<VipCounts, MapError> {
+        self.range(0, end)
+    }
+
+    fn range(&self, first: u32, end: u32) -> Result<VipCounts, MapError> {
         Ok(VipCounts {
-            traffic: sums(&self.vips, end)?,
-            new_flows: sums(&self.new_flows, end)?,
-            source_refused: sums(&self.source_refused, end)?,
+            first,
+            traffic: sums(&self.vips, first, end)?,
+            new_flows: sums(&self.new_flows, first, end)?,
+            source_refused: sums(&self.source_refused, first, end)?,
         })
     }
 
@@ -149,7 +166,7 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses the lookup.
     pub fn layer2_answered(&self, end: u32) -> Result<Vec<u64>, MapError> {
-        Ok(sums::<1>(&self.layer2, end)?.into_iter().map(|[answered]| answered).collect())
+        Ok(sums::<1>(&self.layer2, 0, end)?.into_iter().map(|[answered]| answered).collect())
     }
 
     /// Returns the traffic forwarded to each node, by its index.
@@ -161,7 +178,7 @@ impl Counters {
             #[allow(clippy::needless_update, reason = "the layout for tests has one more field")]
             Traffic { packets, bytes, ..Traffic::default() }
         };
-        Ok(sums::<2>(&self.nodes, capacity::NODES as u32)?.into_iter().map(traffic).collect())
+        Ok(sums::<2>(&self.nodes, 0, capacity::NODES as u32)?.into_iter().map(traffic).collect())
     }
 
     /// Returns the changes of the table of flows.
@@ -169,23 +186,25 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses the lookup.
     pub fn flow_events(&self) -> Result<FlowEvents, MapError> {
-        let counts = sums::<1>(&self.flow_events, flow_event::COUNT as u32)?;
+        let counts = sums::<1>(&self.flow_events, 0, flow_event::COUNT as u32)?;
         let mut events = FlowEvents::default();
         events.0.iter_mut().zip(counts).for_each(|(event, [count])| *event = count);
         Ok(events)
     }
 }
 
-/// Returns the first `N` words of the entries of a per-CPU array below `end`, each summed over the CPUs.
-fn sums<const N: usize>(map: &MapData, end: u32) -> Result<Vec<[u64; N]>, MapError> {
+/// Returns the first `N` words of the entries of a per-CPU array from `begin` to below `end`, each summed over
+/// the CPUs.
+fn sums<const N: usize>(map: &MapData, begin: u32, end: u32) -> Result<Vec<[u64; N]>, MapError> {
     let map = RawMap::of(map)?;
     let end = end.min(map.entries);
     let entry = map.stride * map.values;
-    let per_batch = (BATCH_BYTES / entry.max(1)).clamp(1, end.max(1) as usize) as u32;
+    let wanted = end.saturating_sub(begin);
+    let per_batch = (BATCH_BYTES / entry.max(1)).clamp(1, wanted.max(1) as usize) as u32;
     let mut buffer = vec![0; entry * per_batch as usize];
-    let mut all = Vec::with_capacity(end as usize);
-    while (all.len() as u32) < end {
-        let first = all.len() as u32;
+    let mut all = Vec::with_capacity(wanted as usize);
+    while (all.len() as u32) < wanted {
+        let first = begin + all.len() as u32;
         let count = per_batch.min(end - first);
         let values = buffer.get_mut(..entry * count as usize).unwrap_or_default();
         let read = map.batch(first, count, values).map_err(MapError::IoError)?;

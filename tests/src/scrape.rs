@@ -57,6 +57,16 @@ impl Scrape {
         self.series(name, labels).map(|(_, value)| value).sum()
     }
 
+    /// Returns the number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Returns whether it has no sample.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// Returns how many series a metric has.
     pub fn count(&self, name: &str) -> usize {
         self.series(name, &[]).count()

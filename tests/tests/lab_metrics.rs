@@ -1,15 +1,17 @@
 //! Tests of the agent's metrics: what they count of real traffic and of a dead node, and the scrape of ten
 //! thousand Services.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fairlead_tests::lab::topology::{DATAGRAM_PORT, ECHO_PORT};
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, Topology, WEB_V4, WEB_V6, agents};
 use fairlead_tests::scrape::{METRICS, OPENMETRICS, Scrape, write_services};
 use fairlead_tests::traffic::{Probes, TcpLoad};
+use serde_json::Value;
 
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const CONNECTIONS: u64 = 200;
@@ -127,6 +129,49 @@ fn promtool_parses(lab: &Lab, text: &str) -> Result<()> {
         Some(0 | 3) => Ok(()),
         _ => bail!("promtool does not parse the metrics: {printed}"),
     }
+}
+
+const PROMETHEUS: &str = "
+global: {scrape_interval: 1s}
+scrape_configs: [{job_name: agent, static_configs: [{targets: ['127.0.0.1:9125']}]}]
+";
+
+/// A real Prometheus asks for OpenMetrics, and takes from it what the text format has.
+#[test]
+fn prometheus_reads_openmetrics() -> Result<()> {
+    topology().run(|lab| {
+        let node = lab.node("n1")?;
+        node.start_agent(&options())?;
+        fs::write(node.directory_outside().join("prometheus.yaml"), PROMETHEUS)?;
+        let (inside, log) = (node.directory(), node.directory_outside().join("prometheus.log"));
+        let program = node.command("prometheus").arg("--config.file").arg(inside.join("prometheus.yaml"));
+        let program = program.arg("--storage.tsdb.path").arg(inside.join("prometheus"));
+        let _prometheus = program.args(["--web.listen-address", "127.0.0.1:9090"]).spawn(&log)?;
+        let query = |query: &str| -> Result<f64> {
+            let url = format!("http://127.0.0.1:9090/api/v1/query?query={query}");
+            let text = node.command("curl").args(["-sS", "-g", "-m", "5", &url]).text()?;
+            let answer: Value = serde_json::from_str(&text)?;
+            let value = answer["data"]["result"][0]["value"][1].as_str();
+            Ok(value.with_context(|| format!("{query}: {answer}"))?.parse()?)
+        };
+        let begun = Instant::now();
+        loop {
+            let ours = Scrape::of(&node, "text/plain")?;
+            let (read, written) = (query("scrape_samples_scraped"), ours.len() as f64);
+            if matches!(read, Ok(read) if read == written) {
+                println!("{written} samples");
+                break;
+            }
+            ensure!(begun.elapsed() < WITHIN, "{read:?}, not {written}: {}", fs::read_to_string(&log)?);
+            sleep(Duration::from_millis(250));
+        }
+        for metric in
+            ["up", "fairlead_ready", "fairlead_reconcile_seconds_count", "metallb_k8s_client_updates_total"]
+        {
+            ensure!(query(metric)? >= 1.0, "{metric}");
+        }
+        Ok(())
+    })
 }
 
 const SERVICES: u32 = 10_000;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use lb_common::maps::Liveness;
 use lb_dataplane::attach::AttachMode;
+use lb_dataplane::counters::VipCount;
 use lb_dataplane::layer2::AddressState;
 use lb_dataplane::maps::Installed;
 use lb_explain::facts::{
@@ -262,6 +263,7 @@ fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, Livenes
 fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: Vip) -> Option<TrafficFacts> {
     let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     let number = cluster.installed.vips.get(&key)?.number;
-    let counts = admin.counters.vips(number.checked_add(1)?).ok()?.of(number);
-    Some(TrafficFacts { packets: counts.packets, bytes: counts.bytes, source_refused: counts.source_refused })
+    let traffic = admin.counters.vip(number).ok()?;
+    let VipCount { packets, bytes, source_refused, .. } = traffic;
+    Some(TrafficFacts { packets, bytes, source_refused })
 }
