@@ -23,10 +23,12 @@ pub struct ClientStats {
     outages: Mutex<BTreeMap<String, Outage>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct WatchStats {
     failures: u64,
     is_failing: bool,
+    /// The kind's plural, by which requests name it; known once a watch has failed.
+    plural: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +56,21 @@ impl ClientStats {
     }
 
     /// Counts a failed watch.
-    pub(crate) fn watch_failed(&self, kind: &'static str) {
+    pub(crate) fn watch_failed(&self, kind: &'static str, plural: &str) {
         let mut watches = lock(&self.watches);
         let watch = watches.entry(kind).or_default();
         watch.failures += 1;
         watch.is_failing = true;
+        plural.clone_into(&mut watch.plural);
+    }
+
+    /// Handles that the server has accepted a watch. A resumed watch has no event until an object changes,
+    /// which may be never.
+    pub(super) fn watch_started(&self, plural: &str) {
+        lock(&self.watches)
+            .values_mut()
+            .filter(|it| it.plural == plural)
+            .for_each(|it| it.is_failing = false);
     }
 
     /// Counts a write that was not sent because this process no longer leads.
@@ -141,4 +153,30 @@ impl ClientStats {
 /// A task that panicked while it held the lock leaves consistent counters behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AtomicU64, BTreeMap, ClientStats, Mutex};
+
+    #[test]
+    fn a_watch_works_again_once_the_server_accepts_it_though_no_object_changes() {
+        let stats = ClientStats {
+            errors: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
+            not_leading: AtomicU64::new(0),
+            watches: Mutex::new(BTreeMap::new()),
+            outages: Mutex::new(BTreeMap::new()),
+        };
+        let failing = || {
+            let watches = stats.watches.lock().unwrap();
+            watches.iter().filter(|(_, it)| it.is_failing).map(|(kind, _)| *kind).collect::<Vec<_>>()
+        };
+        stats.watch_failed("Community", "communities");
+        stats.watch_failed("Node", "nodes");
+        stats.watch_started("communities");
+        assert_eq!(failing(), ["Node"]);
+        stats.watch_succeeded("Node");
+        assert!(failing().is_empty());
+    }
 }

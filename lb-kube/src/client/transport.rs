@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use kube::client::Body as KubeBody;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -94,6 +94,7 @@ where
 {
     let deadlines = RequestDeadlines::of(&request, shared.timeout);
     let is_write = request.method() != Method::GET;
+    let watched = watched_kind(request.uri());
     let leadership = shared.leadership.as_ref().filter(|_| is_write);
     let write = leadership
         .map(|it| it.begin().ok_or(NotLeading))
@@ -119,6 +120,9 @@ where
     };
     let error = match timeout_at(start + deadlines.head, response).await {
         Ok(Ok(response)) => {
+            if let Some(plural) = watched.filter(|_| response.status().is_success()) {
+                stats().watch_started(&plural);
+            }
             return Ok(handle_response(&shared, response, is_write, deadlines.body(start), write));
         }
         Ok(Err(source)) => TransportError::Unreachable { server: server(), source: source.into() },
@@ -127,6 +131,13 @@ where
     shared.is_reachable.store(false, Ordering::Relaxed);
     stats().unreachable(&shared.server, &error);
     Err(error.into())
+}
+
+/// Returns the plural of the kind that a request watches.
+fn watched_kind(uri: &Uri) -> Option<String> {
+    let is_watch = uri.query()?.split('&').any(|pair| pair.starts_with("watch="));
+    let plural = uri.path().rsplit('/').next().map(str::to_owned);
+    plural.filter(|_| is_watch)
 }
 
 fn handle_response(
@@ -186,5 +197,15 @@ mod tests {
         assert_eq!(total("/api/v1/nodes?limit=500")?, 8);
         assert_eq!(total("/api/v1/nodes/n")?, 8);
         Ok(())
+    }
+
+    #[test]
+    fn a_watch_names_its_kind_by_the_plural() {
+        let kind = |uri: &'static str| watched_kind(&Uri::from_static(uri));
+        let path = "/apis/metallb.io/v1beta1/namespaces/s/communities?allowWatchBookmarks=true&watch=true";
+        assert_eq!(kind(path).as_deref(), Some("communities"));
+        assert_eq!(kind("/api/v1/nodes?watch=true").as_deref(), Some("nodes"));
+        assert_eq!(kind("/api/v1/nodes?limit=500"), None);
+        assert_eq!(kind("/api/v1/nodes"), None);
     }
 }

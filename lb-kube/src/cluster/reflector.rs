@@ -61,7 +61,7 @@ impl Reflector {
     }
 
     async fn handle_error(&self, error: &watcher::Error, log: &mut ErrorLog, was_defined: bool) {
-        stats().watch_failed(self.kind);
+        stats().watch_failed(self.kind, &self.resource.plural);
         let is_undefined = is_undefined(error);
         if is_undefined && self.store.update(self.kind, KindStore::handle_undefined) {
             tracing::warn!(

@@ -97,7 +97,7 @@ impl ActualStatus {
                 Ok(None) => return is_defined,
                 Err(error) if is_undefined(&error) => return is_defined,
                 Err(error) => {
-                    stats().watch_failed(kind.name());
+                    stats().watch_failed(kind.name(), &kind.resource().plural);
                     log.watch_failed(kind.name(), &error);
                 }
             }
