@@ -164,7 +164,11 @@ impl Leader<'_> {
     /// Runs until the process is to stop and the Lease has been released.
     async fn run(mut self, leadership: LeadershipSender, view: watch::Sender<ControllerView>) {
         if self.options.webhook.mode == WebhookMode::OnlyWebhook {
-            view.send_modify(|view| view.ready = true);
+            view.send_modify(|view| {
+                view.ready = true;
+                // The webhook reads the configuration by itself.
+                view.reading.loaded = true;
+            });
             // The sender outlives this, so this cannot fail.
             let _ = self.stop.wait_for(|stop| *stop).await;
             return;
@@ -247,12 +251,16 @@ impl Controller {
         }
     }
 
-    /// Another controller leads: it writes pools and exports their usage.
+    /// Another controller leads: it writes pools and exports their usage. This one has loaded the
+    /// configuration, too, once every kind has been listed.
     fn stand_by(&mut self) {
         self.writer.forget();
         let ready = self.cluster.missing().is_empty();
-        self.view
-            .send_modify(|view| *view = ControllerView { ready, usage: BTreeMap::new(), ..view.clone() });
+        self.view.send_modify(|view| {
+            view.ready = ready;
+            view.reading.loaded |= ready;
+            view.usage = BTreeMap::new();
+        });
     }
 
     /// Runs one pass; returns false if a write failed, or not all kinds have been listed.
