@@ -89,10 +89,18 @@ impl ControlPlane {
     /// # Errors
     /// When the product's binary is missing.
     pub fn controller(&self, identity: &str) -> Result<Process> {
+        self.controller_with(identity, &[])
+    }
+
+    /// Starts one with more arguments.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn controller_with(&self, identity: &str, arguments: &[String]) -> Result<Process> {
         let command = self.host.command(&find_binary()?.to_string_lossy());
         let command = command.args(["controller", "--identity", identity, "--namespace", NAMESPACE]);
         let log = self.host.directory_outside().join(format!("{identity}.log"));
-        command.arg("--kubeconfig").arg(self.kubeconfig()).spawn(&log)
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments).spawn(&log)
     }
 
     /// Stops the server, which breaks all its connections, and starts it again with its stored objects.

@@ -101,6 +101,7 @@ pub struct KubernetesLab<'lab> {
     pub frr_router: FrrRouter,
     controller: Process,
     controllers: u32,
+    controller_arguments: Vec<String>,
     options: LabAgentOptions,
 }
 
@@ -110,19 +111,33 @@ impl<'lab> KubernetesLab<'lab> {
     /// # Errors
     /// When it does not hold in time, or the lab fails.
     pub fn start(lab: &'lab Lab) -> Result<Self> {
+        Self::start_with(lab, Vec::new(), Vec::new())
+    }
+
+    /// Starts everything likewise, with more arguments of agents and controllers.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(
+        lab: &'lab Lab,
+        agent_arguments: Vec<String>,
+        controller_arguments: Vec<String>,
+    ) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
         println!("on {plane}");
         let frr_router = FrrRouter::start_router(lab, &['a', 'b'], INTERVAL)?;
         plane.put(&frr_router.objects())?;
         plane.put(&[pool("lab", &POOL)])?;
         plane.put(&lab.topology().observed()?)?;
-        let controller = plane.controller("controller-1")?;
+        let controller = plane.controller_with("controller-1", &controller_arguments)?;
         let options = LabAgentOptions {
+            arguments: agent_arguments,
             kubeconfig: Some(plane.kubeconfig()),
             ready_within: WITHIN,
             ..LabAgentOptions::default()
         };
-        let cluster = Self { lab, plane, frr_router, controller, controllers: 1, options };
+        let cluster =
+            Self { lab, plane, frr_router, controller, controllers: 1, controller_arguments, options };
         for request in &SERVICES {
             let object =
                 lab.topology().service_request(request.name, request.families, request.family_policy)?;
@@ -228,12 +243,30 @@ impl<'lab> KubernetesLab<'lab> {
     /// # Errors
     /// When it does not hold in time, or the lab fails.
     pub fn restart_controller(&mut self) -> Result<()> {
-        self.controller.signal(Signal::SIGKILL)?;
-        self.controller.wait(WITHIN)?;
-        self.controllers += 1;
-        self.controller = self.plane.controller(&format!("controller-{}", self.controllers))?;
+        self.kill_controller()?;
+        self.start_controller()?;
         let late = self.create_service("late")?;
         self.frr_router.wait_next_hops(&[late], &NODES, WITHIN)
+    }
+
+    /// Kills the controller.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_controller(&mut self) -> Result<()> {
+        self.controller.signal(Signal::SIGKILL)?;
+        self.controller.wait(WITHIN).map(drop)
+    }
+
+    /// Starts another controller.
+    ///
+    /// # Errors
+    /// When the product's binary is missing.
+    pub fn start_controller(&mut self) -> Result<()> {
+        self.controllers += 1;
+        let name = format!("controller-{}", self.controllers);
+        self.controller = self.plane.controller_with(&name, &self.controller_arguments)?;
+        Ok(())
     }
 
     /// Creates a further Service, and returns the one address that it gets.

@@ -19,6 +19,7 @@ pub mod lab;
 pub mod layer2;
 pub mod metallb;
 pub mod model;
+pub mod monitoring;
 pub mod objects;
 pub mod packets;
 pub mod page;

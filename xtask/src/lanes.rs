@@ -73,16 +73,15 @@ impl Lane {
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
             Self::Kernels => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Guests],
-            Self::Lab | Self::Upgrade | Self::Soak => {
-                &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers]
-            }
+            Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers, Part::Prometheus],
+            Self::Upgrade | Self::Soak => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
 
     /// Parts without which some tests of the lane are skipped.
     const fn optional_parts(self) -> &'static [Part] {
         match self {
-            Self::Cluster => &[Part::KubeClients, Part::Promtool],
+            Self::Cluster => &[Part::KubeClients, Part::Prometheus],
             _ => &[],
         }
     }

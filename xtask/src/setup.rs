@@ -48,7 +48,7 @@ pub(crate) enum Part {
     /// The API server's clients that users have: kubectl, helm.
     KubeClients,
     /// The check of alerts.
-    Promtool,
+    Prometheus,
     /// Programs that boot guests with other kernels, and programs inside the guests.
     Guests,
 }
@@ -68,7 +68,7 @@ impl Part {
         Self::Lab,
         Self::Routers,
         Self::KubeClients,
-        Self::Promtool,
+        Self::Prometheus,
         Self::Guests,
     ];
 
@@ -91,7 +91,7 @@ impl Part {
             Self::Lab => "programs of the lab".to_owned(),
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
-            Self::Promtool => "promtool".to_owned(),
+            Self::Prometheus => "prometheus, promtool".to_owned(),
             Self::Guests => "programs of guests".to_owned(),
         }
     }
@@ -111,7 +111,7 @@ impl Part {
             Self::Lab => Ok(lab::missing(lab::HOSTS)),
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
-            Self::Promtool => Ok(lab::missing(lab::ALERTS)),
+            Self::Prometheus => Ok(lab::missing(lab::ALERTS)),
             Self::Guests => Ok(lab::missing(lab::GUESTS)),
         }
     }
@@ -127,7 +127,7 @@ impl Part {
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
-            Self::Promtool => Ok(lab::packages(lab::ALERTS)),
+            Self::Prometheus => Ok(lab::packages(lab::ALERTS)),
             Self::Guests => Ok(lab::packages(lab::GUESTS)),
         }
     }
@@ -144,7 +144,7 @@ impl Part {
             Self::MdBook => cargo_tool::MDBOOK.install(),
             Self::Actionlint => actionlint::install(),
             Self::KubeClients => kube_clients::install(),
-            Self::Lab | Self::Routers | Self::Promtool | Self::Guests => {
+            Self::Lab | Self::Routers | Self::Prometheus | Self::Guests => {
                 bail!("its Debian packages are not installed")
             }
         }

@@ -39,8 +39,8 @@ pub(super) const GUESTS: &Programs = &[
     ("zstd", "zstd"),
 ];
 
-/// The program that checks alert rules and runs them on sample series.
-pub(super) const ALERTS: &Programs = &[("promtool", "prometheus")];
+/// The monitoring system, and the program that runs its rules on sample series.
+pub(super) const ALERTS: &Programs = &[("promtool", "prometheus"), ("prometheus", "prometheus")];
 
 /// What is missing.
 pub(super) fn missing(programs: &'static Programs) -> Option<String> {
