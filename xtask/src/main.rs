@@ -78,6 +78,12 @@ enum Verb {
     Crds,
     /// Generate the plain manifests, the rules and the dashboard from the chart
     Manifests,
+    /// Draw the dashboard from the metrics of a lab in which a node fails, to docs/dashboard.svg (as root)
+    Dashboard {
+        /// Arguments of the drawing
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Generate the reference pages of docs/ from the code
     Reference,
     /// Build the pages of docs/ as a book, in target/book
@@ -152,6 +158,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Lint { advisories } => lint::run(advisories),
         Verb::Crds => deploy::crds(),
         Verb::Manifests => deploy::manifests(),
+        Verb::Dashboard { args } => run::dashboard(&args),
         Verb::Reference => tidy::write_reference().and_then(|()| book::reference()),
         Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
         Verb::Image => deploy::image(),

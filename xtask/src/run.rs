@@ -49,15 +49,20 @@ pub(crate) fn bench_scrape() -> Result<ExitCode> {
     ensure!(machine::is_root(), "the lab creates network namespaces: run it as root");
     setup::ensure(&[Part::Lab])?;
     ebpf::build()?;
-    process::run(process::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "lb-agent",
-        "--bin",
-        "fairlead",
-    ]))?;
+    ebpf::build_agent()?;
     bench("scrape", &[])
+}
+
+/// Draws the dashboard from the metrics of a lab.
+///
+/// Returns its exit code.
+pub(crate) fn dashboard(args: &[String]) -> Result<ExitCode> {
+    ensure!(machine::is_root(), "the lab creates network namespaces: run it as root");
+    setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers, Part::Prometheus])?;
+    ebpf::build()?;
+    ebpf::build_agent()?;
+    let picture = workspace::root().join("docs/dashboard.svg").display().to_string();
+    bench("dashboard", &[&[picture], args].concat())
 }
 
 /// Runs the failover measurement, which needs the lab and its routers.

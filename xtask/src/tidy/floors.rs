@@ -102,6 +102,7 @@ pub(super) const FLOORS: &[Floor] = &[
         ..floor(
             "bench",
             &[
+                "fairlead-deploy",
                 "fairlead-tests",
                 "lb-api",
                 "lb-bgp",
