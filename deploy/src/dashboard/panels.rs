@@ -107,7 +107,7 @@ fn failover() -> Vec<Panel> {
 
 fn traffic() -> Vec<Panel> {
     vec![
-        panel(Lines, "Packets", "Packets of each Service, counted where they leave Fairlead.", PacketsPerSecond)
+        panel(Lines, "Packets", "Packets for each Service. A packet that a node forwards to another counts at both.", PacketsPerSecond)
             .query(
                 "sum by (service) (rate(fairlead_vip_packets_total{SERVICES}[$__rate_interval]))",
                 "{{service}}",
