@@ -4,6 +4,7 @@ mod explain;
 mod flow;
 mod log_level;
 pub mod metrics;
+pub mod page;
 pub mod retire;
 mod status;
 mod trace;
@@ -126,7 +127,7 @@ pub fn listen(path: &Path) -> Result<Socket, AdminError> {
 }
 
 /// Serves the admin socket until the task is cancelled.
-pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
+pub async fn serve(socket: Socket, state: Arc<AdminState>, limits: HttpLimits) {
     let router = Router::new()
         .route("/status", get(status))
         .route("/overview", get(overview))
@@ -144,7 +145,7 @@ pub async fn serve(socket: Socket, state: AdminState, limits: HttpLimits) {
         .route("/log-level", log_level::log_level())
         .route("/trace", trace::traces())
         .route("/trace/{id}", trace::trace())
-        .with_state(Arc::new(state));
+        .with_state(state);
     let Socket { listener, file: _file } = socket;
     HttpServer::new("the admin socket", limits).serve(listener, router).await;
 }

@@ -45,6 +45,7 @@ pub use self::error::AppError;
 pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
 use self::uninstall::Uninstaller;
 use crate::admin::metrics::{AgentExporter, ScrapedMaps};
+use crate::admin::page::StatusPage;
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
 use crate::last_good::LastGoodFile;
@@ -89,20 +90,13 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let announcer = announcer(&options, &pins, &maps, &watchdog)?;
     let layer2 = announcer.view();
     let speaker = speaker(&options, &pins, &watchdog)?;
-    let exporter = AgentExporter {
-        state: agent.clone(),
-        speaker: speaker.clone(),
-        layer2: layer2.clone(),
-        maps: Arc::new(ScrapedMaps {
-            counters: Arc::clone(&counters),
-            flows: FlowTable::open(&pins)?,
-            cells: LivenessCells::open(&pins)?,
-            turn: Semaphore::const_new(1),
-        }),
-        measurements: measurements.clone(),
-    };
+    let scraped_maps = Arc::new(ScrapedMaps {
+        counters: Arc::clone(&counters),
+        flows: FlowTable::open(&pins)?,
+        cells: LivenessCells::open(&pins)?,
+        turn: Semaphore::const_new(1),
+    });
     let (port, security) = (metrics_port(&options, limits)?, metrics_security(&options).await?);
-    let metrics = metrics::serve(port, security, exporter, watchdog.clone());
     let advertiser = advertiser(&options, &speaker)?;
     let reporter = StatusReporter {
         node: options.node.to_string(),
@@ -128,6 +122,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     };
     let traced = TracerSource { object: prepared.object, pins: pins.clone(), sizes: options.sizes };
     let (tracer, tracing) = Tracer::new(traced, agent.clone());
+    let exported = measurements.clone();
     let control = ControlLoop {
         source,
         last_good: LastGoodFile::at(options.last_good, options.source.identity(&options.hash_key)),
@@ -157,7 +152,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         inquiries,
     };
     let last_state = agent.clone();
-    let admin_state = AdminState {
+    let admin_state = Arc::new(AdminState {
         agent,
         counters: Arc::clone(&counters),
         layer2,
@@ -173,7 +168,16 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         tick: options.liveness.map_or(Duration::ZERO, |profile| profile.interval / TICKS_PER_INTERVAL),
         inquiries: inquire,
         pins,
+    });
+    let exporter = AgentExporter {
+        state: admin_state.agent.clone(),
+        speaker: speaker.clone(),
+        layer2: admin_state.layer2.clone(),
+        maps: scraped_maps,
+        measurements: exported,
+        page: options.status_page.then(|| StatusPage::new(Arc::clone(&admin_state))),
     };
+    let metrics = metrics::serve(port, security, exporter, watchdog.clone());
     let outcome = tokio::select! {
         ended = control.run(&watchdog) => ended.map_err(AppError::from),
         () = metrics => Ok(()),

@@ -37,6 +37,11 @@ pub trait Exporter: Clone + Send + Sync + 'static {
     /// Returns whether the process does its work: `/readyz` answers 200 or 503.
     fn is_ready(&self) -> bool;
 
+    /// Returns what else the port serves, to whom it serves metrics.
+    fn pages(&self) -> Router {
+        Router::new()
+    }
+
     /// Returns the current values.
     ///
     /// # Errors
@@ -186,11 +191,12 @@ pub async fn serve<E: Exporter, A: ScrapeAuthorizer>(
     watchdog: Watchdog,
 ) {
     let Some(MetricsPort { listener, limits }) = port else { return std::future::pending().await };
+    let pages = exporter.pages();
     let open = Router::new()
         .route("/healthz", get(move || async move { health(&watchdog) }))
         .route("/readyz", get(ready::<E>))
         .with_state(exporter.clone());
-    let scraped = Router::new().route("/metrics", get(metrics::<E>)).with_state(exporter);
+    let scraped = Router::new().route("/metrics", get(metrics::<E>)).with_state(exporter).merge(pages);
     let server = HttpServer::new("the metrics port", limits);
     match security {
         None => server.serve(listener, open.merge(scraped)).await,

@@ -2,6 +2,7 @@
 
 pub mod api_server;
 pub mod bpffs;
+pub mod browser;
 pub mod chaos;
 pub mod cluster;
 pub mod control_plane;

@@ -82,6 +82,7 @@ impl Lane {
     const fn optional_parts(self) -> &'static [Part] {
         match self {
             Self::Cluster => &[Part::KubeClients, Part::Prometheus],
+            Self::Lab => &[Part::KubeClients, Part::Browser],
             _ => &[],
         }
     }

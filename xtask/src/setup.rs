@@ -49,13 +49,15 @@ pub(crate) enum Part {
     KubeClients,
     /// The check of alerts.
     Prometheus,
+    /// The browser that opens the status page.
+    Browser,
     /// Programs that boot guests with other kernels, and programs inside the guests.
     Guests,
 }
 
 impl Part {
     /// All parts, in the order in which they are installed.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
@@ -69,6 +71,7 @@ impl Part {
         Self::Routers,
         Self::KubeClients,
         Self::Prometheus,
+        Self::Browser,
         Self::Guests,
     ];
 
@@ -92,6 +95,7 @@ impl Part {
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
             Self::Prometheus => "prometheus, promtool".to_owned(),
+            Self::Browser => "browser".to_owned(),
             Self::Guests => "programs of guests".to_owned(),
         }
     }
@@ -112,6 +116,7 @@ impl Part {
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
             Self::Prometheus => Ok(lab::missing(lab::ALERTS)),
+            Self::Browser => Ok(lab::missing(lab::BROWSER)),
             Self::Guests => Ok(lab::missing(lab::GUESTS)),
         }
     }
@@ -128,6 +133,7 @@ impl Part {
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
             Self::Prometheus => Ok(lab::packages(lab::ALERTS)),
+            Self::Browser => Ok(lab::packages(lab::BROWSER)),
             Self::Guests => Ok(lab::packages(lab::GUESTS)),
         }
     }
@@ -144,7 +150,7 @@ impl Part {
             Self::MdBook => cargo_tool::MDBOOK.install(),
             Self::Actionlint => actionlint::install(),
             Self::KubeClients => kube_clients::install(),
-            Self::Lab | Self::Routers | Self::Prometheus | Self::Guests => {
+            Self::Lab | Self::Routers | Self::Prometheus | Self::Browser | Self::Guests => {
                 bail!("its Debian packages are not installed")
             }
         }

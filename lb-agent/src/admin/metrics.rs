@@ -7,6 +7,7 @@ mod layer2;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::Router;
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
@@ -24,6 +25,7 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
 use tokio::sync::{Semaphore, watch};
 
 use self::dataplane::{DataPlane, DataPlaneSources};
+use super::page::StatusPage;
 use super::status::read_layer2;
 use crate::measurements::Measurements;
 use crate::state::AgentState;
@@ -43,6 +45,8 @@ pub struct AgentExporter {
     pub maps: Arc<ScrapedMaps>,
     /// What the agent has measured.
     pub measurements: Measurements,
+    /// The status page, if it is served.
+    pub page: Option<StatusPage>,
 }
 
 /// The maps that a scrape reads.
@@ -60,6 +64,10 @@ pub struct ScrapedMaps {
 impl Exporter for AgentExporter {
     fn is_ready(&self) -> bool {
         self.state.borrow().ready
+    }
+
+    fn pages(&self) -> Router {
+        self.page.as_ref().map(StatusPage::routes).unwrap_or_default()
     }
 
     async fn scrape(&self, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {

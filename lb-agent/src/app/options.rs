@@ -75,6 +75,8 @@ pub struct AgentOptions {
     pub keeper: KeeperSettings,
     /// The metrics port.
     pub metrics: MetricsOptions,
+    /// Whether the metrics port also serves the status page.
+    pub status_page: bool,
 }
 
 /// Settings of the announcement on the local network.

@@ -147,6 +147,9 @@ pub struct AgentArgs {
     keeper: KeeperArgs,
     #[command(flatten)]
     metrics: MetricsArgs,
+    /// Whether the metrics port also serves the status page: at /, with its data at /status.json.
+    #[arg(long, value_enum, default_value = "on")]
+    status_page: StatusPageArg,
     /// File in which the agent stores the last-known-good pools, BGP peers and advertisements. After a
     /// restart, an invalid object keeps its last valid version. By default, agent.accepted.json in the
     /// directory of the socket.
@@ -234,6 +237,15 @@ fn forwarding_modes() -> impl TypedValueParser<Value = Forwarding> {
     let auto = PossibleValue::new(Forwarding::AUTO).help("MAC rewrite to on-link nodes, GUE to others");
     let modes = ForwardingMode::ALL.map(|mode| PossibleValue::new(mode.as_str()).help(about(mode)));
     PossibleValuesParser::new([auto].into_iter().chain(modes)).try_map(|name| name.parse::<Forwarding>())
+}
+
+/// Whether the status page is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatusPageArg {
+    /// To all clients that may read metrics.
+    On,
+    /// To none.
+    Off,
 }
 
 /// The action on packets to undeclared ports of a VIP.
@@ -366,6 +378,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
             grace: Duration::from_millis(args.shutdown_grace),
         },
         metrics: args.metrics.options(&args.node),
+        status_page: args.status_page == StatusPageArg::On,
     })
 }
 

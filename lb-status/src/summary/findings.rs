@@ -71,7 +71,9 @@ fn nodes(findings: &mut Findings, status: &Status) {
         );
         findings.problem(Area::Nodes, text);
     }
-    for node in others().filter(|node| node.draining) {
+    // A drain by `fairlead drain` is in the node's answers to probes, not in its object.
+    let is_draining = |node: &NodeState| node.draining || of(node).is_some_and(|it| it.state == "draining");
+    for node in others().filter(|node| is_draining(node)) {
         let why = node.drain.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         findings.notice(Area::Nodes, format!("node {} is draining{why}", node.name));
     }

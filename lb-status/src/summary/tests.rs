@@ -102,6 +102,13 @@ fn a_dead_node_is_a_problem() {
 }
 
 #[test]
+fn a_node_that_says_that_it_drains_is_a_notice() {
+    let summary = summary_with(|it| it["liveness"][0]["state"] = json!("draining"));
+    assert!(summary.well);
+    assert_eq!(finding(&summary), (FindingSeverity::Notice, "node n2 is draining"));
+}
+
+#[test]
 fn a_session_that_is_not_established_is_a_problem_with_its_cause_and_advice() {
     let summary = summary_with(|it| {
         let session = &mut it["bgp"]["sessions"][0];

@@ -42,6 +42,9 @@ pub(super) const GUESTS: &Programs = &[
 /// The monitoring system, and the program that runs its rules on sample series.
 pub(super) const ALERTS: &Programs = &[("promtool", "prometheus"), ("prometheus", "prometheus")];
 
+/// The browser that opens the status page.
+pub(super) const BROWSER: &Programs = &[("chromium", "chromium")];
+
 /// What is missing.
 pub(super) fn missing(programs: &'static Programs) -> Option<String> {
     let missing: Vec<&str> = absent(programs).map(|(program, _)| program).collect();
