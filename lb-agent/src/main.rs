@@ -1,19 +1,32 @@
 //! The `fairlead` binary.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use lb_agent::cli::{self, Cli, Command};
+use lb_status::cluster::{self, ClusterCli};
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    // kubectl runs a plugin by its name, which is a link to this program.
+    let result = if is_plugin() { run_plugin() } else { run(Cli::parse()) };
+    match result {
         Ok(code) => code,
         Err(error) => {
             eprintln!("fairlead: {}", cli::format_error(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_plugin() -> bool {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    program.is_some_and(|path| path.file_name().is_some_and(|name| name == cluster::NAME))
+}
+
+fn run_plugin() -> anyhow::Result<ExitCode> {
+    Ok(cluster::run(ClusterCli::parse())?)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -78,6 +78,14 @@ pub enum KubeClientError {
         /// The cause.
         source: kube::config::KubeconfigError,
     },
+    /// The context is not in the kubeconfig, or cannot be used.
+    #[error("cannot use context {context}: {source}")]
+    Context {
+        /// The context.
+        context: String,
+        /// The cause.
+        source: kube::config::KubeconfigError,
+    },
     /// There is neither a service account nor a kubeconfig.
     #[error("no cluster configured: {0}; run in a pod with a service account, or set --kubeconfig")]
     NoCluster(#[source] kube::config::InferConfigError),
@@ -108,13 +116,30 @@ impl ApiServer {
     /// # Errors
     /// See [`KubeClientError`].
     pub async fn find(kubeconfig: Option<&Path>, role: ClientRole) -> Result<Self, KubeClientError> {
-        let mut config = match kubeconfig {
-            Some(path) => {
+        Self::find_context(kubeconfig, None, role).await
+    }
+
+    /// Like [`Self::find`], with a context of the kubeconfig instead of the current one.
+    ///
+    /// # Errors
+    /// See [`KubeClientError`].
+    pub async fn find_context(
+        kubeconfig: Option<&Path>,
+        context: Option<&str>,
+        role: ClientRole,
+    ) -> Result<Self, KubeClientError> {
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = match (kubeconfig, context) {
+            (Some(path), _) => {
                 let error = |source| KubeClientError::Kubeconfig { path: path.to_path_buf(), source };
                 let file = Kubeconfig::read_from(path).map_err(error)?;
-                Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(error)?
+                Config::from_custom_kubeconfig(file, &options).await.map_err(error)?
             }
-            None => Config::infer().await.map_err(KubeClientError::NoCluster)?,
+            (None, Some(name)) => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|source| KubeClientError::Context { context: name.to_owned(), source })?,
+            (None, None) => Config::infer().await.map_err(KubeClientError::NoCluster)?,
         };
         if let Some(proxy) = &config.proxy_url {
             return Err(KubeClientError::Proxy(proxy.to_string()));
@@ -145,6 +170,14 @@ impl ApiServer {
     /// See [`KubeClientError`].
     pub fn leader_client(&self, leadership: &Leadership) -> Result<Client, KubeClientError> {
         self.build(false, LEADER_WRITE_TIMEOUT, Some(leadership.clone()))
+    }
+
+    /// Creates a client whose connections can become WebSockets, which HTTP/2 connections cannot.
+    ///
+    /// # Errors
+    /// See [`KubeClientError`].
+    pub fn upgrade_client(&self) -> Result<Client, KubeClientError> {
+        self.build(false, REQUEST_TIMEOUT, None)
     }
 
     fn address(&self) -> String {

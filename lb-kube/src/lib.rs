@@ -7,6 +7,7 @@ pub mod config_errors;
 pub mod directory;
 pub mod event_reason;
 pub mod events;
+pub mod exec;
 pub mod kinds;
 pub mod leadership;
 pub mod lease;

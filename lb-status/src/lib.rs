@@ -2,6 +2,7 @@
 //!
 //! | module | floor | holds |
 //! | --- | --- | --- |
+//! | [`cluster`] | 3 | the kubectl plugin: all nodes of a cluster |
 //! | [`top`] | 2 | live traffic: its rates, and their drawing |
 //! | [`screen`] | 2 | the screens of `fairlead status` |
 //! | [`page`] | 0 | the status page |
@@ -11,6 +12,7 @@
 //! | [`state`] | 0 | the agent's state |
 //! | [`output`], [`table`], [`text`] | 0 | output formats, tables, words |
 
+pub mod cluster;
 pub mod layer2;
 pub mod output;
 pub mod overview;
