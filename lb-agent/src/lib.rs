@@ -14,11 +14,13 @@
 //! | [`logging`] | 0 | the log's format and filter |
 //! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
+//! | `commands` | 0 | other programs, run with a limit |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
 
 pub mod admin;
 pub mod app;
 pub mod cli;
+mod commands;
 pub mod control;
 mod hash_key;
 pub mod inquiry;

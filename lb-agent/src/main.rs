@@ -53,7 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Drain(args) => cli::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
         Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,
-        Command::Doctor(args) => cli::doctor::run(&args)?,
+        Command::Doctor(args) => return Ok(cli::doctor::run(&args)?),
         Command::Completions(args) => cli::completions::run(&args)?,
         Command::Man(args) => cli::man::run(&args)?,
     }

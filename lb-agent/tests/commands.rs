@@ -72,3 +72,36 @@ fn check_of_a_status_fails_without_an_agent() {
     let output = fairlead(&["status", "bgp", "--check"]).unwrap();
     assert_eq!(output.status.code(), Some(2), "it checks everything");
 }
+
+#[test]
+fn why_names_an_agent_that_does_not_answer_and_exits_with_two() {
+    let socket = ["--socket", "/nonexistent/agent.sock"];
+    let output = fairlead(&[&["why", "shop/web"][..], &socket].concat()).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("first broken link: agent\ncause: cannot connect to the agent"), "{text}");
+    let output = fairlead(&[&["why", "192.0.2.1:80", "-o", "yaml"][..], &socket].concat()).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("cause: agent_not_answering"), "{text}");
+    let output = fairlead(&[&["doctor", "--reboot-safe", "n2"][..], &socket].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn doctor_names_each_check_and_the_line_to_run_in_json() {
+    let output = fairlead(&["doctor", "--interface", "lo", "--bpffs", "/nonexistent", "-o", "json"]).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(findings["fit"], false, "{text}");
+    let checks = findings["checks"].as_array().unwrap();
+    let states: Vec<_> = checks.iter().map(|check| check["state"].as_str().unwrap()).collect();
+    assert_eq!(states[0], "failed", "{text}");
+    for name in
+        ["preconditions", "rp_filter", "MTU", "offloads", "ip_forward", "RLIMIT_NOFILE", "ports", "agent"]
+    {
+        assert!(checks.iter().any(|check| check["name"] == name), "{name}: {text}");
+    }
+    let is_advised = |check: &serde_json::Value| check["state"] != "warning" || check["run"].is_string();
+    assert!(checks.iter().all(is_advised), "{text}");
+}

@@ -156,7 +156,9 @@ pub struct HostFacts {
     pub route_back: Option<RouteBack>,
     /// What a router has answered to a packet for the client.
     pub unreachable: Option<Unreachable>,
-    /// Nodes that large packets do not reach.
+    /// Other nodes that have answered a ping.
+    pub nodes_probed: usize,
+    /// Those that large packets do not reach.
     pub blackholes: Vec<Blackhole>,
     /// kube-proxy's rules.
     pub proxy: ProxyFacts,

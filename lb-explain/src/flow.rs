@@ -162,15 +162,17 @@ pub fn flow(
     let view = NodeViews { tables: &tables, contents, names };
     let is_known = is_affine || question.client_port.is_some();
     let hash = is_known.then(|| flow_hash(config, question, is_affine));
-    let set = hash.map(|hash| (live.flow_set)(FlowKey::of(hash).set & config.flow_mask));
-    let tables = HostTables::new(contents, *config, live).with_set(set.unwrap_or_default());
+    // Flows of a client with session affinity share a slot, and have entries of their own.
+    let entry = question.client_port.map(|_| flow_hash(config, question, false));
+    let set = entry.map(|hash| (live.flow_set)(FlowKey::of(hash).set & config.flow_mask));
+    // New for each packet, because the pipeline notes flows in its copy of the set.
+    let with_set = || HostTables::new(contents, *config, live).with_set(set.unwrap_or_default());
     let node = names.get(&config.self_node).cloned().unwrap_or_default();
     let client = match question.client_port {
         Some(port) => SocketAddr::new(question.client, port).to_string(),
         None => question.client.to_string(),
     };
-    // With affinity the port does not count for the slot, but it does for the entry of a flow.
-    let verdicts = is_known.then(|| view.verdicts(&tables, question));
+    let verdicts = is_known.then(|| view.verdicts(&with_set, question));
     Ok(FlowView {
         node,
         client,
@@ -178,7 +180,7 @@ pub fn flow(
         affinity: is_affine,
         slot: hash.map(|hash| view.slot(&vip, hash)),
         verdicts: verdicts.unwrap_or_default(),
-        entry: hash.and_then(|hash| view.entry(&tables, hash, live.flow_age)),
+        entry: entry.and_then(|hash| view.entry(&with_set(), hash, live.flow_age)),
         distribution: view.distribution(&vip),
     })
 }
@@ -260,13 +262,18 @@ impl NodeViews<'_> {
     }
 
     /// Runs the pipeline on a first and on a later packet of the flow.
-    fn verdicts(&self, tables: &HostTables<'_>, question: &FlowQuestion) -> Vec<VerdictView> {
+    fn verdicts<'t>(
+        &self,
+        with_set: &dyn Fn() -> HostTables<'t>,
+        question: &FlowQuestion,
+    ) -> Vec<VerdictView> {
         let kinds = [("first", Segment::First), ("later", Segment::Later)];
         let judge = |(name, segment): (&str, Segment)| {
+            let tables = with_set();
             let bytes = packet::packet(question, segment, tables.uplink_mac());
             let mut frame = VectorFrame::new(&bytes, tables.uplink());
             let mut read = PacketInfo::EMPTY;
-            let verdict = judge_slow(&mut frame, tables, &mut read);
+            let verdict = judge_slow(&mut frame, &tables, &mut read);
             let number = match &verdict {
                 Ok(forward) => forward.outcome().map(|outcome| outcome as u32),
                 Err(refusal) => Some(*refusal as u32),
@@ -279,7 +286,6 @@ impl NodeViews<'_> {
                 let is_served = verdict.starts_with("local") || verdict == "unowned";
                 is_served.then(|| self.name(tables.config.self_node))
             });
-            tables.sent_to.set(None);
             VerdictView { packet: name.into(), verdict: verdict.into(), dropped: is_dropped, node }
         };
         kinds.into_iter().map(judge).collect()

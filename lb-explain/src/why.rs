@@ -35,7 +35,7 @@ pub fn chain(facts: &Facts<'_>, question: &Question<'_>) -> Chain {
         links.push(agent::program(facts));
         links.push(advertised.link(facts, vip));
         links.extend(session::links(facts, &advertised));
-        links.extend(ring::links(facts, question, service, vip));
+        links.extend(ring::links(facts, question, vip));
         links.extend(host::links(facts, question, service, vip));
     } else {
         links.push(agent::program(facts));

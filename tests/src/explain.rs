@@ -1,5 +1,6 @@
 //! `fairlead why` in a lab: broken set-ups, each of which is undone.
 
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -70,27 +71,51 @@ impl WhyQuestion<'_> {
     }
 }
 
-/// Breaks something, checks that `why` names the cause first, repairs it, and checks that all is well.
-///
-/// # Errors
-/// When another cause is named, or something cannot be done.
-pub fn broken(
-    name: &str,
-    cause: &str,
-    question: &WhyQuestion<'_>,
-    well: &WhyQuestion<'_>,
-    make: impl FnOnce() -> Result<()>,
-    undo: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    let begun = Instant::now();
-    make().with_context(|| format!("{name}: cannot be set up"))?;
-    let named = question.wait_cause(cause).with_context(|| format!("{name}: {cause} is not named"));
-    let found = begun.elapsed();
-    undo().with_context(|| format!("{name}: cannot be undone"))?;
-    named?;
-    well.wait_well().with_context(|| format!("after {name}"))?;
-    println!("{name:<32} {cause:<22} {found:>8.1?} {:>8.1?}", begun.elapsed().saturating_sub(found));
-    Ok(())
+/// The set-ups of a lab, and those of which `why` did not name the true cause.
+#[derive(Debug, Default)]
+pub struct SetUps {
+    count: Cell<usize>,
+    wrong: RefCell<Vec<String>>,
+}
+
+impl SetUps {
+    /// Breaks something, checks that `why` names the cause first, repairs it, and checks that all is well.
+    ///
+    /// # Errors
+    /// When something cannot be done, or all is not well after it.
+    pub fn broken(
+        &self,
+        name: &str,
+        cause: &str,
+        [question, well]: [&WhyQuestion<'_>; 2],
+        make: impl FnOnce() -> Result<()>,
+        undo: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        make().with_context(|| format!("{name}: cannot be set up"))?;
+        let named = question.wait_cause(cause);
+        let found = begun.elapsed();
+        undo().with_context(|| format!("{name}: cannot be undone"))?;
+        let well = well.wait_well();
+        let mended = begun.elapsed().saturating_sub(found);
+        println!("{name:<28} {cause:<22} named after {found:>6.1?}, all well after {mended:>6.1?}");
+        self.count.set(self.count.get() + 1);
+        // The others are of interest, too.
+        let wrong = named.map_err(|error| format!("{name}: {cause} is not named: {error:?}"));
+        let wrong = wrong.and(well.map_err(|error| format!("after {name}: {error:?}")));
+        self.wrong.borrow_mut().extend(wrong.err());
+        Ok(())
+    }
+
+    /// Returns how many set-ups there were.
+    ///
+    /// # Errors
+    /// When `why` did not name the true cause of one, or named one after it.
+    pub fn finish(self) -> Result<usize> {
+        let wrong = self.wrong.into_inner();
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+        Ok(self.count.get())
+    }
 }
 
 /// Returns the links of an answer that are not well, for messages.

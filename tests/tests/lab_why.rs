@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
-use fairlead_tests::explain::{WhyQuestion, broken, fact};
+use fairlead_tests::explain::{SetUps, WhyQuestion, fact};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::HTTP_PORT;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
@@ -15,7 +15,6 @@ use fairlead_tests::objects::{metallb, yaml};
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_dataplane::pins::Pins;
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -40,6 +39,7 @@ struct Stage<'lab> {
     node: LabNode<'lab>,
     other: LabNode<'lab>,
     router: &'lab FrrRouter,
+    set_ups: SetUps,
 }
 
 impl Stage<'_> {
@@ -56,7 +56,7 @@ impl Stage<'_> {
         make: impl FnOnce() -> Result<()>,
         undo: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        broken(name, cause, &self.question(), &self.question(), make, undo)
+        self.set_ups.broken(name, cause, [&self.question(); 2], make, undo)
     }
 
     /// Changes the cluster, and changes it back.
@@ -87,7 +87,8 @@ impl Stage<'_> {
         let file = self.lab.outside(&self.lab.manifests_directory().join("extra.yaml"));
         let question = WhyQuestion { target, client: None, ..self.question() };
         let make = || Ok(fs::write(&file, yaml(std::slice::from_ref(object)))?);
-        broken(name, cause, &question, &self.question(), make, || Ok(fs::remove_file(&file)?))
+        let questions = [&question, &self.question()];
+        self.set_ups.broken(name, cause, questions, make, || Ok(fs::remove_file(&file)?))
     }
 
     /// Changes the router's settings of its sessions with n1, and changes them back.
@@ -119,7 +120,8 @@ fn the_first_broken_link_is_the_true_cause() -> Result<()> {
         let router = FrrRouter::start(lab, &['a'], INTERVAL)?;
         agents::start(&lab.nodes()?, &LabAgentOptions::default())?;
         router.wait_next_hops(&[WEB_V4], &["n1", "n2"], WITHIN)?;
-        let stage = Stage { lab, node: lab.node("n1")?, other: lab.node("n2")?, router: &router };
+        let [node, other] = [lab.node("n1")?, lab.node("n2")?];
+        let stage = Stage { lab, node, other, router: &router, set_ups: SetUps::default() };
         stage.question().wait_well()?;
         objects(&stage)?;
         sessions(&stage)?;
@@ -129,7 +131,10 @@ fn the_first_broken_link_is_the_true_cause() -> Result<()> {
         flow(&stage)?;
         // The pod does not come back.
         lab.kill_pod("n1-2")?;
-        stage.question().wait_cause("endpoint_unreachable")
+        stage.question().wait_cause("endpoint_unreachable")?;
+        let count = stage.set_ups.finish()?;
+        ensure!(count >= 20, "{count}");
+        Ok(())
     })
 }
 
@@ -178,8 +183,8 @@ fn sessions(stage: &Stage<'_>) -> Result<()> {
     let nft = |rules: &str| {
         stage.lab.host("router")?.command("nft").args(["-f", "-"]).feed(rules.to_owned()).text().map(drop)
     };
-    let drop_bfd =
-        "table inet bfd { chain out { type filter hook output priority 0; udp dport { 3784, 4784 } drop; } }";
+    let drop_bfd = "table inet bfd {\n chain out {\n type filter hook output priority 0\n \
+        udp dport { 3784, 4784 } drop\n }\n}\n";
     stage.breaks("BFD down", "bfd_down", || nft(drop_bfd), || nft("delete table inet bfd"))
 }
 
@@ -241,14 +246,15 @@ fn host(stage: &Stage<'_>) -> Result<()> {
         &["route del unreachable 192.0.2.11/32"],
     )?;
     stage.wires("MTU", "mtu", "switch-a", &["link set n2 mtu 1300"], &["link set n2 mtu 1500"])?;
-    let strict = |value: &str| stage.node.sysctl(&[("net.ipv4.conf.eth0.rp_filter", value)]);
+    let strict = |value: &str| stage.node.sysctl(&[("net/ipv4/conf/eth0/rp_filter", value)]);
     let ip = |line: &str| stage.node.ip(&[line.to_owned()]);
     stage.breaks(
         "rp_filter",
         "reverse_path_filter",
         || {
             strict("1")?;
-            ip("link add d0 type dummy")?;
+            ip("link add d0 type veth peer name d1")?;
+            ip("link set d1 up")?;
             ip("link set d0 up")?;
             ip("route add 192.0.2.0/24 dev d0")
         },
@@ -345,11 +351,13 @@ fn agent(stage: &Stage<'_>) -> Result<()> {
         || stage.node.stop_agent(WITHIN),
         || stage.node.start_agent(&options),
     )?;
-    // A ring of this size has no room in a map of the default size.
-    let arguments = ["--slots-per-node", "1000000"].map(str::to_owned).into();
+    // A ring of two nodes has no room in a map of this size.
+    let arguments = ["--ring-slots", "1024", "--slots-per-node", "1000"].map(str::to_owned).into();
     let greedy = LabAgentOptions { arguments, ..LabAgentOptions::default() };
     let restart = |options: &LabAgentOptions| {
         stage.node.stop_agent(WITHIN)?;
+        // Pinned maps keep their size.
+        stage.node.detach()?;
         stage.node.start_agent(options)
     };
     stage.breaks("ring full", "ring_full", || restart(&greedy), || restart(&options))
@@ -378,6 +386,5 @@ fn flow(stage: &Stage<'_>) -> Result<()> {
     }
     let (_, answer) = stage.question().ask()?;
     ensure!(fact(&answer, "ring")?.contains("n1 (1), n2 (1)"), "{answer}");
-    ensure!(stage.node.signal_agent(Signal::SIGCONT).is_ok());
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! The answers to `GET /why` and `GET /reboot`: what is known on this node, gathered for the engine of
 //! `lb-explain`.
 
-mod commands;
+mod client_probe;
+mod echo_probe;
 mod host;
-mod path_probe;
 mod proxy;
 mod sessions;
 
@@ -18,7 +18,8 @@ use lb_dataplane::counters::VipCount;
 use lb_dataplane::layer2::AddressState;
 use lb_dataplane::maps::Installed;
 use lb_explain::facts::{
-    AgentFacts, AnnouncerFacts, ClusterFacts, Facts, LivenessFacts, Question, SessionFacts, TrafficFacts,
+    AgentFacts, AnnouncerFacts, ClusterFacts, Facts, HostFacts, LivenessFacts, Question, SessionFacts,
+    TrafficFacts,
 };
 use lb_explain::link::{Chain, Explanation};
 use lb_explain::reboot::{self, RebootFacts, RebootReport};
@@ -83,20 +84,22 @@ pub(super) async fn explain(
     let known = ask(admin).await?;
     let parsed = Target::parse(target);
     let found = parsed.find(&known.cluster.objects, &known.cluster.model);
-    let gathered = Gathered::of(admin, &known, found.as_ref()).await;
+    let gathered = Gathered::of(admin, &known, found.as_ref(), client).await;
     let mut chains = Vec::new();
     let mut left_out = 0;
     match &found {
         None => {
-            let (host, traffic) = Default::default();
-            chains.push(why::missing(&gathered.facts(&known, None, &host, traffic), &parsed));
+            let facts = gathered.facts(&known, None, &gathered.host, TrafficFacts::default());
+            chains.push(why::missing(&facts, &parsed));
         }
         Some(subject) => {
             left_out = subject.vips.len().saturating_sub(MOST_VIPS);
             let vips = subject.vips.iter().take(MOST_VIPS).copied().map(Some);
             let none = subject.vips.is_empty().then_some(None);
-            let asked = vips.chain(none).map(|vip| gathered.chain(admin, &known, subject, vip, client));
-            chains = join_all(asked).await;
+            let gathered = &gathered;
+            let known = &known;
+            let ask = async |vip| gathered.chain(admin, known, &Question { subject, vip, client }).await;
+            chains = join_all(vips.chain(none).map(ask)).await;
         }
     }
     let explanation = Explanation::of(gathered.node.to_string(), target.to_owned(), client, chains);
@@ -126,12 +129,23 @@ struct Gathered {
     actual: Option<Contents>,
     sessions: Vec<SessionFacts>,
     announcers: BTreeMap<IpAddr, AnnouncerFacts>,
+    host: HostFacts,
 }
 
 impl Gathered {
-    async fn of(admin: &AdminState, known: &LoopFacts, subject: Option<&Subject>) -> Self {
-        let clock = clock_runs(admin);
-        let (clock_runs, view, actual) = tokio::join!(clock, admin.speaker.view(), read_back(admin));
+    async fn of(
+        admin: &AdminState,
+        known: &LoopFacts,
+        subject: Option<&Subject>,
+        client: Option<IpAddr>,
+    ) -> Self {
+        let vips = subject.map(|subject| &subject.vips[..]).unwrap_or_default();
+        let (clock_runs, view, actual, host) = tokio::join!(
+            clock_runs(admin),
+            admin.speaker.view(),
+            read_back(admin),
+            host::common(&known.cluster, vips, client)
+        );
         let state = AgentState::clone(&admin.agent.borrow());
         let actual = match (actual, subject) {
             (Some(actual), Some(subject)) if differs(&actual, known, subject) => {
@@ -148,6 +162,7 @@ impl Gathered {
             actual,
             sessions: view.peers.iter().map(|peer| sessions::session(peer, view.at)).collect(),
             announcers,
+            host,
         }
     }
 
@@ -155,7 +170,7 @@ impl Gathered {
         &'a self,
         known: &'a LoopFacts,
         vip: Option<Vip>,
-        host: &'a lb_explain::facts::HostFacts,
+        host: &'a HostFacts,
         traffic: TrafficFacts,
     ) -> Facts<'a> {
         Facts {
@@ -170,21 +185,14 @@ impl Gathered {
         }
     }
 
-    async fn chain(
-        &self,
-        admin: &AdminState,
-        known: &LoopFacts,
-        subject: &Subject,
-        vip: Option<Vip>,
-        client: Option<IpAddr>,
-    ) -> Chain {
+    async fn chain(&self, admin: &AdminState, known: &LoopFacts, question: &Question<'_>) -> Chain {
+        let Question { subject, vip, .. } = *question;
         let host = match vip {
-            Some(vip) => host::host(&known.cluster, &self.node, subject, vip, client).await,
-            None => lb_explain::facts::HostFacts::default(),
+            Some(vip) => host::of_vip(&self.host, &known.cluster, &self.node, subject, vip).await,
+            None => self.host.clone(),
         };
         let traffic = vip.and_then(|vip| traffic(admin, &known.cluster, vip)).unwrap_or_default();
-        let facts = self.facts(known, vip, &host, traffic);
-        why::chain(&facts, &Question { subject, vip, client })
+        why::chain(&self.facts(known, vip, &host, traffic), question)
     }
 }
 

@@ -1,29 +1,48 @@
 //! The subcommand `fairlead doctor`.
 
+mod host;
+mod reboot;
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
 use aya::maps::{Map, MapData, MapType};
 use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use super::common::PinArgs;
+use super::common::{PinArgs, SocketArgs};
+use super::output::{self, OutputError, OutputFormat};
+use crate::admin;
 use lb_dataplane::attach::{self, AttachError, MapSizes};
-use lb_dataplane::kernel_lookup::{self, KernelLookup};
-use lb_dataplane::net::link::{self, DeviceKind};
+use lb_dataplane::kernel_lookup::{self, KernelLookup, LookupSupport, PreparedObject};
+use lb_dataplane::net::uplinks;
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT, PROGRAM};
 use lb_dataplane::pins::Pins;
 use lb_dataplane::preflight::{self, PreflightError};
+use lb_explain::doctor::{self, Check, CheckState};
+use serde::Serialize;
 
 /// The arguments of `fairlead doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Uplink to check. Can be repeated.
+    /// Uplink to check. Can be repeated. By default, the interfaces of the default routes are checked.
     #[arg(long = "interface", value_name = "IF")]
     interfaces: Vec<String>,
     /// Describe only the XDP program: its maps and the verifier's work. The program is loaded, not attached.
     #[arg(long)]
     object: bool,
+    /// Ask the agent whether a node, by default this one, may be rebooted: whether another node announces,
+    /// advertises and serves every address. Exit codes: 0: yes; 1: no; 2: the agent cannot be asked.
+    #[arg(long, value_name = "NODE", num_args = 0..=1, default_missing_value = "", conflicts_with = "object")]
+    reboot_safe: Option<String>,
+    /// Output format.
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: OutputFormat,
     #[command(flatten)]
     pins: PinArgs,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 /// The reason why this node cannot run the agent, or why the program cannot be loaded.
@@ -43,36 +62,86 @@ pub enum DoctorError {
     /// Information about the loaded program is not available.
     #[error("cannot read information about the loaded program: {0}")]
     Info(String),
+    /// The output cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// Small map sizes: the doctor needs no rings and no flows.
 const SIZES: MapSizes = MapSizes { ring_slots: 4096, flow_sets: 64 };
 
-/// Checks this node and describes the program.
+/// The result of all checks.
+#[derive(Debug, Serialize)]
+struct Findings {
+    /// Whether this node can run the agent.
+    fit: bool,
+    /// The checks, those that failed first.
+    checks: Vec<Check>,
+}
+
+/// Checks this node and describes the program, or asks the agent whether a node may be rebooted.
 ///
 /// # Errors
-/// When a check fails; all failed checks are printed before.
-pub fn run(args: &DoctorArgs) -> Result<(), DoctorError> {
-    if args.object {
-        return object();
+/// When a check fails; all checks are printed before.
+pub fn run(args: &DoctorArgs) -> Result<ExitCode, DoctorError> {
+    if let Some(node) = &args.reboot_safe {
+        return Ok(reboot::run(&args.socket.socket, node, args.output)?);
     }
-    let mut failed: Vec<String> = preflight::all(&args.interfaces, &Pins::below(&args.pins.bpffs))
+    if args.object {
+        return object().map(|()| ExitCode::SUCCESS);
+    }
+    let mut refused: Vec<String> = preflight::all(&args.interfaces, &Pins::below(&args.pins.bpffs))
         .iter()
         .map(ToString::to_string)
         .collect();
     // Load the program only if its preconditions hold: a failure would repeat the reason.
-    let is_loadable = || preflight::object().and(preflight::kernel()).and(preflight::capabilities());
-    if is_loadable().is_ok() {
-        failed.extend(show_object().err().map(|error| error.to_string()));
+    let is_loadable = preflight::object().and(preflight::kernel()).and(preflight::capabilities()).is_ok();
+    let prepared = is_loadable.then(|| kernel_lookup::prepare(KernelLookup::Auto));
+    let described = prepared.as_ref().map(describe);
+    refused.extend(described.as_ref().and_then(|it| it.as_ref().err()).map(ToString::to_string));
+    let findings = findings(args, refused, prepared.as_ref().map(|it| &it.lookups));
+    let text = match args.output.document(&findings)? {
+        Some(document) => document,
+        None => described.and_then(Result::ok).unwrap_or_default() + &render(&findings),
+    };
+    output::print(&text)?;
+    match findings.checks.iter().filter(|check| check.state == CheckState::Failed).count() {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => Err(DoctorError::Failed(failed)),
     }
-    args.interfaces.iter().for_each(|name| show_uplink(name));
-    failed.iter().for_each(|reason| println!("failed  {reason}"));
-    if failed.is_empty() {
-        println!("this node can run `fairlead agent`");
-        Ok(())
-    } else {
-        Err(DoctorError::Failed(failed.len()))
+}
+
+fn findings(args: &DoctorArgs, refused: Vec<String>, lookups: Option<&LookupSupport>) -> Findings {
+    let interfaces = if args.interfaces.is_empty() { default_uplinks() } else { args.interfaces.clone() };
+    let missing = lookups.filter(|it| **it != LookupSupport::default()).map(ToString::to_string);
+    let is_agent_running = admin::is_served(&args.socket.socket);
+    let checks = doctor::checks(&host::facts(&interfaces, refused, missing, is_agent_running));
+    Findings { fit: checks.iter().all(|check| check.state != CheckState::Failed), checks }
+}
+
+/// Returns the uplinks that an agent would detect; none if the routes cannot be read.
+fn default_uplinks() -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    runtime.ok().and_then(|runtime| runtime.block_on(uplinks::of_default_routes()).ok()).unwrap_or_default()
+}
+
+fn render(findings: &Findings) -> String {
+    let mut screen = String::new();
+    for Check { name, state, fact, run } in &findings.checks {
+        let word = match state {
+            CheckState::Ok => "ok",
+            CheckState::Warning => "warning",
+            CheckState::Failed => "failed",
+        };
+        let _ = writeln!(screen, "{word:<7} {name}: {fact}");
+        if let Some(run) = run {
+            let _ = writeln!(screen, "        run: {run}");
+        }
     }
+    if findings.fit {
+        screen.push_str("this node can run `fairlead agent`\n");
+    }
+    screen
 }
 
 /// Describes only the program.
@@ -83,30 +152,12 @@ fn object() -> Result<(), DoctorError> {
         println!("not loaded, which requires CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
         return Ok(());
     }
-    show_object()
+    let text = describe(&kernel_lookup::prepare(KernelLookup::Auto))?;
+    Ok(output::print(&text)?)
 }
 
-/// Prints what affects how the program would run on an uplink.
-fn show_uplink(name: &str) {
-    let Some(device) = link::by_name_blocking(name) else { return };
-    if device.kind == DeviceKind::Veth {
-        println!(
-            "{name} is a veth: the program runs in generic mode. --xdp-mode native requires XDP or GRO at the peer: without \
-             it, packets that the program sends are lost, and other nodes consider this node dead"
-        );
-    }
-    if let Some(program) = device.program {
-        println!(
-            "{name} already has XDP program {}: the agent takes over only a program of Fairlead",
-            program.id
-        );
-    }
-}
-
-/// Loads the program and prints its lookups, sizes and maps.
-fn show_object() -> Result<(), DoctorError> {
-    let prepared = kernel_lookup::prepare(KernelLookup::Auto);
-    println!("kernel lookups: {}", prepared.lookups);
+/// Loads the program and describes its lookups, sizes and maps.
+fn describe(prepared: &PreparedObject) -> Result<String, DoctorError> {
     let mut ebpf = attach::load_object(&prepared.object, None, SIZES).map_err(AttachError::Maps)?;
     let mut programs = table(["program", "instructions", "bytes", "verified instructions"]);
     for name in [PROGRAM, EMPTY_PROGRAM] {
@@ -120,15 +171,13 @@ fn show_object() -> Result<(), DoctorError> {
             shown(info.verified_instruction_count()),
         ]);
     }
-    println!("{programs}\n");
     let mut maps = table(["map", "type", "key bytes", "value bytes", "entries"]);
     let mut rows: Vec<_> = ebpf.maps().filter_map(|(name, map)| row(name, map)).collect();
     rows.sort();
     for row in rows {
         maps.add_row(row);
     }
-    println!("{maps}");
-    Ok(())
+    Ok(format!("kernel lookups: {}\n{programs}\n\n{maps}\n\n", prepared.lookups))
 }
 
 fn row(name: &str, map: &Map) -> Option<[String; 5]> {

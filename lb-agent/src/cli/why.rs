@@ -12,7 +12,7 @@ use lb_explain::link::{Cause, Chain, Explanation, Link, LinkName, LinkState};
 
 use super::client::{self, AdminClientError};
 use super::common::SocketArgs;
-use super::output::{self, OutputError, OutputFormat};
+use super::output::{self, NOTICE, OutputError, OutputFormat, PROBLEM, WELL, styled};
 
 /// The arguments of `fairlead why`.
 #[derive(Debug, Args)]
@@ -80,11 +80,17 @@ fn render(explanation: &Explanation) -> String {
     let mut screen = String::new();
     let client = explanation.client.map(|client| format!(", for client {client}")).unwrap_or_default();
     let _ = writeln!(screen, "{}, as seen by {}{client}", explanation.target, explanation.node);
-    for chain in &explanation.chains {
-        let title = [chain.service.clone(), chain.vip.clone()].into_iter().flatten().collect::<Vec<_>>();
-        let _ = writeln!(screen, "\n{}", title.join("  "));
-        for link in &chain.links {
-            let _ = writeln!(screen, "  {:<9} {:<14} {}", link.state.as_str(), link.name.as_str(), link.fact);
+    match &explanation.chains[..] {
+        [only] => block(&mut screen, &[&only.service, &only.vip], only.links.iter()),
+        chains => {
+            // Most links are the same for all ports of a Service.
+            let is_common = |link: &&Link| chains.iter().all(|chain| chain.links.contains(link));
+            if let Some(first) = chains.first() {
+                block(&mut screen, &[&first.service], first.links.iter().filter(is_common));
+            }
+            for chain in chains {
+                block(&mut screen, &[&chain.vip], chain.links.iter().filter(|link| !is_common(link)));
+            }
         }
     }
     if explanation.left_out > 0 {
@@ -95,6 +101,24 @@ fn render(explanation: &Explanation) -> String {
         Some(link) => writeln!(screen, "\n{}", conclusion(explanation, link)),
     };
     screen
+}
+
+/// Renders links below a title.
+fn block<'a>(screen: &mut String, title: &[&Option<String>], links: impl Iterator<Item = &'a Link>) {
+    let title: Vec<_> = title.iter().filter_map(|part| part.as_deref()).collect();
+    if !title.is_empty() {
+        let _ = writeln!(screen, "\n{}", title.join("  "));
+    }
+    for link in links {
+        let state = format!("{:<9}", link.state.as_str());
+        let state = match link.state {
+            LinkState::Ok => styled(WELL, &state),
+            LinkState::Unknown => state,
+            LinkState::Degraded => styled(NOTICE, &state),
+            LinkState::Broken => styled(PROBLEM, &state),
+        };
+        let _ = writeln!(screen, "  {state} {:<14} {}", link.name.as_str(), link.fact);
+    }
 }
 
 fn conclusion(explanation: &Explanation, link: &Link) -> String {
@@ -125,7 +149,23 @@ mod tests {
         let screen = render(&explanation(links));
         let end = "first broken link of 192.0.2.1:80/TCP: ring\ncause: lb_rings is full\nto do: raise the capacity\n";
         assert!(screen.ends_with(end), "{screen}");
-        assert!(screen.contains("shop/web  192.0.2.1:80/TCP\n  ok        object"), "{screen}");
+        assert!(screen.contains("shop/web  192.0.2.1:80/TCP\n"), "{screen}");
+    }
+
+    #[test]
+    fn a_link_that_all_vips_share_is_printed_once() {
+        let chain = |port: u16| Chain {
+            vip: Some(format!("192.0.2.1:{port}/TCP")),
+            service: Some("shop/web".to_owned()),
+            links: vec![
+                Link::ok(LinkName::Object, "Service shop/web"),
+                Link::ok(LinkName::Maps, format!("number {port}")),
+            ],
+        };
+        let explanation = Explanation::of("n1".into(), "web".into(), None, vec![chain(80), chain(443)]);
+        let screen = render(&explanation);
+        assert_eq!(screen.matches("Service shop/web").count(), 1, "{screen}");
+        assert!(screen.contains("192.0.2.1:443/TCP\n") && screen.contains("number 443"), "{screen}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_model::{L2Advertisement, Model, NodeName, Pool, PoolName, Service, exclusion};
+use lb_model::{L2Advertisement, Model, NodeName, Service, exclusion};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
 use super::object::listed;
@@ -87,7 +87,7 @@ impl Advertised {
     fn add_layer2(&mut self, facts: &Facts<'_>, service: &Service, vip: Vip) {
         let model = &facts.cluster.model;
         let Some((name, pool)) = model.pools.of(vip.address) else { return };
-        let of_pool = |it: &&L2Advertisement| selects_pool(it, name, pool);
+        let of_pool = |it: &&L2Advertisement| it.selects_pool(name, pool);
         for advertisement in model.l2_advertisements.iter().filter(of_pool) {
             self.of_pool.pool = true;
             if !advertisement.selects_services(&[&service.labels]) {
@@ -208,10 +208,6 @@ impl Advertised {
             "remove it from the nodes that are to serve, or start all agents with --ignore-exclude-lb",
         ))
     }
-}
-
-fn selects_pool(advertisement: &L2Advertisement, name: &PoolName, pool: &Pool) -> bool {
-    advertisement.selects_pool(name, pool)
 }
 
 fn selects_pool_by_bgp(model: &Model, vip: Vip) -> bool {

@@ -24,7 +24,13 @@ fn path(facts: &Facts<'_>) -> Link {
             format!("packets of {} bytes to {} are lost, smaller ones are not", hole.mtu, hole.node),
             "set the same MTU on all links between the nodes (switch ports, VLANs), or a smaller one on the uplinks",
         ),
-        None => Link::ok(LinkName::Path, "large packets reach the other nodes of the ring"),
+        None if facts.host.nodes_probed == 0 => {
+            Link::unknown(LinkName::Path, "no other node of the ring answers a ping")
+        }
+        None => {
+            let fact = format!("large packets reach {} other nodes of the ring", facts.host.nodes_probed);
+            Link::ok(LinkName::Path, fact)
+        }
     }
 }
 
@@ -41,6 +47,9 @@ fn client(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vi
             format!("{ranges}; name a client with --from to check its way back"),
         );
     };
+    if client.is_ipv4() != vip.address.is_ipv4() {
+        return Link::unknown(LinkName::Client, format!("{client} is of the other IP version"));
+    }
     let broken = |cause, fact: String, advice: &str| Link::broken(LinkName::Client, cause, fact, advice);
     if let Some(ranges) = admitted(facts, vip)
         && !ranges.iter().any(|range| range.contains(client))

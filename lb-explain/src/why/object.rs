@@ -37,8 +37,8 @@ pub(super) fn object(facts: &Facts<'_>, question: &Question<'_>) -> Link {
     }
     let is_served = facts.cluster.model.services.contains_key(name);
     let policy = spec.external_traffic_policy.as_deref().unwrap_or("Cluster");
-    match errors(facts, question).next() {
-        Some(problem) if !is_served && !has_no_address(question) => {
+    match errors(facts, question).find(|problem| !is_about_address(problem)) {
+        Some(problem) if !is_served => {
             let advice = "correct the field; `fairlead check` validates manifests offline";
             broken(Cause::InvalidObject, problem.to_string(), advice)
         }
@@ -63,8 +63,10 @@ fn errors<'a>(facts: &Facts<'a>, question: &Question<'_>) -> impl Iterator<Item 
     facts.cluster.problems.iter().filter(is_about)
 }
 
-fn has_no_address(question: &Question<'_>) -> bool {
-    question.subject.vips.is_empty()
+/// Returns whether an error concerns the address that a Service holds or requests.
+fn is_about_address(problem: &Problem) -> bool {
+    let field = problem.field.as_deref().unwrap_or_default();
+    ["status.", "metadata.annotations", "spec.loadBalancerIP"].iter().any(|prefix| field.starts_with(prefix))
 }
 
 /// Returns the link of the address.

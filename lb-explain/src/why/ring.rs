@@ -2,7 +2,6 @@
 
 use lb_api::kind::ObjectKind;
 use lb_api::problem::{PlanReason, Reason};
-use lb_model::Service;
 use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::{Contents, VipKey};
 use lb_plan::plan::{NodePath, NodeState, RingState};
@@ -13,8 +12,7 @@ use crate::link::{Cause, Link, LinkName};
 use crate::target::Vip;
 
 /// Returns the links of the ring, its nodes and the maps.
-pub(super) fn links(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vip) -> Vec<Link> {
-    let _ = service;
+pub(super) fn links(facts: &Facts<'_>, question: &Question<'_>, vip: Vip) -> Vec<Link> {
     let state = facts.cluster.services.iter().find(|state| state.service == question.subject.service);
     let is_it = |it: &&lb_plan::plan::VipState| {
         (it.address, it.port, it.protocol) == (vip.address, vip.port, vip.protocol)

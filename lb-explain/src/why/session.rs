@@ -5,6 +5,9 @@ use super::object::listed;
 use crate::facts::{AnnouncerFacts, Facts, SessionFacts, SessionFault};
 use crate::link::{Cause, Link, LinkName, LinkState};
 
+/// How long a host that has claimed an address is taken to have it still.
+const STRANGER_STAYS: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Returns the links of the sessions and of the announcer, as far as the VIP is to be advertised so. A VIP
 /// that has both is reachable by either, so one broken link of the two is a degraded one.
 pub(super) fn links(facts: &Facts<'_>, advertised: &Advertised) -> Vec<Link> {
@@ -97,7 +100,8 @@ fn announcer(facts: &Facts<'_>, advertised: &Advertised) -> Link {
             "see the problems in `fairlead status`; a new address is checked for duplicates first",
         );
     };
-    if let Some((mac, ago)) = announcer.strangers.first() {
+    let recent = |(_, ago): &&(String, std::time::Duration)| *ago <= STRANGER_STAYS;
+    if let Some((mac, ago)) = announcer.strangers.iter().find(recent) {
         let fact =
             format!("host {mac}, which is no node, answers for the address (last {} s ago)", ago.as_secs());
         let advice = "find the host by its MAC address and remove the address from it: `fairlead status l2`";

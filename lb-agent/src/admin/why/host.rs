@@ -11,8 +11,7 @@ use lb_explain::target::{Subject, Vip};
 use lb_model::{NodeName, Protocol, SERVICE_LABEL};
 use nix::net::if_::if_indextoname;
 
-use super::path_probe;
-use super::proxy;
+use super::{client_probe, echo_probe, proxy};
 
 /// How long a connection to an endpoint or to the VIP may take to open.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -21,46 +20,46 @@ const MOST_ENDPOINTS: usize = 3;
 /// The effective value of `rp_filter` in its strict mode.
 const STRICT: u8 = 1;
 
-/// Gathers what the host knows of a VIP. Sends at most a few packets, and waits for a second at most, or two
-/// for other programs.
-pub(super) async fn host(
+/// Gathers what the host knows whatever the VIP is. Sends a few packets, and waits for two seconds at most.
+pub(super) async fn common(cluster: &ClusterFacts, vips: &[Vip], client: Option<IpAddr>) -> HostFacts {
+    let uplinks = uplinks(cluster);
+    let targets = echo_probe::targets(cluster, vips);
+    let probing = tokio::task::spawn_blocking(move || {
+        let unreachable = client.and_then(client_probe::unreachable);
+        (unreachable, echo_probe::probe(&targets))
+    });
+    let (route_back, probed) = tokio::join!(route(client, &uplinks), probing);
+    let (unreachable, echo_probe::Paths { probed, blackholes }) = probed.unwrap_or_default();
+    let (strict_uplinks, md5_drops) = (strict(&uplinks), md5_drops());
+    HostFacts {
+        strict_uplinks,
+        route_back,
+        unreachable,
+        nodes_probed: probed,
+        blackholes,
+        md5_drops,
+        ..HostFacts::default()
+    }
+}
+
+/// Adds what the host knows of a VIP. Waits for a second at most, or two for other programs.
+pub(super) async fn of_vip(
+    common: &HostFacts,
     cluster: &ClusterFacts,
     node: &NodeName,
     subject: &Subject,
     vip: Vip,
-    client: Option<IpAddr>,
 ) -> HostFacts {
-    let uplinks = uplinks(cluster);
-    let (route, targets) = (route(client, &uplinks), path_probe::targets(cluster, vip));
     let local = endpoints(cluster, node, subject, vip);
-    let probing = tokio::task::spawn_blocking(move || blocking(local, vip, client, &targets));
-    let (route_back, probed) = tokio::join!(route, probing);
-    HostFacts {
-        strict_uplinks: strict(&uplinks),
-        route_back,
-        md5_drops: md5_drops(),
-        ..probed.unwrap_or_default()
-    }
-}
-
-/// Does what blocks.
-fn blocking(
-    local: Vec<SocketAddr>,
-    vip: Vip,
-    client: Option<IpAddr>,
-    targets: &[path_probe::Target],
-) -> HostFacts {
-    let proxy = proxy::proxy(vip);
-    let connect = |address| (address, connect(address));
-    let may_connect = proxy == ProxyFacts::Unknown && vip.protocol == Protocol::Tcp;
-    HostFacts {
-        unreachable: client.and_then(path_probe::unreachable),
-        blackholes: path_probe::blackholes(targets),
-        vip: may_connect.then(|| self::connect(SocketAddr::new(vip.address, vip.port))),
-        proxy,
-        endpoints: local.into_iter().map(connect).collect(),
-        ..HostFacts::default()
-    }
+    let probing = tokio::task::spawn_blocking(move || {
+        let proxy = proxy::proxy(vip);
+        let may_connect = proxy == ProxyFacts::Unknown && vip.protocol == Protocol::Tcp;
+        let connection = may_connect.then(|| connect(SocketAddr::new(vip.address, vip.port)));
+        let endpoints = local.into_iter().map(|address| (address, connect(address))).collect();
+        (proxy, connection, endpoints)
+    });
+    let (proxy, connection, endpoints) = probing.await.unwrap_or_default();
+    HostFacts { proxy, vip: connection, endpoints, ..common.clone() }
 }
 
 fn connect(address: SocketAddr) -> Connection {

@@ -17,13 +17,16 @@ pub(super) fn session(snapshot: &PeerSnapshot, at: Duration) -> SessionFacts {
     let status = BgpSessionStatus::of(snapshot, at);
     let view = &snapshot.view;
     let is_up = view.state == BgpState::Established;
-    let close = view.last_close.as_ref().filter(|_| !is_up);
+    // The most specific reason of recent attempts, then the latest one.
+    let closes = view.last_close.iter().chain(&view.latest_close).filter(|_| !is_up);
+    let mut faults = closes.map(|close| fault(&close.reason));
+    let other = (!is_up).then_some(SessionFault::Other);
     SessionFacts {
         peer: snapshot.name.clone(),
         address: status.address,
         is_up,
         state: status::state(view.state).to_owned(),
-        fault: close.map(|close| fault(&close.reason)),
+        fault: faults.find(|fault| *fault != SessionFault::Other).or(other),
         error: status.last_error,
         advice: status.advice,
         bfd: status.bfd,
