@@ -3,7 +3,7 @@
 //! It answers as Kubernetes 1.36 does, errors included, which `crate::replay` checks against recorded
 //! requests: objects and versions; server-side apply, patches and field managers; schemas, defaults and
 //! validation rules of definitions and of the built-in kinds that the load balancer uses; subresource status
-//! and partial metadata; names, namespaces, preconditions, finalizers, owners; paginated lists, lists of
+//! and partial metadata; subresource exec of pods; names, namespaces, preconditions, finalizers, owners; paginated lists, lists of
 //! earlier versions, selectors, tables; watches with bookmarks; discovery; authentication, RBAC and tokens,
 //! once enabled by [`ObjectStore::protect`]; validating webhooks. `ApiFaults` injects faults.
 //!
@@ -29,6 +29,7 @@ mod definition;
 mod definitions;
 mod discovery;
 mod error;
+mod exec;
 mod faults;
 mod field_set;
 mod kinds;
@@ -56,6 +57,7 @@ mod yaml;
 
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
+pub use exec::{PodCommand, PodCommandOutput, RunInPod};
 pub use faults::ApiFaults;
 pub use store::ObjectStore;
 
@@ -133,7 +135,7 @@ async fn serve_connection(store: Arc<ObjectStore>, stream: tokio::net::TcpStream
     let served = hyper::server::conn::http1::Builder::new();
     tokio::select! {
         // How a connection ends is up to the client.
-        _ = served.serve_connection(TokioIo::new(connection), service) => {}
+        _ = served.serve_connection(TokioIo::new(connection), service).with_upgrades() => {}
         () = broken => {}
     }
 }

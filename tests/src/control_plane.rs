@@ -4,6 +4,7 @@
 
 mod binaries;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, fmt};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
 };
@@ -21,11 +22,14 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use self::binaries::Binaries;
-use crate::api_server::{ApiFaults, ObjectStore, TestApiServer, definitions, kubeconfig, status_definitions};
+use crate::api_server::{
+    ApiFaults, ObjectStore, PodCommand, PodCommandOutput, TestApiServer, definitions, kubeconfig,
+    status_definitions,
+};
 use crate::cluster::NAMESPACE;
 use crate::lab::addresses::Segment;
 use crate::lab::node::find_binary;
-use crate::lab::{Lab, LabHost, Process};
+use crate::lab::{Lab, LabHost, LabNode, Process};
 use crate::routers::wait;
 
 /// Where the server listens.
@@ -126,6 +130,31 @@ impl ControlPlane {
             Server::InProcess { store, .. } => Some(store.faults()),
             Server::Binaries(_) => None,
         }
+    }
+
+    /// Puts a pod of the agent of each of these nodes, in which `/fairlead` is the product's command on the
+    /// node. Returns whether the server can run commands in pods: a real one needs kubelets.
+    ///
+    /// # Errors
+    /// When the server refuses a pod.
+    pub fn put_agents(&self, nodes: &[LabNode<'_>]) -> Result<bool> {
+        let Server::InProcess { store, .. } = &self.server else { return Ok(false) };
+        let mut sockets = BTreeMap::new();
+        for node in nodes {
+            let name = format!("fairlead-agent-{}", node.spec().name);
+            self.put(&[json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/component": "agent"}},
+                "spec": {"nodeName": node.spec().name, "containers": [{"name": "agent", "image": "fairlead"}]},
+                "status": {"phase": "Running"},
+            })])?;
+            sockets.insert(name, (LabHost::clone(node), node.socket()));
+        }
+        store.run_in_pods(Arc::new(move |command: &PodCommand| {
+            let (host, socket) = sockets.get(&command.pod).ok_or("the pod has no kubelet")?;
+            run_in_pod(host, socket, command).map_err(|error| format!("{error:#}"))
+        }));
+        Ok(true)
     }
 
     /// Starts or stops dropping all packets to and from the server.
@@ -266,6 +295,17 @@ impl ControlPlane {
             request(Client::try_from(config)?).await
         })
     }
+}
+
+/// Runs a command of a node's pod on the node.
+fn run_in_pod(host: &LabHost, socket: &Path, command: &PodCommand) -> Result<PodCommandOutput> {
+    let [program, subcommand, rest @ ..] = &command.words[..] else { bail!("no command") };
+    ensure!(program == "/fairlead", "{program}: no such file or directory");
+    ensure!(command.container.as_deref() == Some("agent"), "no such container: {:?}", command.container);
+    let output = host.command(&find_binary()?.to_string_lossy()).arg(subcommand).arg("--socket").arg(socket);
+    let output = output.args(rest).output()?;
+    let code = output.status.code().unwrap_or(-1);
+    Ok(PodCommandOutput { code, stdout: output.stdout, stderr: output.stderr })
 }
 
 /// Names the server.

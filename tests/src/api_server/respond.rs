@@ -13,6 +13,7 @@ use super::answer::{ApiResponse, encode};
 use super::call::Call;
 use super::discovery;
 use super::error;
+use super::exec;
 use super::kinds::ApiKind;
 use super::negotiate::{AcceptedMedia, accept};
 use super::rbac::AccessRequest;
@@ -49,6 +50,9 @@ async fn answer(
     };
     let verb = verb(&parts.method, &target, &query);
     authorize(store, &user, verb, &target, &query)?;
+    if exec::is_exec(&target) {
+        return exec::answer(store, parts, &target);
+    }
     if let Some(answer) = super::reviews::answer(store, &user, parts, &target) {
         return answer(body).await;
     }
@@ -93,6 +97,8 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, StatusError> {
 /// Returns the verb of a request.
 fn verb(method: &Method, target: &RequestTarget, query: &Query) -> &'static str {
     match (method.as_str(), target.name.is_some()) {
+        // Also by GET, as a WebSocket is opened: whoever may only read runs no commands.
+        _ if exec::is_exec(target) => "create",
         ("GET" | "HEAD", _) if target.is_watch || query.is_set("watch") && target.subresource.is_none() => {
             "watch"
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::exec::Kubelets;
 use super::faults::ApiFaults;
 use super::kinds::{ApiKind, KindRegistry};
 use super::request::RequestTarget;
@@ -46,6 +47,7 @@ pub struct ObjectStore {
     streams: AtomicBool,
     faults: ApiFaults,
     users: Users,
+    kubelets: Mutex<Kubelets>,
     /// Namespace and name of a Service → backend address.
     routes: Mutex<BTreeMap<(String, String), SocketAddr>>,
 }
@@ -86,6 +88,10 @@ impl ObjectStore {
     /// Returns a receiver that wakes at every change.
     pub(super) fn versions(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    pub(super) fn kubelets(&self) -> Kubelets {
+        self.kubelets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn users(&self) -> &Users {

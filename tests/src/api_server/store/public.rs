@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use super::{ObjectKey, ObjectStore, StoreState};
 use crate::api_server::access::Access;
 use crate::api_server::conversion;
 use crate::api_server::definition;
+use crate::api_server::exec::RunInPod;
 use crate::api_server::faults::ApiFaults;
 use crate::api_server::kinds::storage_key;
 use crate::api_server::objects::{now, uid};
@@ -34,6 +35,7 @@ impl Default for ObjectStore {
             streams: AtomicBool::new(true),
             faults: ApiFaults::default(),
             users: Users::default(),
+            kubelets: Mutex::default(),
             routes: Mutex::default(),
         };
         for object in definition::system_objects() {
@@ -119,6 +121,11 @@ impl ObjectStore {
         };
         let objects = inner.list(kind, None).into_iter();
         objects.map(|object| conversion::to_version(kind, (*object).clone(), &stored.name)).collect()
+    }
+
+    /// Runs commands in pods by a function from now on.
+    pub fn run_in_pods(&self, run: Arc<RunInPod>) {
+        self.kubelets.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(run);
     }
 
     /// Compacts the log: watches from earlier versions must list again.
