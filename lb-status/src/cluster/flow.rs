@@ -3,61 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use serde::Deserialize;
+use lb_explain::flow::FlowView;
 
 use super::answers::{NodeAnswer, problems, split};
 use crate::table::table;
 use crate::text::dash;
 
-/// The answer of `fairlead flow -o json`.
-#[derive(Clone, Debug, Deserialize)]
-struct FlowAnswer {
-    client: String,
-    vip: String,
-    slot: Option<FlowSlot>,
-    #[serde(default)]
-    verdicts: Vec<FlowVerdict>,
-    entry: Option<FlowEntry>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct FlowSlot {
-    number: u32,
-    first: u32,
-    leader: Option<SlotNode>,
-    candidate: Option<SlotNode>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct SlotNode {
-    name: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct FlowVerdict {
-    packet: String,
-    verdict: String,
-    node: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct FlowEntry {
-    node: String,
-    state: String,
-}
-
 /// The views of a flow.
 #[derive(Debug)]
 pub(super) struct ClusterFlow {
-    nodes: BTreeMap<String, FlowAnswer>,
+    nodes: BTreeMap<String, FlowView>,
     wrong: Vec<String>,
 }
 
 impl ClusterFlow {
     /// Reads the answers.
     pub(super) fn new(answers: &[NodeAnswer]) -> Self {
-        let (nodes, mut wrong) = split::<FlowAnswer>(answers);
-        let candidates: BTreeSet<_> = nodes.values().map(FlowAnswer::candidate).collect();
+        let (nodes, mut wrong) = split::<FlowView>(answers);
+        let candidates: BTreeSet<_> = nodes.values().map(candidate).collect();
         if candidates.len() > 1 {
             let candidates: Vec<_> = candidates.into_iter().collect();
             wrong.push(format!("nodes send the flow to different nodes: {}", candidates.join(", ")));
@@ -81,9 +44,9 @@ impl ClusterFlow {
                 node.clone(),
                 slot.map_or_else(dash, |it| it.number.saturating_sub(it.first).to_string()),
                 slot.and_then(|it| it.leader.as_ref()).map_or_else(dash, |it| it.name.clone()),
-                answer.candidate(),
-                answer.verdict("first"),
-                answer.verdict("later"),
+                candidate(answer),
+                verdict(answer, "first"),
+                verdict(answer, "later"),
                 entry.unwrap_or_else(dash),
             ]);
         }
@@ -96,19 +59,17 @@ impl ClusterFlow {
     }
 }
 
-impl FlowAnswer {
-    fn candidate(&self) -> String {
-        let candidate = self.slot.as_ref().and_then(|slot| slot.candidate.as_ref());
-        candidate.map_or_else(dash, |node| node.name.clone())
-    }
+fn candidate(flow: &FlowView) -> String {
+    let candidate = flow.slot.as_ref().and_then(|slot| slot.candidate.as_ref());
+    candidate.map_or_else(dash, |node| node.name.clone())
+}
 
-    fn verdict(&self, packet: &str) -> String {
-        let verdict = self.verdicts.iter().find(|it| it.packet == packet);
-        verdict.map_or_else(dash, |it| match &it.node {
-            Some(node) => format!("{} ({node})", it.verdict),
-            None => it.verdict.clone(),
-        })
-    }
+fn verdict(flow: &FlowView, packet: &str) -> String {
+    let verdict = flow.verdicts.iter().find(|it| it.packet == packet);
+    verdict.map_or_else(dash, |it| match &it.node {
+        Some(node) => format!("{} ({node})", it.verdict),
+        None => it.verdict.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -127,7 +88,7 @@ mod tests {
             "slot": {"number": 517, "first": 512, "of": 512, "leader": ranked("n1"), "successors": [], "former": [],
                 "candidate": ranked(candidate)},
             "verdicts": [{"packet": "first", "verdict": "forwarded_l2", "dropped": false, "node": "n1"}],
-            "entry": {"node": "n1", "state": "open", "age_units": 0},
+            "entry": {"node": "n1", "state": "open", "age_units": 0}, "distribution": {},
         });
         NodeAnswer { node: node.to_owned(), pod: String::new(), at: Instant::now(), result: Ok(flow) }
     }

@@ -3,29 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::Deserialize;
+use lb_explain::link::Explanation;
 
 use super::answers::{NodeAnswer, names, problems, split};
 use crate::output::{PROBLEM, WELL, styled};
 use crate::table::table;
 use crate::text::dash;
-
-/// What the answer of `fairlead why -o json` says first.
-#[derive(Clone, Debug, Deserialize)]
-struct Explanation {
-    target: String,
-    first: Option<FirstLink>,
-    first_vip: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct FirstLink {
-    name: String,
-    state: String,
-    fact: String,
-    cause: Option<String>,
-    advice: Option<String>,
-}
 
 /// The explanations of all nodes.
 #[derive(Debug)]
@@ -48,15 +31,12 @@ impl ClusterWhy {
 
     /// Renders a row for each node, then each cause once, with what to do.
     pub(super) fn render(&self) -> String {
-        let mut table = table(["NODE", "LINK", "STATE", "VIP", "CAUSE"], &[]);
+        let mut table = table(["NODE", "LINK", "STATE", "VIP"], &[]);
         for (node, explanation) in &self.nodes {
             let vip = explanation.first_vip.clone().unwrap_or_else(dash);
             table.add_row(match &explanation.first {
-                None => [node.clone(), dash(), "ok".into(), dash(), dash()],
-                Some(link) => {
-                    let cause = link.cause.clone().unwrap_or_else(dash);
-                    [node.clone(), link.name.clone(), link.state.clone(), vip, cause]
-                }
+                None => [node.clone(), dash(), "ok".into(), dash()],
+                Some(link) => [node.clone(), link.name.as_str().into(), link.state.as_str().into(), vip],
             });
         }
         let target = self.nodes.values().next().map(|it| it.target.as_str()).unwrap_or_default();
@@ -118,8 +98,8 @@ mod tests {
         assert!(screen.ends_with("\n! n1, n2: lb_rings is full\n  to do: raise --ring-slots\n"), "{screen}");
         let rows: Vec<_> =
             screen.lines().skip(2).map(|it| it.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!(rows[1], ["n1", "ring", "broken", "192.0.2.1:80/TCP", "ring_full"]);
-        assert_eq!(rows[3], ["n3", "-", "ok", "-", "-"]);
+        assert_eq!(rows[1], ["n1", "ring", "broken", "192.0.2.1:80/TCP"]);
+        assert_eq!(rows[3], ["n3", "-", "ok", "-"]);
         assert!(!why.is_well());
     }
 

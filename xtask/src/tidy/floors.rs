@@ -47,7 +47,7 @@ pub(super) const FLOORS: &[Floor] = &[
     ),
     floor("lb-kube", &["lb-api", "lb-common", "lb-model", "lb-runtime"]),
     floor("lb-controller", &["lb-admission", "lb-api", "lb-ipam", "lb-kube", "lb-model", "lb-runtime"]),
-    floor("lb-status", &["lb-dataplane", "lb-kube", "lb-model", "lb-plan", "lb-speaker"]),
+    floor("lb-status", &["lb-dataplane", "lb-explain", "lb-kube", "lb-model", "lb-plan", "lb-speaker"]),
     floor(
         "lb-agent",
         &[
