@@ -1,27 +1,21 @@
 //! The command line: the subcommands of `fairlead`.
 
 pub mod agent;
-pub mod check;
-mod client;
 mod common;
 pub mod completions;
 pub mod controller;
 pub mod detach;
 pub mod doctor;
-pub mod drain;
-pub mod flow;
 pub mod keeper;
-pub mod log_level;
 pub mod man;
 mod metrics;
 mod removal;
-pub mod status;
-pub mod top;
 pub mod trace;
 pub mod uninstall;
-pub mod why;
 
 use clap::{Parser, Subcommand};
+use lb_check::command as check;
+use lb_client::{drain, flow, log_level, status, top, why};
 use lb_status::{output, table};
 
 /// Load balancer for bare-metal Kubernetes: an XDP data plane that forwards each packet to the node that owns

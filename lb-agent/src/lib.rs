@@ -11,7 +11,6 @@
 //! | [`measurements`] | 0 | durations that the agent measures |
 //! | [`preview`] | 0 | what an agent would do, as a value |
 //! | `rare_verdicts` | 0 | log lines about packets with rare verdicts |
-//! | [`logging`] | 0 | the log's format and filter |
 //! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `commands` | 0 | other programs, run with a limit |
@@ -25,7 +24,6 @@ pub mod control;
 mod hash_key;
 pub mod inquiry;
 pub mod last_good;
-pub mod logging;
 pub mod measurements;
 pub mod preview;
 mod rare_verdicts;

@@ -43,14 +43,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             args.init_log();
             cli::keeper::run(args)?;
         }
-        Command::Check(args) => return Ok(cli::check::run(&args)?),
-        Command::Status(args) => return Ok(cli::status::run(&args)?),
-        Command::Top(args) => cli::top::run(&args)?,
+        Command::Check(args) => return Ok(lb_check::command::run(&args)?),
+        Command::Status(args) => return Ok(lb_client::status::run(&args)?),
+        Command::Top(args) => lb_client::top::run(&args)?,
         Command::Trace(args) => cli::trace::run(&args)?,
-        Command::Why(args) => return Ok(cli::why::run(&args)?),
-        Command::Flow(args) => return Ok(cli::flow::run(&args)?),
-        Command::LogLevel(args) => cli::log_level::run(&args)?,
-        Command::Drain(args) => cli::drain::run(&args)?,
+        Command::Why(args) => return Ok(lb_client::why::run(&args)?),
+        Command::Flow(args) => return Ok(lb_client::flow::run(&args)?),
+        Command::LogLevel(args) => lb_client::log_level::run(&args)?,
+        Command::Drain(args) => lb_client::drain::run(&args)?,
         Command::Detach(args) => cli::detach::run(&args).context("cannot detach")?,
         Command::Uninstall(args) => cli::uninstall::run(&args).context("cannot uninstall")?,
         Command::Doctor(args) => return Ok(cli::doctor::run(&args)?),

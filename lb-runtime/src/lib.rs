@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`http`] | the HTTP server of every port and socket, with bounds |
+//! | [`logging`] | the log's format and filter, and another filter for a while |
 //! | [`metrics`] | the metrics port of a process |
 //! | [`certificate`] | the certificate of a server |
 //! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
@@ -12,6 +13,7 @@
 pub mod certificate;
 pub mod descriptors;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod random;
 pub mod watchdog;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
 use super::AdminState;
-use crate::logging::{self, LogLevel, LogLevelError, LogLevelRequest};
+use lb_runtime::logging::{self, LogLevel, LogLevelError, LogLevelRequest};
 
 /// Bytes of a request at most.
 const REQUEST: usize = 4096;

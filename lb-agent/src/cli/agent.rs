@@ -21,13 +21,14 @@ use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use self::keeper::KeeperArgs;
 use self::layer2::Layer2Args;
-use super::common::{LogArgs, PinArgs, SocketArgs};
+use super::common::{LogArgs, PinArgs};
 use super::metrics::MetricsArgs;
 use super::output::{self, OutputError, OutputFormat};
 use crate::app::{self, AgentOptions, AppError, SpeakerOptions};
 use crate::hash_key;
 use crate::status_reporter::ReporterOptions;
 use crate::tag_keys::{TagKeysError, TagKeysFile};
+use lb_client::common::SocketArgs;
 use lb_dataplane::attach::{DesiredMode, MapSizes};
 use lb_dataplane::kernel_lookup::KernelLookup;
 use lb_dataplane::liveness::ProbeProfile;

@@ -3,10 +3,11 @@
 use clap::Args;
 use hyper::Method;
 
-use super::client::{self, AdminClientError};
-use super::common::{PinArgs, SocketArgs};
+use super::common::PinArgs;
 use super::removal;
 use crate::admin::is_served;
+use lb_client::client::{self, AdminClientError};
+use lb_client::common::SocketArgs;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::traces::RemovalError;
 

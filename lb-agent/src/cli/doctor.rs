@@ -11,9 +11,10 @@ use clap::Args;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use super::common::{PinArgs, SocketArgs};
+use super::common::PinArgs;
 use super::output::{self, OutputError, OutputFormat};
 use crate::admin;
+use lb_client::common::SocketArgs;
 use lb_dataplane::attach::{self, AttachError, MapSizes};
 use lb_dataplane::kernel_lookup::{self, KernelLookup, LookupSupport, PreparedObject};
 use lb_dataplane::net::uplinks;

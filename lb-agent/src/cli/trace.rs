@@ -16,9 +16,9 @@ use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::pcapng::{PcapngError, PcapngWriter};
-use super::client::{self, AdminClientError};
-use super::common::{SocketArgs, seconds};
 use crate::trace::{MAX_RATE, MAX_SECONDS, TraceBatch, TraceRequest, TraceStarted, TracedPacket};
+use lb_client::client::{self, AdminClientError};
+use lb_client::common::{SocketArgs, seconds};
 
 /// Shows packets as they arrive, with the verdict of the XDP program on each: a sample at a bounded rate.
 ///

@@ -10,10 +10,11 @@ use clap::Args;
 use hyper::Method;
 
 use self::files::NodeFiles;
-use super::client::{self, AdminClientError};
-use super::common::{PinArgs, SocketArgs};
+use super::common::PinArgs;
 use super::removal;
 use crate::admin::is_served;
+use lb_client::client::{self, AdminClientError};
+use lb_client::common::SocketArgs;
 use lb_dataplane::pins::Pins;
 use lb_dataplane::traces::{NodeTrace, OwnPrograms};
 use nix::sys::signal::{SigSet, Signal};

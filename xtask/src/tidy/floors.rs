@@ -48,6 +48,8 @@ pub(super) const FLOORS: &[Floor] = &[
     floor("lb-kube", &["lb-api", "lb-common", "lb-model", "lb-runtime"]),
     floor("lb-controller", &["lb-admission", "lb-api", "lb-ipam", "lb-kube", "lb-model", "lb-runtime"]),
     floor("lb-status", &["lb-dataplane", "lb-explain", "lb-kube", "lb-model", "lb-plan", "lb-speaker"]),
+    floor("lb-check", &["lb-admission", "lb-api", "lb-kube", "lb-status"]),
+    floor("lb-client", &["lb-explain", "lb-runtime", "lb-status"]),
     floor(
         "lb-agent",
         &[
@@ -55,6 +57,8 @@ pub(super) const FLOORS: &[Floor] = &[
             "lb-api",
             "lb-bfd",
             "lb-bgp",
+            "lb-check",
+            "lb-client",
             "lb-common",
             "lb-controller",
             "lb-dataplane",

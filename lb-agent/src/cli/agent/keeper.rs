@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::super::common::{LogArgs, SocketArgs};
+use super::super::common::LogArgs;
 use crate::app::{KeeperMode, KeeperSettings};
+use lb_client::common::SocketArgs;
 
 /// The arguments about the keeper.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use form_urlencoded::Serializer;
 use hyper::Method;
 use lb_explain::reboot::RebootReport;
 
-use super::super::client;
 use super::super::output::{self, OutputError, OutputFormat};
+use lb_client::client;
 
 /// Exit code: the agent cannot be asked.
 const CANNOT_ASK: u8 = 2;

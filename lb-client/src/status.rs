@@ -9,9 +9,9 @@ use lb_status::screen;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
-use super::output::{self, OutputError, OutputFormat};
+use crate::client::{self, AdminClientError};
+use crate::common::SocketArgs;
+use lb_status::output::{self, OutputError, OutputFormat};
 
 /// The arguments of `fairlead status`.
 #[derive(Debug, Args)]

@@ -10,8 +10,8 @@ use lb_status::output::{self, OutputError, OutputFormat};
 use lb_status::status::Status;
 use lb_status::top::{self, Direction, Feed, Sample, SortKey, TopError, TopModel};
 
-use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
+use crate::client::{self, AdminClientError};
+use crate::common::SocketArgs;
 
 /// The arguments of `fairlead top`.
 #[derive(Debug, Args)]

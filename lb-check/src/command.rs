@@ -1,21 +1,16 @@
 //! The subcommand `fairlead check`.
 
-mod cluster;
-mod input;
-mod locate;
-mod migration;
-mod screen;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::migration::Category;
-use super::output::{self, OutputError, OutputFormat};
+use crate::migration::{self, Category};
+use crate::{cluster, input, locate, screen};
 use clap::Args;
 use lb_admission::preview::{self, Preview};
 use lb_api::objects::{Object, Sourced};
 use lb_api::problem::Problem;
+use lb_status::output::{self, OutputError, OutputFormat};
 
 /// The arguments of `fairlead check`.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 /// Limit for a status: longer than any agent takes that is not stuck.
-pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason why a request to the agent failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum AdminClientError {
 ///
 /// # Errors
 /// When the request fails, or the response cannot be parsed.
-pub(super) fn request(socket: &Path, method: &Method, path: &str) -> Result<Bytes, AdminClientError> {
+pub fn request(socket: &Path, method: &Method, path: &str) -> Result<Bytes, AdminClientError> {
     runtime(socket)?.block_on(connect_and_exchange(socket, method, path, Bytes::new()))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn request(socket: &Path, method: &Method, path: &str) -> Result<Byte
 ///
 /// # Errors
 /// As [`request`], and when there is no response in time.
-pub(super) fn request_within(
+pub fn request_within(
     socket: &Path,
     method: &Method,
     path: &str,
@@ -81,7 +81,7 @@ pub(super) fn request_within(
 ///
 /// # Errors
 /// As [`request`].
-pub(super) async fn send(
+pub async fn send(
     socket: &Path,
     method: &Method,
     path: &str,
@@ -90,7 +90,11 @@ pub(super) async fn send(
     connect_and_exchange(socket, method, path, body).await
 }
 
-pub(super) fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
+/// Returns a runtime for requests to this socket.
+///
+/// # Errors
+/// When the kernel refuses what it needs.
+pub fn runtime(socket: &Path) -> Result<Runtime, AdminClientError> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|source| AdminClientError::Connect { path: socket.to_path_buf(), source })
 }

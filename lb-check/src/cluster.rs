@@ -15,23 +15,23 @@ use lb_kube::resource::{api, resource};
 
 /// The objects of a cluster.
 #[derive(Debug, Default)]
-pub(super) struct ClusterObjects {
+pub(crate) struct ClusterObjects {
     /// The objects that concern a load balancer.
-    pub(super) objects: Vec<Sourced<Object>>,
+    pub(crate) objects: Vec<Sourced<Object>>,
     /// Objects that could not be parsed.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// The ConfigMaps of MetalLB's namespace.
-    pub(super) config_maps: Vec<Value>,
+    pub(crate) config_maps: Vec<Value>,
     /// The FRRConfigurations of all namespaces.
-    pub(super) frr: Vec<Value>,
+    pub(crate) frr: Vec<Value>,
     /// The Services with all fields.
-    pub(super) services: Vec<Value>,
+    pub(crate) services: Vec<Value>,
     /// The BGPPeers with all fields.
-    pub(super) peers: Vec<Value>,
+    pub(crate) peers: Vec<Value>,
     /// The L2Advertisements with all fields.
-    pub(super) l2_advertisements: Vec<Value>,
+    pub(crate) l2_advertisements: Vec<Value>,
     /// Plural names of the kinds that this user is not allowed to list.
-    pub(super) denied: Vec<String>,
+    pub(crate) denied: Vec<String>,
 }
 
 /// The reason why a cluster cannot be read.
@@ -73,7 +73,7 @@ const PAGE_SIZE: u32 = 500;
 /// # Errors
 /// See [`ClusterError`]. A kind that the cluster does not have yields no objects; a kind that this user is
 /// not allowed to list is returned in `denied`.
-pub(super) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<ClusterObjects, ClusterError> {
+pub(crate) fn read(kubeconfig: Option<&Path>, namespace: &str) -> Result<ClusterObjects, ClusterError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClusterError::Runtime)?;
     runtime.block_on(async {

@@ -9,9 +9,9 @@ use form_urlencoded::Serializer;
 use hyper::Method;
 use lb_explain::flow::{FlowView, RankedNode, SlotView};
 
-use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
-use super::output::{self, OutputError, OutputFormat};
+use crate::client::{self, AdminClientError};
+use crate::common::SocketArgs;
+use lb_status::output::{self, OutputError, OutputFormat};
 
 /// The arguments of `fairlead flow`.
 #[derive(Debug, Args)]

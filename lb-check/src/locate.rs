@@ -5,7 +5,7 @@
 
 /// Returns the line of a field, such as `spec.addresses[1]`, in the document that begins at line `document`
 /// (both from 1). If the field is not found, returns the line of its closest parent.
-pub(super) fn line(text: &str, document: usize, field: &str) -> usize {
+pub(crate) fn line(text: &str, document: usize, field: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let mut place = Place { line: document.saturating_sub(1), indent: None };
     for step in steps(field) {

@@ -11,12 +11,12 @@ use lb_kube::directory;
 
 /// The objects and texts that were read.
 #[derive(Debug, Default)]
-pub(super) struct Input {
-    pub(super) objects: Vec<Sourced<Object>>,
+pub(crate) struct Input {
+    pub(crate) objects: Vec<Sourced<Object>>,
     /// Files and objects that could not be read.
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// The texts, by file name.
-    pub(super) texts: BTreeMap<String, String>,
+    pub(crate) texts: BTreeMap<String, String>,
 }
 
 /// The reason why an input cannot be read.
@@ -32,7 +32,7 @@ const CONFIGURATION_GROUP: &str = "metallb.io/";
 
 /// Reads all objects. Skips unrelated kinds silently: manifests contain more than what concerns a load
 /// balancer.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Input, InputError> {
     let mut input = Input::default();
     for path in paths {
         let (texts, unreadable) = texts(path)?;

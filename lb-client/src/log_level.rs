@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 use hyper::Method;
 use hyper::body::Bytes;
 
-use super::client::{self, AdminClientError};
-use super::common::{SocketArgs, seconds};
-use crate::logging::{LogFilter, LogLevel, LogLevelRequest, MAX_SECONDS};
+use crate::client::{self, AdminClientError};
+use crate::common::{SocketArgs, seconds};
+use lb_runtime::logging::{LogFilter, LogLevel, LogLevelRequest, MAX_SECONDS};
 
 /// Without a level, shows the one in force.
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use hyper::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
+use crate::client::{self, AdminClientError};
+use crate::common::SocketArgs;
 
 /// The arguments of `fairlead drain`.
 #[derive(Debug, Args)]

@@ -9,22 +9,22 @@ use super::cluster::ClusterObjects;
 
 /// A difference between MetalLB and Fairlead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// The category.
     #[serde(rename = "what")]
-    pub(super) category: Category,
+    pub(crate) category: Category,
     /// The object that it is about.
     #[serde(rename = "about")]
-    pub(super) object: String,
+    pub(crate) object: String,
     /// The difference, and what to do.
     #[serde(rename = "words")]
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// The category of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Category {
+pub(crate) enum Category {
     /// Fairlead does not support it.
     Unsupported,
     /// Fairlead does it differently.
@@ -37,7 +37,7 @@ pub(super) enum Category {
 const METALLB_PREFIX: &str = "metallb-";
 
 /// Returns all findings.
-pub(super) fn findings(cluster: &ClusterObjects) -> Vec<Finding> {
+pub(crate) fn findings(cluster: &ClusterObjects) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     cluster.config_maps.iter().for_each(|it| findings.config_map(it));
     cluster.frr.iter().for_each(|it| findings.frr(it));

@@ -10,9 +10,9 @@ use form_urlencoded::Serializer;
 use hyper::Method;
 use lb_explain::link::{Cause, Chain, Explanation, Link, LinkName, LinkState};
 
-use super::client::{self, AdminClientError};
-use super::common::SocketArgs;
-use super::output::{self, NOTICE, OutputError, OutputFormat, PROBLEM, WELL, styled};
+use crate::client::{self, AdminClientError};
+use crate::common::SocketArgs;
+use lb_status::output::{self, NOTICE, OutputError, OutputFormat, PROBLEM, WELL, styled};
 
 /// The arguments of `fairlead why`.
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use super::migration::{Category, Finding};
 const LISTED: usize = 4;
 
 /// Returns the preview as JSON.
-pub(super) fn json(preview: &Preview) -> Value {
+pub(crate) fn json(preview: &Preview) -> Value {
     json!({
         "problems": preview.problems,
         "pools": preview.pools,
@@ -25,7 +25,7 @@ pub(super) fn json(preview: &Preview) -> Value {
 }
 
 /// Renders the preview as text.
-pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
+pub(crate) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
     let mut screen = String::new();
     for problem in &preview.problems {
         let severity = if is_warning(&problem.reason) { "warning" } else { "error" };
@@ -48,7 +48,7 @@ pub(super) fn render(preview: &Preview, objects: &[Sourced<Object>]) -> String {
 }
 
 /// Renders notes on metallb.io objects in namespaces that agents do not read.
-pub(super) fn other_namespaces(objects: &[Sourced<Object>], namespace: &str) -> String {
+pub(crate) fn other_namespaces(objects: &[Sourced<Object>], namespace: &str) -> String {
     let mut namespaces: BTreeMap<&str, usize> = BTreeMap::new();
     for object in objects.iter().filter(|object| object.value.kind().is_configuration()) {
         *namespaces.entry(object.value.namespace().unwrap_or_default()).or_default() += 1;
@@ -64,7 +64,7 @@ pub(super) fn other_namespaces(objects: &[Sourced<Object>], namespace: &str) -> 
 }
 
 /// Renders the findings on a cluster that MetalLB serves, and the kinds that could not be read.
-pub(super) fn findings(findings: &[Finding], denied: &[String]) -> String {
+pub(crate) fn findings(findings: &[Finding], denied: &[String]) -> String {
     let mut screen = String::new();
     for (category, title) in [
         (Category::Unsupported, "not supported"),
