@@ -70,7 +70,10 @@ fn the_plugin_shows_all_nodes_and_names_those_that_differ_or_do_not_answer() -> 
     with_laptop(|lab, laptop| {
         let screen = laptop.screen(&["status"])?;
         for node in NODES {
-            let row = screen.lines().find(|line| line.starts_with(node)).with_context(|| screen.clone())?;
+            let row = screen
+                .lines()
+                .find(|line| line.trim_start().starts_with(node))
+                .with_context(|| screen.clone())?;
             ensure!(row.contains("ready") && row.contains("2 of 2 alive"), "{screen}");
         }
         let status = laptop.json(&["status"])?;
@@ -83,10 +86,16 @@ fn the_plugin_shows_all_nodes_and_names_those_that_differ_or_do_not_answer() -> 
         ensure!(traffic["totals"]["nodes"] == serde_json::json!(NODES), "{traffic:#}");
 
         let why = laptop.screen(&["why", "default/web"])?;
-        ensure!(NODES.iter().all(|node| why.lines().any(|line| line.starts_with(node))), "{why}");
+        ensure!(
+            NODES.iter().all(|node| why.lines().any(|line| line.trim_start().starts_with(node))),
+            "{why}"
+        );
         let flow = laptop.screen(&["flow", "192.0.2.7:4000", &format!("{WEB_V4}:80")])?;
         ensure!(!flow.contains("does not answer") && !flow.contains("different nodes"), "{flow}");
-        ensure!(NODES.iter().all(|node| flow.lines().any(|line| line.starts_with(node))), "{flow}");
+        ensure!(
+            NODES.iter().all(|node| flow.lines().any(|line| line.trim_start().starts_with(node))),
+            "{flow}"
+        );
 
         // An agent that is stopped does not hold up the others.
         let stopped = lab.node("n3")?;
@@ -100,7 +109,10 @@ fn the_plugin_shows_all_nodes_and_names_those_that_differ_or_do_not_answer() -> 
             "{screen}"
         );
         ensure!(start.elapsed() < Duration::from_secs(20), "it took {:?}", start.elapsed());
-        ensure!(screen.lines().any(|line| line.starts_with("n1") && line.contains("ready")), "{screen}");
+        ensure!(
+            screen.lines().any(|line| line.trim_start().starts_with("n1") && line.contains("ready")),
+            "{screen}"
+        );
         stopped.signal_agent(Signal::SIGCONT)?;
 
         // A node that serves other Services has another view.
@@ -143,7 +155,7 @@ fn kubectl_finds_the_plugin_and_runs_commands_in_pods() -> Result<()> {
         ensure!(text(&listed).contains("kubectl-fairlead"), "{}", text(&listed));
         let status = kubectl(&["fairlead", "status", "-n", "metallb-system"])?;
         ensure!(
-            NODES.iter().all(|node| text(&status).lines().any(|it| it.starts_with(node))),
+            NODES.iter().all(|node| text(&status).lines().any(|it| it.trim_start().starts_with(node))),
             "{}",
             text(&status)
         );
