@@ -301,7 +301,7 @@ impl ControlLoop {
 
     fn switch_trace(&mut self, switch: TraceSwitch) {
         match switch {
-            // Nobody waits any more: nobody would read the trace, or end it.
+            // The command is gone: no one would read the trace, or end it.
             TraceSwitch::On(_, reply) if reply.is_closed() => {}
             TraceSwitch::On(program, reply) => {
                 if reply.send(self.attachment.begin_trace(program)).is_err() {

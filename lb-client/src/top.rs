@@ -8,7 +8,7 @@ use clap::Args;
 use hyper::Method;
 use lb_status::output::{self, OutputError, OutputFormat};
 use lb_status::status::Status;
-use lb_status::top::{self, Direction, Feed, Sample, SortKey, TopError, TopModel};
+use lb_status::top::{self, Feed, Sample, SortDirection, SortKey, TopError, TopModel};
 
 use crate::client::{self, AdminClientError};
 use crate::common::SocketArgs;
@@ -63,7 +63,7 @@ pub fn run(args: &TopArgs) -> Result<(), TopCommandError> {
     model.add(vec![first]);
     std::thread::sleep(interval);
     model.add(vec![sample(&socket, start)?]);
-    let (rows, totals) = (model.sorted(args.sort, Direction::Usual), model.totals());
+    let (rows, totals) = (model.sorted(args.sort, SortDirection::Usual), model.totals());
     let document = args.output.document(&serde_json::json!({"vips": rows, "totals": totals}))?;
     Ok(output::print(&document.unwrap_or_else(|| top::listing(&rows, &totals)))?)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use form_urlencoded::Serializer;
 use hyper::Method;
-use lb_explain::link::{Cause, Chain, Explanation, Link, LinkName, LinkState};
+use lb_explain::link::{Cause, Chain, ChainLink, Explanation, LinkName, LinkState};
 
 use crate::client::{self, AdminClientError};
 use crate::common::SocketArgs;
@@ -70,7 +70,7 @@ pub fn run(args: &WhyArgs) -> Result<ExitCode, OutputError> {
 /// Returns the explanation if the agent cannot be asked.
 fn not_answering(args: &WhyArgs, error: &AdminClientError) -> Explanation {
     let advice = "start the agent, or name its --socket; what it has installed goes on forwarding until then";
-    let link = Link::broken(LinkName::Agent, Cause::AgentNotAnswering, error.to_string(), advice);
+    let link = ChainLink::broken(LinkName::Agent, Cause::AgentNotAnswering, error.to_string(), advice);
     let chain = Chain { vip: None, service: None, links: vec![link] };
     Explanation::of("this node".to_owned(), args.target.clone(), args.from, vec![chain])
 }
@@ -84,7 +84,7 @@ fn render(explanation: &Explanation) -> String {
         [only] => block(&mut screen, &[&only.service, &only.vip], only.links.iter()),
         chains => {
             // Most links are the same for all ports of a Service.
-            let is_common = |link: &&Link| chains.iter().all(|chain| chain.links.contains(link));
+            let is_common = |link: &&ChainLink| chains.iter().all(|chain| chain.links.contains(link));
             if let Some(first) = chains.first() {
                 block(&mut screen, &[&first.service], first.links.iter().filter(is_common));
             }
@@ -104,7 +104,7 @@ fn render(explanation: &Explanation) -> String {
 }
 
 /// Renders links below a title.
-fn block<'a>(screen: &mut String, title: &[&Option<String>], links: impl Iterator<Item = &'a Link>) {
+fn block<'a>(screen: &mut String, title: &[&Option<String>], links: impl Iterator<Item = &'a ChainLink>) {
     let title: Vec<_> = title.iter().filter_map(|part| part.as_deref()).collect();
     if !title.is_empty() {
         let _ = writeln!(screen, "\n{}", title.join("  "));
@@ -121,7 +121,7 @@ fn block<'a>(screen: &mut String, title: &[&Option<String>], links: impl Iterato
     }
 }
 
-fn conclusion(explanation: &Explanation, link: &Link) -> String {
+fn conclusion(explanation: &Explanation, link: &ChainLink) -> String {
     let word = if link.state == LinkState::Broken { "broken" } else { "degraded" };
     let of = explanation.first_vip.as_ref().map(|vip| format!(" of {vip}")).unwrap_or_default();
     let advice = link.advice.as_ref().map(|advice| format!("\nto do: {advice}")).unwrap_or_default();
@@ -132,7 +132,7 @@ fn conclusion(explanation: &Explanation, link: &Link) -> String {
 mod tests {
     use super::*;
 
-    fn explanation(links: Vec<Link>) -> Explanation {
+    fn explanation(links: Vec<ChainLink>) -> Explanation {
         let vip = Some("192.0.2.1:80/TCP".to_owned());
         let chain = Chain { vip, service: Some("shop/web".to_owned()), links };
         Explanation::of("n1".into(), "web".into(), None, vec![chain])
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn the_first_broken_link_and_its_advice_follow_the_chain() {
         let links = vec![
-            Link::ok(LinkName::Object, "Service shop/web"),
-            Link::broken(LinkName::Announcer, Cause::NoAnnouncer, "none", "a").degraded(),
-            Link::broken(LinkName::Ring, Cause::RingFull, "lb_rings is full", "raise the capacity"),
-            Link::broken(LinkName::Proxy, Cause::ProxyRuleMissing, "no rule", "b"),
+            ChainLink::ok(LinkName::Object, "Service shop/web"),
+            ChainLink::broken(LinkName::Announcer, Cause::NoAnnouncer, "none", "a").degraded(),
+            ChainLink::broken(LinkName::Ring, Cause::RingFull, "lb_rings is full", "raise the capacity"),
+            ChainLink::broken(LinkName::Proxy, Cause::ProxyRuleMissing, "no rule", "b"),
         ];
         let screen = render(&explanation(links));
         let end = "first broken link of 192.0.2.1:80/TCP: ring\ncause: lb_rings is full\nto do: raise the capacity\n";
@@ -158,8 +158,8 @@ mod tests {
             vip: Some(format!("192.0.2.1:{port}/TCP")),
             service: Some("shop/web".to_owned()),
             links: vec![
-                Link::ok(LinkName::Object, "Service shop/web"),
-                Link::ok(LinkName::Maps, format!("number {port}")),
+                ChainLink::ok(LinkName::Object, "Service shop/web"),
+                ChainLink::ok(LinkName::Maps, format!("number {port}")),
             ],
         };
         let explanation = Explanation::of("n1".into(), "web".into(), None, vec![chain(80), chain(443)]);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn no_link_is_named_if_all_is_well() {
-        let screen = render(&explanation(vec![Link::unknown(LinkName::Counters, "no packet")]));
+        let screen = render(&explanation(vec![ChainLink::unknown(LinkName::Counters, "no packet")]));
         assert!(screen.ends_with("\nall is well as far as n1 can see\n"), "{screen}");
     }
 }

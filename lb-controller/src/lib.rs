@@ -31,7 +31,7 @@ use lb_kube::leadership::{Leadership, LeadershipSender};
 use lb_kube::lease::{LeaderElector, LeaseTimings};
 use lb_kube::status::{StatusScope, StatusWriter, WriteLimits};
 use lb_kube::token_review::TokenReviewer;
-use lb_runtime::certificate::{CertificateError, CertificateSource};
+use lb_runtime::certificate::{CertificateSource, ServedCertificateError};
 use lb_runtime::descriptors;
 use lb_runtime::http::HttpLimits;
 use lb_runtime::metrics::{MetricsOptions, MetricsSecurity};
@@ -84,7 +84,7 @@ pub enum ControllerError {
     Metrics(#[source] std::io::Error),
     /// The metrics port has no certificate.
     #[error("cannot serve the metrics port over TLS: {0}; check --metrics-cert-dir")]
-    Certificate(#[from] CertificateError),
+    Certificate(#[from] ServedCertificateError),
 }
 
 /// Runs until SIGTERM or SIGINT. Services keep their addresses.

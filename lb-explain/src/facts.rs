@@ -14,11 +14,11 @@ use lb_plan::contents::Contents;
 use lb_plan::plan::{NodeState, ServiceState};
 use lb_plan::speaker::SpeakerSettings;
 
-use crate::target::Vip;
+use crate::target::TargetVip;
 
 /// What is known about a VIP.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct WhyFacts<'a> {
     /// This node.
     pub node: &'a NodeName,
     /// The agent.
@@ -242,11 +242,11 @@ pub struct TrafficFacts {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct WhyQuestion<'a> {
     /// The Service.
-    pub subject: &'a crate::target::Subject,
+    pub subject: &'a crate::target::WhySubject,
     /// The VIP; `None`: the Service has none.
-    pub vip: Option<Vip>,
+    pub vip: Option<TargetVip>,
     /// The client.
     pub client: Option<IpAddr>,
 }

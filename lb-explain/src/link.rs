@@ -140,7 +140,7 @@ pub enum Cause {
 
 /// A link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct ChainLink {
     /// Which one.
     pub name: LinkName,
     /// Its state.
@@ -163,7 +163,7 @@ pub struct Chain {
     /// The Service, as `namespace/name`.
     pub service: Option<String>,
     /// The links, in order.
-    pub links: Vec<Link>,
+    pub links: Vec<ChainLink>,
 }
 
 /// The answer to a question about a Service or a VIP.
@@ -176,7 +176,7 @@ pub struct Explanation {
     /// The client.
     pub client: Option<IpAddr>,
     /// The first broken link of all chains; else the first degraded one.
-    pub first: Option<Link>,
+    pub first: Option<ChainLink>,
     /// The VIP of that link.
     pub first_vip: Option<String>,
     /// The chains of the VIPs.
@@ -222,7 +222,7 @@ impl LinkState {
     }
 }
 
-impl Link {
+impl ChainLink {
     /// Creates a link that works.
     pub fn ok(name: LinkName, fact: impl Into<String>) -> Self {
         Self { name, state: LinkState::Ok, fact: fact.into(), cause: None, advice: None }
@@ -261,7 +261,7 @@ impl Explanation {
 }
 
 /// Returns the first link in this state: the one that is earliest in its chain, whatever its VIP.
-fn first(chains: &[Chain], state: LinkState) -> Option<(&Chain, &Link)> {
+fn first(chains: &[Chain], state: LinkState) -> Option<(&Chain, &ChainLink)> {
     let links = chains.iter().flat_map(|chain| chain.links.iter().map(move |link| (chain, link)));
     links.filter(|(_, link)| link.state == state).min_by_key(|(_, link)| link.name)
 }

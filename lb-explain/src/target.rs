@@ -9,7 +9,7 @@ use lb_model::{Model, Protocol, ServiceName};
 
 /// What an operator asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum WhyTarget {
     /// A Service by its name, with its namespace if that is given.
     Service {
         /// The namespace.
@@ -18,7 +18,7 @@ pub enum Target {
         name: String,
     },
     /// An address of a Service, or one of its ports.
-    Vip {
+    TargetVip {
         /// The address.
         address: IpAddr,
         /// The port.
@@ -30,7 +30,7 @@ pub enum Target {
 
 /// A port of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vip {
+pub struct TargetVip {
     /// The address.
     pub address: IpAddr,
     /// The port.
@@ -41,16 +41,16 @@ pub struct Vip {
 
 /// The Service that is asked about, and its VIPs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub struct WhySubject {
     /// Its name.
     pub service: ServiceName,
     /// Its object.
     pub object: Arc<Sourced<Object>>,
     /// Its VIPs, or those that are asked about. Without an address, none.
-    pub vips: Vec<Vip>,
+    pub vips: Vec<TargetVip>,
 }
 
-impl Target {
+impl WhyTarget {
     /// Parses `name`, `namespace/name`, `address`, `address:port` or `address:port/protocol`.
     pub fn parse(text: &str) -> Self {
         let (place, protocol) = match text.rsplit_once('/') {
@@ -59,10 +59,10 @@ impl Target {
         };
         let place = if protocol.is_some() { place } else { text };
         if let Ok(endpoint) = place.parse::<SocketAddr>() {
-            return Self::Vip { address: endpoint.ip(), port: Some(endpoint.port()), protocol };
+            return Self::TargetVip { address: endpoint.ip(), port: Some(endpoint.port()), protocol };
         }
         if let Ok(address) = place.trim_matches(['[', ']']).parse::<IpAddr>() {
-            return Self::Vip { address, port: None, protocol };
+            return Self::TargetVip { address, port: None, protocol };
         }
         match text.split_once('/') {
             Some((namespace, name)) => {
@@ -74,7 +74,7 @@ impl Target {
 
     /// Finds the Service among the objects; `None` if there is none. Of several Services with one name, that
     /// of namespace `default` is meant, else the first.
-    pub fn find(&self, objects: &[Arc<Sourced<Object>>], model: &Model) -> Option<Subject> {
+    pub fn find(&self, objects: &[Arc<Sourced<Object>>], model: &Model) -> Option<WhySubject> {
         match self {
             Self::Service { namespace, name } => {
                 let is_it = |object: &&Arc<Sourced<Object>>| {
@@ -86,8 +86,8 @@ impl Target {
                 let object = named.iter().copied().find(is_default).or(named.first().copied())?;
                 Some(subject(object, model, |_| true))
             }
-            Self::Vip { address, port, protocol } => {
-                let is_asked = |vip: &Vip| {
+            Self::TargetVip { address, port, protocol } => {
+                let is_asked = |vip: &TargetVip| {
                     vip.address == *address
                         && port.is_none_or(|port| port == vip.port)
                         && protocol.is_none_or(|protocol| protocol == vip.protocol)
@@ -110,22 +110,26 @@ fn services(objects: &[Arc<Sourced<Object>>]) -> impl Iterator<Item = &Arc<Sourc
     objects.iter().filter(|object| matches!(object.value, Object::Service(_)))
 }
 
-fn subject(object: &Arc<Sourced<Object>>, model: &Model, is_asked: impl Fn(&Vip) -> bool) -> Subject {
+fn subject(
+    object: &Arc<Sourced<Object>>,
+    model: &Model,
+    is_asked: impl Fn(&TargetVip) -> bool,
+) -> WhySubject {
     let service = ServiceName {
         namespace: object.value.namespace().unwrap_or_default().to_owned(),
         name: object.value.metadata().name.clone(),
     };
-    let mut vips: Vec<Vip> = match (model.services.get(&service), &object.value) {
-        (Some(valid), _) => valid.vips.iter().map(Vip::from).collect(),
+    let mut vips: Vec<TargetVip> = match (model.services.get(&service), &object.value) {
+        (Some(valid), _) => valid.vips.iter().map(TargetVip::from).collect(),
         (None, Object::Service(written)) => written_vips(written),
         (None, _) => Vec::new(),
     };
     vips.retain(is_asked);
-    Subject { service, object: Arc::clone(object), vips }
+    WhySubject { service, object: Arc::clone(object), vips }
 }
 
 /// Returns the VIPs of a Service that is not served.
-fn written_vips(written: &objects::Service) -> Vec<Vip> {
+fn written_vips(written: &objects::Service) -> Vec<TargetVip> {
     let ingress = written.status.load_balancer.ingress.iter();
     let addresses = ingress.filter_map(|it| it.ip.as_ref()?.parse().ok());
     let ports = || {
@@ -134,29 +138,31 @@ fn written_vips(written: &objects::Service) -> Vec<Vip> {
         written.spec.ports.iter().filter_map(port)
     };
     addresses
-        .flat_map(|address| ports().map(move |(port, protocol)| Vip { address, port, protocol }))
+        .flat_map(|address| ports().map(move |(port, protocol)| TargetVip { address, port, protocol }))
         .collect()
 }
 
-impl From<&lb_model::ServiceVip> for Vip {
+impl From<&lb_model::ServiceVip> for TargetVip {
     fn from(vip: &lb_model::ServiceVip) -> Self {
         Self { address: vip.address, port: vip.port, protocol: vip.protocol }
     }
 }
 
-impl fmt::Display for Vip {
+impl fmt::Display for TargetVip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", SocketAddr::new(self.address, self.port), self.protocol.name())
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for WhyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service { namespace: Some(namespace), name } => write!(f, "{namespace}/{name}"),
             Self::Service { namespace: None, name } => f.write_str(name),
-            Self::Vip { address, port: Some(port), .. } => write!(f, "{}", SocketAddr::new(*address, *port)),
-            Self::Vip { address, port: None, .. } => write!(f, "{address}"),
+            Self::TargetVip { address, port: Some(port), .. } => {
+                write!(f, "{}", SocketAddr::new(*address, *port))
+            }
+            Self::TargetVip { address, port: None, .. } => write!(f, "{address}"),
         }
     }
 }
@@ -167,9 +173,12 @@ mod tests {
 
     #[test]
     fn a_target_is_a_service_or_a_vip() {
-        let vip =
-            |address: &str, port, protocol| Target::Vip { address: address.parse().unwrap(), port, protocol };
-        let service = |namespace: Option<&str>, name: &str| Target::Service {
+        let vip = |address: &str, port, protocol| WhyTarget::TargetVip {
+            address: address.parse().unwrap(),
+            port,
+            protocol,
+        };
+        let service = |namespace: Option<&str>, name: &str| WhyTarget::Service {
             namespace: namespace.map(str::to_owned),
             name: name.to_owned(),
         };
@@ -182,7 +191,7 @@ mod tests {
             ("2001:db8::1", vip("2001:db8::1", None, None)),
             ("[2001:db8::1]:80/tcp", vip("2001:db8::1", Some(80), Some(Protocol::Tcp))),
         ] {
-            assert_eq!(Target::parse(text), expected, "{text}");
+            assert_eq!(WhyTarget::parse(text), expected, "{text}");
         }
     }
 }

@@ -19,12 +19,12 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use crate::facts::{ClusterFacts, Facts, Question};
-use crate::link::{Cause, Chain, Link, LinkName};
-use crate::target::Target;
+use crate::facts::{ClusterFacts, WhyFacts, WhyQuestion};
+use crate::link::{Cause, Chain, ChainLink, LinkName};
+use crate::target::WhyTarget;
 
 /// Returns the chain of a VIP. It ends at a link without which nothing is known of the others.
-pub fn chain(facts: &Facts<'_>, question: &Question<'_>) -> Chain {
+pub fn chain(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>) -> Chain {
     let mut links = agent::links(facts);
     links.push(object::object(facts, question));
     links.push(object::allocation(facts, question));
@@ -48,19 +48,19 @@ pub fn chain(facts: &Facts<'_>, question: &Question<'_>) -> Chain {
 }
 
 /// Returns the chain of a target that no object is about.
-pub fn missing(facts: &Facts<'_>, target: &Target) -> Chain {
+pub fn missing(facts: &WhyFacts<'_>, target: &WhyTarget) -> Chain {
     let mut links = agent::links(facts);
     links.push(not_found(facts.cluster, target));
     Chain { vip: None, service: None, links }
 }
 
-fn not_found(cluster: &ClusterFacts, target: &Target) -> Link {
+fn not_found(cluster: &ClusterFacts, target: &WhyTarget) -> ChainLink {
     let (fact, advice) = match target {
-        Target::Service { .. } => (
+        WhyTarget::Service { .. } => (
             format!("there is no Service {target} among the objects that this node reads"),
             "check the name and the namespace: `kubectl get service -A`".to_owned(),
         ),
-        Target::Vip { address, port, .. } => {
+        WhyTarget::TargetVip { address, port, .. } => {
             let pool = cluster.model.pools.of(*address).map_or_else(
                 || "it is in no IPAddressPool".to_owned(),
                 |(name, _)| format!("it is a free address of pool {name}"),
@@ -82,5 +82,5 @@ fn not_found(cluster: &ClusterFacts, target: &Target) -> Link {
             }
         }
     };
-    Link::broken(LinkName::Object, Cause::NotFound, fact, advice)
+    ChainLink::broken(LinkName::Object, Cause::NotFound, fact, advice)
 }

@@ -36,7 +36,7 @@ pub enum CertificateSource {
 
 /// A certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
+pub enum ServedCertificateError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
     Read {
@@ -79,7 +79,7 @@ impl CertificateSource {
     ///
     /// # Errors
     /// When there is no usable certificate now. Later the last usable one stays.
-    pub fn serve(self) -> Result<watch::Receiver<Option<Arc<ServerConfig>>>, CertificateError> {
+    pub fn serve(self) -> Result<watch::Receiver<Option<Arc<ServerConfig>>>, ServedCertificateError> {
         let (pem, config) = self.load(None)?;
         let (sender, receiver) = watch::channel(config.map(Arc::new));
         tokio::spawn(self.reload(pem, sender));
@@ -117,7 +117,7 @@ impl CertificateSource {
     }
 
     /// Returns the current certificate, and its TLS configuration if it is not the one that is served.
-    fn load(&self, served: Option<&Pem>) -> Result<(Pem, Option<ServerConfig>), CertificateError> {
+    fn load(&self, served: Option<&Pem>) -> Result<(Pem, Option<ServerConfig>), ServedCertificateError> {
         let (pem, what) = match self {
             Self::SelfSigned(names) => (issue(names)?, "this process".to_owned()),
             Self::Directory(directory) => {
@@ -134,12 +134,12 @@ impl CertificateSource {
 }
 
 impl Pem {
-    fn server_config(&self, what: &str) -> Result<ServerConfig, CertificateError> {
+    fn server_config(&self, what: &str) -> Result<ServerConfig, ServedCertificateError> {
         let pem = |file: &str| {
             let what = format!("{file} in {what}");
-            move |source| CertificateError::Pem { what, source }
+            move |source| ServedCertificateError::Pem { what, source }
         };
-        let tls = |source| CertificateError::Tls { what: what.to_owned(), source };
+        let tls = |source| ServedCertificateError::Tls { what: what.to_owned(), source };
         let chain = CertificateDer::pem_slice_iter(&self.certificate);
         let chain = chain.collect::<Result<Vec<_>, _>>().map_err(pem(CERTIFICATE))?;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(pem(KEY))?;
@@ -150,13 +150,13 @@ impl Pem {
     }
 }
 
-fn read(directory: &Path, file: &str) -> Result<Vec<u8>, CertificateError> {
+fn read(directory: &Path, file: &str) -> Result<Vec<u8>, ServedCertificateError> {
     let path = directory.join(file);
-    fs::read(&path).map_err(|source| CertificateError::Read { path, source })
+    fs::read(&path).map_err(|source| ServedCertificateError::Read { path, source })
 }
 
 /// Makes a certificate that signs itself.
-fn issue(names: &[String]) -> Result<Pem, CertificateError> {
+fn issue(names: &[String]) -> Result<Pem, ServedCertificateError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -196,7 +196,7 @@ mod tests {
         assert!(config.is_some() && source.load(Some(&served)).unwrap().1.is_none());
         fs::write(directory.path().join(CERTIFICATE), &second.certificate).unwrap();
         let error = source.load(Some(&served)).map(drop).unwrap_err();
-        assert!(matches!(error, CertificateError::Tls { .. }), "{error}");
+        assert!(matches!(error, ServedCertificateError::Tls { .. }), "{error}");
         write(directory.path(), &second);
         assert!(source.load(Some(&served)).unwrap().1.is_some());
     }

@@ -73,7 +73,7 @@ impl MetricType {
 
 /// A metric that may have tens of thousands of series.
 #[derive(Clone, Copy, Debug)]
-pub struct Family<'a> {
+pub struct MetricFamily<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its help text.
@@ -99,7 +99,7 @@ pub trait MetricSink {
     /// When its name is registered twice.
     fn register_series<'s>(
         &self,
-        family: &Family<'_>,
+        family: &MetricFamily<'_>,
         series: impl Iterator<Item = (&'s str, u64)>,
     ) -> Result<(), prometheus::Error>;
 }
@@ -143,7 +143,7 @@ impl MetricSink for MetricDescriptions {
 
     fn register_series<'s>(
         &self,
-        family: &Family<'_>,
+        family: &MetricFamily<'_>,
         _series: impl Iterator<Item = (&'s str, u64)>,
     ) -> Result<(), prometheus::Error> {
         self.0.borrow_mut().push(MetricDescription {

@@ -12,4 +12,4 @@ mod flow;
 mod status;
 mod why;
 
-pub use self::cli::{ClusterCli, ClusterError, NAME, run};
+pub use self::cli::{ClusterCli, NAME, PluginError, run};

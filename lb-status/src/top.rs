@@ -12,6 +12,6 @@ mod run;
 mod sample;
 
 pub use self::listing::listing;
-pub use self::model::{Direction, NodeShare, SortKey, TopModel, TopRow, TopTotals};
+pub use self::model::{NodeShare, SortDirection, SortKey, TopModel, TopRow, TopTotals};
 pub use self::run::{Feed, TopError, run};
 pub use self::sample::{Sample, VipSample};

@@ -33,6 +33,7 @@ mod exec;
 mod faults;
 mod field_set;
 mod kinds;
+mod kubelets;
 mod merge;
 mod negotiate;
 mod objects;
@@ -57,8 +58,8 @@ mod yaml;
 
 pub use access::Access;
 pub use definitions::{definitions, status_definitions};
-pub use exec::{PodCommand, PodCommandOutput, RunInPod};
 pub use faults::ApiFaults;
+pub use kubelets::{PodCommand, PodCommandOutput, RunInPod};
 pub use store::ObjectStore;
 
 use std::convert::Infallible;

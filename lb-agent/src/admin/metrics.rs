@@ -17,7 +17,7 @@ use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_kube::client::stats;
 use lb_runtime::metrics::exposition::{Exposition, ExpositionFormat, render_labels};
 use lb_runtime::metrics::{
-    Exporter, Family, MetricDescription, MetricDescriptions, MetricSink, MetricType, saturating,
+    Exporter, MetricDescription, MetricDescriptions, MetricFamily, MetricSink, MetricType, saturating,
 };
 use lb_speaker::bfd::BfdSnapshot;
 use lb_speaker::{PeerSnapshot, Speaker, SpeakerView};
@@ -321,7 +321,7 @@ fn announced(
         series.extend(addresses.map(|address| announced_labels(*address, &state.node, "bgp", &service)));
     }
     layer2::announced(&mut series, layer2);
-    let family = Family {
+    let family = MetricFamily {
         name: "metallb_speaker_announced",
         help: "1 for each address of a Service that this node announces",
         of_type: Gauge,

@@ -18,12 +18,12 @@ use lb_dataplane::counters::VipCount;
 use lb_dataplane::layer2::AddressState;
 use lb_dataplane::maps::Installed;
 use lb_explain::facts::{
-    AgentFacts, AnnouncerFacts, ClusterFacts, Facts, HostFacts, LivenessFacts, Question, SessionFacts,
-    TrafficFacts,
+    AgentFacts, AnnouncerFacts, ClusterFacts, HostFacts, LivenessFacts, SessionFacts, TrafficFacts, WhyFacts,
+    WhyQuestion,
 };
 use lb_explain::link::{Chain, Explanation};
 use lb_explain::reboot::{self, RebootFacts, RebootReport};
-use lb_explain::target::{Subject, Target, Vip};
+use lb_explain::target::{TargetVip, WhySubject, WhyTarget};
 use lb_explain::why;
 use lb_model::NodeName;
 use lb_pipeline::owner::LivenessState;
@@ -82,7 +82,7 @@ pub(super) async fn explain(
     client: Option<IpAddr>,
 ) -> Result<Explanation, NoAnswer> {
     let known = ask(admin).await?;
-    let parsed = Target::parse(target);
+    let parsed = WhyTarget::parse(target);
     let found = parsed.find(&known.cluster.objects, &known.cluster.model);
     let gathered = Gathered::of(admin, &known, found.as_ref(), client).await;
     let mut chains = Vec::new();
@@ -98,7 +98,7 @@ pub(super) async fn explain(
             let none = subject.vips.is_empty().then_some(None);
             let gathered = &gathered;
             let known = &known;
-            let ask = async |vip| gathered.chain(admin, known, &Question { subject, vip, client }).await;
+            let ask = async |vip| gathered.chain(admin, known, &WhyQuestion { subject, vip, client }).await;
             chains = join_all(vips.chain(none).map(ask)).await;
         }
     }
@@ -136,7 +136,7 @@ impl Gathered {
     async fn of(
         admin: &AdminState,
         known: &LoopFacts,
-        subject: Option<&Subject>,
+        subject: Option<&WhySubject>,
         client: Option<IpAddr>,
     ) -> Self {
         let vips = subject.map(|subject| &subject.vips[..]).unwrap_or_default();
@@ -169,11 +169,11 @@ impl Gathered {
     fn facts<'a>(
         &'a self,
         known: &'a LoopFacts,
-        vip: Option<Vip>,
+        vip: Option<TargetVip>,
         host: &'a HostFacts,
         traffic: TrafficFacts,
-    ) -> Facts<'a> {
-        Facts {
+    ) -> WhyFacts<'a> {
+        WhyFacts {
             node: &self.node,
             agent: &self.agent,
             cluster: &known.cluster,
@@ -185,8 +185,8 @@ impl Gathered {
         }
     }
 
-    async fn chain(&self, admin: &AdminState, known: &LoopFacts, question: &Question<'_>) -> Chain {
-        let Question { subject, vip, .. } = *question;
+    async fn chain(&self, admin: &AdminState, known: &LoopFacts, question: &WhyQuestion<'_>) -> Chain {
+        let WhyQuestion { subject, vip, .. } = *question;
         let host = match vip {
             Some(vip) => host::of_vip(&self.host, &known.cluster, &self.node, subject, vip).await,
             None => self.host.clone(),
@@ -226,9 +226,10 @@ fn announcer(address: &AddressState) -> AnnouncerFacts {
 }
 
 /// Returns whether the entries of the Service's VIPs differ from what the agent has written.
-fn differs(actual: &Contents, known: &LoopFacts, subject: &Subject) -> bool {
+fn differs(actual: &Contents, known: &LoopFacts, subject: &WhySubject) -> bool {
     let installed = &known.cluster.installed;
-    let key = |vip: &Vip| VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
+    let key =
+        |vip: &TargetVip| VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     installed.config != actual.config
         || subject.vips.iter().map(key).any(|key| {
             let [one, other] = [installed, actual].map(|it| it.vips.get(&key));
@@ -268,7 +269,7 @@ fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, Livenes
     others.map(|node| of(node.index)).collect()
 }
 
-fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: Vip) -> Option<TrafficFacts> {
+fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: TargetVip) -> Option<TrafficFacts> {
     let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     let number = cluster.installed.vips.get(&key)?.number;
     let traffic = admin.counters.vip(number).ok()?;

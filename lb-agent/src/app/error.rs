@@ -9,7 +9,7 @@ use lb_dataplane::map_io::MapsError;
 use lb_dataplane::preflight::PreflightError;
 use lb_kube::client::KubeClientError;
 use lb_kube::source::SourceError;
-use lb_runtime::certificate::CertificateError;
+use lb_runtime::certificate::ServedCertificateError;
 
 use crate::admin::AdminError;
 
@@ -48,7 +48,7 @@ pub enum AppError {
     Metrics(SocketAddr, #[source] io::Error),
     /// The metrics port has no certificate.
     #[error("cannot serve the metrics port over TLS: {0}; check --metrics-cert-dir")]
-    Certificate(#[from] CertificateError),
+    Certificate(#[from] ServedCertificateError),
     /// There is no API server that could review tokens.
     #[error(
         "--metrics-tls on needs an API server, which reviews the tokens of clients, and --source names a directory; \

@@ -9,7 +9,7 @@ use super::state::LoopState;
 use crate::inquiry::{Inquiry, LoopFacts};
 
 impl ControlLoop {
-    /// Answers a question. One that nobody waits for any more is dropped.
+    /// Answers a question. It is dropped if its command is gone.
     pub(super) fn answer(&self, inquiry: Inquiry, state: &LoopState) {
         let published = self.state.borrow().clone();
         let model = state.model.model();

@@ -6,9 +6,9 @@ use lb_model::{L2Advertisement, Model, NodeName, Service, exclusion};
 use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerSettings, WithheldReason};
 
 use super::object::listed;
-use crate::facts::Facts;
-use crate::link::{Cause, Link, LinkName};
-use crate::target::{Subject, Vip};
+use crate::facts::WhyFacts;
+use crate::link::{Cause, ChainLink, LinkName};
+use crate::target::{TargetVip, WhySubject};
 
 /// What the objects say about the advertisement of a VIP, whatever the state of sessions and nodes.
 pub(super) struct Advertised {
@@ -34,7 +34,7 @@ struct L2Selection {
 }
 
 impl Advertised {
-    pub(super) fn of(facts: &Facts<'_>, subject: &Subject, vip: Vip) -> Self {
+    pub(super) fn of(facts: &WhyFacts<'_>, subject: &WhySubject, vip: TargetVip) -> Self {
         let model = &facts.cluster.model;
         let mut advertised = Self {
             bgp: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl Advertised {
         advertised
     }
 
-    fn add_layer2(&mut self, facts: &Facts<'_>, service: &Service, vip: Vip) {
+    fn add_layer2(&mut self, facts: &WhyFacts<'_>, service: &Service, vip: TargetVip) {
         let model = &facts.cluster.model;
         let Some((name, pool)) = model.pools.of(vip.address) else { return };
         let of_pool = |it: &&L2Advertisement| it.selects_pool(name, pool);
@@ -108,7 +108,7 @@ impl Advertised {
     }
 
     /// Returns the link of the advertisement.
-    pub(super) fn link(&self, facts: &Facts<'_>, vip: Vip) -> Link {
+    pub(super) fn link(&self, facts: &WhyFacts<'_>, vip: TargetVip) -> ChainLink {
         if !self.is_any() {
             return self.nothing(facts, vip);
         }
@@ -125,13 +125,14 @@ impl Advertised {
         if let Some(reason) = self.withheld.get(facts.node).filter(|_| !self.bgp.is_empty()) {
             fact += &format!("; not by this node: {reason}");
         }
-        Link::ok(LinkName::Advertisement, fact)
+        ChainLink::ok(LinkName::Advertisement, fact)
     }
 
-    fn nothing(&self, facts: &Facts<'_>, vip: Vip) -> Link {
+    fn nothing(&self, facts: &WhyFacts<'_>, vip: TargetVip) -> ChainLink {
         let model = &facts.cluster.model;
-        let broken =
-            |cause, fact: String, advice: &str| Link::broken(LinkName::Advertisement, cause, fact, advice);
+        let broken = |cause, fact: String, advice: &str| {
+            ChainLink::broken(LinkName::Advertisement, cause, fact, advice)
+        };
         if let Some(excluded) = self.all_excluded(model, facts) {
             return excluded;
         }
@@ -194,14 +195,14 @@ impl Advertised {
     }
 
     /// Returns a broken link if every node is excluded from load balancing.
-    fn all_excluded(&self, model: &Model, facts: &Facts<'_>) -> Option<Link> {
+    fn all_excluded(&self, model: &Model, facts: &WhyFacts<'_>) -> Option<ChainLink> {
         let ignored = facts.cluster.speaker.ignore_exclude_label;
         let mut excluded = model.nodes.values().map(|node| exclusion(node, ignored));
         let first = excluded.next()??;
         if !excluded.all(|it| it.is_some()) {
             return None;
         }
-        Some(Link::broken(
+        Some(ChainLink::broken(
             LinkName::Advertisement,
             Cause::NodesExcluded,
             format!("every node is excluded from load balancing, by {}", first.as_str()),
@@ -210,7 +211,7 @@ impl Advertised {
     }
 }
 
-fn selects_pool_by_bgp(model: &Model, vip: Vip) -> bool {
+fn selects_pool_by_bgp(model: &Model, vip: TargetVip) -> bool {
     let Some((name, pool)) = model.pools.of(vip.address) else { return false };
     model.bgp.advertisements.iter().any(|it| it.selects_pool(name, pool))
 }

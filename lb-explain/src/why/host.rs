@@ -4,37 +4,42 @@
 use lb_model::Service;
 use lb_plan::contents::VipKey;
 
-use crate::facts::{Connection, Facts, ProxyFacts, Question, RouteBack};
-use crate::link::{Cause, Link, LinkName};
-use crate::target::Vip;
+use crate::facts::{Connection, ProxyFacts, RouteBack, WhyFacts, WhyQuestion};
+use crate::link::{Cause, ChainLink, LinkName};
+use crate::target::TargetVip;
 
 /// Returns the links of the host.
-pub(super) fn links(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vip) -> Vec<Link> {
+pub(super) fn links(
+    facts: &WhyFacts<'_>,
+    question: &WhyQuestion<'_>,
+    service: &Service,
+    vip: TargetVip,
+) -> Vec<ChainLink> {
     let mut links = vec![path(facts), client(facts, question, service, vip), proxy(facts, vip)];
     links.extend(endpoint(facts));
     links.push(counters(facts));
     links
 }
 
-fn path(facts: &Facts<'_>) -> Link {
+fn path(facts: &WhyFacts<'_>) -> ChainLink {
     match facts.host.blackholes.first() {
-        Some(hole) => Link::broken(
+        Some(hole) => ChainLink::broken(
             LinkName::Path,
             Cause::Mtu,
             format!("packets of {} bytes to {} are lost, smaller ones are not", hole.mtu, hole.node),
             "set the same MTU on all links between the nodes (switch ports, VLANs), or a smaller one on the uplinks",
         ),
         None if facts.host.nodes_probed == 0 => {
-            Link::unknown(LinkName::Path, "no other node of the ring answers a ping")
+            ChainLink::unknown(LinkName::Path, "no other node of the ring answers a ping")
         }
         None => {
             let fact = format!("large packets reach {} other nodes of the ring", facts.host.nodes_probed);
-            Link::ok(LinkName::Path, fact)
+            ChainLink::ok(LinkName::Path, fact)
         }
     }
 }
 
-fn client(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vip) -> Link {
+fn client(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>, service: &Service, vip: TargetVip) -> ChainLink {
     let host = facts.host;
     let Some(client) = question.client else {
         let ranges = service.sources.of(vip.address).map(|ranges| ranges.len());
@@ -42,15 +47,15 @@ fn client(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vi
             || "all clients are admitted".to_owned(),
             |count| format!("{count} source ranges admit clients"),
         );
-        return Link::unknown(
+        return ChainLink::unknown(
             LinkName::Client,
             format!("{ranges}; name a client with --from to check its way back"),
         );
     };
     if client.is_ipv4() != vip.address.is_ipv4() {
-        return Link::unknown(LinkName::Client, format!("{client} is of the other IP version"));
+        return ChainLink::unknown(LinkName::Client, format!("{client} is of the other IP version"));
     }
-    let broken = |cause, fact: String, advice: &str| Link::broken(LinkName::Client, cause, fact, advice);
+    let broken = |cause, fact: String, advice: &str| ChainLink::broken(LinkName::Client, cause, fact, advice);
     if let Some(ranges) = admitted(facts, vip)
         && !ranges.iter().any(|range| range.contains(client))
     {
@@ -82,11 +87,11 @@ fn client(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vi
         Some(RouteBack::By { interface, .. }) => format!("; the route back is by {interface}"),
         _ => String::new(),
     };
-    Link::ok(LinkName::Client, format!("{client} is admitted{by}"))
+    ChainLink::ok(LinkName::Client, format!("{client} is admitted{by}"))
 }
 
 /// Returns the source ranges of a VIP that are in force; `None`: all clients are admitted.
-fn admitted(facts: &Facts<'_>, vip: Vip) -> Option<lb_model::SourceSet> {
+fn admitted(facts: &WhyFacts<'_>, vip: TargetVip) -> Option<lb_model::SourceSet> {
     let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     let entry = facts.cluster.installed.vips.get(&key)?;
     if entry.flags & lb_common::maps::VIP_SOURCES == 0 {
@@ -95,9 +100,9 @@ fn admitted(facts: &Facts<'_>, vip: Vip) -> Option<lb_model::SourceSet> {
     Some(facts.cluster.installed.sources.get(&entry.number).cloned().unwrap_or_default())
 }
 
-fn proxy(facts: &Facts<'_>, vip: Vip) -> Link {
+fn proxy(facts: &WhyFacts<'_>, vip: TargetVip) -> ChainLink {
     match (&facts.host.proxy, &facts.host.vip) {
-        (ProxyFacts::Missing { mode }, _) => Link::broken(
+        (ProxyFacts::Missing { mode }, _) => ChainLink::broken(
             LinkName::Proxy,
             Cause::ProxyRuleMissing,
             format!(
@@ -105,29 +110,31 @@ fn proxy(facts: &Facts<'_>, vip: Vip) -> Link {
             ),
             "check that kube-proxy runs on this node, and its log: `kubectl -n kube-system logs DAEMONSET/kube-proxy`",
         ),
-        (ProxyFacts::Rule { mode }, _) => Link::ok(LinkName::Proxy, format!("has a rule ({mode})")),
+        (ProxyFacts::Rule { mode }, _) => ChainLink::ok(LinkName::Proxy, format!("has a rule ({mode})")),
         (ProxyFacts::Unknown, Some(Connection::Open)) => {
-            Link::ok(LinkName::Proxy, "a connection from this node to the VIP opens")
+            ChainLink::ok(LinkName::Proxy, "a connection from this node to the VIP opens")
         }
-        (ProxyFacts::Unknown, Some(Connection::Failed(error))) if has_open_endpoint(facts) => Link::broken(
-            LinkName::Proxy,
-            Cause::ProxyRuleMissing,
-            format!("endpoints accept connections, but one to the VIP from this node fails: {error}"),
-            "check that kube-proxy, or what replaces it, runs on this node",
-        ),
-        (ProxyFacts::Unknown, _) => Link::unknown(
+        (ProxyFacts::Unknown, Some(Connection::Failed(error))) if has_open_endpoint(facts) => {
+            ChainLink::broken(
+                LinkName::Proxy,
+                Cause::ProxyRuleMissing,
+                format!("endpoints accept connections, but one to the VIP from this node fails: {error}"),
+                "check that kube-proxy, or what replaces it, runs on this node",
+            )
+        }
+        (ProxyFacts::Unknown, _) => ChainLink::unknown(
             LinkName::Proxy,
             "its rules cannot be read here: nft and iptables are missing or show none",
         ),
     }
 }
 
-fn has_open_endpoint(facts: &Facts<'_>) -> bool {
+fn has_open_endpoint(facts: &WhyFacts<'_>) -> bool {
     facts.host.endpoints.iter().any(|(_, connection)| *connection == Connection::Open)
 }
 
 /// Returns the link of the endpoints on this node, if any could be connected to.
-fn endpoint(facts: &Facts<'_>) -> Option<Link> {
+fn endpoint(facts: &WhyFacts<'_>) -> Option<ChainLink> {
     let endpoints = &facts.host.endpoints;
     let failed = endpoints.iter().find_map(|(address, connection)| match connection {
         Connection::Failed(error) => Some((address, error)),
@@ -135,22 +142,22 @@ fn endpoint(facts: &Facts<'_>) -> Option<Link> {
     });
     let Some((address, error)) = failed else {
         let fact = format!("{} endpoints on this node accept connections", endpoints.len());
-        return (!endpoints.is_empty()).then(|| Link::ok(LinkName::Endpoint, fact));
+        return (!endpoints.is_empty()).then(|| ChainLink::ok(LinkName::Endpoint, fact));
     };
     let fact = format!("{address} does not accept connections: {error}");
     let advice = "the pod is Ready but does not serve: check its log, targetPort, and NetworkPolicies";
-    let link = Link::broken(LinkName::Endpoint, Cause::EndpointUnreachable, fact, advice);
+    let link = ChainLink::broken(LinkName::Endpoint, Cause::EndpointUnreachable, fact, advice);
     Some(if has_open_endpoint(facts) { link.degraded() } else { link })
 }
 
-fn counters(facts: &Facts<'_>) -> Link {
+fn counters(facts: &WhyFacts<'_>) -> ChainLink {
     let traffic = facts.traffic;
     let fact = format!(
         "{} packets, {} bytes; {} dropped for their source",
         traffic.packets, traffic.bytes, traffic.source_refused
     );
     if traffic.packets + traffic.source_refused == 0 {
-        return Link::unknown(LinkName::Counters, "no packet for the VIP has reached this node yet");
+        return ChainLink::unknown(LinkName::Counters, "no packet for the VIP has reached this node yet");
     }
-    Link::ok(LinkName::Counters, fact)
+    ChainLink::ok(LinkName::Counters, fact)
 }

@@ -6,16 +6,16 @@ use lb_api::problem::{Problem, Severity};
 use lb_ipam::{AllocationError, Allocator};
 use lb_model::{AddressRule, SERVICE_LABEL, Service, TrafficPolicy};
 
-use crate::facts::{Facts, Question};
-use crate::link::{Cause, Link, LinkName};
-use crate::target::Vip;
+use crate::facts::{WhyFacts, WhyQuestion};
+use crate::link::{Cause, ChainLink, LinkName};
+use crate::target::TargetVip;
 
 /// Returns the link of the object.
-pub(super) fn object(facts: &Facts<'_>, question: &Question<'_>) -> Link {
+pub(super) fn object(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>) -> ChainLink {
     let name = &question.subject.service;
-    let broken = |cause, fact: String, advice: &str| Link::broken(LinkName::Object, cause, fact, advice);
+    let broken = |cause, fact: String, advice: &str| ChainLink::broken(LinkName::Object, cause, fact, advice);
     let Object::Service(written) = &question.subject.object.value else {
-        return Link::unknown(LinkName::Object, format!("{name} is no Service"));
+        return ChainLink::unknown(LinkName::Object, format!("{name} is no Service"));
     };
     let spec = &written.spec;
     if spec.r#type.as_deref() != Some("LoadBalancer") {
@@ -42,7 +42,7 @@ pub(super) fn object(facts: &Facts<'_>, question: &Question<'_>) -> Link {
             let advice = "correct the field; `fairlead check` validates manifests offline";
             broken(Cause::InvalidObject, problem.to_string(), advice)
         }
-        _ => Link::ok(
+        _ => ChainLink::ok(
             LinkName::Object,
             format!("Service {name}: LoadBalancer, externalTrafficPolicy {policy}"),
         ),
@@ -50,7 +50,7 @@ pub(super) fn object(facts: &Facts<'_>, question: &Question<'_>) -> Link {
 }
 
 /// Returns the errors of the Service's object.
-fn errors<'a>(facts: &Facts<'a>, question: &Question<'_>) -> impl Iterator<Item = &'a Problem> {
+fn errors<'a>(facts: &WhyFacts<'a>, question: &WhyQuestion<'_>) -> impl Iterator<Item = &'a Problem> {
     let name = question.subject.service.clone();
     let is_about = move |problem: &&Problem| {
         let is_it = problem.object.as_ref().is_some_and(|object| {
@@ -70,13 +70,13 @@ fn is_about_address(problem: &Problem) -> bool {
 }
 
 /// Returns the link of the address.
-pub(super) fn allocation(facts: &Facts<'_>, question: &Question<'_>) -> Link {
+pub(super) fn allocation(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>) -> ChainLink {
     let model = &facts.cluster.model;
-    let pool_of = |vip: Vip| model.pools.of(vip.address).map(|(name, _)| name.to_string());
+    let pool_of = |vip: TargetVip| model.pools.of(vip.address).map(|(name, _)| name.to_string());
     if let Some(vip) = question.vip.filter(|_| model.services.contains_key(&question.subject.service)) {
         return match pool_of(vip) {
-            Some(pool) => Link::ok(LinkName::Allocation, format!("{} of pool {pool}", vip.address)),
-            None => Link::broken(
+            Some(pool) => ChainLink::ok(LinkName::Allocation, format!("{} of pool {pool}", vip.address)),
+            None => ChainLink::broken(
                 LinkName::Allocation,
                 if model.pools.iter().next().is_none() { Cause::NoPool } else { Cause::AddressRefused },
                 format!("{} is in no IPAddressPool, so no advertisement selects it", vip.address),
@@ -88,14 +88,15 @@ pub(super) fn allocation(facts: &Facts<'_>, question: &Question<'_>) -> Link {
 }
 
 /// Returns the reason why a Service has no address, by the allocation that the controller would do.
-fn refusal(facts: &Facts<'_>, question: &Question<'_>) -> Link {
+fn refusal(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>) -> ChainLink {
     let cluster = facts.cluster;
     let name = &question.subject.service;
     let requests = lb_ipam::requests(&cluster.objects, cluster.class.as_deref());
     let allocation =
         Allocator::new().allocate(&cluster.model.pools, &requests.namespaces, &requests.requests);
     let decision = allocation.decisions.get(name);
-    let broken = |cause, fact: String, advice: &str| Link::broken(LinkName::Allocation, cause, fact, advice);
+    let broken =
+        |cause, fact: String, advice: &str| ChainLink::broken(LinkName::Allocation, cause, fact, advice);
     match decision.and_then(|decision| decision.refused.as_ref()) {
         Some(error) => {
             let cause = cause_of(error);
@@ -136,10 +137,15 @@ fn cause_of(error: &AllocationError) -> Cause {
 }
 
 /// Returns the link of the endpoints.
-pub(super) fn endpoints(facts: &Facts<'_>, question: &Question<'_>, service: &Service, vip: Vip) -> Link {
-    let is_it = |it: &&lb_model::ServiceVip| Vip::from(*it) == vip;
+pub(super) fn endpoints(
+    facts: &WhyFacts<'_>,
+    question: &WhyQuestion<'_>,
+    service: &Service,
+    vip: TargetVip,
+) -> ChainLink {
+    let is_it = |it: &&lb_model::ServiceVip| TargetVip::from(*it) == vip;
     let Some(of_vip) = service.vips.iter().find(is_it) else {
-        return Link::unknown(LinkName::Endpoints, "the VIP belongs to another Service");
+        return ChainLink::unknown(LinkName::Endpoints, "the VIP belongs to another Service");
     };
     let counted = &of_vip.endpoints;
     let per_node: Vec<_> = counted.by_node.iter().map(|(node, count)| format!("{node} ({count})")).collect();
@@ -149,9 +155,9 @@ pub(super) fn endpoints(facts: &Facts<'_>, question: &Question<'_>, service: &Se
         if counted.terminating.len() == counted.by_node.len() && !counted.terminating.is_empty() {
             let advice = "the last pods are terminating: check the Deployment and its rollout";
             let fact = format!("{fact}; all of them are terminating");
-            return Link::broken(LinkName::Endpoints, Cause::NoReadyEndpoint, fact, advice).degraded();
+            return ChainLink::broken(LinkName::Endpoints, Cause::NoReadyEndpoint, fact, advice).degraded();
         }
-        return Link::ok(LinkName::Endpoints, fact);
+        return ChainLink::ok(LinkName::Endpoints, fact);
     }
     let written = written_endpoints(facts, question);
     let (fact, advice) = if service.policy == TrafficPolicy::Local && counted.elsewhere > 0 {
@@ -165,10 +171,10 @@ pub(super) fn endpoints(facts: &Facts<'_>, question: &Question<'_>, service: &Se
         ("no endpoint is ready", "check the pods and their readiness probes: `kubectl get pods`")
     };
     let fact = if written > 0 { format!("{fact}: {written} are listed") } else { fact.to_owned() };
-    Link::broken(LinkName::Endpoints, Cause::NoReadyEndpoint, fact, advice)
+    ChainLink::broken(LinkName::Endpoints, Cause::NoReadyEndpoint, fact, advice)
 }
 
-fn written_endpoints(facts: &Facts<'_>, question: &Question<'_>) -> usize {
+fn written_endpoints(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>) -> usize {
     let service = &question.subject.service;
     let of_service = |slice: &&objects::EndpointSlice| {
         slice.metadata.labels.get(SERVICE_LABEL) == Some(&service.name)

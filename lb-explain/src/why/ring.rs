@@ -7,12 +7,12 @@ use lb_plan::contents::{Contents, VipKey};
 use lb_plan::plan::{NodePath, NodeState, RingState};
 
 use super::object::listed;
-use crate::facts::{Facts, Question};
-use crate::link::{Cause, Link, LinkName};
-use crate::target::Vip;
+use crate::facts::{WhyFacts, WhyQuestion};
+use crate::link::{Cause, ChainLink, LinkName};
+use crate::target::TargetVip;
 
 /// Returns the links of the ring, its nodes and the maps.
-pub(super) fn links(facts: &Facts<'_>, question: &Question<'_>, vip: Vip) -> Vec<Link> {
+pub(super) fn links(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>, vip: TargetVip) -> Vec<ChainLink> {
     let state = facts.cluster.services.iter().find(|state| state.service == question.subject.service);
     let is_it = |it: &&lb_plan::plan::VipState| {
         (it.address, it.port, it.protocol) == (vip.address, vip.port, vip.protocol)
@@ -26,7 +26,7 @@ pub(super) fn links(facts: &Facts<'_>, question: &Question<'_>, vip: Vip) -> Vec
     links
 }
 
-fn ring_link(facts: &Facts<'_>, question: &Question<'_>, ring: Option<&RingState>) -> Link {
+fn ring_link(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>, ring: Option<&RingState>) -> ChainLink {
     let service = &question.subject.service;
     let is_about = |object: &lb_api::problem::ObjectRef| {
         object.is(ObjectKind::SERVICE)
@@ -46,16 +46,16 @@ fn ring_link(facts: &Facts<'_>, question: &Question<'_>, ring: Option<&RingState
         };
         let advice =
             "raise the capacity (--ring-slots), lower --slots-per-node, or delete Services that are not used";
-        let link = Link::broken(LinkName::Ring, cause, problem.reason.to_string(), advice);
+        let link = ChainLink::broken(LinkName::Ring, cause, problem.reason.to_string(), advice);
         return if ring.is_some() { link.degraded() } else { link };
     }
     match ring {
         Some(ring) => {
             let members: Vec<_> =
                 ring.members.iter().map(|share| format!("{} ({})", share.node, share.weight)).collect();
-            Link::ok(LinkName::Ring, format!("{} slots for {}", ring.slots, listed(&members)))
+            ChainLink::ok(LinkName::Ring, format!("{} slots for {}", ring.slots, listed(&members)))
         }
-        None => Link::broken(
+        None => ChainLink::broken(
             LinkName::Ring,
             Cause::MapFull,
             "the VIP has no ring: its traffic is not taken over",
@@ -65,7 +65,7 @@ fn ring_link(facts: &Facts<'_>, question: &Question<'_>, ring: Option<&RingState
 }
 
 /// Returns the link of the nodes that get the ring's flows.
-fn owner(facts: &Facts<'_>, ring: &RingState) -> Link {
+fn owner(facts: &WhyFacts<'_>, ring: &RingState) -> ChainLink {
     let of_name = |name: &lb_model::NodeName| facts.cluster.nodes.iter().find(|node| node.name == *name);
     let members: Vec<&NodeState> = ring.members.iter().filter_map(|share| of_name(&share.node)).collect();
     let state = |node: &NodeState| {
@@ -82,7 +82,7 @@ fn owner(facts: &Facts<'_>, ring: &RingState) -> Link {
         members.iter().map(|node| format!("{} {}", node.name, word(state(node)))).collect();
     let fact = listed(&described);
     let is = |expected| members.iter().all(|node| state(node) == expected);
-    let broken = |cause, fact: String, advice: &str| Link::broken(LinkName::Owner, cause, fact, advice);
+    let broken = |cause, fact: String, advice: &str| ChainLink::broken(LinkName::Owner, cause, fact, advice);
     if is(LivenessState::Dead) {
         let advice = "start the nodes; a node is dead if its XDP program does not answer probes";
         return broken(Cause::NoLiveNode, format!("no node of the ring is alive: {fact}"), advice);
@@ -100,7 +100,7 @@ fn owner(facts: &Facts<'_>, ring: &RingState) -> Link {
         let fact = format!("the next hop of {} ({}) is unresolved", node.name, node.address);
         return broken(Cause::NextHopUnresolved, fact, advice).degraded();
     }
-    Link::ok(LinkName::Owner, fact)
+    ChainLink::ok(LinkName::Owner, fact)
 }
 
 const fn word(state: LivenessState) -> &'static str {
@@ -112,19 +112,19 @@ const fn word(state: LivenessState) -> &'static str {
 }
 
 /// Returns the link of the maps: what the agent has written, and what the kernel has.
-fn maps(facts: &Facts<'_>, vip: Vip) -> Link {
+fn maps(facts: &WhyFacts<'_>, vip: TargetVip) -> ChainLink {
     let Some(actual) = facts.actual else {
-        return Link::unknown(LinkName::Maps, "the maps cannot be read back");
+        return ChainLink::unknown(LinkName::Maps, "the maps cannot be read back");
     };
     let installed = &facts.cluster.installed;
     let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     let differing = differences(installed, actual, &key);
     if differing.is_empty() {
         let number = actual.vips.get(&key).map(|vip| vip.number).unwrap_or_default();
-        return Link::ok(LinkName::Maps, format!("as planned; the VIP has number {number}"));
+        return ChainLink::ok(LinkName::Maps, format!("as planned; the VIP has number {number}"));
     }
     let failure = facts.cluster.failures.first().map(|it| format!(": {it}")).unwrap_or_default();
-    Link::broken(
+    ChainLink::broken(
         LinkName::Maps,
         Cause::MapsDiffer,
         format!("the kernel's {} differ from the plan{failure}", differing.join(" and ")),

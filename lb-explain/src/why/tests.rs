@@ -9,15 +9,15 @@ use lb_model::{Model, NodeName};
 use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::Contents;
 use lb_plan::plan::{
-    Facts as PlanFacts, Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts,
-    Uplink,
+    Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
+    WhyFacts as PlanFacts,
 };
 use lb_plan::speaker::SpeakerSettings;
 
 use super::{chain, missing};
 use crate::facts::*;
 use crate::link::{Cause, Explanation, LinkName};
-use crate::target::Target;
+use crate::target::WhyTarget;
 
 /// Two nodes, a Service of policy Local with a pod on each, a pool, a peer and an advertisement.
 const OBJECTS: &str = r#"
@@ -160,7 +160,7 @@ impl World {
     }
 
     fn explain(&self) -> Explanation {
-        let facts = Facts {
+        let facts = WhyFacts {
             node: &self.node,
             agent: &self.agent,
             cluster: &self.cluster,
@@ -170,13 +170,13 @@ impl World {
             host: &self.host,
             traffic: TrafficFacts::default(),
         };
-        let target = Target::parse(self.target);
+        let target = WhyTarget::parse(self.target);
         let chains = match target.find(&self.cluster.objects, &self.cluster.model) {
             None => vec![missing(&facts, &target)],
             Some(subject) => {
                 let vips = subject.vips.iter().copied().map(Some);
                 let none = subject.vips.is_empty().then_some(None);
-                let ask = |vip| chain(&facts, &Question { subject: &subject, vip, client: self.client });
+                let ask = |vip| chain(&facts, &WhyQuestion { subject: &subject, vip, client: self.client });
                 vips.chain(none).map(ask).collect()
             }
         };

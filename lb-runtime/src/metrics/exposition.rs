@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use prometheus::core::Collector;
 use prometheus::proto;
 
-use super::{Family, MetricSink};
+use super::{MetricFamily, MetricSink};
 
 /// The format of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl MetricSink for Exposition {
 
     fn register_series<'s>(
         &self,
-        family: &Family<'_>,
+        family: &MetricFamily<'_>,
         series: impl Iterator<Item = (&'s str, u64)>,
     ) -> Result<(), prometheus::Error> {
         self.describe(family.name, family.help, family.of_type.as_str())?;

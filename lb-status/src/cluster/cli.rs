@@ -17,7 +17,7 @@ use super::status::ClusterStatus;
 use super::why::ClusterWhy;
 use crate::output::{self, OutputError, OutputFormat};
 use crate::status::Status;
-use crate::top::{self, Direction, Feed, Sample, SortKey, TopError, TopModel};
+use crate::top::{self, Feed, Sample, SortDirection, SortKey, TopError, TopModel};
 
 /// The name by which kubectl calls the plugin.
 pub const NAME: &str = "kubectl-fairlead";
@@ -115,7 +115,7 @@ enum ClusterCommand {
 
 /// Why the cluster cannot be shown.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub enum PluginError {
     /// No node can be asked.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -134,9 +134,9 @@ pub enum ClusterError {
 ///
 /// # Errors
 /// When no node can be asked, or the output cannot be written.
-pub fn run(cli: ClusterCli) -> Result<ExitCode, ClusterError> {
+pub fn run(cli: ClusterCli) -> Result<ExitCode, PluginError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ClusterError::Runtime)?;
+    let runtime = runtime.map_err(PluginError::Runtime)?;
     let output = cli.agents.output;
     let agents = Agents::from(cli.agents);
     let json =
@@ -178,7 +178,7 @@ pub fn run(cli: ClusterCli) -> Result<ExitCode, ClusterError> {
             model.add(feed()?);
             std::thread::sleep(interval);
             model.add(feed()?);
-            let (rows, totals) = (model.sorted(sort, Direction::Usual), model.totals());
+            let (rows, totals) = (model.sorted(sort, SortDirection::Usual), model.totals());
             print(output, &json!({"vips": rows, "totals": totals}), || top::listing(&rows, &totals))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -15,14 +15,14 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Sparkline, Table, TableState, Wrap};
 
 use super::listing::{shares, sums};
-use super::model::{Direction, SortKey, TopModel, TopRow};
+use super::model::{SortDirection, SortKey, TopModel, TopRow};
 use super::rate::rate;
 
 /// What the user has chosen.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     pub(super) key: SortKey,
-    pub(super) direction: Direction,
+    pub(super) direction: SortDirection,
     pub(super) selected: TableState,
     /// Why there are no new samples.
     pub(super) error: Option<String>,

@@ -89,7 +89,7 @@ pub enum SortKey {
 
 /// The direction in which rows are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
+pub enum SortDirection {
     /// The most first; names from A on.
     #[default]
     Usual,
@@ -120,11 +120,11 @@ impl TopModel {
     }
 
     /// Returns the rows in an order.
-    pub fn sorted(&self, key: SortKey, direction: Direction) -> Vec<TopRow> {
+    pub fn sorted(&self, key: SortKey, direction: SortDirection) -> Vec<TopRow> {
         let mut rows = self.rows();
         rows.sort_by(|one, other| {
             let order = order(one, other, key);
-            let order = if direction == Direction::Reversed { order.reverse() } else { order };
+            let order = if direction == SortDirection::Reversed { order.reverse() } else { order };
             order.then_with(|| (&one.service, &one.vip).cmp(&(&other.service, &other.vip)))
         });
         rows

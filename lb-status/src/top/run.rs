@@ -9,7 +9,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 
 use super::draw::{Screen, draw};
-use super::model::{Direction, SortKey, TopModel};
+use super::model::{SortDirection, SortKey, TopModel};
 use super::sample::Sample;
 
 /// How soon a key takes effect, at the latest.
@@ -95,8 +95,8 @@ fn handle_key(key: KeyEvent, screen: &mut Screen) -> bool {
         KeyCode::Char('n') => screen.key = SortKey::Name,
         KeyCode::Char('r') => {
             screen.direction = match screen.direction {
-                Direction::Usual => Direction::Reversed,
-                Direction::Reversed => Direction::Usual,
+                SortDirection::Usual => SortDirection::Reversed,
+                SortDirection::Reversed => SortDirection::Usual,
             }
         }
         KeyCode::Down | KeyCode::Char('j') => screen.selected.scroll_down_by(1),
@@ -122,7 +122,7 @@ mod tests {
     fn keys_sort_select_and_quit() {
         let mut screen = Screen::default();
         assert!(press(&mut screen, KeyCode::Char('d')) && press(&mut screen, KeyCode::Char('r')));
-        assert_eq!((screen.key, screen.direction), (SortKey::Drops, Direction::Reversed));
+        assert_eq!((screen.key, screen.direction), (SortKey::Drops, SortDirection::Reversed));
         screen.selected.select(Some(0));
         assert!(press(&mut screen, KeyCode::Down));
         assert_eq!(screen.selected.selected(), Some(1));

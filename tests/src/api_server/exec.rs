@@ -1,7 +1,6 @@
 //! Commands in pods: subresource `exec`, over WebSocket (`v5.channel.k8s.io`, `v4.channel.k8s.io`), as a
 //! kubelet runs them.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -22,6 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::answer::ApiResponse;
 use super::error;
+use super::kubelets::{PodCommand, PodCommandOutput, RunInPod};
 use super::request::RequestTarget;
 use super::status_error::StatusError;
 use super::store::{ObjectStore, key_of};
@@ -34,43 +34,6 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 /// Bytes of a message.
 const CHUNK: usize = 16 << 10;
-
-/// A command to run in a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodCommand {
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod.
-    pub pod: String,
-    /// The container, if the client names one.
-    pub container: Option<String>,
-    /// The program and its arguments.
-    pub words: Vec<String>,
-}
-
-/// The end of a command.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodCommandOutput {
-    /// The exit code.
-    pub code: i32,
-    /// Standard output.
-    pub stdout: Vec<u8>,
-    /// Standard error.
-    pub stderr: Vec<u8>,
-}
-
-/// What runs commands; an error is why a command cannot be started.
-pub type RunInPod = dyn Fn(&PodCommand) -> Result<PodCommandOutput, String> + Send + Sync;
-
-/// The kubelets of a store's nodes.
-#[derive(Clone, Default)]
-pub(super) struct Kubelets(pub(super) Option<Arc<RunInPod>>);
-
-impl fmt::Debug for Kubelets {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Kubelets").field(&self.0.is_some()).finish()
-    }
-}
 
 /// Returns whether a request is for a command in a pod.
 pub(super) fn is_exec(target: &RequestTarget) -> bool {

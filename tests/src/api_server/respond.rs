@@ -97,7 +97,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, StatusError> {
 /// Returns the verb of a request.
 fn verb(method: &Method, target: &RequestTarget, query: &Query) -> &'static str {
     match (method.as_str(), target.name.is_some()) {
-        // Also by GET, as a WebSocket is opened: whoever may only read runs no commands.
+        // Also by GET, as a WebSocket is opened: a user that may only read runs no commands.
         _ if exec::is_exec(target) => "create",
         ("GET" | "HEAD", _) if target.is_watch || query.is_set("watch") && target.subresource.is_none() => {
             "watch"

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::access::Access;
-use super::exec::Kubelets;
 use super::faults::ApiFaults;
 use super::kinds::{ApiKind, KindRegistry};
+use super::kubelets::Kubelets;
 use super::request::RequestTarget;
 use super::users::Users;
 

@@ -53,7 +53,6 @@ pub(super) const FLOORS: &[Floor] = &[
     floor(
         "lb-agent",
         &[
-            "lb-admission",
             "lb-api",
             "lb-bfd",
             "lb-bgp",

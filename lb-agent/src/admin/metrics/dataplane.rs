@@ -10,7 +10,7 @@ use lb_dataplane::counters::{Counters, FlowEvents, VerdictCount, VipCount, VipCo
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_plan::plan::{NodeState, ServiceState};
 use lb_runtime::metrics::exposition::render_labels;
-use lb_runtime::metrics::{Family, MetricSink, MetricType, register, saturating};
+use lb_runtime::metrics::{MetricFamily, MetricSink, MetricType, register, saturating};
 use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Opts};
 
 use crate::admin::status::liveness_state;
@@ -125,7 +125,7 @@ fn vips(
     }
     for (name, help, value) in VIPS {
         let labels = &["service", "ip", "port", "protocol"];
-        let family = Family { name, help, of_type: MetricType::Counter, labels };
+        let family = MetricFamily { name, help, of_type: MetricType::Counter, labels };
         sink.register_series(&family, series.iter().map(|(labels, count)| (labels.as_str(), value(*count))))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Metrics of the announcement on the local network.
 
 use lb_runtime::metrics::exposition::render_labels;
-use lb_runtime::metrics::{Family, MetricSink, MetricType};
+use lb_runtime::metrics::{MetricFamily, MetricSink, MetricType};
 use prometheus::{IntGaugeVec, Opts};
 
 use super::announced_labels;
@@ -47,7 +47,7 @@ pub(super) fn register(registry: &impl MetricSink, status: &Layer2Status) -> Res
     let rendered = |it: &AddressStatus| render_labels([("ip", it.view.address.to_string().as_str())]);
     let labels: Vec<String> = status.addresses.iter().map(rendered).collect();
     for (name, help, of_type, read) in ADDRESS {
-        let family = Family { name, help, of_type, labels: &["ip"] };
+        let family = MetricFamily { name, help, of_type, labels: &["ip"] };
         let series = labels.iter().zip(&status.addresses);
         registry.register_series(&family, series.map(|(labels, it)| (labels.as_str(), read(it))))?;
     }

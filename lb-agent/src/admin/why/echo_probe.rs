@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lb_common::wire::checksum;
 use lb_explain::facts::{Blackhole, ClusterFacts};
-use lb_explain::target::Vip;
+use lb_explain::target::TargetVip;
 use lb_plan::plan::{NodePath, NodeState, VipState};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, connect, recv, send,
@@ -47,9 +47,9 @@ pub(super) struct Paths {
 }
 
 /// Returns the other nodes of the rings of VIPs, with the MTUs that the program uses.
-pub(super) fn targets(cluster: &ClusterFacts, vips: &[Vip]) -> Vec<Target> {
+pub(super) fn targets(cluster: &ClusterFacts, vips: &[TargetVip]) -> Vec<Target> {
     let is_asked = |it: &&VipState| {
-        let vip = Vip { address: it.address, port: it.port, protocol: it.protocol };
+        let vip = TargetVip { address: it.address, port: it.port, protocol: it.protocol };
         vips.contains(&vip)
     };
     let states = cluster.services.iter().flat_map(|service| &service.vips).filter(is_asked);

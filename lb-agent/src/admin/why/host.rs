@@ -7,7 +7,7 @@ use std::time::Duration;
 use lb_api::objects::{EndpointPort, EndpointSlice, Object, Service};
 use lb_dataplane::net::route_back;
 use lb_explain::facts::{ClusterFacts, Connection, HostFacts, ProxyFacts, RouteBack};
-use lb_explain::target::{Subject, Vip};
+use lb_explain::target::{TargetVip, WhySubject};
 use lb_model::{NodeName, Protocol, SERVICE_LABEL};
 use nix::net::if_::if_indextoname;
 
@@ -21,7 +21,7 @@ const MOST_ENDPOINTS: usize = 3;
 const STRICT: u8 = 1;
 
 /// Gathers what the host knows whatever the VIP is. Sends a few packets, and waits for two seconds at most.
-pub(super) async fn common(cluster: &ClusterFacts, vips: &[Vip], client: Option<IpAddr>) -> HostFacts {
+pub(super) async fn common(cluster: &ClusterFacts, vips: &[TargetVip], client: Option<IpAddr>) -> HostFacts {
     let uplinks = uplinks(cluster);
     let targets = echo_probe::targets(cluster, vips);
     let probing = tokio::task::spawn_blocking(move || {
@@ -47,8 +47,8 @@ pub(super) async fn of_vip(
     common: &HostFacts,
     cluster: &ClusterFacts,
     node: &NodeName,
-    subject: &Subject,
-    vip: Vip,
+    subject: &WhySubject,
+    vip: TargetVip,
 ) -> HostFacts {
     let local = endpoints(cluster, node, subject, vip);
     let probing = tokio::task::spawn_blocking(move || {
@@ -95,7 +95,12 @@ async fn route(client: Option<IpAddr>, uplinks: &[(u32, String)]) -> Option<Rout
 }
 
 /// Returns the ready endpoints of a TCP port on this node.
-fn endpoints(cluster: &ClusterFacts, node: &NodeName, subject: &Subject, vip: Vip) -> Vec<SocketAddr> {
+fn endpoints(
+    cluster: &ClusterFacts,
+    node: &NodeName,
+    subject: &WhySubject,
+    vip: TargetVip,
+) -> Vec<SocketAddr> {
     let Object::Service(service) = &subject.object.value else { return Vec::new() };
     if vip.protocol != Protocol::Tcp {
         return Vec::new();
@@ -114,12 +119,12 @@ fn endpoints(cluster: &ClusterFacts, node: &NodeName, subject: &Subject, vip: Vi
     found
 }
 
-fn is_of(slice: &EndpointSlice, subject: &Subject) -> bool {
+fn is_of(slice: &EndpointSlice, subject: &WhySubject) -> bool {
     slice.metadata.labels.get(SERVICE_LABEL) == Some(&subject.service.name)
         && slice.metadata.namespace.as_deref().unwrap_or("default") == subject.service.namespace
 }
 
-fn addresses(slice: &EndpointSlice, service: &Service, node: &NodeName, vip: Vip) -> Vec<SocketAddr> {
+fn addresses(slice: &EndpointSlice, service: &Service, node: &NodeName, vip: TargetVip) -> Vec<SocketAddr> {
     let is_port = |port: &&lb_api::objects::ServicePort| {
         port.port.get() == vip.port && Protocol::parse(port.protocol.as_deref()) == Some(vip.protocol)
     };

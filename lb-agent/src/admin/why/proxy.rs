@@ -4,7 +4,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
 use lb_explain::facts::ProxyFacts;
-use lb_explain::target::Vip;
+use lb_explain::target::TargetVip;
 
 use crate::commands::run;
 
@@ -12,12 +12,12 @@ use crate::commands::run;
 const IPVS: &str = "/sys/class/net/kube-ipvs0";
 
 /// Returns whether kube-proxy has a rule for a VIP. Blocks for as long as the programs run that read them.
-pub(super) fn proxy(vip: Vip) -> ProxyFacts {
+pub(super) fn proxy(vip: TargetVip) -> ProxyFacts {
     nftables(vip).or_else(|| ipvs(vip)).or_else(|| iptables(vip)).unwrap_or_default()
 }
 
 /// Returns `None` if kube-proxy does not use nftables.
-fn nftables(vip: Vip) -> Option<ProxyFacts> {
+fn nftables(vip: TargetVip) -> Option<ProxyFacts> {
     const MODE: &str = "nftables";
     let family = if vip.address.is_ipv4() { "ip" } else { "ip6" };
     let (_, tables) = run("nft", &["list", "tables", family])?;
@@ -32,7 +32,7 @@ fn nftables(vip: Vip) -> Option<ProxyFacts> {
 }
 
 /// Returns `None` if kube-proxy does not use IPVS.
-fn ipvs(vip: Vip) -> Option<ProxyFacts> {
+fn ipvs(vip: TargetVip) -> Option<ProxyFacts> {
     const MODE: &str = "ipvs";
     if !Path::new(IPVS).exists() {
         return None;
@@ -43,7 +43,7 @@ fn ipvs(vip: Vip) -> Option<ProxyFacts> {
 }
 
 /// Returns `None` if kube-proxy does not use iptables.
-fn iptables(vip: Vip) -> Option<ProxyFacts> {
+fn iptables(vip: TargetVip) -> Option<ProxyFacts> {
     const MODE: &str = "iptables";
     let program = if vip.address.is_ipv4() { "iptables-save" } else { "ip6tables-save" };
     let (_, rules) = run(program, &["-t", "nat"])?;
@@ -57,7 +57,7 @@ fn iptables(vip: Vip) -> Option<ProxyFacts> {
     })
 }
 
-fn has_rule(rules: &str, vip: Vip) -> bool {
+fn has_rule(rules: &str, vip: TargetVip) -> bool {
     let length = match vip.address {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,
@@ -83,7 +83,7 @@ mod tests {
             -A KUBE-SERVICES -d 192.0.2.1/32 -p tcp -m comment --comment \"shop/web:http loadbalancer IP\" -m tcp --dport 80 -j KUBE-EXT-X\n\
             -A KUBE-SERVICES -d 192.0.2.11/32 -p udp -m udp --dport 53 -j KUBE-EXT-Y\nCOMMIT\n";
         let has = |address: &str, port, protocol| {
-            has_rule(rules, Vip { address: address.parse().unwrap(), port, protocol })
+            has_rule(rules, TargetVip { address: address.parse().unwrap(), port, protocol })
         };
         assert!(has("192.0.2.1", 80, Protocol::Tcp) && has("192.0.2.11", 53, Protocol::Udp));
         assert!(!has("192.0.2.1", 80, Protocol::Udp) && !has("192.0.2.1", 8, Protocol::Tcp));

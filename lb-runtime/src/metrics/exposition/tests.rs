@@ -15,7 +15,8 @@ fn text(format: ExpositionFormat) -> String {
     let seconds = Histogram::with_opts(seconds).unwrap();
     [0.25, 0.75, 8.0].iter().for_each(|value| seconds.observe(*value));
     exposition.register(Box::new(seconds)).unwrap();
-    let family = Family { name: "c_total", help: "Many", of_type: MetricType::Counter, labels: &["ip"] };
+    let family =
+        MetricFamily { name: "c_total", help: "Many", of_type: MetricType::Counter, labels: &["ip"] };
     let labels = render_labels([("ip", "192.0.2.1")]);
     exposition.register_series(&family, [(labels.as_str(), u64::MAX)].into_iter()).unwrap();
     exposition.into_text()

@@ -13,9 +13,9 @@ use super::{ObjectKey, ObjectStore, StoreState};
 use crate::api_server::access::Access;
 use crate::api_server::conversion;
 use crate::api_server::definition;
-use crate::api_server::exec::RunInPod;
 use crate::api_server::faults::ApiFaults;
 use crate::api_server::kinds::storage_key;
+use crate::api_server::kubelets::RunInPod;
 use crate::api_server::objects::{now, uid};
 use crate::api_server::users::Users;
 
