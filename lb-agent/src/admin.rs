@@ -7,7 +7,7 @@ pub mod metrics;
 pub mod page;
 pub mod retire;
 mod status;
-mod trace;
+pub(crate) mod trace;
 mod why;
 
 use std::io;
@@ -29,13 +29,13 @@ use lb_dataplane::pins::Pins;
 use lb_runtime::http::{HttpLimits, HttpServer};
 use lb_speaker::bfd::BfdStatus;
 use lb_speaker::{BgpStatus, Speaker};
+use lb_trace::tracer::Tracer;
 use serde::Serialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::inquiry::Inquiry;
 use crate::state::AgentState;
-use crate::trace::tracer::Tracer;
 
 /// Why the admin socket cannot be opened.
 #[derive(Debug, thiserror::Error)]

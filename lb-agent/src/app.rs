@@ -38,6 +38,7 @@ use lb_runtime::watchdog::{self, Watchdog};
 use lb_runtime::{descriptors, metrics, random};
 use lb_speaker::Speaker;
 use lb_speaker::bfd::BfdKernel;
+use lb_trace::tracer::{Tracer, TracerSource};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -53,7 +54,6 @@ use crate::measurements::Measurements;
 use crate::rare_verdicts;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
-use crate::trace::tracer::{Tracer, TracerSource};
 
 /// Frames a second that nodes send together when they take over addresses: a burst that every host and switch
 /// of a network can process.
@@ -120,8 +120,13 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         detach: detach.clone(),
         agent: agent.clone(),
     };
-    let traced = TracerSource { object: prepared.object, pins: pins.clone(), sizes: options.sizes };
-    let (tracer, tracing) = Tracer::new(traced, agent.clone());
+    let named = agent.clone();
+    let (tracer, tracing) = Tracer::new(TracerSource {
+        object: prepared.object,
+        pins: pins.clone(),
+        sizes: options.sizes,
+        names: Box::new(move || admin::trace::names(&named.borrow())),
+    });
     let exported = measurements.clone();
     let control = ControlLoop {
         source,

@@ -10,12 +10,11 @@ pub mod keeper;
 pub mod man;
 mod metrics;
 mod removal;
-pub mod trace;
 pub mod uninstall;
 
 use clap::{Parser, Subcommand};
 use lb_check::command as check;
-use lb_client::{drain, flow, log_level, status, top, why};
+use lb_client::{drain, flow, log_level, status, top, trace, why};
 use lb_status::{output, table};
 
 /// Load balancer for bare-metal Kubernetes: an XDP data plane that forwards each packet to the node that owns
@@ -44,7 +43,7 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Show the traffic to each VIP as it passes.
     Top(top::TopArgs),
-    /// Show packets with what becomes of them: a sample of the verdicts of the XDP program.
+    /// Show packets with their outcomes: a sample of the verdicts of the XDP program.
     Trace(trace::TraceArgs),
     /// Explain why a Service or VIP is unreachable: check each link from its object to its endpoints, and name
     /// the first broken one.

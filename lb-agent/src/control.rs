@@ -41,6 +41,7 @@ use lb_kube::source::ObjectSource;
 use lb_model::{AddressRule, DrainRules, IncrementalModel, Model};
 use lb_plan::plan::Settings;
 use lb_runtime::watchdog::{TASK_LIMIT, Watchdog};
+use lb_trace::tracer::TraceSwitch;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -56,7 +57,6 @@ use crate::last_good::LastGoodFile;
 use crate::measurements::Measurements;
 use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
-use crate::trace::tracer::TraceSwitch;
 
 /// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);

@@ -11,7 +11,6 @@
 //! | [`measurements`] | 0 | durations that the agent measures |
 //! | [`preview`] | 0 | what an agent would do, as a value |
 //! | `rare_verdicts` | 0 | log lines about packets with rare verdicts |
-//! | [`trace`] | 0 | traces: what to record, the trace that runs, and what a record tells |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `commands` | 0 | other programs, run with a limit |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
@@ -29,6 +28,5 @@ pub mod preview;
 mod rare_verdicts;
 pub mod status_reporter;
 pub mod tag_keys;
-pub mod trace;
 
 use lb_status::state;

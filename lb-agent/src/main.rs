@@ -46,7 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => return Ok(lb_check::command::run(&args)?),
         Command::Status(args) => return Ok(lb_client::status::run(&args)?),
         Command::Top(args) => lb_client::top::run(&args)?,
-        Command::Trace(args) => cli::trace::run(&args)?,
+        Command::Trace(args) => lb_client::trace::run(&args)?,
         Command::Why(args) => return Ok(lb_client::why::run(&args)?),
         Command::Flow(args) => return Ok(lb_client::flow::run(&args)?),
         Command::LogLevel(args) => lb_client::log_level::run(&args)?,

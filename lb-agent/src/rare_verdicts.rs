@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 /// The interval between two looks at the counters, and so between two lines about one verdict.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Verdicts that say that maps contradict each other, that a driver lacks something, or that somebody forges
-/// packets. Those that follow from a failure in the network are not rare while it lasts.
+/// Verdicts that say that maps contradict each other, that a driver lacks something, or that packets are
+/// forged. Those that follow from a failure in the network are not rare while it lasts.
 const RARE: [Refusal; 6] = [
     Refusal::NoSlot,
     Refusal::NoHeadroom,

@@ -2,7 +2,7 @@
 //!
 //! | module | floor | holds |
 //! | --- | --- | --- |
-//! | [`status`], [`top`], [`why`], [`flow`], [`log_level`], [`drain`] | 1 | a subcommand each |
+//! | [`status`], [`top`], [`why`], [`flow`], [`trace`], [`log_level`], [`drain`] | 1 | a subcommand each |
 //! | [`client`] | 0 | the HTTP client |
 //! | [`common`] | 0 | arguments that subcommands share |
 
@@ -13,4 +13,5 @@ pub mod flow;
 pub mod log_level;
 pub mod status;
 pub mod top;
+pub mod trace;
 pub mod why;

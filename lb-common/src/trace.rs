@@ -117,7 +117,7 @@ impl TraceSettings {
     }
 }
 
-/// The flow of a packet, as far as its first headers tell: in a tunnel, that of the inner packet. An ARP
+/// The flow of a packet, by its first headers: in a tunnel, that of the inner packet. An ARP
 /// request has the address that it asks for as its destination, and so has a Neighbor Solicitation.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ mod trace;
 mod uplink;
 
 pub use decide::{XdpInterface, XdpProgram};
-pub(crate) use links::LoadedProgram;
+pub use trace::TracingProgram;
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use lb_common::map_table::MAPS;
 
 use self::decide::{Decision, DesiredUplink, Step, decide};
-use self::links::HeldLink;
+use self::links::{HeldLink, LoadedProgram};
 use self::pinning::HeldMaps;
 use self::uplink::Uplink;
 use crate::attach::{AttachError, AttachMode, AttachedUplink, DesiredMode, MapSizes, load_object};

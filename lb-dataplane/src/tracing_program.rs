@@ -8,8 +8,7 @@ use lb_common::trace::{SETTINGS_WORDS, TraceCount, TraceRecord, TraceSettings, m
 use nix::time::{ClockId, clock_gettime};
 
 use crate::attach::{AttachError, MapSizes, load_tracing};
-use crate::attachment::LoadedProgram;
-use crate::object::TRACE_PROGRAM;
+use crate::attachment::TracingProgram;
 use crate::pins::Pins;
 
 /// The reason why a trace cannot begin or go on.
@@ -30,9 +29,6 @@ pub enum TraceError {
     #[error("cannot read the monotonic clock: {0}")]
     Clock(#[source] io::Error),
 }
-
-/// The tracing program, loaded and on no uplink.
-pub struct TracingProgram(pub(crate) LoadedProgram);
 
 /// What a trace reads and writes: the settings, the records and the counters.
 pub struct TraceMaps {
@@ -66,7 +62,7 @@ pub struct TraceCounts {
 pub fn load(object: &[u8], pins: &Pins, sizes: MapSizes) -> Result<(TracingProgram, TraceMaps), TraceError> {
     let mut ebpf = load_tracing(object, pins, sizes).map_err(AttachError::Maps)?;
     let maps = TraceMaps::take(&mut ebpf)?;
-    Ok((TracingProgram(LoadedProgram::load(ebpf, TRACE_PROGRAM)?), maps))
+    Ok((TracingProgram::load(ebpf)?, maps))
 }
 
 /// Returns the nanoseconds since boot, as the program reads them.

@@ -94,15 +94,16 @@ pub(crate) fn judge(frame: &mut XdpFrame) -> u32 {
 #[inline(never)]
 pub extern "C" fn lb_trace_begin(context: *mut xdp_md) -> u32 {
     let Some(settings) = SETTINGS.get(0) else { return wanted::NO };
-    let now = coarse_now();
-    if settings.until <= now {
-        return wanted::NO;
-    }
     let Some(draft) = draft() else { return wanted::NO };
     let key = &mut draft.record.key;
     lb_pipeline::read_trace_key(&XdpFrame::new(context), key);
     draft.record.captured = 0;
     if !settings.matches(key) {
+        return wanted::NO;
+    }
+    // Behind the filter: reading the clock costs more.
+    let now = coarse_now();
+    if settings.until <= now {
         return wanted::NO;
     }
     let has_budget = budget().is_some_and(|due| trace::spend(load(due), now, settings.interval).is_some());

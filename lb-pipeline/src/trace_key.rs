@@ -1,5 +1,5 @@
-//! The flow of a packet as it arrives, for the filter of a trace and its record. The slow path knows more, but
-//! only afterwards.
+//! The flow of a packet as it arrives, for the filter of a trace and its record. The slow path knows more,
+//! but only afterwards.
 
 use lb_common::trace::{TraceKey, TraceTunnel};
 use lb_common::wire::ip::{self, protocol};

@@ -32,7 +32,8 @@ fn rows() -> Result<Vec<Row>> {
     Ok(table::rows().into_iter().filter(|row| runs(&row.packet)).collect())
 }
 
-/// Runs every row in the tracing program, and gives the frames that it records of the row's packet to a check.
+/// Runs every row in the tracing program, and gives the frames that it records of the row's packet to a
+/// check.
 fn judge_all(
     settings: &TraceSettings,
     mut check: impl FnMut(&Row, u32, &[TracedFrame]) -> Option<String>,

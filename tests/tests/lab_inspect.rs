@@ -1,5 +1,5 @@
-//! The commands of `docs/inspecting-with-bpftool.md`, run word for word on a node and compared with the agent's
-//! view.
+//! The commands of `docs/inspecting-with-bpftool.md`, run word for word on a node and compared with the
+//! agent's view.
 
 use std::collections::BTreeMap;
 use std::fs;

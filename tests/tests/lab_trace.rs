@@ -86,7 +86,7 @@ fn get(lab: &Lab, port: u16) -> Result<()> {
 }
 
 #[test]
-fn a_trace_tells_what_becomes_of_the_packets_of_a_connection() -> Result<()> {
+fn a_trace_shows_the_outcome_of_each_packet_of_a_connection() -> Result<()> {
     with_agents(|lab, node| {
         let vip = format!("{WEB_V4}:80");
         let mut trace = start(node, "trace.log", &["--vip", &vip, "-o", "json", "--rate", "1000/s"])?;
@@ -230,9 +230,9 @@ fn only_one_trace_runs_and_it_ends_with_its_command_its_time_or_its_agent() -> R
         // The program stays, records nothing, and forwards; the next agent replaces it.
         let load = TcpLoad::to(SocketAddr::new(WEB_V4, ECHO_PORT)).connections(50).start(lab.client()?)?;
         load.wait_open(50, WITHIN)?;
-        let mut trace = start(node, "orphan.log", &[])?;
+        let mut trace = start(node, "left.log", &[])?;
         node.kill_agent()?;
-        ensure!(!trace.wait(WITHIN)?.success(), "{}", read(node, "orphan.log")?);
+        ensure!(!trace.wait(WITHIN)?.success(), "{}", read(node, "left.log")?);
         ensure!(program(node)? == TRACE_PROGRAM, "{}", program(node)?);
         thread::sleep(LEASE);
         let counted = node.command("bpftool").args(["-j", "map", "dump", "name", "lb_trace_count"]);

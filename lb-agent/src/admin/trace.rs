@@ -1,5 +1,6 @@
 //! Requests about traces.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,13 +8,35 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use lb_plan::plan::ServiceState;
+use lb_trace::record::{TraceNames, TraceRequest};
+use lb_trace::tracer::TracerError;
 
 use super::AdminState;
-use crate::trace::TraceRequest;
-use crate::trace::tracer::TracerError;
+use crate::state::AgentState;
 
 /// Bytes of a request at most.
 const REQUEST: usize = 4096;
+
+/// Returns the names of nodes and Services as the agent numbers them.
+pub(crate) fn names(state: &AgentState) -> TraceNames {
+    let nodes = state.nodes.iter().map(|node| (node.index, node.name.to_string())).collect();
+    let of = |service: &ServiceState| {
+        let name = service.service.to_string();
+        service
+            .vips
+            .iter()
+            .filter_map(|vip| vip.number)
+            .map(move |number| (number, name.clone()))
+            .collect::<Vec<_>>()
+    };
+    TraceNames {
+        own: Some(state.node.clone()),
+        nodes,
+        services: state.services.iter().flat_map(of).collect(),
+        interfaces: BTreeMap::new(),
+    }
+}
 
 /// Begins traces: `POST`.
 pub(super) fn traces() -> MethodRouter<Arc<AdminState>> {

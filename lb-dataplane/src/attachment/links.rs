@@ -37,7 +37,7 @@ impl HeldLink {
 }
 
 /// An XDP program of the agent in the kernel.
-pub(crate) struct LoadedProgram {
+pub(super) struct LoadedProgram {
     ebpf: Ebpf,
     name: &'static str,
     id: u32,
@@ -45,7 +45,7 @@ pub(crate) struct LoadedProgram {
 
 impl LoadedProgram {
     /// Loads a program of the object.
-    pub(crate) fn load(mut ebpf: Ebpf, name: &'static str) -> Result<Self, AttachError> {
+    pub(super) fn load(mut ebpf: Ebpf, name: &'static str) -> Result<Self, AttachError> {
         let id = loaded_program(&mut ebpf, name)?.info().map_err(AttachError::Load)?.id();
         Ok(Self { ebpf, name, id })
     }

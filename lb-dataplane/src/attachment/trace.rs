@@ -1,15 +1,26 @@
 //! The tracing program in place of the agent's: switched on all links atomically, one link after the other.
 //!
-//! The rest of the attachment knows of one current program, so an uplink that appears during a trace is traced,
-//! and a link that another process changes gets the tracing program back.
+//! The rest of the attachment knows of one current program, so an uplink that appears during a trace is
+//! traced, and a link that another process changes gets the tracing program back.
 
+use aya::Ebpf;
 use aya::programs::links::PinnedLink;
 
 use super::Attachment;
 use super::links::{HeldLink, LoadedProgram};
 use super::uplink::Uplink;
 use crate::attach::AttachError;
-use crate::tracing_program::TracingProgram;
+use crate::object::TRACE_PROGRAM;
+
+/// The tracing program, loaded and on no uplink.
+pub struct TracingProgram(LoadedProgram);
+
+impl TracingProgram {
+    /// Loads the program of the object.
+    pub(crate) fn load(ebpf: Ebpf) -> Result<Self, AttachError> {
+        LoadedProgram::load(ebpf, TRACE_PROGRAM).map(Self)
+    }
+}
 
 impl Attachment {
     /// Returns the program that belongs on the uplinks.

@@ -1,6 +1,4 @@
-//! Traces: which packets to record, and what a record tells. Server and command line share these types.
-
-pub mod tracer;
+//! Which packets to record, and the description of a packet. Server and command line share these types.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,8 +10,6 @@ use lb_common::trace::{
 use lb_common::verdict::{COUNTERS, Fate, Outcome};
 use lb_dataplane::tracing_program::TracedFrame;
 use serde::{Deserialize, Serialize};
-
-use crate::state::AgentState;
 
 /// Most records per second.
 pub const MAX_RATE: u32 = 10_000;
@@ -182,15 +178,20 @@ pub struct TracedPacket {
     pub bytes: String,
 }
 
-/// The names in records of one node.
-pub struct TraceNames<'a> {
-    /// The agent's state.
-    pub state: &'a AgentState,
+/// The names of a cluster, as one node numbers them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceNames {
+    /// This node.
+    pub own: Option<String>,
+    /// Nodes by index.
+    pub nodes: BTreeMap<u16, String>,
+    /// Services by the numbers of their VIPs.
+    pub services: BTreeMap<u32, String>,
     /// Interfaces by index.
-    pub interfaces: &'a BTreeMap<u32, String>,
+    pub interfaces: BTreeMap<u32, String>,
 }
 
-impl TraceNames<'_> {
+impl TraceNames {
     /// Describes a packet; `boot_ns` are the nanoseconds since 1970 at which the machine booted.
     pub fn describe(&self, frame: &TracedFrame, boot_ns: u64) -> TracedPacket {
         let (record, key) = (&frame.record, &frame.record.key);
@@ -213,19 +214,13 @@ impl TraceNames<'_> {
             destination_port: port([high, low]),
             protocol: protocol(key),
             tunnel: tunnel(key.tunnel).map(str::to_owned),
-            service: self.service(record.vip),
+            service: self.services.get(&record.vip).cloned(),
             slot: (record.slot != u32::MAX).then_some(record.slot),
             flow: (record.flow != 0).then(|| format!("{:016x}", record.flow)),
             node: self.node(record.verdict, record.node),
             length: record.length,
             bytes: hex(&frame.bytes),
         }
-    }
-
-    fn service(&self, vip: u32) -> Option<String> {
-        let has =
-            |service: &&lb_plan::plan::ServiceState| service.vips.iter().any(|it| it.number == Some(vip));
-        self.state.services.iter().find(has).map(|service| service.service.to_string())
     }
 
     fn node(&self, verdict: u32, index: u16) -> Option<String> {
@@ -236,10 +231,10 @@ impl TraceNames<'_> {
             Outcome::LocalByKernel,
             Outcome::Unowned,
         ];
-        let is_own = own.iter().any(|outcome| *outcome as u32 == verdict);
-        let node =
-            self.state.nodes.iter().find(|node| if is_own { node.is_self } else { node.index == index });
-        node.map(|node| node.name.to_string())
+        if own.iter().any(|outcome| *outcome as u32 == verdict) {
+            return self.own.clone();
+        }
+        self.nodes.get(&index).cloned()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::trace::TracedPacket;
+use crate::record::TracedPacket;
 
 /// Returns the line of a packet: time, interface, verdict, flow, and where it went.
-pub(super) fn render(packet: &TracedPacket) -> String {
+pub fn render(packet: &TracedPacket) -> String {
     let TracedPacket { interface, protocol, length, .. } = packet;
     let (from, to) = ends(packet);
     format!(
@@ -16,8 +16,8 @@ pub(super) fn render(packet: &TracedPacket) -> String {
     )
 }
 
-/// Returns the comment of a packet in a file: what the packet's bytes do not tell.
-pub(super) fn comment(packet: &TracedPacket) -> String {
+/// Returns the comment of a packet in a file: what its bytes do not show.
+pub fn comment(packet: &TracedPacket) -> String {
     format!("fairlead: {}{}", verdict(packet), details(packet))
 }
 
@@ -57,7 +57,7 @@ fn time_of_day(ns: u64) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn packet() -> TracedPacket {
@@ -82,7 +82,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_line_tells_what_became_of_the_packet() {
+    fn a_line_shows_the_fate_of_the_packet() {
         assert_eq!(
             render(&packet()),
             "00:00:00.000001 eth0 forwarded_l2 n2 tcp 192.0.2.7:40312 > 203.0.113.10:443 service shop/web slot 812 \

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::trace::TraceSettings;
 use lb_dataplane::attach::{AttachError, MapSizes};
+use lb_dataplane::attachment::TracingProgram;
 use lb_dataplane::pins::Pins;
-use lb_dataplane::tracing_program::{self, TraceError, TraceMaps, TracedFrame, TracingProgram};
+use lb_dataplane::tracing_program::{self, TraceError, TraceMaps, TracedFrame};
 use nix::net::if_::if_nameindex;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{RequestError, TraceBatch, TraceNames, TraceRequest, TraceStarted};
-use crate::state::AgentState;
+use crate::record::{RequestError, TraceBatch, TraceNames, TraceRequest, TraceStarted};
 
 /// How long a trace lives without a request.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -57,7 +57,7 @@ pub enum TracerError {
 
 /// A request to the control loop.
 pub enum TraceSwitch {
-    /// Put this program on the uplinks, unless nobody waits for the answer any more.
+    /// Put this program on the uplinks, unless the request is not waited for any more.
     On(TracingProgram, oneshot::Sender<Result<(), AttachError>>),
     /// Put the agent's own program back.
     Off,
@@ -71,6 +71,8 @@ pub struct TracerSource {
     pub pins: Pins,
     /// The sizes of the maps.
     pub sizes: MapSizes,
+    /// Returns the names at present; those of interfaces are added.
+    pub names: Box<dyn Fn() -> TraceNames + Send + Sync>,
 }
 
 /// The traces of an agent.
@@ -80,7 +82,6 @@ pub struct Tracer(Arc<Inner>);
 struct Inner {
     source: TracerSource,
     switch: mpsc::Sender<TraceSwitch>,
-    state: watch::Receiver<Arc<AgentState>>,
     trace: Mutex<Option<Trace>>,
 }
 
@@ -98,12 +99,9 @@ struct Trace {
 
 impl Tracer {
     /// Creates it, and the control loop's end of its requests.
-    pub fn new(
-        source: TracerSource,
-        state: watch::Receiver<Arc<AgentState>>,
-    ) -> (Self, mpsc::Receiver<TraceSwitch>) {
+    pub fn new(source: TracerSource) -> (Self, mpsc::Receiver<TraceSwitch>) {
         let (switch, switches) = mpsc::channel(4);
-        (Self(Arc::new(Inner { source, switch, state, trace: Mutex::new(None) })), switches)
+        (Self(Arc::new(Inner { source, switch, trace: Mutex::new(None) })), switches)
     }
 
     /// Begins a trace.
@@ -121,7 +119,7 @@ impl Tracer {
         }
         let tracer = self.clone();
         let load = move || {
-            let TracerSource { object, pins, sizes } = &tracer.0.source;
+            let TracerSource { object, pins, sizes, .. } = &tracer.0.source;
             tracing_program::load(object, pins, *sizes)
         };
         let loaded = tokio::task::spawn_blocking(load).await.map_err(|e| TracerError::System(e.into()))?;
@@ -179,8 +177,8 @@ impl Tracer {
     }
 
     fn batch(&self, trace: &Trace, frames: &[TracedFrame]) -> Result<TraceBatch, TracerError> {
-        let state = Arc::clone(&self.0.state.borrow());
-        let names = TraceNames { state: &state, interfaces: &trace.interfaces };
+        let named = |names| TraceNames { interfaces: trace.interfaces.clone(), ..names };
+        let names = if frames.is_empty() { TraceNames::default() } else { named((self.0.source.names)()) };
         let boot = boot_ns()?;
         let counts = trace.maps.counts()?;
         Ok(TraceBatch {

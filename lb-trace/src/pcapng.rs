@@ -1,4 +1,5 @@
-//! A writer of pcapng files (draft-ietf-opsawg-pcapng): packets with a comment each, in a file of bounded size.
+//! A writer of pcapng files (draft-ietf-opsawg-pcapng): packets with a comment each, in a file of bounded
+//! size.
 //!
 //! ```text
 //! section header | interface description, at an interface's first packet | enhanced packet …
@@ -10,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::trace::TracedPacket;
+use crate::record::TracedPacket;
 
 /// Types of blocks.
 mod block {
@@ -53,7 +54,8 @@ pub enum PcapngError {
 }
 
 /// Writes packets to a file.
-pub(super) struct PcapngWriter<W: Write> {
+#[derive(Debug)]
+pub struct PcapngWriter<W: Write> {
     out: W,
     snap: u32,
     written: u64,
@@ -66,7 +68,7 @@ impl<W: Write> PcapngWriter<W> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn new(out: W, snap: u32, limit: u64) -> Result<Self, PcapngError> {
+    pub fn new(out: W, snap: u32, limit: u64) -> Result<Self, PcapngError> {
         let mut writer = Self { out, snap, written: 0, limit, interfaces: BTreeMap::new() };
         let mut body = Vec::new();
         body.extend(MAGIC.to_le_bytes());
@@ -87,7 +89,7 @@ impl<W: Write> PcapngWriter<W> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn write(&mut self, packet: &TracedPacket, comment: &str) -> Result<bool, PcapngError> {
+    pub fn write(&mut self, packet: &TracedPacket, comment: &str) -> Result<bool, PcapngError> {
         let bytes = from_hex(&packet.bytes).ok_or(PcapngError::Digits)?;
         let known = self.interfaces.get(&packet.interface).copied();
         let number = known.unwrap_or(self.interfaces.len() as u32);
@@ -108,7 +110,7 @@ impl<W: Write> PcapngWriter<W> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn finish(mut self) -> Result<(), PcapngError> {
+    pub fn finish(mut self) -> Result<(), PcapngError> {
         Ok(self.out.flush()?)
     }
 
@@ -167,8 +169,8 @@ fn from_hex(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::tests::packet;
     use super::*;
+    use crate::line::tests::packet;
 
     fn file(limit: u64, packets: usize) -> (Vec<u8>, usize) {
         let mut out = Vec::new();

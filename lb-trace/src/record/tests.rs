@@ -45,7 +45,7 @@ fn a_filter_is_a_prefix_of_either_family_with_a_port() {
 }
 
 #[test]
-fn verdicts_are_chosen_by_name_or_by_what_becomes_of_the_packet() {
+fn verdicts_are_chosen_by_name_or_by_their_fate() {
     let bits = |verdicts: &[&str], drops| {
         let verdicts = verdicts.iter().map(|name| (*name).to_owned()).collect();
         TraceRequest { verdicts, drops, ..request() }.settings().map(|settings| settings.verdicts)
@@ -87,8 +87,7 @@ fn a_record_names_interface_and_verdict_and_hides_what_it_lacks() {
         pad: [0; 3],
     };
     let interfaces = BTreeMap::from([(3, "eth0".to_owned())]);
-    let state = AgentState::default();
-    let names = TraceNames { state: &state, interfaces: &interfaces };
+    let names = TraceNames { interfaces, ..TraceNames::default() };
     let packet = names.describe(&TracedFrame { record, bytes: vec![0xab, 0x01] }, 1_000);
     assert_eq!(packet.time_ns, 1_005);
     assert_eq!((packet.interface.as_str(), packet.verdict.as_str()), ("eth0", "no_live_node"));

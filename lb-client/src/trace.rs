@@ -1,8 +1,5 @@
 //! The subcommand `fairlead trace`.
 
-mod line;
-mod pcapng;
-
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -15,10 +12,11 @@ use hyper::body::Bytes;
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::pcapng::{PcapngError, PcapngWriter};
-use crate::trace::{MAX_RATE, MAX_SECONDS, TraceBatch, TraceRequest, TraceStarted, TracedPacket};
-use lb_client::client::{self, AdminClientError};
-use lb_client::common::{SocketArgs, seconds};
+use crate::client::{self, AdminClientError};
+use crate::common::{SocketArgs, seconds};
+use lb_trace::line;
+use lb_trace::pcapng::{PcapngError, PcapngWriter};
+use lb_trace::record::{MAX_RATE, MAX_SECONDS, TraceBatch, TraceRequest, TraceStarted, TracedPacket};
 
 /// Shows packets as they arrive, with the verdict of the XDP program on each: a sample at a bounded rate.
 ///
