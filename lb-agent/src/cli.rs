@@ -45,8 +45,8 @@ pub enum Command {
     Top(top::TopArgs),
     /// Show packets with their outcomes: a sample of the verdicts of the XDP program.
     Trace(trace::TraceArgs),
-    /// Explain why a Service or VIP is unreachable: check each link from its object to its endpoints, and name
-    /// the first broken one.
+    /// Explain why a Service or VIP is unreachable: check each link from its object to its endpoints, and
+    /// name the first broken one.
     Why(why::WhyArgs),
     /// Show which node serves a flow, and what this node's program does with its packets.
     Flow(flow::FlowArgs),

@@ -95,8 +95,8 @@ macro_rules! all_maps {
                 PerCpuArray<u32, $crate::maps::Allowance>, $crate::maps::Budget::COUNT, Plain $($since)*;
             /// When nodes were last heard of, by node index; behind the last node the probe clock.
             LIVENESS = "lb_liveness", Array<u32, $crate::maps::Liveness>, capacity::LIVENESS, Mapped;
-            /// When the last answer of a node to a probe arrived, in nanoseconds of `CLOCK_MONOTONIC`, by node
-            /// index; zero: never.
+            /// When the last answer of a node to a probe arrived, in nanoseconds of `CLOCK_MONOTONIC`, by
+            /// node index; zero: never.
             ANSWERED = "lb_answered", Array<u32, u64>, capacity::NODES, Mapped;
             /// The table of flows.
             FLOWS = "lb_flows", Array<u32, $crate::flows::FlowSet<u64>>, capacity::FLOW_SETS, Mapped;

@@ -193,8 +193,8 @@ impl Counters {
     }
 }
 
-/// Returns the first `N` words of the entries of a per-CPU array from `begin` to below `end`, each summed over
-/// the CPUs.
+/// Returns the first `N` words of the entries of a per-CPU array from `begin` to below `end`, each summed
+/// over the CPUs.
 fn sums<const N: usize>(map: &MapData, begin: u32, end: u32) -> Result<Vec<[u64; N]>, MapError> {
     let map = RawMap::of(map)?;
     let end = end.min(map.entries);

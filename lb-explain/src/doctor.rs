@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes that GUE adds to a packet at most: an outer IPv6 header, UDP, GUE, and its private data with five nodes.
+/// Bytes that GUE adds to a packet at most: an outer IPv6 header, UDP, GUE, and its private data with five
+/// nodes.
 const GUE_OVERHEAD: u16 = 40 + 8 + 4 + 8 + 5 * 4;
 /// The smallest MTU of IPv6 (RFC 8200 section 5).
 const IPV6_MINIMUM: u16 = 1280;

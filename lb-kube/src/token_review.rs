@@ -1,5 +1,5 @@
-//! Who may scrape: a TokenReview names the user of a token, a SubjectAccessReview states whether that user may
-//! get the path. As MetalLB and the components of Kubernetes do it.
+//! Who may scrape: a TokenReview names the user of a token, a SubjectAccessReview states whether that user
+//! may get the path. As MetalLB and the components of Kubernetes do it.
 //!
 //! Answers are kept for a short time, so that a scrape costs the API server no request, and a permission that
 //! is withdrawn ends within a minute.

@@ -3,9 +3,10 @@
 //! It answers as Kubernetes 1.36 does, errors included, which `crate::replay` checks against recorded
 //! requests: objects and versions; server-side apply, patches and field managers; schemas, defaults and
 //! validation rules of definitions and of the built-in kinds that the load balancer uses; subresource status
-//! and partial metadata; subresource exec of pods; names, namespaces, preconditions, finalizers, owners; paginated lists, lists of
-//! earlier versions, selectors, tables; watches with bookmarks; discovery; authentication, RBAC and tokens,
-//! once enabled by [`ObjectStore::protect`]; validating webhooks. `ApiFaults` injects faults.
+//! and partial metadata; subresource exec of pods; names, namespaces, preconditions, finalizers, owners;
+//! paginated lists, lists of earlier versions, selectors, tables; watches with bookmarks; discovery;
+//! authentication, RBAC and tokens, once enabled by [`ObjectStore::protect`]; validating webhooks.
+//! `ApiFaults` injects faults.
 //!
 //! A request goes from `respond` (authentication, routing, content negotiation) to `operations` (create,
 //! update, delete, list), which use `strategy`, `merge`, `patch` and `builtin` (defaults and validation) and

@@ -10,8 +10,8 @@ use crate::lab::LabNode;
 use crate::lab::node::find_binary;
 use crate::routers::wait;
 
-/// How long a set-up may take until `why` names its cause, and until all is well after it: BGP sessions come up
-/// again after a hold-off of some seconds.
+/// How long a set-up may take until `why` names its cause, and until all is well after it: BGP sessions come
+/// up again after a hold-off of some seconds.
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// What is asked of a node.

@@ -61,8 +61,8 @@ fn chosen() -> impl Iterator<Item = &'static ClusterEvent> {
     EVENTS.iter().filter(move |event| event.name.contains(&words))
 }
 
-/// Until a new node has written all its VIPs, it must not answer probes: its stack would reset the connections
-/// of the others.
+/// Until a new node has written all its VIPs, it must not answer probes: its stack would reset the
+/// connections of the others.
 #[test]
 fn a_join_among_thousands_of_services_breaks_no_connection() -> Result<()> {
     cluster().run(|lab| {

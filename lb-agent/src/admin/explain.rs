@@ -69,8 +69,8 @@ pub(super) async fn why(State(state): State<Arc<AdminState>>, uri: Uri) -> Respo
     }
 }
 
-/// Shows the nodes of a flow: `client`, `client_port`, `vip`, `port` and `protocol`; ports and protocol may be
-/// left out.
+/// Shows the nodes of a flow: `client`, `client_port`, `vip`, `port` and `protocol`; ports and protocol may
+/// be left out.
 pub(super) async fn flow(State(state): State<Arc<AdminState>>, uri: Uri) -> Response {
     let query = match flow_query(&Parameters::of(&uri)) {
         Ok(query) => query,

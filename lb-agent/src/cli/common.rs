@@ -17,8 +17,8 @@ pub(super) struct PinArgs {
 /// The log of the process.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// What is logged: a level (error, warn, info, debug, trace, off), or levels of parts of the program, as in
-    /// lb_speaker=debug,info. By default, RUST_LOG or info.
+    /// What is logged: a level (error, warn, info, debug, trace, off), or levels of parts of the program, as
+    /// in lb_speaker=debug,info. By default, RUST_LOG or info.
     #[arg(long, value_name = "LEVEL|FILTER")]
     log_level: Option<LogFilter>,
     /// How log lines are written.

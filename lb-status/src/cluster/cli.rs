@@ -80,7 +80,8 @@ enum ClusterCommand {
     },
     /// Show the first broken link between a Service or VIP and its clients, as seen by each node.
     Why {
-        /// Service (`name` or `namespace/name`) or VIP (`address`, `address:port` or `address:port/protocol`).
+        /// Service (`name` or `namespace/name`) or VIP (`address`, `address:port` or
+        /// `address:port/protocol`).
         #[arg(value_name = "SERVICE|VIP")]
         target: String,
         /// Client that cannot reach it.

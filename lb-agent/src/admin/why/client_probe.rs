@@ -29,8 +29,8 @@ pub(super) fn unreachable(client: IpAddr) -> Option<Unreachable> {
     Some(Unreachable { router, says: says(&error)?.to_owned() })
 }
 
-/// Returns the meaning of an ICMP error about a route; `None` for others, such as that of a firewall that rejects
-/// this port only.
+/// Returns the meaning of an ICMP error about a route; `None` for others, such as that of a firewall that
+/// rejects this port only.
 const fn says(error: &IcmpError) -> Option<&'static str> {
     const NET: u8 = 0;
     const HOST: u8 = 1;
