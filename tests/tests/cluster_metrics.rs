@@ -102,7 +102,7 @@ async fn only_tokens_that_the_api_server_allows_may_scrape() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_may_not_review_tokens_says_so() -> Result<()> {
+async fn a_role_for_another_verb_does_not_allow_a_scrape() -> Result<()> {
     let cluster = TestCluster::start().await?;
     let token = token(&cluster, "prometheus").await?;
     role("post", "/metrics").iter().try_for_each(|object| cluster.store.put(object))?;
@@ -110,7 +110,7 @@ async fn a_process_that_may_not_review_tokens_says_so() -> Result<()> {
     let controller =
         cluster.controller_with("one", &["--metrics-address", &address, "--metrics-tls", "on"])?;
     wait_served(&address).await?;
-    ensure!(get(&address, "/metrics", Some(&token))?.0 == 403, "another verb");
+    ensure!(get(&address, "/metrics", Some(&token))?.0 == 403, "not the verb get");
     controller.kill()
 }
 
