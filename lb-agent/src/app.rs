@@ -49,11 +49,11 @@ use crate::admin::metrics::{AgentExporter, ScrapedMaps};
 use crate::admin::page::StatusPage;
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
-use crate::last_good::LastGoodFile;
 use crate::measurements::Measurements;
 use crate::rare_verdicts;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
+use lb_kube::last_good::LastGoodFile;
 
 /// Frames a second that nodes send together when they take over addresses: a burst that every host and switch
 /// of a network can process.

@@ -53,10 +53,10 @@ use self::state::LoopState;
 pub(crate) use self::state::announced;
 pub use self::uplinks::interface;
 use crate::inquiry::Inquiry;
-use crate::last_good::LastGoodFile;
 use crate::measurements::Measurements;
 use crate::state::AgentState;
 use crate::tag_keys::TagKeysRead;
+use lb_kube::last_good::LastGoodFile;
 
 /// Changes within this time are one pass: a switch that comes back changes many neighbor entries.
 const DEBOUNCE: Duration = Duration::from_millis(10);

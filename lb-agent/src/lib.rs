@@ -5,7 +5,6 @@
 //! | --- | --- | --- |
 //! | [`cli`] | 3 | the subcommands |
 //! | [`app`], [`control`] | 2 | the agent's parts put together, and its control loop |
-//! | [`last_good`] | 1 | the last-known-good configuration, in a file for the next agent |
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`measurements`] | 0 | durations that the agent measures |
@@ -22,7 +21,6 @@ mod commands;
 pub mod control;
 mod hash_key;
 pub mod inquiry;
-pub mod last_good;
 pub mod measurements;
 pub mod preview;
 mod rare_verdicts;

@@ -9,6 +9,7 @@ pub mod event_reason;
 pub mod events;
 pub mod exec;
 pub mod kinds;
+pub mod last_good;
 pub mod leadership;
 pub mod lease;
 mod rate_limit;

@@ -16,7 +16,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 
 /// What is asked of a node.
 #[derive(Clone, Copy, Debug)]
-pub struct WhyQuestion<'a> {
+pub struct WhyCommand<'a> {
     /// The node.
     pub node: &'a LabNode<'a>,
     /// The Service or VIP.
@@ -25,7 +25,7 @@ pub struct WhyQuestion<'a> {
     pub client: Option<&'a str>,
 }
 
-impl WhyQuestion<'_> {
+impl WhyCommand<'_> {
     /// Asks, and returns the exit code and the answer.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl SetUps {
         &self,
         name: &str,
         cause: &str,
-        [question, well]: [&WhyQuestion<'_>; 2],
+        [question, well]: [&WhyCommand<'_>; 2],
         make: impl FnOnce() -> Result<()>,
         undo: impl FnOnce() -> Result<()>,
     ) -> Result<()> {

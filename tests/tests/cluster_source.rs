@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fairlead_tests::cluster::{NAMESPACE, TestCluster};
-use lb_agent::last_good::LastGoodFile;
+use lb_kube::last_good::LastGoodFile;
 use lb_kube::snapshot::Snapshot;
 use lb_kube::source::{ObjectSource, SourceOptions};
 use lb_model::Model;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
-use fairlead_tests::explain::{SetUps, WhyQuestion, fact};
+use fairlead_tests::explain::{SetUps, WhyCommand, fact};
 use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::HTTP_PORT;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
@@ -44,8 +44,8 @@ struct Stage<'lab> {
 
 impl Stage<'_> {
     /// Asks n1 about the Service, on behalf of the client.
-    fn question(&self) -> WhyQuestion<'_> {
-        WhyQuestion { node: &self.node, target: "web", client: Some(CLIENT) }
+    fn question(&self) -> WhyCommand<'_> {
+        WhyCommand { node: &self.node, target: "web", client: Some(CLIENT) }
     }
 
     /// Breaks something about the Service, and repairs it.
@@ -85,7 +85,7 @@ impl Stage<'_> {
     /// Adds an object beside the others, asks about another target, and removes the object.
     fn adds(&self, name: &str, cause: &str, target: &str, object: &Value) -> Result<()> {
         let file = self.lab.outside(&self.lab.manifests_directory().join("extra.yaml"));
-        let question = WhyQuestion { target, client: None, ..self.question() };
+        let question = WhyCommand { target, client: None, ..self.question() };
         let make = || Ok(fs::write(&file, yaml(std::slice::from_ref(object)))?);
         let questions = [&question, &self.question()];
         self.set_ups.broken(name, cause, questions, make, || Ok(fs::remove_file(&file)?))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::explain::{SetUps, WhyQuestion};
+use fairlead_tests::explain::{SetUps, WhyCommand};
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use fairlead_tests::layer2::frames::announcements;
@@ -33,7 +33,7 @@ fn the_first_broken_link_is_the_true_cause() -> Result<()> {
         let [first, second] = [lab.node("n1")?, lab.node("n2")?];
         let set_ups = SetUps::default();
         let [of_first, of_second] =
-            [&first, &second].map(|node| WhyQuestion { node, target: "web", client: None });
+            [&first, &second].map(|node| WhyCommand { node, target: "web", client: None });
         of_first.wait_well()?;
         of_second.wait_well()?;
         reboots(lab, &first)?;
@@ -116,6 +116,6 @@ fn reboots(lab: &Lab, asked: &LabNode<'_>) -> Result<()> {
         *topology = before;
         Ok(())
     })?;
-    let question = WhyQuestion { node: asked, target: "web", client: None };
+    let question = WhyCommand { node: asked, target: "web", client: None };
     question.wait_well()
 }

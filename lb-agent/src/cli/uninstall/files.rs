@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::admin::is_served;
-use crate::last_good::LastGoodFile;
 use lb_dataplane::traces::{NodeTrace, Removal, RemovalError};
+use lb_kube::last_good::LastGoodFile;
 
 /// The name of a directory that Fairlead creates.
 const DIRECTORY: &str = "fairlead";

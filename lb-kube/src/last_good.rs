@@ -13,7 +13,7 @@ use lb_api::problem::Problem;
 use lb_model::Model;
 use lb_model::last_good::LastGood;
 
-use lb_kube::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Snapshot};
 
 /// The last-known-good configuration, and its file.
 #[derive(Debug)]
