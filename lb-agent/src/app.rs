@@ -50,9 +50,9 @@ use crate::admin::page::StatusPage;
 use crate::admin::{self, AdminError, AdminState, Socket, retire};
 use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
 use crate::measurements::Measurements;
-use crate::rare_verdicts;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
+use lb_dataplane::rare_verdicts;
 use lb_kube::last_good::LastGoodFile;
 
 /// Frames a second that nodes send together when they take over addresses: a burst that every host and switch

@@ -9,7 +9,6 @@
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`measurements`] | 0 | durations that the agent measures |
 //! | [`preview`] | 0 | what an agent would do, as a value |
-//! | `rare_verdicts` | 0 | log lines about packets with rare verdicts |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `commands` | 0 | other programs, run with a limit |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
@@ -23,7 +22,6 @@ mod hash_key;
 pub mod inquiry;
 pub mod measurements;
 pub mod preview;
-mod rare_verdicts;
 pub mod status_reporter;
 pub mod tag_keys;
 

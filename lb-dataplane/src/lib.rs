@@ -13,6 +13,7 @@
 //! mapping       ── arrays in memory: rings, VIPs, and in mapped_tables liveness cells and flows
 //! bfd           ── BFD sessions with BGP peers
 //! counters      ── the program's counters
+//! rare_verdicts ── log lines about packets with rare verdicts
 //! liveness      ── probes to other nodes, and the probe clock
 //! net           ── uplinks, routes and neighbors, from rtnetlink
 //! tracing_program ── the program with records of packets, loaded while a trace runs
@@ -36,6 +37,7 @@ pub mod net;
 pub mod object;
 pub mod pins;
 pub mod preflight;
+pub mod rare_verdicts;
 mod raw_map;
 mod rings;
 mod sources;

@@ -1,6 +1,7 @@
 //! The files of the project.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 /// Directories without sources: history and build directories.
 const OTHERS: [&str; 2] = [".git", "target"];
 
-/// Every text file of the project.
+/// Every file of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     files: Vec<File>,
@@ -23,7 +24,7 @@ pub(crate) struct File {
 }
 
 impl Tree {
-    /// Reads all files below `root`, sorted by path, except those that are not UTF-8.
+    /// Reads all files below `root`, sorted by path. Those that are not UTF-8 have no text.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
         tree.add(root, "")?;
@@ -70,10 +71,15 @@ impl Tree {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.add(&entry.path(), &format!("{path}/"))?;
-            } else if kind.is_file()
-                && let Ok(text) = fs::read_to_string(entry.path())
-            {
-                self.files.push(File { path, text });
+            } else if kind.is_file() {
+                match fs::read_to_string(entry.path()) {
+                    Ok(text) => self.files.push(File { path, text }),
+                    // A picture: pages link to it.
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        self.files.push(File { path, text: String::new() });
+                    }
+                    Err(_) => {}
+                }
             }
         }
         Ok(())

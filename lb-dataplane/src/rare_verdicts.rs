@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::counters::Counters;
 use lb_common::verdict::{COUNTERS, MEANINGS, Refusal};
-use lb_dataplane::counters::Counters;
 use tokio::time::MissedTickBehavior;
 
 /// The interval between two looks at the counters, and so between two lines about one verdict.
@@ -61,7 +61,7 @@ fn rare() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Logs rare verdicts until the task is cancelled.
-pub(crate) async fn log(counters: Arc<Counters>) {
+pub async fn log(counters: Arc<Counters>) {
     let mut last = LastCounts::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
