@@ -33,7 +33,10 @@ fn path(facts: &WhyFacts<'_>) -> ChainLink {
             ChainLink::unknown(LinkName::Path, "no other node of the ring answers a ping")
         }
         None => {
-            let fact = format!("large packets reach {} other nodes of the ring", facts.host.nodes_probed);
+            let fact = format!(
+                "large packets reach the other nodes of the ring ({} probed)",
+                facts.host.nodes_probed
+            );
             ChainLink::ok(LinkName::Path, fact)
         }
     }
@@ -141,7 +144,7 @@ fn endpoint(facts: &WhyFacts<'_>) -> Option<ChainLink> {
         Connection::Open => None,
     });
     let Some((address, error)) = failed else {
-        let fact = format!("{} endpoints on this node accept connections", endpoints.len());
+        let fact = format!("those on this node accept connections ({} tried)", endpoints.len());
         return (!endpoints.is_empty()).then(|| ChainLink::ok(LinkName::Endpoint, fact));
     };
     let fact = format!("{address} does not accept connections: {error}");
