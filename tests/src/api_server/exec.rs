@@ -16,8 +16,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::answer::ApiResponse;
 use super::error;
@@ -106,7 +107,9 @@ async fn serve(upgraded: Upgraded, run: Arc<RunInPod>, command: PodCommand) -> R
         }
     }
     socket.send(message(STATUS, status(&ended).to_string().as_bytes())).await?;
-    socket.close(None).await?;
+    // Without a code, kubectl takes the end for a failure.
+    let end = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+    socket.close(Some(end)).await?;
     while let Some(message) = socket.next().await {
         message?;
     }
