@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`tracer`] | the trace that runs on a node: begun, read and ended by requests, and ended by itself |
 //! | [`record`] | which packets to record, and the description of a packet |
-//! | [`line`] | a packet in words |
+//! | [`mod@line`] | a packet in words |
 //! | [`pcapng`] | files of packets |
 
 pub mod line;

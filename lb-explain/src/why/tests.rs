@@ -10,7 +10,7 @@ use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::Contents;
 use lb_plan::plan::{
     Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
-    WhyFacts as PlanFacts,
+    Facts as PlanFacts,
 };
 use lb_plan::speaker::SpeakerSettings;
 
