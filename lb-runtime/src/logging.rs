@@ -49,7 +49,7 @@ impl FromStr for LogFilter {
     fn from_str(text: &str) -> Result<Self, FilterError> {
         let error = || FilterError(text.to_owned());
         // The library takes a word that is no level for a target, and then logs nothing else.
-        let is_level = |level: &str| level.parse::<LevelFilter>().is_ok();
+        let is_level = |level: &str| !level.is_empty() && level.parse::<LevelFilter>().is_ok();
         let is_directive = |part: &str| match part.split_once('=') {
             Some((target, level)) => !target.is_empty() && is_level(level),
             None => is_level(part) && part.parse::<usize>().is_err(),

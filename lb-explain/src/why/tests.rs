@@ -9,8 +9,8 @@ use lb_model::{Model, NodeName};
 use lb_pipeline::owner::LivenessState;
 use lb_plan::contents::Contents;
 use lb_plan::plan::{
-    Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
-    Facts as PlanFacts,
+    Facts as PlanFacts, Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts,
+    Uplink,
 };
 use lb_plan::speaker::SpeakerSettings;
 

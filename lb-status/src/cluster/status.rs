@@ -144,7 +144,7 @@ mod tests {
         let status = ClusterStatus::new(&answers, true);
         let screen = strip_str(&status.render()).to_string();
         assert!(
-            screen.starts_with("! node n2 does not answer: it did not end within 10 s\n\nNODE"),
+            screen.starts_with("! node n2 does not answer: it did not end within 10 s\n\n NODE"),
             "{screen}"
         );
         assert!(!status.is_well());

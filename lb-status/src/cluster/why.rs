@@ -98,7 +98,7 @@ mod tests {
         assert!(screen.ends_with("\n! n1, n2: lb_rings is full\n  to do: raise --ring-slots\n"), "{screen}");
         let rows: Vec<_> =
             screen.lines().skip(2).map(|it| it.split_whitespace().collect::<Vec<_>>()).collect();
-        assert_eq!(rows[1], ["n1", "ring", "broken", "192.0.2.1:80/TCP"]);
+        assert_eq!(rows[1], ["n1", "ring", "BROKEN", "192.0.2.1:80/TCP"]);
         assert_eq!(rows[3], ["n3", "-", "ok", "-"]);
         assert!(!why.is_well());
     }

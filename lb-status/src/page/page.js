@@ -1,5 +1,5 @@
 "use strict";
-// Everything is set as text: no name or message is ever read as HTML.
+/* Everything is set as text: no name or message is ever read as HTML. */
 const INTERVAL = 2000;
 const LIMIT = 5000;
 const ROWS = 200;

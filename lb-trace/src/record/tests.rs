@@ -55,7 +55,7 @@ fn verdicts_are_chosen_by_name_or_by_their_fate() {
     assert!(drops & verdict_bit(Refusal::NoLiveNode as u32) != 0);
     assert_eq!(drops & verdict_bit(Refusal::Truncated as u32), 0, "it goes to the stack");
     assert_eq!(bits(&["local"], true), Ok(drops | verdict_bit(Outcome::Local as u32)));
-    assert_eq!(bits(&["loca"], false), Err(RequestError::NoVerdict("loca".into())));
+    assert_eq!(bits(&["elsewhere"], false), Err(RequestError::NoVerdict("elsewhere".into())));
 }
 
 #[test]

@@ -74,5 +74,5 @@ fn fields_are_read_as_serde_writes_them() {
 fn a_type_that_is_not_found_is_named() {
     let tree = Tree::of(&[(PAGE, "")]);
     let found = outdated(&Project::of(&tree));
-    assert!(found[0].contains("no struct Status"), "{found:?}");
+    assert!(found[0].contains("no struct Overview"), "{found:?}");
 }
