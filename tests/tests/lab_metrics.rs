@@ -80,12 +80,12 @@ fn traffic_and_a_dead_node_are_counted() -> Result<()> {
             ensure!(scrape.sum("fairlead_reconcile_seconds_count", &[]) >= 1.0);
             ensure!(scrape.sum("fairlead_map_write_seconds_count", &[]) >= 1.0);
             ensure!(scrape.sum("fairlead_ring_update_seconds_count", &[]) >= 1.0);
-            // Two nodes, twenty probes a second each, over virtual links.
+            // Of two nodes, over virtual links.
             let answers = scrape.sum("fairlead_liveness_round_trip_seconds_count", &[]);
             let mean = scrape.sum("fairlead_liveness_round_trip_seconds_sum", &[]) / answers;
             println!("round trips: {answers} with a mean of {:.0} µs", mean * 1e6);
             ensure!(
-                answers >= 10.0 && mean > 0.0 && mean < 0.05,
+                answers >= 2.0 && mean > 0.0 && mean < 0.05,
                 "{answers} round trips, {mean} s on average"
             );
             ensure!(scrape.sum("fairlead_failovers_total", &[]) == 0.0, "no node has died");

@@ -9,9 +9,11 @@ use fairlead_tests::control_plane::ControlPlane;
 use fairlead_tests::kube_clients::KubeClients;
 use fairlead_tests::lab::node::find_binary;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabHost, Topology, WEB_V4, agents};
+use fairlead_tests::routers::wait;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+const WITHIN: Duration = Duration::from_secs(10);
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
 /// A laptop: a host that reaches the API server, with the plugin in a directory of its own.
@@ -76,8 +78,12 @@ fn the_plugin_shows_all_nodes_and_names_those_that_differ_or_do_not_answer() -> 
                 .with_context(|| screen.clone())?;
             ensure!(row.contains("ready") && row.contains("2 of 2 alive"), "{screen}");
         }
-        let status = laptop.json(&["status"])?;
-        ensure!(status["differences"].as_array().is_some_and(Vec::is_empty), "{status:#}");
+        // Agents that have just started agree on the announcers after their first probes.
+        let status = wait(WITHIN, || {
+            let status = laptop.json(&["status"])?;
+            ensure!(status["differences"].as_array().is_some_and(Vec::is_empty), "{status:#}");
+            Ok(status)
+        })?;
         ensure!(status["silent"].as_array().is_some_and(Vec::is_empty), "{status:#}");
         ensure!(status["nodes"][0]["answer"]["node"] == "n1", "{status:#}");
 

@@ -64,12 +64,30 @@ fn packets(node: &LabNode<'_>, log: &str) -> Result<Vec<Value>> {
 
 /// Returns the name of the XDP program on a node's uplink.
 fn program(node: &LabNode<'_>) -> Result<String> {
+    let shown = attached(node)?;
+    Ok(shown["name"].as_str().context("a program without a name")?.to_owned())
+}
+
+/// What bpftool shows of the program on the uplink.
+fn attached(node: &LabNode<'_>) -> Result<Value> {
     let links = node.command("bpftool").args(["-j", "net", "show"]).text()?;
     let links: Value = serde_json::from_str(&links)?;
     let id = links[0]["xdp"][0]["id"].as_u64().with_context(|| format!("no program: {links}"))?;
     let shown = node.command("bpftool").args(["-j", "prog", "show", "id", &id.to_string()]).text()?;
-    let shown: Value = serde_json::from_str(&shown)?;
-    Ok(shown["name"].as_str().context("a program without a name")?.to_owned())
+    Ok(serde_json::from_str(&shown)?)
+}
+
+/// Dumps the counters of the tracing program on the uplink. Other labs have maps of the same name.
+fn trace_counts(node: &LabNode<'_>) -> Result<String> {
+    let shown = attached(node)?;
+    for id in shown["map_ids"].as_array().context("a program without maps")? {
+        let id = id.to_string();
+        let map = node.command("bpftool").args(["-j", "map", "show", "id", &id]).text()?;
+        if serde_json::from_str::<Value>(&map)?["name"] == "lb_trace_count" {
+            return node.command("bpftool").args(["-j", "map", "dump", "id", &id]).text();
+        }
+    }
+    bail!("no map of counters: {shown}")
 }
 
 fn wait_own_program(node: &LabNode<'_>, within: Duration) -> Result<()> {
@@ -235,11 +253,9 @@ fn only_one_trace_runs_and_it_ends_with_its_command_its_time_or_its_agent() -> R
         ensure!(!trace.wait(WITHIN)?.success(), "{}", read(node, "left.log")?);
         ensure!(program(node)? == TRACE_PROGRAM, "{}", program(node)?);
         thread::sleep(LEASE);
-        let counted = node.command("bpftool").args(["-j", "map", "dump", "name", "lb_trace_count"]);
-        let before = counted.text()?;
+        let before = trace_counts(node)?;
         thread::sleep(Duration::from_secs(1));
-        let counted = node.command("bpftool").args(["-j", "map", "dump", "name", "lb_trace_count"]);
-        ensure!(counted.text()? == before, "the lease is over, but packets still match");
+        ensure!(trace_counts(node)? == before, "the lease is over, but packets still match");
         node.start_agent(&LabAgentOptions::default())?;
         wait_own_program(node, Duration::from_secs(1))?;
         let report = load.finish()?;
