@@ -28,6 +28,8 @@ pub(crate) enum Lane {
     Cluster,
     /// Agents, servers, clients and routers in network namespaces (as root)
     Lab,
+    /// Tests of the lab that take a minute or more; only on request (as root)
+    Long,
     /// Agents replaced by other builds and by another map layout, under traffic; only on request (as root)
     Upgrade,
     /// The program and agents on other kernels, in emulated guests; only on request
@@ -56,6 +58,7 @@ impl Lane {
             Self::Kernel => "kernel",
             Self::Cluster => "cluster",
             Self::Lab => "lab",
+            Self::Long => "long",
             Self::Upgrade => "upgrade",
             Self::Kernels => "kernels",
             Self::Soak => "soak",
@@ -63,7 +66,7 @@ impl Lane {
     }
 
     const fn needs_kernel(self) -> bool {
-        matches!(self, Self::Kernel | Self::Lab | Self::Upgrade | Self::Soak)
+        matches!(self, Self::Kernel | Self::Lab | Self::Long | Self::Upgrade | Self::Soak)
     }
 
     const fn parts(self) -> &'static [Part] {
@@ -73,7 +76,9 @@ impl Lane {
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
             Self::Kernels => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Guests],
-            Self::Lab => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers, Part::Prometheus],
+            Self::Lab | Self::Long => {
+                &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers, Part::Prometheus]
+            }
             Self::Upgrade | Self::Soak => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Routers],
         }
     }
@@ -98,6 +103,7 @@ impl Lane {
             Self::Kernel => release_tests("kernel*", args),
             Self::Cluster => release_tests("cluster*", args),
             Self::Lab => release_tests("lab*", &[&[LAB_THREADS.to_owned()], args].concat()),
+            Self::Long => release_tests("long*", &[&[LAB_THREADS.to_owned()], args].concat()),
             Self::Upgrade => upgrade_tests(args),
             Self::Kernels => kernels::run(guests, args),
             Self::Soak => release_tests("soak*", &[SOAK_ARGS.map(str::to_owned).as_slice(), args].concat()),
