@@ -33,6 +33,7 @@ pub mod routers;
 pub mod scrape;
 pub mod stack;
 pub mod starve;
+pub mod stopped_thread;
 pub mod stress;
 pub mod traffic;
 pub mod twin;

@@ -11,9 +11,7 @@ use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::addresses::IpVersion;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4};
 use fairlead_tests::routers::wait;
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use fairlead_tests::stopped_thread::StoppedThread;
 use serde_json::Value;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -154,38 +152,12 @@ fn reads_a_new_object(lab: &Lab, node: &LabNode<'_>, address: &str) -> Result<()
     })
 }
 
-/// A thread stopped as by a debugger; it continues on drop.
-struct Stopped(Pid);
-
-impl Stopped {
-    fn stop(node: &LabNode<'_>, name: &str) -> Result<Self> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", node.agent_id()?))?;
-        for task in tasks {
-            let path = task?.path();
-            if fs::read_to_string(path.join("comm"))?.trim() == name {
-                let id = path.file_name().and_then(|id| id.to_str()).context("no thread ID")?;
-                let thread = Pid::from_raw(id.parse()?);
-                ptrace::attach(thread)?;
-                waitpid(thread, Some(WaitPidFlag::__WALL))?;
-                return Ok(Self(thread));
-            }
-        }
-        anyhow::bail!("no thread named {name}")
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = ptrace::detach(self.0, None);
-    }
-}
-
 #[test]
 fn health_names_a_stuck_loop_until_it_recovers() -> Result<()> {
     run(|_, node, _| {
         is_healthy(node)?;
         for name in ["liveness", "bfd"] {
-            let stopped = Stopped::stop(node, name)?;
+            let stopped = StoppedThread::of_agent(node, name)?;
             let words = format!("loop \"{name}\" has been stuck for ");
             wait(WITHIN, || {
                 let answer = health(node, "/healthz")?;

@@ -12,11 +12,9 @@ use fairlead_tests::frr_router::FrrRouter;
 use fairlead_tests::lab::topology::HTTP_PORT;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, agents};
 use fairlead_tests::objects::{metallb, yaml};
+use fairlead_tests::stopped_thread::StoppedThread;
 use lb_dataplane::object::{EMPTY_PROGRAM, OBJECT};
 use lb_dataplane::pins::Pins;
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -305,38 +303,13 @@ fn other_program(stage: &Stage<'_>) -> Result<()> {
     )
 }
 
-/// Stops a thread of the agent; it goes on when this is dropped.
-struct Stopped(Pid);
-
-impl Stopped {
-    fn stop(node: &LabNode<'_>, name: &str) -> Result<Self> {
-        for task in fs::read_dir(format!("/proc/{}/task", node.agent_id()?))? {
-            let path = task?.path();
-            if fs::read_to_string(path.join("comm"))?.trim() == name {
-                let id = path.file_name().and_then(|id| id.to_str()).context("no thread ID")?;
-                let thread = Pid::from_raw(id.parse()?);
-                ptrace::attach(thread)?;
-                waitpid(thread, Some(WaitPidFlag::__WALL))?;
-                return Ok(Self(thread));
-            }
-        }
-        anyhow::bail!("no thread named {name}")
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = ptrace::detach(self.0, None);
-    }
-}
-
 fn agent(stage: &Stage<'_>) -> Result<()> {
     let stopped = std::cell::Cell::new(None);
     stage.breaks(
         "clock frozen",
         "clock_frozen",
         || {
-            stopped.set(Some(Stopped::stop(&stage.node, "liveness")?));
+            stopped.set(Some(StoppedThread::of_agent(&stage.node, "liveness")?));
             Ok(())
         },
         || {
