@@ -53,18 +53,24 @@ pub enum AdminError {
     },
 }
 
+/// The maps that requests and scrapes read.
+pub struct ReadMaps {
+    /// The program's counters.
+    pub counters: Arc<Counters>,
+    /// The flow table.
+    pub flows: FlowTable,
+    /// The liveness cells of the nodes.
+    pub cells: LivenessCells,
+}
+
 /// The state behind the admin socket's handlers.
 pub struct AdminState {
     /// The agent's state.
     pub agent: watch::Receiver<Arc<AgentState>>,
-    /// The program's counters.
-    pub counters: Arc<Counters>,
+    /// The maps that requests read.
+    pub maps: Arc<ReadMaps>,
     /// The announcer's view.
     pub layer2: watch::Receiver<Arc<Layer2View>>,
-    /// The liveness cells of the nodes.
-    pub cells: LivenessCells,
-    /// The flow table.
-    pub flows: FlowTable,
     /// The sessions with BGP peers.
     pub speaker: Speaker,
     /// The traces.

@@ -45,9 +45,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use self::error::AppError;
 pub use self::options::{AgentOptions, KeeperMode, KeeperSettings, Layer2Options, SpeakerOptions};
 use self::uninstall::Uninstaller;
-use crate::admin::metrics::{AgentExporter, ScrapedMaps};
+use crate::admin::metrics::AgentExporter;
 use crate::admin::page::StatusPage;
-use crate::admin::{self, AdminError, AdminState, Socket, retire};
+use crate::admin::{self, AdminError, AdminState, ReadMaps, Socket, retire};
 use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
 use crate::measurements::Measurements;
 use crate::state::AgentState;
@@ -90,11 +90,10 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let announcer = announcer(&options, &pins, &maps, &watchdog)?;
     let layer2 = announcer.view();
     let speaker = speaker(&options, &pins, &watchdog)?;
-    let scraped_maps = Arc::new(ScrapedMaps {
+    let read_maps = Arc::new(ReadMaps {
         counters: Arc::clone(&counters),
         flows: FlowTable::open(&pins)?,
         cells: LivenessCells::open(&pins)?,
-        turn: Semaphore::const_new(1),
     });
     let (port, security) = (metrics_port(&options, limits)?, metrics_security(&options).await?);
     let advertiser = advertiser(&options, &speaker)?;
@@ -159,10 +158,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     let last_state = agent.clone();
     let admin_state = Arc::new(AdminState {
         agent,
-        counters: Arc::clone(&counters),
+        maps: read_maps,
         layer2,
-        cells: LivenessCells::open(&pins)?,
-        flows: FlowTable::open(&pins)?,
         speaker: speaker.clone(),
         tracer,
         drain,
@@ -178,7 +175,8 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         state: admin_state.agent.clone(),
         speaker: speaker.clone(),
         layer2: admin_state.layer2.clone(),
-        maps: scraped_maps,
+        maps: Arc::clone(&admin_state.maps),
+        turn: Arc::new(Semaphore::new(1)),
         measurements: exported,
         page: options.status_page.then(|| StatusPage::new(Arc::clone(&admin_state))),
     };

@@ -9,7 +9,7 @@ use aya::maps::{MapData, MapError};
 use lb_common::flows::FlowState;
 use lb_common::map_table::name;
 use lb_common::maps::{Traffic, capacity, flow_event};
-use lb_common::verdict::{COUNTERS, Fate, Outcome};
+use lb_common::verdict::{COUNTERS, Fate};
 use serde::{Deserialize, Serialize};
 
 use super::pins::Pins;
@@ -124,16 +124,6 @@ impl Counters {
         Ok(COUNTERS.iter().map(count).collect())
     }
 
-    /// Returns the number of BFD packets that the program has answered in place of an agent.
-    ///
-    /// # Errors
-    /// When the kernel refuses the lookup.
-    pub fn bfd_answers(&self) -> Result<u64, MapError> {
-        let number = Outcome::BfdAnswered as u32;
-        let counts = sums::<1>(&self.outcomes, 0, number + 1)?;
-        Ok(counts.get(number as usize).map_or(0, |[packets]| *packets))
-    }
-
     /// Returns the counters of a VIP.
     ///
     /// # Errors
@@ -143,12 +133,12 @@ impl Counters {
         Ok(self.range(number, end)?.of(number))
     }
 
-    /// Returns the counters of the VIPs with numbers below `end`.
+    /// Returns the counters of the VIPs with these numbers.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn vips(&self, end: u32) -> Result<VipCounts, MapError> {
-        self.range(0, end)
+    pub fn vips(&self, numbers: impl Iterator<Item = u32>) -> Result<VipCounts, MapError> {
+        self.range(0, end_of(numbers))
     }
 
     fn range(&self, first: u32, end: u32) -> Result<VipCounts, MapError> {
@@ -160,13 +150,13 @@ impl Counters {
         })
     }
 
-    /// Returns the number of ARP requests and Neighbor Solicitations that were answered, by the numbers of
-    /// the addresses, those below `end`.
+    /// Returns the number of ARP requests and Neighbor Solicitations that were answered, by the number of the
+    /// address, up to the highest of these.
     ///
     /// # Errors
     /// When the kernel refuses the lookup.
-    pub fn layer2_answered(&self, end: u32) -> Result<Vec<u64>, MapError> {
-        Ok(sums::<1>(&self.layer2, 0, end)?.into_iter().map(|[answered]| answered).collect())
+    pub fn layer2_answered(&self, numbers: impl Iterator<Item = u32>) -> Result<Vec<u64>, MapError> {
+        Ok(sums::<1>(&self.layer2, 0, end_of(numbers))?.into_iter().map(|[answered]| answered).collect())
     }
 
     /// Returns the traffic forwarded to each node, by its index.
@@ -191,6 +181,11 @@ impl Counters {
         events.0.iter_mut().zip(counts).for_each(|(event, [count])| *event = count);
         Ok(events)
     }
+}
+
+/// Returns the number after the highest one: all entries before it are read, which takes few calls.
+fn end_of(numbers: impl Iterator<Item = u32>) -> u32 {
+    numbers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Returns the first `N` words of the entries of a per-CPU array from `begin` to below `end`, each summed

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lb_api::objects::{self, Object, Sourced};
 use lb_model::{Model, Protocol, ServiceName};
+use lb_plan::contents::VipKey;
 
 /// What an operator asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub struct TargetVip {
     pub port: u16,
     /// The protocol.
     pub protocol: Protocol,
+}
+
+impl TargetVip {
+    /// Returns its key in the maps.
+    pub fn key(&self) -> VipKey {
+        VipKey { address: self.address, port: self.port, protocol: self.protocol.number() }
+    }
 }
 
 /// The Service that is asked about, and its VIPs.

@@ -14,13 +14,7 @@ pub fn liveness_of<T: Tables>(tables: &T, node: NodeIndex) -> LivenessState {
         return LivenessState::Accepting;
     }
     let Some(liveness) = tables.liveness(node) else { return LivenessState::Dead };
-    if liveness.silence(tables.clock()) >= config.liveness_limit {
-        LivenessState::Dead
-    } else if liveness.is_draining() {
-        LivenessState::Draining
-    } else {
-        LivenessState::Accepting
-    }
+    LivenessState::of(liveness, tables.clock(), config.liveness_limit)
 }
 
 /// Returns whether a node of the slot died so recently that it may come back.

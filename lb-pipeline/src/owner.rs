@@ -20,6 +20,7 @@
 
 use lb_common::flows::FlowState;
 use lb_common::kernel::KernelAnswer;
+use lb_common::maps::Liveness;
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot, nodes_of};
 use lb_common::wire::gue::MAX_ASKED;
 
@@ -104,6 +105,18 @@ pub enum LivenessState {
 impl LivenessState {
     /// Every state, by its number.
     pub(crate) const ALL: [Self; 3] = [Self::Accepting, Self::Draining, Self::Dead];
+
+    /// Returns the state of a node by its cell, the probe clock, and the silence after which it is dead.
+    #[inline(always)]
+    pub const fn of(cell: Liveness, clock: u32, limit: u32) -> Self {
+        if cell.silence(clock) >= limit {
+            Self::Dead
+        } else if cell.is_draining() {
+            Self::Draining
+        } else {
+            Self::Accepting
+        }
+    }
 }
 
 /// The decision of a director.

@@ -52,10 +52,10 @@ pub(super) async fn flow(admin: &AdminState, query: FlowQuery) -> Result<FlowVie
     let vip = SocketAddr::new(query.vip, port);
     let question = FlowQuestion { client: query.client, client_port: query.client_port, vip, protocol };
     let live = LiveMaps {
-        liveness: &|node| admin.cells.of(node),
-        clock: admin.cells.clock(),
+        liveness: &|node| admin.maps.cells.of(node),
+        clock: admin.maps.cells.clock(),
         flow_age: FlowTable::age_clock(),
-        flow_set: &|number| admin.flows.set(number),
+        flow_set: &|number| admin.maps.flows.set(number),
     };
     flow::flow(&contents, &live, &names, &question).map_err(|error| match error {
         FlowError::NotConfigured => NoFlow::NotConfigured,

@@ -11,9 +11,7 @@ use axum::Router;
 use lb_bfd::state::BfdState;
 use lb_bgp::session::BgpState;
 use lb_dataplane::attach::AttachMode;
-use lb_dataplane::counters::Counters;
 use lb_dataplane::layer2::Layer2View;
-use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_kube::client::stats;
 use lb_runtime::metrics::exposition::{Exposition, ExpositionFormat, render_labels};
 use lb_runtime::metrics::{
@@ -25,6 +23,7 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
 use tokio::sync::{Semaphore, watch};
 
 use self::dataplane::{DataPlane, DataPlaneSources};
+use super::ReadMaps;
 use super::page::StatusPage;
 use super::status::read_layer2;
 use crate::measurements::Measurements;
@@ -42,23 +41,13 @@ pub struct AgentExporter {
     /// The announcer's view.
     pub layer2: watch::Receiver<Arc<Layer2View>>,
     /// The maps that are read.
-    pub maps: Arc<ScrapedMaps>,
+    pub maps: Arc<ReadMaps>,
+    /// Scrapes are written one at a time: a large one takes megabytes.
+    pub turn: Arc<Semaphore>,
     /// What the agent has measured.
     pub measurements: Measurements,
     /// The status page, if it is served.
     pub page: Option<StatusPage>,
-}
-
-/// The maps that a scrape reads.
-pub struct ScrapedMaps {
-    /// The program's counters.
-    pub counters: Arc<Counters>,
-    /// The flow table.
-    pub flows: FlowTable,
-    /// The liveness cells of the nodes.
-    pub cells: LivenessCells,
-    /// Scrapes are written one at a time: a large one takes megabytes.
-    pub turn: Semaphore,
 }
 
 impl Exporter for AgentExporter {
@@ -72,7 +61,7 @@ impl Exporter for AgentExporter {
 
     async fn scrape(&self, format: ExpositionFormat) -> Result<Exposition, prometheus::Error> {
         let error = |error: &dyn std::error::Error| prometheus::Error::Msg(error.to_string());
-        let _turn = self.maps.turn.acquire().await.map_err(|it| error(&it))?;
+        let _turn = self.turn.acquire().await.map_err(|it| error(&it))?;
         let view = self.speaker.view().await;
         let exporter = self.clone();
         // In a thread of its own: sessions do not wait for it.
@@ -88,7 +77,7 @@ impl AgentExporter {
         let error = |error: aya::maps::MapError| {
             prometheus::Error::Msg(format!("cannot read the counters from the kernel: {error}"))
         };
-        let ScrapedMaps { counters, flows, cells, .. } = &*self.maps;
+        let ReadMaps { counters, flows, cells } = &*self.maps;
         let deaths = self.measurements.liveness.deaths();
         let sources = DataPlaneSources { counters, flows, cells, deaths };
         let scraped = Scraped {

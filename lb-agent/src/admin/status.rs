@@ -8,6 +8,7 @@ use lb_common::maps::Liveness;
 use lb_dataplane::counters::{Counters, VipCount};
 use lb_dataplane::layer2::Layer2View;
 use lb_model::NodeName;
+use lb_pipeline::owner::LivenessState;
 use lb_plan::plan::NodeState;
 use lb_speaker::BgpStatus;
 use lb_speaker::bfd::BfdStatus;
@@ -34,7 +35,7 @@ pub(super) async fn overview(admin: &AdminState) -> Result<Overview, MapError> {
 /// When the kernel refuses to read a counter.
 pub(super) fn layer2(admin: &AdminState) -> Result<Layer2Status, MapError> {
     let view = Arc::clone(&admin.layer2.borrow());
-    read_layer2(&admin.agent.borrow().node, &view, &admin.counters)
+    read_layer2(&admin.agent.borrow().node, &view, &admin.maps.counters)
 }
 
 /// Reads the program's counters beside a view of the announcer.
@@ -46,8 +47,7 @@ pub(super) fn read_layer2(
     view: &Layer2View,
     counters: &Counters,
 ) -> Result<Layer2Status, MapError> {
-    let last = view.addresses.iter().map(|it| it.number).max();
-    let answered = counters.layer2_answered(last.map_or(0, |last| last.saturating_add(1)))?;
+    let answered = counters.layer2_answered(view.addresses.iter().map(|it| it.number))?;
     Ok(Layer2Status::new(node, view, |number| answered.get(number as usize).copied().unwrap_or_default()))
 }
 
@@ -58,14 +58,14 @@ pub(super) fn read_layer2(
 pub(super) fn status(admin: &AdminState) -> Result<Status, MapError> {
     let mut state = AgentState::clone(&admin.agent.borrow());
     show_announcers(&mut state, &admin.layer2.borrow());
-    let counters = &admin.counters;
+    let counters = &admin.maps.counters;
     let own = state.nodes.iter().find(|node| node.is_self);
     Ok(Status {
         outcomes: counters.outcomes()?,
         vip_traffic: vip_traffic(&state, counters)?,
         node_traffic: node_traffic(&state, counters)?,
         liveness: liveness(&state, admin),
-        flows: own.map(|node| admin.flows.count(node.index)).unwrap_or_default(),
+        flows: own.map(|node| admin.maps.flows.count(node.index)).unwrap_or_default(),
         state,
     })
 }
@@ -85,7 +85,7 @@ fn show_announcers(state: &mut AgentState, view: &Layer2View) {
 
 fn vip_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<VipTraffic>, MapError> {
     let numbers = state.services.iter().flat_map(|service| &service.vips).filter_map(|vip| vip.number);
-    let counts = counters.vips(numbers.clone().max().map_or(0, |last| last.saturating_add(1)))?;
+    let counts = counters.vips(numbers.clone())?;
     let traffic = |number| {
         let VipCount { packets, bytes, new_flows, source_refused } = counts.of(number);
         VipTraffic { number, packets, bytes, new_flows: Some(new_flows), source_refused }
@@ -102,14 +102,12 @@ fn node_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<NodeTraff
     Ok(state.nodes.iter().map(traffic).collect())
 }
 
-/// Returns the liveness state of a node, by its cell.
+/// Returns the name of a node's liveness state, by its cell.
 pub(super) fn liveness_state(cell: Liveness, clock: u32, limit: u32) -> &'static str {
-    if cell.silence(clock) >= limit {
-        "dead"
-    } else if cell.is_draining() {
-        "draining"
-    } else {
-        "alive"
+    match LivenessState::of(cell, clock, limit) {
+        LivenessState::Accepting => "alive",
+        LivenessState::Draining => "draining",
+        LivenessState::Dead => "dead",
     }
 }
 
@@ -117,9 +115,9 @@ fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {
     if admin.tick.is_zero() {
         return Vec::new();
     }
-    let clock = admin.cells.clock();
+    let clock = admin.maps.cells.clock();
     let of = |node: &NodeState| {
-        let cell = admin.cells.of(node.index);
+        let cell = admin.maps.cells.of(node.index);
         let liveness = liveness_state(cell, clock, state.liveness_limit);
         let silent_ms = (admin.tick * cell.silence(clock)).as_millis() as u64;
         NodeLiveness { number: node.index.into(), state: liveness.into(), silent_ms }

@@ -9,10 +9,10 @@ mod sessions;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use lb_common::maps::Liveness;
 use lb_dataplane::attach::AttachMode;
 use lb_dataplane::counters::VipCount;
 use lb_dataplane::layer2::AddressState;
@@ -27,7 +27,7 @@ use lb_explain::target::{TargetVip, WhySubject, WhyTarget};
 use lb_explain::why;
 use lb_model::NodeName;
 use lb_pipeline::owner::LivenessState;
-use lb_plan::contents::{Contents, VipKey};
+use lb_plan::contents::Contents;
 use tokio::sync::oneshot;
 
 use super::AdminState;
@@ -117,7 +117,7 @@ pub(super) async fn reboot(admin: &AdminState, node: Option<&str>) -> Result<Opt
     let announcers: Vec<_> =
         admin.layer2.borrow().addresses.iter().map(|it| (it.address, announcer(it))).collect();
     let index = known.cluster.nodes.iter().find(|it| it.is_self && it.name == node).map(|it| it.index);
-    let flows = index.map(|index| admin.flows.count(index).owned);
+    let flows = index.map(|index| admin.maps.flows.count(index).owned);
     let facts = RebootFacts { node: &node, cluster: &known.cluster, announcers: &announcers, flows };
     Ok(reboot::report(&facts))
 }
@@ -146,7 +146,7 @@ impl Gathered {
             read_back(admin),
             host::common(&known.cluster, vips, client)
         );
-        let state = AgentState::clone(&admin.agent.borrow());
+        let state = Arc::clone(&admin.agent.borrow());
         let actual = match (actual, subject) {
             (Some(actual), Some(subject)) if differs(&actual, known, subject) => {
                 tokio::time::sleep(SECOND_LOOK).await;
@@ -228,10 +228,8 @@ fn announcer(address: &AddressState) -> AnnouncerFacts {
 /// Returns whether the entries of the Service's VIPs differ from what the agent has written.
 fn differs(actual: &Contents, known: &LoopFacts, subject: &WhySubject) -> bool {
     let installed = &known.cluster.installed;
-    let key =
-        |vip: &TargetVip| VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
     installed.config != actual.config
-        || subject.vips.iter().map(key).any(|key| {
+        || subject.vips.iter().map(TargetVip::key).any(|key| {
             let [one, other] = [installed, actual].map(|it| it.vips.get(&key));
             one != other
                 || one.and_then(|vip| installed.ring_of(vip)) != other.and_then(|vip| actual.ring_of(vip))
@@ -243,11 +241,11 @@ async fn clock_runs(admin: &AdminState) -> Option<bool> {
     if admin.tick.is_zero() {
         return None;
     }
-    let before = admin.cells.clock();
+    let before = admin.maps.cells.clock();
     // The thread sleeps for 20 ms at a time, and for an interval of the probes.
     let watched = (admin.tick * 24).clamp(Duration::from_millis(300), Duration::from_secs(1));
     tokio::time::sleep(watched).await;
-    Some(admin.cells.clock() != before)
+    Some(admin.maps.cells.clock() != before)
 }
 
 fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, LivenessFacts> {
@@ -255,24 +253,18 @@ fn liveness(admin: &AdminState, cluster: &ClusterFacts) -> BTreeMap<u16, Livenes
         return BTreeMap::new();
     }
     let limit = admin.agent.borrow().liveness_limit;
-    let clock = admin.cells.clock();
-    let state = |cell: Liveness| match cell.silence(clock) {
-        silence if silence >= limit => LivenessState::Dead,
-        _ if cell.is_draining() => LivenessState::Draining,
-        _ => LivenessState::Accepting,
-    };
+    let clock = admin.maps.cells.clock();
     let others = cluster.nodes.iter().filter(|node| !node.is_self);
     let of = |index| {
-        let cell = admin.cells.of(index);
-        (index, LivenessFacts { state: state(cell), silence: admin.tick * cell.silence(clock) })
+        let cell = admin.maps.cells.of(index);
+        let state = LivenessState::of(cell, clock, limit);
+        (index, LivenessFacts { state, silence: admin.tick * cell.silence(clock) })
     };
     others.map(|node| of(node.index)).collect()
 }
 
 fn traffic(admin: &AdminState, cluster: &ClusterFacts, vip: TargetVip) -> Option<TrafficFacts> {
-    let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
-    let number = cluster.installed.vips.get(&key)?.number;
-    let traffic = admin.counters.vip(number).ok()?;
-    let VipCount { packets, bytes, source_refused, .. } = traffic;
+    let number = cluster.installed.vips.get(&vip.key())?.number;
+    let VipCount { packets, bytes, source_refused, .. } = admin.maps.counters.vip(number).ok()?;
     Some(TrafficFacts { packets, bytes, source_refused })
 }

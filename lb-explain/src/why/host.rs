@@ -2,7 +2,6 @@
 //! and the counters.
 
 use lb_model::Service;
-use lb_plan::contents::VipKey;
 
 use crate::facts::{Connection, ProxyFacts, RouteBack, WhyFacts, WhyQuestion};
 use crate::link::{Cause, ChainLink, LinkName};
@@ -95,7 +94,7 @@ fn client(facts: &WhyFacts<'_>, question: &WhyQuestion<'_>, service: &Service, v
 
 /// Returns the source ranges of a VIP that are in force; `None`: all clients are admitted.
 fn admitted(facts: &WhyFacts<'_>, vip: TargetVip) -> Option<lb_model::SourceSet> {
-    let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
+    let key = vip.key();
     let entry = facts.cluster.installed.vips.get(&key)?;
     if entry.flags & lb_common::maps::VIP_SOURCES == 0 {
         return None;

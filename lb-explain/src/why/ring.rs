@@ -117,7 +117,7 @@ fn maps(facts: &WhyFacts<'_>, vip: TargetVip) -> ChainLink {
         return ChainLink::unknown(LinkName::Maps, "the maps cannot be read back");
     };
     let installed = &facts.cluster.installed;
-    let key = VipKey { address: vip.address, port: vip.port, protocol: vip.protocol.number() };
+    let key = vip.key();
     let differing = differences(installed, actual, &key);
     if differing.is_empty() {
         let number = actual.vips.get(&key).map(|vip| vip.number).unwrap_or_default();

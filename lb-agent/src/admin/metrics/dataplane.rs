@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use aya::maps::MapError;
 use lb_common::flows::FlowState;
 use lb_common::maps::Traffic;
+use lb_common::verdict::{COUNTERS, Outcome};
 use lb_dataplane::counters::{Counters, FlowEvents, VerdictCount, VipCount, VipCounts};
 use lb_dataplane::mapped_tables::{FlowTable, LivenessCells};
 use lb_plan::plan::{NodeState, ServiceState};
@@ -23,7 +24,6 @@ pub(super) struct DataPlane {
     vips: VipCounts,
     nodes: Vec<Traffic>,
     flow_events: FlowEvents,
-    bfd_answers: u64,
     /// By the number of the state.
     flows: [u64; 8],
     flow_capacity: usize,
@@ -52,10 +52,9 @@ impl DataPlane {
         };
         Ok(Self {
             outcomes: counters.outcomes()?,
-            vips: counters.vips(numbers.max().map_or(0, |last| last.saturating_add(1)))?,
+            vips: counters.vips(numbers)?,
             nodes: counters.nodes()?,
             flow_events: counters.flow_events()?,
-            bfd_answers: counters.bfd_answers()?,
             flows: flows.by_state(),
             flow_capacity: flows.capacity(),
             liveness: others.map(liveness).collect(),
@@ -101,8 +100,14 @@ pub(super) fn register_all(
         "fairlead_bfd_answers_total",
         "BFD packets of routers that the XDP program answered because the agent was silent",
         MetricType::Counter,
-        read.bfd_answers,
+        packets(&read.outcomes, Outcome::BfdAnswered),
     )
+}
+
+/// Returns the number of packets with an outcome.
+fn packets(counts: &[VerdictCount], outcome: Outcome) -> u64 {
+    let rows = COUNTERS.iter().zip(counts);
+    rows.filter(|((number, ..), _)| *number == outcome as u32).map(|(_, count)| count.packets).sum()
 }
 
 fn vips(
