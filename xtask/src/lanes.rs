@@ -1,10 +1,10 @@
 //! The tests in lanes, cheapest first. A test belongs to the lowest lane in which it can fail.
 
 pub(crate) mod kernels;
+mod program;
 mod totals;
 
 use std::env;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::lanes::totals::Totals;
-use crate::setup::{Part, kube_clients};
-use crate::{ebpf, machine, process, setup, table, tidy, workspace};
+use crate::setup::Part;
+use crate::{ebpf, machine, process, setup, table, tidy};
 
 /// A group of tests with the same needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -100,13 +100,11 @@ impl Lane {
                 ignored: 0,
             }),
             Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
-            Self::Kernel => release_tests("kernel*", args),
-            Self::Cluster => release_tests("cluster*", args),
-            Self::Lab => release_tests("lab*", &[&[LAB_THREADS.to_owned()], args].concat()),
-            Self::Long => release_tests("long*", &[&[LAB_THREADS.to_owned()], args].concat()),
+            Self::Kernel | Self::Cluster => release_tests(self, &[], args),
+            Self::Lab | Self::Long => release_tests(self, &[LAB_THREADS], args),
             Self::Upgrade => upgrade_tests(args),
             Self::Kernels => kernels::run(guests, args),
-            Self::Soak => release_tests("soak*", &[SOAK_ARGS.map(str::to_owned).as_slice(), args].concat()),
+            Self::Soak => release_tests(self, &SOAK_ARGS, args),
         }
     }
 }
@@ -196,24 +194,12 @@ fn unit_tests_of_lane_crates() -> Command {
 /// Tests with agents of other builds. Those are built first: the product's is built last, and stays.
 fn upgrade_tests(args: &[String]) -> Result<Totals> {
     let variants = ebpf::build_variant_agents()?;
-    let args = [&[LAB_THREADS.to_owned()], args].concat();
-    tests_with("upgrade*", variants, &args)
+    program::run(Lane::Upgrade.name(), &variants, &[LAB_THREADS], args)
 }
 
 /// Tests of the release build.
-fn release_tests(targets: &str, args: &[String]) -> Result<Totals> {
-    tests_with(targets, Vec::new(), args)
-}
-
-fn tests_with(targets: &str, environment: Vec<(String, PathBuf)>, args: &[String]) -> Result<Totals> {
-    ebpf::build()?;
-    ebpf::build_agent()?;
-    let mut cargo = cargo_test();
-    cargo.args(["--package", "fairlead-tests", "--release", "--test", targets]);
-    cargo.env("FAIRLEAD_BIN", workspace::release("fairlead"));
-    cargo.envs(environment);
-    cargo.env("FAIRLEAD_KUBE_CLIENTS", kube_clients::directory()?);
-    tests(cargo, args)
+fn release_tests(lane: Lane, own: &[&str], args: &[String]) -> Result<Totals> {
+    program::run(lane.name(), &[], own, args)
 }
 
 fn cargo_test() -> Command {
@@ -225,11 +211,16 @@ fn cargo_test() -> Command {
 /// Runs a `cargo test` with its output shown, and adds up its results.
 fn tests(mut cargo: Command, args: &[String]) -> Result<Totals> {
     cargo.arg("--").args(args);
+    watched(&mut cargo)
+}
+
+/// Runs tests with their output shown, and adds up their results.
+fn watched(command: &mut Command) -> Result<Totals> {
     let mut totals = Totals::default();
-    let code = process::watch(&mut cargo, |line| totals = totals + Totals::of(line).unwrap_or_default())?;
+    let code = process::watch(command, |line| totals = totals + Totals::of(line).unwrap_or_default())?;
     // A build that failed and a killed test report no failed test.
     if code != 0 && totals.failed == 0 {
-        eprintln!("xtask: `{}` ended with {code}", process::line(&cargo));
+        eprintln!("xtask: `{}` ended with {code}", process::line(command));
         totals = totals + Totals::FAILURE;
     }
     Ok(totals)

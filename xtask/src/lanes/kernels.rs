@@ -14,29 +14,31 @@ mod packages;
 mod report;
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use self::guest::Guest;
 use self::packages::{ALL, Series};
 use self::report::Report;
+use super::program;
 use super::totals::Totals;
 use crate::{ebpf, process, table, workspace};
 
 /// Guests that run at a time.
 const AT_A_TIME: usize = 2;
 
-/// Targets of the test crate that run in a guest: the doctor, reasons of drivers, the budget of the verifier,
-/// libbpf, the packet table, and tests for guests only.
-const TESTS: [&str; 6] =
-    ["kernel_doctor", "kernel_native", "kernel_verifier", "kernel_libbpf", "kernel_table", "guest"];
-/// Targets that run in a guest whose kernel is too old.
+/// Programs of the test crate that guests hold.
+const PROGRAMS: [&str; 3] = ["kernel", "guest", "old_guest"];
+
+/// Programs that a guest runs, each with its modules behind colons, none for all: the doctor, reasons of
+/// drivers, the budget of the verifier, libbpf, the packet table, and tests for guests only.
+const TESTS: [&str; 2] = ["kernel:doctor:native:verifier:libbpf:table", "guest"];
+/// Those of a guest whose kernel is too old.
 const TESTS_OF_OLD: [&str; 1] = ["old_guest"];
 
 /// The choice of guests for the lane `kernels`.
@@ -74,7 +76,7 @@ pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
     ebpf::build_agent()?;
     let directory = workspace::target().join("kernels");
     fs::create_dir_all(&directory)?;
-    let common = image::common(&workspace::release("fairlead"), &build_tests()?)?;
+    let common = image::common(&workspace::release("fairlead"), &program::build(&PROGRAMS)?)?;
     let filter = args.first().map(|word| format!(" fairlead.filter={word}")).unwrap_or_default();
     let (next, finished) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -164,50 +166,10 @@ fn summary(finished: Vec<Result<Finished>>) -> Totals {
     totals
 }
 
-/// Builds the tests, and returns their programs.
-fn build_tests() -> Result<Vec<(String, PathBuf)>> {
-    let mut cargo = process::cargo();
-    cargo.args([
-        "test",
-        "--no-run",
-        "--release",
-        "--package",
-        "fairlead-tests",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
-    let tests = || TESTS.into_iter().chain(TESTS_OF_OLD);
-    for test in tests() {
-        cargo.args(["--test", test]);
-    }
-    let mut programs = Vec::new();
-    let code = process::capture(&mut cargo, |line| programs.extend(executable(line)))?;
-    ensure!(code == 0, "`{}` ended with {code}", process::line(&cargo));
-    tests()
-        .map(|test| {
-            let found = programs.iter().find(|(name, _)| name == test);
-            found.cloned().with_context(|| format!("cargo built no test {test}"))
-        })
-        .collect()
-}
-
-/// Parses name and program of a target from one of cargo's messages.
-fn executable(message: &str) -> Option<(String, PathBuf)> {
-    let value = |key: &str| {
-        let (_, rest) = message.split_once(&format!("\"{key}\":\""))?;
-        rest.split_once('"').map(|(value, _)| value.to_owned())
-    };
-    let path = PathBuf::from(value("executable")?);
-    let (_, target) = message.split_once("\"target\":{")?;
-    let (_, name) = target.split_once("\"name\":\"")?;
-    Some((name.split_once('"')?.0.to_owned(), path))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
-    use super::{Architecture, Options, executable};
+    use super::{Architecture, Options};
 
     #[test]
     fn only_known_guests_can_be_chosen() {
@@ -219,13 +181,5 @@ mod tests {
         assert!(chosen(Architecture::X86_64, &[]).unwrap().len() > 2);
         assert!(chosen(Architecture::X86_64, &["6.6"]).unwrap_err().to_string().contains("6.1, 6.12"));
         assert!(chosen(Architecture::Aarch64, &[]).unwrap_err().to_string().contains("aarch64"));
-    }
-
-    #[test]
-    fn programs_are_found_in_cargos_messages() {
-        let message = r#"{"reason":"compiler-artifact","package_id":"x","manifest_path":"/w/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"guest","src_path":"/w/guest.rs"},"filenames":["/w/guest-1"],"executable":"/w/guest-1","fresh":true}"#;
-        assert_eq!(executable(message), Some(("guest".to_owned(), PathBuf::from("/w/guest-1"))));
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"anyhow"},"executable":null}"#;
-        assert_eq!(executable(library), None);
     }
 }

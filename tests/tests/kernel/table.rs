@@ -96,7 +96,7 @@ fn host_kernel_and_table_agree() -> Result<()> {
 #[test]
 fn every_counter_is_reached() {
     let mut reached: BTreeSet<u32> = table::written().iter().map(|row| row.expect.counter()).collect();
-    // Takes a connection that this machine's kernel has: `kernel_ask.rs`.
+    // Takes a connection that this machine's kernel has: `kernel/ask.rs`.
     reached.insert(Outcome::LocalByKernel as u32);
     let missing: Vec<_> = COUNTERS.iter().map(|row| row.0).filter(|n| !reached.contains(n)).collect();
     assert!(

@@ -110,7 +110,7 @@ async fn the_installation_page_installs_and_removes_the_product() -> Result<()> 
     is_gone(&cluster, &shell, "two", "second")?;
 
     shell.step("install-helm")?;
-    // With MetalLB's definitions it is tested in `cluster_kubectl.rs`.
+    // With MetalLB's definitions it is tested in `cluster/kubectl.rs`.
     shell.step("replace-definitions")?;
     assert_eq!(shell.left(), [""; 0]);
     Ok(())

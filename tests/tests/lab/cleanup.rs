@@ -20,7 +20,7 @@ const ANNOUNCEMENT: &str = "init of the lab: ";
 #[test]
 fn a_killed_test_leaves_nothing() -> Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--exact", "child_to_be_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "cleanup::child_to_be_killed", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()?;
     let witness = Topology::empty().start()?;

@@ -1,4 +1,4 @@
-//! Tests of every session option with every router that supports it; those of FRR are in `lab_interop.rs`.
+//! Tests of every session option with every router that supports it; those of FRR are in `lab/interop.rs`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Tests that the flow table is a cache: filling or emptying it breaks no connection of a live node.
-//! Full-length stress tests, also with two and eight nodes, are in `soak_cache.rs`.
+//! Full-length stress tests, also with two and eight nodes, are in `soak/cache.rs`.
 
 use anyhow::Result;
 use fairlead_tests::stress::{Membership, Stress, StressDurations, run, run_blind_syns};

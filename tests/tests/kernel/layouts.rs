@@ -378,7 +378,7 @@ fn an_agent_killed_at_any_step_leaves_nothing_that_the_next_one_adopts() -> Resu
     let (mut whole, mut absent) = (0, 0);
     for round in 0..24u64 {
         let mut victim = Command::new(env::current_exe()?)
-            .args(["--ignored", "--exact", "the_victim"])
+            .args(["--ignored", "--exact", "layouts::the_victim"])
             .env(BPFFS, layouts.bpffs.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,5 +1,5 @@
 //! Soak tests of the flow table: full-length stress with two, three and eight nodes. Short ones are in
-//! `lab_cache.rs`.
+//! `lab/cache.rs`.
 
 use anyhow::Result;
 use fairlead_tests::stress::{Membership, Stress, StressDurations, run};

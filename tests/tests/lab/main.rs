@@ -1,0 +1,52 @@
+//! Agents, servers, clients and routers in network namespaces.
+//!
+//! One program for the lane: each program links, and stores, the whole product.
+
+mod agent;
+mod aggregates;
+mod attach;
+mod baseline;
+mod bfd;
+mod bgp_changes;
+mod bgp_faults;
+mod bgp_scale;
+mod bgp_stuck;
+mod bounds;
+mod cache;
+mod cleanup;
+mod directory;
+mod events;
+mod events_bgp;
+mod events_flood;
+mod foreign_packets;
+mod forged;
+mod forward;
+mod inspect;
+mod interop;
+mod interop_options;
+mod interop_settings;
+mod kubernetes;
+mod l2;
+mod l2_faults;
+mod l2_frames;
+mod liveness;
+mod log;
+mod metrics;
+mod plugin;
+mod privileges;
+mod restart;
+mod restart_forged;
+mod restart_gone;
+mod restart_kills;
+mod restart_starved;
+mod routers;
+mod sctp;
+mod sources;
+mod status;
+mod status_page;
+mod targets;
+mod trace;
+mod uninstall;
+mod unnumbered;
+mod why;
+mod why_l2;
