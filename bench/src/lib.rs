@@ -7,4 +7,5 @@
 pub mod dashboard;
 pub mod kubernetes;
 pub mod packet;
+pub mod results;
 pub mod simulation;

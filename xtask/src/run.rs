@@ -38,7 +38,7 @@ pub(crate) fn bench(subject: &str, args: &[String]) -> Result<ExitCode> {
     setup::ensure(&[Part::BpfCore, Part::BpfLinker])?;
     ebpf::build()?;
     let mut bench = process::cargo();
-    bench.args(["run", "--release", "--package", "fairlead-bench", "--bin", subject, "--"]).args(args);
+    bench.args(["run", "--release", "--package", "fairlead-bench", "--", subject]).args(args);
     Ok(ExitCode::from(process::code(&mut bench)?))
 }
 

@@ -19,7 +19,8 @@ const UPDATES: u32 = 41;
 
 type Objects = Vec<Arc<Sourced<Object>>>;
 
-fn main() {
+/// Runs the measurement.
+pub(crate) fn run() {
     println!("{SERVICES} Services with {ENDPOINTS} endpoints each, {NODES} nodes\n");
     let mut objects = objects();
     let mut incremental = IncrementalModel::default();

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use clap::Parser;
+use clap::Args;
 use fairlead_bench::dashboard::{TimeSpan, fill, svg};
 use fairlead_tests::kubernetes::topology;
 use fairlead_tests::monitoring::MonitoredLab;
@@ -16,8 +16,8 @@ const VICTIM: &str = "n3";
 
 /// Runs a cluster with a real Prometheus in network namespaces, cuts the cable of a node, plugs it in again,
 /// and draws the panels of the dashboard.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args)]
+pub(crate) struct Arguments {
     /// The picture.
     output: PathBuf,
     /// Seconds before the cut, until the repair, and after it.
@@ -25,8 +25,8 @@ struct Arguments {
     seconds: Vec<u64>,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+/// Runs the measurement.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut seconds = arguments.seconds.iter().map(|seconds| Duration::from_secs(*seconds));
     let mut rest = || sleep(seconds.next().unwrap_or_default());
     topology().run(|lab| {

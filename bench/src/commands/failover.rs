@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use fairlead_tests::failover::{
@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Breaks a load balancer in the lab repeatedly, and measures when its router detects the fault and when the
 /// router's kernel stops sending packets to it, in milliseconds after the fault.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args)]
+pub(crate) struct Arguments {
     /// Trials of each kind.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     tries: u32,
@@ -58,8 +58,8 @@ impl Stands {
     }
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+/// Runs the measurement.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(["balancer", "observer", "BFD", "fault", "tries", "BFD down", "BGP down", "route gone"]);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use fairlead_bench::simulation::engine::{self, EntryPoint, Setup};
 use fairlead_bench::simulation::plot;
 use fairlead_bench::simulation::report::SimulationReport;
@@ -20,8 +20,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 ///
 /// Fails if Fairlead breaks any connection by a single change (0.01 % where the ring doubles), more than 0.05
 /// % by overlapping changes, or more than 0.1 % with reboots among them.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args)]
+pub(crate) struct Arguments {
     /// Flows of each run.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
     flows: u32,
@@ -134,8 +134,8 @@ impl Progress {
     }
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+/// Runs the measurement.
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let report = simulate(&arguments)?;
     println!("{}\n\n{}\n\n{}\n", report.broken(), report.died(), report.asked());
     println!(

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Subcommand};
 use fairlead_bench::kubernetes::{ClusterSize, Observer, Turn, observe, source};
 use fairlead_tests::api_server::{ObjectStore, TestApiServer, definitions};
 
 /// Runs an agent's source, model and planner on a large cluster, from an API server and then from files, and
 /// measures time and memory.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args)]
+pub(crate) struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
     /// Services, each with one EndpointSlice.
@@ -43,8 +43,8 @@ enum Role {
     },
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+/// Runs the measurement.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if let Some(Role::Observe { directory, kubeconfig }) = arguments.role {
         let runtime = tokio::runtime::Runtime::new()?;
         return runtime.block_on(observe(&source(directory, kubeconfig)));

@@ -12,7 +12,8 @@ use lb_bgp::value::{AddressFamily, Asn, Attributes, RouteNextHop, StandardCommun
 
 const RUNS: usize = 51;
 
-fn main() {
+/// Runs the measurement.
+pub(crate) fn run() {
     println!(
         "{:>7} {:>10} {:>9} {:>9} {:>12} {:>12}",
         "routes", "kinds", "messages", "octets", "initial", "one change"

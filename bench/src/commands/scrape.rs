@@ -14,7 +14,8 @@ const SERVICES: u32 = 10_000;
 const TRIES: usize = 21;
 const LIMIT: Duration = Duration::from_millis(200);
 
-fn main() -> Result<()> {
+/// Runs the measurement.
+pub(crate) fn run() -> Result<()> {
     Topology::empty().node('a', 1).run(|lab| {
         write_services(lab, SERVICES)?;
         let node = lab.node("n1")?;

@@ -12,7 +12,8 @@ use lb_plan::contents::{Contents, Op, diff};
 use lb_plan::plan::{Facts, Forwarding, LivenessSettings, Planner, Settings, UndeclaredPorts, Uplink};
 use lb_plan::ring::{Preferences, RingMember, mix};
 
-fn main() {
+/// Runs the measurement.
+pub(crate) fn run() {
     println!("Plans, from the model to the operations; then one node joins all Services\n");
     println!(
         "Services  nodes  kind           rings     first      same     join     then   slots written   memory MB"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use clap::Parser;
+use clap::Args;
 use fairlead_bench::packet::case::{Case, Program};
 use fairlead_bench::packet::cases;
 use fairlead_bench::packet::line::Line;
@@ -16,8 +16,8 @@ use fairlead_bench::packet::{goals, progress, sizes};
 use serde::Serialize;
 
 /// Measures nanoseconds per packet by BPF_PROG_TEST_RUN, with a reference and a floor; needs root.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args)]
+pub(crate) struct Arguments {
     /// Rounds: how often each case is run.
     #[arg(long, default_value_t = 41)]
     rounds: u32,
@@ -41,8 +41,8 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+/// Runs the measurement.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if arguments.sizes {
         return show_sizes(&arguments);
     }
