@@ -3,6 +3,7 @@
 pub(crate) mod kernels;
 mod program;
 mod totals;
+mod unit;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -43,9 +44,6 @@ const LAB_THREADS: &str = "--test-threads=2";
 
 /// Soak tests run one after the other, with their output.
 const SOAK_ARGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
-
-/// Crates whose integration tests are lanes of their own.
-const LANE_CRATES: [&str; 2] = ["fairlead-tests", "fairlead-bench"];
 
 impl Lane {
     /// The lanes that run if none is named.
@@ -99,7 +97,7 @@ impl Lane {
                 failed: counts.broken,
                 ignored: 0,
             }),
-            Self::Unit => Ok(tests(unit_tests(), args)? + tests(unit_tests_of_lane_crates(), args)?),
+            Self::Unit => Ok(tests(unit::tests()?, args)? + tests(unit::examples()?, args)?),
             Self::Kernel | Self::Cluster => release_tests(self, &[], args),
             Self::Lab | Self::Long => release_tests(self, &[LAB_THREADS], args),
             Self::Upgrade => upgrade_tests(args),
@@ -170,25 +168,6 @@ fn summary(results: &[(Lane, Totals, Duration)]) -> ExitCode {
     let all: Totals = results.iter().map(|(_, totals, _)| *totals).sum();
     println!("\n{} passed, {} failed", all.passed, all.failed);
     if all.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Tests of the crates that need only the host.
-fn unit_tests() -> Command {
-    let mut cargo = cargo_test();
-    cargo.args(["--workspace", "--exclude", "lb-ebpf"]);
-    for name in LANE_CRATES {
-        cargo.args(["--exclude", name]);
-    }
-    cargo
-}
-
-fn unit_tests_of_lane_crates() -> Command {
-    let mut cargo = cargo_test();
-    for name in LANE_CRATES {
-        cargo.args(["--package", name]);
-    }
-    cargo.args(["--lib", "--bins"]);
-    cargo
 }
 
 /// Tests with agents of other builds. Those are built first: the product's is built last, and stays.
