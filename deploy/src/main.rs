@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use fairlead_deploy::image::ImageFile;
 use fairlead_deploy::{crds, image, manifests, monitoring, output};
 
 /// Generates the files that a cluster needs to run Fairlead.
@@ -24,12 +25,16 @@ enum Verb {
         /// Path of Helm, which renders the chart
         helm: PathBuf,
     },
-    /// Build the image of a static program
+    /// Build the image of a static program, for one or more architectures
     Image {
-        /// The program
-        program: PathBuf,
         /// The archive to write
         archive: PathBuf,
+        /// A program behind its architecture's name in Go: amd64=PATH
+        #[arg(long = "program", required = true, value_name = "ARCHITECTURE=PATH")]
+        programs: Vec<ImageFile>,
+        /// A static emulator that tries the program of an architecture: arm64=PATH
+        #[arg(long = "emulator", value_name = "ARCHITECTURE=PATH")]
+        emulators: Vec<ImageFile>,
     },
 }
 
@@ -51,7 +56,7 @@ fn perform(verb: &Verb) -> Result<()> {
             files.extend(monitoring::files(helm)?);
             files
         }
-        Verb::Image { program, archive } => return image::build(program, archive),
+        Verb::Image { archive, programs, emulators } => return image::build(programs, emulators, archive),
     };
     for path in output::write(&files, output::root())? {
         println!("{}", path.display());

@@ -2,10 +2,11 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::setup::{self, Part, kube_clients, musl};
-use crate::{ebpf, process, workspace};
+use crate::architecture::Architecture;
+use crate::setup::{self, Part, kube_clients};
+use crate::{ebpf, machine, process, workspace};
 
 /// Generates the definitions of the kinds.
 pub(crate) fn crds() -> Result<ExitCode> {
@@ -19,21 +20,43 @@ pub(crate) fn manifests() -> Result<ExitCode> {
     Ok(ExitCode::from(process::code(cargo_run().arg("manifests").arg(helm))?))
 }
 
-/// Builds the image, of a program that needs only a kernel.
-pub(crate) fn image() -> Result<ExitCode> {
-    setup::ensure(&[Part::BpfCore, Part::BpfLinker, Part::StaticTarget])?;
+/// Builds an image of programs that need only a kernel, one for each architecture.
+pub(crate) fn image(architectures: &[Architecture]) -> Result<ExitCode> {
+    let mut parts = vec![Part::BpfCore, Part::BpfLinker];
+    for architecture in architectures {
+        parts.push(if *architecture == Architecture::NATIVE {
+            Part::StaticTarget
+        } else {
+            Part::ForeignTarget
+        });
+    }
+    setup::ensure(&parts)?;
     ebpf::build()?;
+    let mut cargo = cargo_run();
+    cargo.arg("image").arg(workspace::target().join("image/fairlead.tar"));
+    for architecture in architectures {
+        cargo.arg("--program").arg(static_program(*architecture)?);
+        if let Some(emulator) = architecture.tools().emulator {
+            let path = machine::program(emulator).with_context(|| format!("no {emulator}"))?;
+            cargo.arg("--emulator").arg(format!("{}={}", architecture.in_image(), path.display()));
+        }
+    }
+    Ok(ExitCode::from(process::code(&mut cargo)?))
+}
+
+/// Builds the static program, and returns it with the name of its architecture in front.
+fn static_program(architecture: Architecture) -> Result<String> {
     let mut cargo = process::cargo();
     cargo.args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]);
-    process::run(musl::environment(&mut cargo).args(["--target", musl::TARGET]))?;
-    let built = workspace::target().join(musl::TARGET).join("release/fairlead");
-    let program = workspace::target().join("image/fairlead");
-    std::fs::create_dir_all(workspace::target().join("image"))?;
+    process::run(architecture.set(&mut cargo))?;
+    let built = workspace::target().join(architecture.target()).join("release/fairlead");
+    let directory = workspace::target().join("image").join(architecture.in_image());
+    std::fs::create_dir_all(&directory)?;
+    let program = directory.join("fairlead");
     // Names of functions stay, for backtraces; line tables are removed.
-    process::run(process::command("strip").arg("--strip-debug").arg("-o").arg(&program).arg(&built))?;
-    let archive = workspace::target().join("image/fairlead.tar");
-    let mut cargo = cargo_run();
-    Ok(ExitCode::from(process::code(cargo.arg("image").arg(&program).arg(&archive))?))
+    let mut strip = process::command(architecture.tools().strip);
+    process::run(strip.arg("--strip-debug").arg("-o").arg(&program).arg(&built))?;
+    Ok(format!("{}={}", architecture.in_image(), program.display()))
 }
 
 fn generate(what: &str) -> Result<ExitCode> {

@@ -35,6 +35,8 @@ pub(crate) enum Lane {
     Upgrade,
     /// The program and agents on other kernels, in emulated guests; only on request
     Kernels,
+    /// Pure logic, built for the other architecture and emulated; only on request
+    Foreign,
     /// Ten minutes each under CPU starvation or damage; only on request (as root)
     Soak,
 }
@@ -59,6 +61,7 @@ impl Lane {
             Self::Long => "long",
             Self::Upgrade => "upgrade",
             Self::Kernels => "kernels",
+            Self::Foreign => "foreign",
             Self::Soak => "soak",
         }
     }
@@ -71,6 +74,7 @@ impl Lane {
         match self {
             Self::Tidy => &[Part::Components],
             Self::Unit => &[],
+            Self::Foreign => &[Part::ForeignTarget],
             Self::Kernel => &[Part::BpfCore, Part::BpfLinker, Part::Lab],
             Self::Cluster => &[Part::BpfCore, Part::BpfLinker],
             Self::Kernels => &[Part::BpfCore, Part::BpfLinker, Part::Lab, Part::Guests],
@@ -102,6 +106,7 @@ impl Lane {
             Self::Lab | Self::Long => release_tests(self, &[LAB_THREADS], args),
             Self::Upgrade => upgrade_tests(args),
             Self::Kernels => kernels::run(guests, args),
+            Self::Foreign => tests(unit::foreign()?, args),
             Self::Soak => release_tests(self, &SOAK_ARGS, args),
         }
     }

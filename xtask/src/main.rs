@@ -13,6 +13,7 @@
 //! | [`run`] | programs of the workspace that need a fresh XDP program |
 //! | [`process`], [`workspace`], [`machine`] | child processes; paths; the operating system |
 
+mod architecture;
 mod book;
 mod deploy;
 mod ebpf;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::architecture::Architecture;
 use crate::ebpf::Variant;
 use crate::lanes::{Lane, kernels};
 
@@ -89,7 +91,11 @@ enum Verb {
     /// Build the pages of docs/ as a book, in target/book
     Book,
     /// Build a static program, and an OCI image of it as an archive
-    Image,
+    Image {
+        /// An architecture instead of this machine's; with several, the image has an index of them
+        #[arg(long = "arch", value_name = "ARCHITECTURE", default_values_t = [Architecture::NATIVE])]
+        architectures: Vec<Architecture>,
+    },
     /// Feed random input to the parsers and to the validation of objects
     Fuzz {
         /// One target instead of all
@@ -161,7 +167,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Dashboard { args } => run::dashboard(&args),
         Verb::Reference => tidy::write_reference().and_then(|()| book::reference()),
         Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
-        Verb::Image => deploy::image(),
+        Verb::Image { architectures } => deploy::image(&architectures),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
         Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),

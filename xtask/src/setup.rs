@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::architecture::Architecture;
 use crate::{process, table};
 
 /// One thing that a verb may need.
@@ -31,6 +32,8 @@ pub(crate) enum Part {
     BpfLinker,
     /// The toolchain target and compiler of static programs.
     StaticTarget,
+    /// The same for the other architecture, and an emulator of it.
+    ForeignTarget,
     /// The check of dependencies.
     CargoDeny,
     /// The driver of the fuzzer.
@@ -57,11 +60,12 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts, in the order in which they are installed.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
         Self::StaticTarget,
+        Self::ForeignTarget,
         Self::CargoDeny,
         Self::CargoFuzz,
         Self::Typos,
@@ -77,7 +81,7 @@ impl Part {
 
     /// Whether a machine can do without it.
     const fn is_optional(self) -> bool {
-        matches!(self, Self::Actionlint)
+        matches!(self, Self::Actionlint | Self::ForeignTarget)
     }
 
     fn name(self) -> String {
@@ -85,7 +89,8 @@ impl Part {
             Self::Components => "clippy, rustfmt".to_owned(),
             Self::BpfCore => "core for BPF".to_owned(),
             Self::BpfLinker => format!("bpf-linker {}", linker::VERSION),
-            Self::StaticTarget => format!("target {}", musl::TARGET),
+            Self::StaticTarget => format!("target {}", Architecture::NATIVE.target()),
+            Self::ForeignTarget => format!("target {}", Architecture::FOREIGN.target()),
             Self::CargoDeny => cargo_tool::DENY.title(),
             Self::CargoFuzz => cargo_tool::FUZZ.title(),
             Self::Typos => cargo_tool::TYPOS.title(),
@@ -106,7 +111,8 @@ impl Part {
             Self::Components => toolchain::missing(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::missing(),
             Self::BpfLinker => linker::missing(),
-            Self::StaticTarget => musl::missing(),
+            Self::StaticTarget => musl::missing(Architecture::NATIVE),
+            Self::ForeignTarget => musl::missing(Architecture::FOREIGN),
             Self::CargoDeny => cargo_tool::DENY.missing(),
             Self::CargoFuzz => cargo_tool::FUZZ.missing(),
             Self::Typos => cargo_tool::TYPOS.missing(),
@@ -128,7 +134,8 @@ impl Part {
             Self::CargoDeny | Self::CargoFuzz | Self::Typos | Self::MdBook => Ok(Vec::new()),
             Self::Actionlint => actionlint::packages(),
             Self::BpfLinker => linker::packages(),
-            Self::StaticTarget => Ok(musl::packages()),
+            Self::StaticTarget => Ok(musl::packages(Architecture::NATIVE)),
+            Self::ForeignTarget => Ok(musl::packages(Architecture::FOREIGN)),
             Self::Lab => Ok(lab::packages(lab::HOSTS)),
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
@@ -143,7 +150,8 @@ impl Part {
             Self::Components => toolchain::add(&["clippy", "rustfmt"]),
             Self::BpfCore => bpf_core::install(),
             Self::BpfLinker => linker::install(),
-            Self::StaticTarget => musl::install(),
+            Self::StaticTarget => musl::install(Architecture::NATIVE),
+            Self::ForeignTarget => musl::install(Architecture::FOREIGN),
             Self::CargoDeny => cargo_tool::DENY.install(),
             Self::CargoFuzz => cargo_tool::FUZZ.install(),
             Self::Typos => cargo_tool::TYPOS.install(),

@@ -39,28 +39,39 @@ fn blob<'a>(files: &'a BTreeMap<String, (u32, Vec<u8>)>, descriptor: &Value) -> 
 
 #[test]
 fn every_digest_is_that_of_its_blob() {
-    let files = files(&archive(&content()).unwrap());
+    let arm = ImageContent { architecture: "arm64".to_owned(), program: b"another".to_vec(), ..content() };
+    let files = files(&archive(&[content(), arm]).unwrap());
     let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
     assert_eq!(json(&files["oci-layout"].1)["imageLayoutVersion"], "1.0.0");
-    let entry = &json(&files["index.json"].1)["manifests"][0];
-    assert_eq!(entry["annotations"]["org.opencontainers.image.ref.name"], "1.2.3");
-    let manifest = json(blob(&files, entry));
-    let config = json(blob(&files, &manifest["config"]));
-    assert_eq!(config["config"]["Entrypoint"], json!(["/fairlead"]));
-    let mut layer = Vec::new();
-    GzDecoder::new(blob(&files, &manifest["layers"][0])).read_to_end(&mut layer).unwrap();
-    assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
-    let layer = self::files(&layer);
-    assert_eq!(layer["fairlead"], (0o755, content().program));
-    assert_eq!(layer["licenses/LICENSE"], (0o644, b"words".to_vec()));
-    assert_eq!(files.len(), 2 + 3, "no blob without a descriptor");
+    let entries = json(&files["index.json"].1)["manifests"].clone();
+    assert_eq!(entries.as_array().unwrap().len(), 1, "one name");
+    assert_eq!(entries[0]["annotations"]["org.opencontainers.image.ref.name"], "1.2.3");
+    let images = json(blob(&files, &entries[0]));
+    for (at, (architecture, program)) in
+        [("amd64", content().program), ("arm64", b"another".to_vec())].into_iter().enumerate()
+    {
+        let entry = &images["manifests"][at];
+        assert_eq!(entry["platform"], json!({"architecture": architecture, "os": "linux"}));
+        let manifest = json(blob(&files, entry));
+        let config = json(blob(&files, &manifest["config"]));
+        assert_eq!(config["architecture"], architecture);
+        assert_eq!(config["config"]["Entrypoint"], json!(["/fairlead"]));
+        let mut layer = Vec::new();
+        GzDecoder::new(blob(&files, &manifest["layers"][0])).read_to_end(&mut layer).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"], json!([digest(&layer)]));
+        let layer = self::files(&layer);
+        assert_eq!(layer["fairlead"], (0o755, program));
+        assert_eq!(layer["licenses/LICENSE"], (0o644, b"words".to_vec()));
+    }
+    assert_eq!(files.len(), 2 + 1 + 2 * 3, "no blob without a descriptor");
 }
 
 #[test]
 fn the_same_program_is_the_same_image() {
-    assert_eq!(archive(&content()).unwrap(), archive(&content()).unwrap());
+    assert_eq!(archive(&[content()]).unwrap(), archive(&[content()]).unwrap());
     let other = ImageContent { program: b"another".to_vec(), ..content() };
-    assert_ne!(archive(&content()).unwrap(), archive(&other).unwrap());
+    assert_ne!(archive(&[content()]).unwrap(), archive(&[other]).unwrap());
+    assert!(archive(&[]).is_err());
 }
 
 #[test]

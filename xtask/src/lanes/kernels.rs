@@ -20,13 +20,14 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use self::guest::Guest;
 use self::packages::{ALL, Series};
 use self::report::Report;
 use super::program;
 use super::totals::Totals;
+use crate::architecture::Architecture;
 use crate::{ebpf, process, table, workspace};
 
 /// Guests that run at a time.
@@ -50,16 +51,6 @@ pub(crate) struct Options {
     /// Lane kernels: a series of kernels, such as 6.1, instead of all; may be given several times
     #[arg(long = "kernel", value_name = "SERIES")]
     series: Vec<String>,
-}
-
-/// An architecture that Fairlead is built for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Architecture {
-    #[default]
-    #[value(name = "x86-64")]
-    X86_64,
-    #[value(name = "aarch64")]
-    Aarch64,
 }
 
 /// A guest that has ended.
@@ -99,7 +90,7 @@ impl Options {
         ensure!(
             self.arch == Architecture::X86_64,
             "guests of architecture {} are not implemented: only x86-64 is",
-            self.arch.to_possible_value().map_or_else(String::new, |it| it.get_name().to_owned())
+            self.arch
         );
         let known = || ALL.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");
         for name in &self.series {

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::cargo_test;
+use crate::architecture::Architecture;
 use crate::workspace;
 
 /// Directories of the crates whose integration tests are lanes of their own.
@@ -34,6 +35,21 @@ pub(super) fn examples() -> Result<Command> {
             cargo.args(["--package", &stem(&package)?]);
         }
     }
+    Ok(cargo)
+}
+
+/// Returns the run of the pure crates' tests for the other architecture, in an emulator.
+///
+/// A pure crate has a `clippy.toml` of its own, which keeps clocks and files out of it.
+pub(super) fn foreign() -> Result<Command> {
+    let mut cargo = cargo_test();
+    cargo.args(["--lib", "--tests", "--release"]);
+    for package in directories(workspace::root())? {
+        if package.join("clippy.toml").is_file() {
+            cargo.args(["--package", &stem(&package)?]);
+        }
+    }
+    Architecture::FOREIGN.set(&mut cargo);
     Ok(cargo)
 }
 

@@ -1,38 +1,35 @@
-//! The target of static programs: a standard library on musl, and a C compiler for crates with C code.
-
-use std::process::Command;
+//! Static programs: a standard library on musl, a C compiler for crates with C code, and for another
+//! architecture an emulator.
 
 use anyhow::Result;
 
 use super::toolchain;
+use crate::architecture::Architecture;
 use crate::machine;
 
-/// This machine's architecture, with musl.
-pub(crate) const TARGET: &str =
-    if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-musl" } else { "x86_64-unknown-linux-musl" };
-
-/// Debian's name of it.
-const COMPILER: &str = "musl-gcc";
-
-/// What is missing.
-pub(super) fn missing() -> Result<Option<String>> {
-    if machine::program(COMPILER).is_none() {
-        return Ok(Some(format!("no {COMPILER}")));
+/// Describes what is missing.
+pub(super) fn missing(architecture: Architecture) -> Result<Option<String>> {
+    let tools = architecture.tools();
+    let mut programs = [Some(tools.compiler), tools.emulator].into_iter().flatten();
+    match programs.find(|program| is_missing(program)) {
+        Some(program) => Ok(Some(format!("no {program}"))),
+        None => toolchain::missing_target(architecture.target()),
     }
-    toolchain::missing_target(TARGET)
 }
 
-/// The packages to install.
-pub(super) fn packages() -> Vec<String> {
-    if machine::program(COMPILER).is_none() { vec!["musl-tools".to_owned()] } else { Vec::new() }
+/// Returns the packages to install.
+pub(super) fn packages(architecture: Architecture) -> Vec<String> {
+    let tools = architecture.tools();
+    let compiler = if is_missing(tools.compiler) { tools.packages } else { &[] };
+    let emulator = tools.emulator.filter(|emulator| is_missing(emulator)).map(|_| "qemu-user-static");
+    compiler.iter().copied().chain(emulator).map(str::to_owned).collect()
 }
 
 /// Adds the standard library.
-pub(super) fn install() -> Result<()> {
-    toolchain::add_target(TARGET)
+pub(super) fn install(architecture: Architecture) -> Result<()> {
+    toolchain::add_target(architecture.target())
 }
 
-/// Sets the C compiler of a cargo for the target.
-pub(crate) fn environment(cargo: &mut Command) -> &mut Command {
-    cargo.env(format!("CC_{}", TARGET.replace('-', "_")), COMPILER)
+fn is_missing(program: &str) -> bool {
+    machine::program(program).is_none()
 }
