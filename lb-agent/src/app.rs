@@ -38,6 +38,7 @@ use lb_runtime::watchdog::{self, Watchdog};
 use lb_runtime::{descriptors, metrics, random};
 use lb_speaker::Speaker;
 use lb_speaker::bfd::BfdKernel;
+use lb_speaker::desired::DesiredPeers;
 use lb_trace::tracer::{Tracer, TracerSource};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -350,6 +351,7 @@ fn advertiser(options: &AgentOptions, speaker: &Speaker) -> Result<Advertiser, A
         restarted: false,
         routers: UnnumberedRouters::new(std::process::id().into()).map_err(AppError::Netlink)?,
         blackholes: Blackholes::start(options.interfaces.clone()).map_err(AppError::Netlink)?,
+        desired: DesiredPeers::new(),
     })
 }
 

@@ -52,7 +52,7 @@ pub enum ServiceAdvertisement {
     Withheld(WithheldReason),
 }
 
-/// Plans for a node; `None` if the node is unknown: then nothing is to be changed.
+/// Plans for a node; `None` if the node is unknown.
 pub fn plan(model: &Model, node: &NodeName, settings: &SpeakerSettings) -> Option<SpeakerPlan> {
     let own = model.nodes.get(node)?;
     let (peers, problems) = peers_of(model, own);

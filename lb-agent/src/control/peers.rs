@@ -37,6 +37,8 @@ pub struct Advertiser {
     pub routers: UnnumberedRouters,
     /// Blackhole routes for the addresses of an advertised aggregate that are not VIPs.
     pub blackholes: Blackholes,
+    /// The sessions and routes of the last pass.
+    pub desired: DesiredPeers,
 }
 
 /// The result of a pass, for the agent's state.
@@ -51,8 +53,11 @@ pub(super) struct Advertised {
 
 impl Advertiser {
     /// Sets the sessions and what is advertised on each. With `may_advertise` false, sessions are kept but
-    /// nothing is advertised yet: whether this node forwards the packets is unknown. Returns `None`, and
-    /// changes nothing, if the objects do not have this node.
+    /// nothing is advertised yet: whether this node forwards the packets is unknown.
+    ///
+    /// If the objects have other nodes but not this one, it keeps its sessions and withdraws all routes: the
+    /// others forward nothing for it, and take no packet from it. Returns `None`, and changes nothing, if the
+    /// objects have no node at all.
     pub(super) fn advertise(
         &mut self,
         model: &Model,
@@ -60,9 +65,9 @@ impl Advertiser {
         settings: &SpeakerSettings,
         may_advertise: bool,
     ) -> Option<Advertised> {
-        // The Node may be back in a moment: nothing is withdrawn.
-        let own = model.nodes.get(node)?;
-        let plan = speaker::plan(model, node, settings)?;
+        let (Some(own), Some(plan)) = (model.nodes.get(node), speaker::plan(model, node, settings)) else {
+            return (!model.nodes.is_empty()).then(|| self.withdraw());
+        };
         let identity = SpeakerIdentity {
             name: node.to_string(),
             router_id: self.router_id,
@@ -74,12 +79,23 @@ impl Advertiser {
         if may_advertise {
             self.blackholes.set(plan.peers.values().flat_map(|peer| peer.routes.keys().copied()));
         }
-        self.speaker.set(desired_peers(&plan, &context, may_advertise));
+        self.desired = desired_peers(&plan, &context, may_advertise);
+        self.speaker.set(self.desired.clone());
         let has_found_all = interfaces(&plan).all(|(_, interface)| found.contains_key(interface));
         self.speaker.settle(if has_found_all { Duration::ZERO } else { DISCOVERY });
         let unnumbered = unnumbered_problems(&plan, &found);
         let problems = plan.problems.clone();
         Some(Advertised { services: announced(plan), problems, unnumbered })
+    }
+
+    /// Withdraws all routes from the sessions that there are.
+    fn withdraw(&mut self) -> Advertised {
+        for peer in self.desired.values_mut() {
+            peer.routes = Some(Arc::default());
+        }
+        self.speaker.set(self.desired.clone());
+        self.blackholes.set(std::iter::empty());
+        Advertised { services: Vec::new(), problems: Vec::new(), unnumbered: Vec::new() }
     }
 }
 

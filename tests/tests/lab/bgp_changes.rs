@@ -95,6 +95,46 @@ fn a_restarted_agent_leaves_its_routes_in_the_router() -> Result<()> {
     })
 }
 
+/// The other nodes forward nothing for a node that has been deleted, so it must not attract packets. Without
+/// any Node, the objects are not to be trusted.
+#[test]
+fn a_deleted_node_withdraws_its_routes_unless_all_are_gone() -> Result<()> {
+    let topology = Topology::empty().node('a', 1).node('a', 2).pods("n1", "web", 1);
+    topology.service("web", "web", &[WEB_V4, WEB_V6], ExternalPolicy::Local).run(|lab| {
+        let node = lab.node("n1")?;
+        let frr = router(lab, &node, |peer| peer)?;
+        write_objects(lab, 100, "64512:7", |_| ())?;
+        node.start_agent(&LabAgentOptions::default())?;
+        let here = [node.spec().addresses().of(IpVersion::V4)];
+        let has_routes =
+            |hops: &[std::net::IpAddr]| wait_kernel_next_hops(frr.host(), WEB_V4.into(), hops, WITHIN);
+        has_routes(&here)?;
+        let before = counters(&frr, &node)?;
+        let set_members = |names: &[&str]| {
+            lab.update(|it| {
+                for name in ["n1", "n2"] {
+                    it.node_mut(name)?.member = names.contains(&name);
+                }
+                Ok(())
+            })
+        };
+        set_members(&["n2"])?;
+        has_routes(&[])?;
+        set_members(&["n1", "n2"])?;
+        has_routes(&here)?;
+        set_members(&[])?;
+        let until = Instant::now() + WATCHED_FOR;
+        while Instant::now() < until {
+            let hops = kernel_next_hops(frr.host(), WEB_V4.into())?;
+            ensure!(hops == here, "the route is gone: {hops:?}\n{}", node.agent_log());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let after = counters(&frr, &node)?;
+        ensure!(after.established == before.established, "the session ended: {before:?}, then {after:?}");
+        Ok(())
+    })
+}
+
 #[test]
 fn an_invalid_peer_keeps_its_session_and_is_reported_in_metrics() -> Result<()> {
     run(|lab, node| {

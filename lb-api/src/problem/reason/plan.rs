@@ -52,8 +52,8 @@ pub enum PlanReason {
     },
     /// This machine is not among the Nodes.
     #[error(
-        "this machine is Node {}, which does not exist, so nothing is changed; add the Node, or correct \
-         --node",
+        "this machine is Node {}, which does not exist, so it announces and advertises nothing, and forwards as \
+         before; add the Node, or correct --node",
         named(.node)
     )]
     OwnNodeUnknown {
