@@ -12,10 +12,17 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod file;
+pub mod format;
 pub mod goal;
+pub mod machine;
+pub mod print;
 pub mod spread;
 
+pub use self::file::{finish, read, write};
 pub use self::goal::{Bound, Goal, GoalSubject};
+pub use self::machine::RunStart;
+pub use self::print::{print, text};
 pub use self::spread::Spread;
 
 /// The version of this format.
@@ -156,6 +163,20 @@ impl Figure {
     }
 }
 
+impl Machine {
+    /// Returns the load average of the last minute before the run.
+    #[must_use]
+    pub const fn load_before(&self) -> f64 {
+        self.load[0]
+    }
+
+    /// Returns the load average of the last minute after the run.
+    #[must_use]
+    pub const fn load_after(&self) -> f64 {
+        self.load[1]
+    }
+}
+
 impl ResultRow {
     /// Returns a row without figures.
     #[must_use]
@@ -193,6 +214,18 @@ impl ResultTable {
             self.rows.len().saturating_sub(1)
         });
         &mut self.rows[at]
+    }
+
+    /// Returns the names of the figures of all rows, in the order of their first appearance.
+    #[must_use]
+    pub fn figure_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for figure in self.rows.iter().flat_map(|row| &row.figures) {
+            if !names.contains(&figure.name.as_str()) {
+                names.push(&figure.name);
+            }
+        }
+        names
     }
 
     /// Returns a ratio, round by round: minimum, median and maximum. `None` if a row or a figure is missing.
