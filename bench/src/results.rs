@@ -147,6 +147,9 @@ pub enum Plot {
     /// A line for each value of all labels but the last, over the last label, which is a number; both axes
     /// are logarithmic.
     Lines,
+    /// A line for each value of all labels but the last, over the last label: the time from an event, in
+    /// seconds. Both axes are linear. Reports draw such a table, and do not list its many rows.
+    Timeline,
 }
 
 impl Figure {
