@@ -5,6 +5,7 @@ pub mod bpffs;
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
+pub mod contenders;
 pub mod control_plane;
 pub mod directory_faults;
 pub mod directory_soak;

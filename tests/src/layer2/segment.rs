@@ -110,14 +110,14 @@ pub fn start_agents(lab: &Lab, options: &LabAgentOptions) -> Result<()> {
     wait_stable(lab)
 }
 
-/// Waits until all nodes call themselves stable: before, one that started later may still take its addresses
-/// from one that started earlier.
+/// Waits until all members of the cluster call themselves stable: before, one that started later may still
+/// take its addresses from one that started earlier.
 ///
 /// # Errors
 /// When one does not in time.
 pub fn wait_stable(lab: &Lab) -> Result<()> {
     let until = Instant::now() + STABLE_WITHIN;
-    for node in lab.nodes()? {
+    for node in lab.nodes()?.into_iter().filter(|node| node.spec().member) {
         loop {
             let standing = layer2_status(&node)?["standing"].clone();
             if standing == "stable" {

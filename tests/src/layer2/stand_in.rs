@@ -7,8 +7,8 @@
 mod membership;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -35,15 +35,48 @@ pub struct StandIn {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
+/// What all answerers of a cluster know of its objects: the nodes that may not be elected, for example
+/// because they have no ready pod of a Service with policy Local. Clones refer to the same nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Electorate(Arc<Mutex<BTreeSet<String>>>);
+
+impl Electorate {
+    /// Sets whether a node may be elected.
+    pub fn set_eligible(&self, node: &str, eligible: bool) {
+        let mut excluded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if eligible {
+            excluded.remove(node);
+        } else {
+            excluded.insert(node.to_owned());
+        }
+    }
+
+    fn elect(&self, members: &BTreeSet<&str>, vip: HostAddresses) -> Option<String> {
+        let excluded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let eligible = members.iter().copied().filter(|it| !excluded.contains(*it));
+        elected(eligible, vip).map(str::to_owned)
+    }
+}
+
 /// Starts an answerer on every node for an address of each family.
 ///
 /// # Errors
 /// When a host cannot be entered.
 pub fn start(lab: &Lab, vip: HostAddresses) -> Result<Vec<StandIn>> {
+    let electorate = Electorate::default();
+    lab.nodes()?.iter().map(|node| start_one(lab, node.name(), vip, &electorate)).collect()
+}
+
+/// Starts the answerer of one node. Its group are all nodes of the lab; those without an answerer are dead
+/// to it after a while.
+///
+/// # Errors
+/// When the host cannot be entered.
+pub fn start_one(lab: &Lab, node: &str, vip: HostAddresses, electorate: &Electorate) -> Result<StandIn> {
     let nodes = lab.nodes()?;
     let members: Vec<(String, HostAddresses)> =
         nodes.iter().map(|node| (node.name().to_owned(), node.spec().addresses())).collect();
-    nodes.iter().map(|node| StandIn::start(node, &members, vip)).collect()
+    StandIn::start(&lab.node(node)?, &members, vip, electorate.clone())
 }
 
 /// Returns the elected one of these nodes: the one with the lowest hash of its name and the first address.
@@ -53,12 +86,17 @@ pub fn elected<'a>(nodes: impl IntoIterator<Item = &'a str>, vip: HostAddresses)
 }
 
 impl StandIn {
-    fn start(node: &LabNode<'_>, members: &[(String, HostAddresses)], vip: HostAddresses) -> Result<Self> {
+    fn start(
+        node: &LabNode<'_>,
+        members: &[(String, HostAddresses)],
+        vip: HostAddresses,
+        electorate: Electorate,
+    ) -> Result<Self> {
         let name = node.name().to_owned();
         let (wire, membership) = node.run(|| Ok((Wire::open(LINK)?, Membership::join(&name, members)?)))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let mut answerer = Answerer { name, vip, wire, membership, announced: None };
+        let mut answerer = Answerer { name, vip, wire, membership, electorate, announced: None };
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 answerer.turn()?;
@@ -90,6 +128,7 @@ struct Answerer {
     vip: HostAddresses,
     wire: Wire,
     membership: Membership,
+    electorate: Electorate,
     /// Since when it is elected, and when it announced last.
     announced: Option<(Instant, Instant)>,
 }
@@ -101,7 +140,7 @@ impl Answerer {
         }
         self.membership.turn(Instant::now())?;
         let members: BTreeSet<&str> = self.membership.members().collect();
-        let is_elected = elected(members, self.vip) == Some(&self.name);
+        let is_elected = self.electorate.elect(&members, self.vip).as_deref() == Some(&self.name);
         let now = Instant::now();
         match self.announced {
             _ if !is_elected => self.announced = None,

@@ -2,6 +2,7 @@
 //!
 //! One program for the lane: each program links, and stores, the whole product.
 
+mod contenders;
 mod kubernetes_faults;
 mod l2_takeover;
 mod last_good;
