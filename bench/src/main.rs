@@ -42,7 +42,7 @@ enum Subject {
 
 fn main() -> Result<ExitCode> {
     match Invocation::parse().subject {
-        Subject::Packet(arguments) => packet::run(arguments)?,
+        Subject::Packet(arguments) => return packet::run(arguments),
         Subject::Simulate(arguments) => return simulate::run(arguments),
         Subject::Plan => plan::run(),
         Subject::Model => model::run(),

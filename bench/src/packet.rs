@@ -13,3 +13,4 @@ pub mod others;
 pub mod progress;
 pub mod report;
 pub mod sizes;
+pub mod table;

@@ -1,21 +1,20 @@
 //! `cargo xtask bench packet`: the cost of a packet in the XDP program.
 
-use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use fairlead_bench::packet::case::{Case, Program};
 use fairlead_bench::packet::cases;
-use fairlead_bench::packet::line::Line;
-use fairlead_bench::packet::live::{self, Amount, LiveLine};
+use fairlead_bench::packet::live::{self, Amount};
 use fairlead_bench::packet::measure::Prepared;
-use fairlead_bench::packet::report::{self, PacketReport};
-use fairlead_bench::packet::{goals, progress, sizes};
-use serde::Serialize;
+use fairlead_bench::packet::{goals, progress, report, sizes, table};
+use fairlead_bench::results::{self, ResultTable, RunStart};
 
-/// Measures nanoseconds per packet by BPF_PROG_TEST_RUN, with a reference and a floor; needs root.
+/// Measures nanoseconds per packet by BPF_PROG_TEST_RUN, with a reference and a floor; needs root. Fails if a
+/// goal is missed.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Rounds: how often each case is run.
@@ -33,7 +32,7 @@ pub(crate) struct Arguments {
     /// Measure only live frames on a veth pair, in packets per second.
     #[arg(long, conflicts_with = "only")]
     live: bool,
-    /// Print the sizes of the programs and the verifier's work instead.
+    /// Measure only the sizes of the programs and the verifier's work.
     #[arg(long, conflicts_with_all = ["only", "live", "quick"])]
     sizes: bool,
     /// Also write the figures here, as JSON.
@@ -42,18 +41,27 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the measurement.
-pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    if arguments.sizes {
-        return show_sizes(&arguments);
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    let start = RunStart::now()?;
+    let mut tables = Vec::new();
+    if !arguments.sizes && !arguments.live {
+        tables.push(costs(&arguments)?);
     }
-    let lines = if arguments.live { Vec::new() } else { costs(&arguments)? };
-    let live = if arguments.only.is_some() { Vec::new() } else { live_frames(&arguments)? };
-    let report = PacketReport { goals: goals::judge(&lines), lines, live };
-    write_json(&arguments, &report)
+    if !arguments.sizes && arguments.only.is_none() {
+        tables.push(live_frames(&arguments)?);
+    }
+    if !arguments.live && arguments.only.is_none() {
+        tables.push(show_sizes()?);
+    }
+    let are_met = tables.iter().all(|table| table.goals.iter().all(|goal| goal.is_met(table)));
+    if let Some(path) = &arguments.json {
+        results::write(path, arguments.quick, &start, tables)?;
+    }
+    Ok(if are_met || arguments.quick { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Measures the cost of each case, and prints it.
-fn costs(arguments: &Arguments) -> Result<Vec<Line>> {
+fn costs(arguments: &Arguments) -> Result<ResultTable> {
     let (rounds, packets) = if arguments.quick {
         (arguments.rounds.div_ceil(10), arguments.packets.div_ceil(10))
     } else {
@@ -65,11 +73,11 @@ fn costs(arguments: &Arguments) -> Result<Vec<Line>> {
     let lines = report::lines(&prepared);
     println!("{}\n\n{}\n", report::table(&lines), report::goals(&goals::judge(&lines)));
     println!("{rounds} rounds of {packets} packets a case, in turns.\n{NOTES}\n");
-    Ok(lines)
+    Ok(table::costs(&prepared, &lines))
 }
 
 /// Measures live frames, and prints them.
-fn live_frames(arguments: &Arguments) -> Result<Vec<LiveLine>> {
+fn live_frames(arguments: &Arguments) -> Result<ResultTable> {
     let amount = if arguments.quick {
         Amount { turns: 3, frames: 50_000 }
     } else {
@@ -79,22 +87,17 @@ fn live_frames(arguments: &Arguments) -> Result<Vec<LiveLine>> {
     let lines = live::measure(amount, &progress).context("live frames")?;
     progress.finish_and_clear();
     println!("{}\n\n{LIVE_NOTES}\n", report::live(&lines));
-    Ok(lines)
+    Ok(table::live(&lines))
 }
 
-fn show_sizes(arguments: &Arguments) -> Result<()> {
+/// Measures the sizes of the programs, and prints them.
+fn show_sizes() -> Result<ResultTable> {
     let progress = progress::bar("load", sizes::steps());
     let sizes = sizes::measure(&progress)?;
     progress.finish_and_clear();
     println!("{}\n\n{SIZE_NOTES}\n", report::sizes(&sizes.programs));
     println!("{}", report::functions(&sizes.functions));
-    write_json(arguments, &sizes)
-}
-
-fn write_json(arguments: &Arguments, figures: &impl Serialize) -> Result<()> {
-    let Some(path) = &arguments.json else { return Ok(()) };
-    let text = serde_json::to_string_pretty(figures)?;
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    Ok(table::sizes(&sizes.programs))
 }
 
 /// Notes on the table of live frames.

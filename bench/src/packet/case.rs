@@ -7,6 +7,15 @@ use lb_common::verdict::Outcome;
 /// Source port of the first flows.
 pub const SOURCE_PORT: u16 = 40_000;
 
+/// The name of the figure of a case: the cost of a packet in the program alone.
+pub const COST: &str = "cost";
+
+/// Returns the labels of a case in tables of results.
+pub fn labels(case: &str, size: CaseSize) -> Vec<String> {
+    let CaseSize { flows, vips, rings } = size;
+    vec![format!("{flows} flows, {vips} VIPs, {rings} rings"), case.to_owned()]
+}
+
 /// The program to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {

@@ -1,7 +1,8 @@
 //! Goals: limits for the cost of a case relative to another one of the same run.
 
-use super::case::CaseSize;
+use super::case::{self, COST, CaseSize};
 use super::line::{Line, Ratio};
+use crate::results::{self, Bound, GoalSubject, RoundRatio};
 
 /// The name and size of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ struct Goal {
 }
 
 /// A goal and the measured ratio.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct Judgement {
     /// The case with the goal.
     pub case: String,
@@ -72,7 +73,21 @@ pub fn judge(lines: &[Line]) -> Vec<Judgement> {
     GOALS.iter().filter_map(|goal| goal.judge(lines)).collect()
 }
 
+/// Returns the goals whose cases were both measured, for the table of results.
+pub fn of_results(lines: &[Line]) -> Vec<results::Goal> {
+    let is_measured = |goal: &&Goal| goal.case.line(lines).is_some() && goal.beside.line(lines).is_some();
+    GOALS.iter().filter(is_measured).map(Goal::of_results).collect()
+}
+
 impl Goal {
+    fn of_results(&self) -> results::Goal {
+        let [case, beside] = [self.case, self.beside].map(Id::words);
+        let name = format!("{case} ÷ {beside}");
+        let [of, to] = [self.case, self.beside].map(|Id(case, size)| case::labels(case, size));
+        let ratio = RoundRatio { name: name.clone(), figure: COST.to_owned(), of, to };
+        results::Goal { name, subject: GoalSubject::Ratio(ratio), bound: Bound::AtMost(self.most) }
+    }
+
     fn judge(&self, lines: &[Line]) -> Option<Judgement> {
         let ratio = self.case.line(lines)?.ratio_to(self.beside.line(lines)?)?;
         let met = ratio.minimum <= self.most && ratio.median <= self.most;

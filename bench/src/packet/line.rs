@@ -3,7 +3,7 @@
 use super::case::CaseSize;
 
 /// One line of the report, in nanoseconds per packet.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct Line {
     /// Kind of packet.
     pub case: &'static str,
@@ -28,7 +28,7 @@ pub struct Line {
 }
 
 /// The cost of a case divided by that of another one, without the harness.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Ratio {
     /// Of the fastest rounds.
     pub minimum: f64,

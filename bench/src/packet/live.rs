@@ -34,7 +34,7 @@ pub struct Amount {
 }
 
 /// One line of the report.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct LiveLine {
     /// The verdict on the frames: `pass`, `transmit`, `forward`.
     pub way: &'static str,
@@ -46,6 +46,8 @@ pub struct LiveLine {
     pub median: u64,
     /// Frames that arrived, per thousand.
     pub arrived: u64,
+    /// Nanoseconds per frame of each turn.
+    pub turns: Vec<u64>,
 }
 
 impl LiveLine {
@@ -206,7 +208,8 @@ impl Run {
         let mut rounds = self.rounds.clone();
         rounds.sort_unstable();
         let [minimum, median] = [0, rounds.len() / 2].map(|at| rounds.get(at).copied().unwrap_or_default());
-        Ok(LiveLine { way, case, minimum, median, arrived: self.arrived * 1000 / self.sent.max(1) })
+        let arrived = self.arrived * 1000 / self.sent.max(1);
+        Ok(LiveLine { way, case, minimum, median, arrived, turns: self.rounds.clone() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The report of the measurement, as tables and as JSON.
+//! The report of the measurement, as tables.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -10,17 +10,6 @@ use super::line::{Line, Ratio};
 use super::live::LiveLine;
 use super::measure::Prepared;
 use super::sizes::{FunctionLine, SizeLine};
-
-/// All results.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct PacketReport {
-    /// A line for each case.
-    pub lines: Vec<Line>,
-    /// A judgement for each goal whose cases were measured.
-    pub goals: Vec<Judgement>,
-    /// A line for each kind of live frames.
-    pub live: Vec<LiveLine>,
-}
 
 /// Returns the lines of these cases, without the cost of the harness for those that run in it.
 pub fn lines(prepared: &[Prepared]) -> Vec<Line> {

@@ -33,7 +33,7 @@ enum Source {
 }
 
 /// One line of the report.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct SizeLine {
     /// The program's name in the report.
     pub program: &'static str,
@@ -48,7 +48,7 @@ pub struct SizeLine {
 }
 
 /// A function of the product's object.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct FunctionLine {
     /// Its name.
     pub function: String,
@@ -57,7 +57,7 @@ pub struct FunctionLine {
 }
 
 /// All sizes.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct ProgramSizes {
     /// The programs.
     pub programs: Vec<SizeLine>,
