@@ -1,11 +1,14 @@
 //! The commands of the binary: arguments, progress, output.
 
 pub(crate) mod advertise;
+pub(crate) mod compare;
 pub(crate) mod dashboard;
 pub(crate) mod failover;
 pub(crate) mod kubernetes;
 pub(crate) mod model;
 pub(crate) mod packet;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod scrape;
 pub(crate) mod simulate;
+pub(crate) mod whole;

@@ -4,8 +4,10 @@
 //! is measured in turns within one run, in many rounds, and stated as minimum, as median, and as a ratio to a
 //! reference.
 
+pub mod compare;
 pub mod dashboard;
 pub mod kubernetes;
 pub mod packet;
+pub mod report;
 pub mod results;
 pub mod simulation;

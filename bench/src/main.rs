@@ -5,16 +5,21 @@ mod commands;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use self::commands::{advertise, dashboard, failover, kubernetes, model, packet, plan, scrape, simulate};
+use self::commands::{
+    advertise, compare, dashboard, failover, kubernetes, model, packet, plan, report, scrape, simulate, whole,
+};
 
-/// Measures Fairlead, in turns with what it is compared with.
+/// Measures Fairlead, in turns with what it is compared with. Without a subject, all that write results run
+/// one after the other, and a report is made of them (as root).
 #[derive(Parser)]
-#[command(name = "cargo xtask bench")]
+#[command(name = "cargo xtask bench", args_conflicts_with_subcommands = true)]
 struct Invocation {
+    #[command(flatten)]
+    whole: whole::Arguments,
     #[command(subcommand)]
-    subject: Subject,
+    subject: Option<Subject>,
 }
 
 #[derive(Subcommand)]
@@ -35,13 +40,21 @@ enum Subject {
     Kubernetes(kubernetes::Arguments),
     /// How long routers send packets to a dead load balancer (as root)
     Failover(failover::Arguments),
+    /// Whether two files of results agree
+    Compare(compare::Arguments),
+    /// A report of a file of results
+    Report(report::Arguments),
     /// The dashboard, drawn from the metrics of a lab in which a node fails (as root)
     #[command(hide = true)]
     Dashboard(dashboard::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
-    match Invocation::parse().subject {
+    let Invocation { whole, subject } = Invocation::parse();
+    let Some(subject) = subject else {
+        return whole::run(&whole, whole::subjects(&Invocation::command()));
+    };
+    match subject {
         Subject::Packet(arguments) => return packet::run(arguments),
         Subject::Simulate(arguments) => return simulate::run(arguments),
         Subject::Plan => plan::run(),
@@ -50,7 +63,30 @@ fn main() -> Result<ExitCode> {
         Subject::Scrape => scrape::run()?,
         Subject::Kubernetes(arguments) => kubernetes::run(arguments)?,
         Subject::Failover(arguments) => failover::run(arguments)?,
+        Subject::Compare(arguments) => return compare::run(&arguments),
+        Subject::Report(arguments) => report::run(&arguments)?,
         Subject::Dashboard(arguments) => dashboard::run(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Invocation, whole};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Invocation::command().debug_assert();
+    }
+
+    #[test]
+    fn a_subject_that_writes_results_is_part_of_the_whole_run() {
+        let subjects = whole::subjects(&Invocation::command());
+        assert!(subjects.contains(&"packet".to_owned()), "{subjects:?}");
+        for other in ["compare", "report", "dashboard"] {
+            assert!(!subjects.contains(&other.to_owned()), "{subjects:?}");
+        }
+    }
 }

@@ -12,10 +12,12 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod claims;
 pub mod file;
 pub mod format;
 pub mod goal;
 pub mod machine;
+pub mod merge;
 pub mod print;
 pub mod spread;
 
@@ -217,6 +219,18 @@ impl ResultTable {
             self.rows.len().saturating_sub(1)
         });
         &mut self.rows[at]
+    }
+
+    /// Returns the title, with the word that names the table in commands.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        format!("{}: {}", self.id, self.title)
+    }
+
+    /// Whether its rows are listed: those of a timeline are drawn only.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        !self.rows.is_empty() && self.plot != Some(Plot::Timeline)
     }
 
     /// Returns the names of the figures of all rows, in the order of their first appearance.

@@ -10,10 +10,12 @@
 //! | [`tidy`] | the rules of the tree that no compiler checks |
 //! | [`fuzz`] | fuzz targets |
 //! | [`lint`] | the checks that run no test |
+//! | [`bench`] | the measurements, and what each needs |
 //! | [`run`] | programs of the workspace that need a fresh XDP program |
 //! | [`process`], [`workspace`], [`machine`] | child processes; paths; the operating system |
 
 mod architecture;
+mod bench;
 mod book;
 mod deploy;
 mod ebpf;
@@ -104,44 +106,10 @@ enum Verb {
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
-    /// Run a measurement
+    /// Run the measurements: all of them with a report, or one by its name; `bench help` names them
+    #[command(disable_help_flag = true)]
     Bench {
-        #[command(subcommand)]
-        subject: Subject,
-    },
-}
-
-#[derive(Subcommand)]
-enum Subject {
-    /// The cost of a packet in the XDP program
-    Packet {
-        /// Arguments of the measurement
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// Broken connections in a simulated cluster, compared with other schemes
-    Simulate {
-        /// Arguments of the simulation
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// Balance of rings, and time and memory of a plan
-    Plan,
-    /// Time of a model after a change
-    Model,
-    /// Time to advertise a table to a BGP peer
-    Advertise,
-    /// Time of a scrape of ten thousand Services (as root)
-    Scrape,
-    /// Time and memory of an agent in a large cluster
-    Kubernetes {
-        /// Arguments of the measurement
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
-    /// How long routers send packets to a dead load balancer (as root)
-    Failover {
-        /// Arguments of the measurement
+        /// Subject and arguments, as the bench program takes them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -169,14 +137,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Book => book::build().map(|()| ExitCode::SUCCESS),
         Verb::Image { architectures } => deploy::image(&architectures),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
-        Verb::Bench { subject: Subject::Packet { args } } => run::bench("packet", &args),
-        Verb::Bench { subject: Subject::Simulate { args } } => run::bench("simulate", &args),
-        Verb::Bench { subject: Subject::Plan } => run::bench("plan", &[]),
-        Verb::Bench { subject: Subject::Model } => run::bench("model", &[]),
-        Verb::Bench { subject: Subject::Advertise } => run::bench("advertise", &[]),
-        Verb::Bench { subject: Subject::Kubernetes { args } } => run::bench("kubernetes", &args),
-        Verb::Bench { subject: Subject::Failover { args } } => run::bench_failover(&args),
-        Verb::Bench { subject: Subject::Scrape } => run::bench_scrape(),
+        Verb::Bench { args } => bench::run(&args),
     }
 }
 

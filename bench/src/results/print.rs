@@ -18,8 +18,8 @@ pub fn print(tables: &[ResultTable]) {
 /// Formats a table with its ratios and goals below it.
 #[must_use]
 pub fn text(table: &ResultTable) -> String {
-    let mut text = format!("{}: {}\n", table.id, table.title);
-    if !table.rows.is_empty() {
+    let mut text = format!("{}\n", table.heading());
+    if table.is_listed() {
         text.push_str(&format!("\n{}\n", aligned(&header(table), &body(table), table.labels.len())));
     }
     if !table.ratios.is_empty() {
@@ -37,18 +37,18 @@ pub fn text(table: &ResultTable) -> String {
 }
 
 /// Header of the table of ratios.
-pub(super) const RATIO_HEADER: [&str; 2] = ["ratio", "min/median/max"];
+pub(crate) const RATIO_HEADER: [&str; 2] = ["ratio", "min/median/max"];
 
 /// Header of the table of goals.
-pub(super) const GOAL_HEADER: [&str; 4] = ["goal", "limit", "min/median/max", ""];
+pub(crate) const GOAL_HEADER: [&str; 4] = ["goal", "limit", "min/median/max", ""];
 
 /// Returns the header of a table: its labels and figures.
-pub(super) fn header(table: &ResultTable) -> Vec<&str> {
+pub(crate) fn header(table: &ResultTable) -> Vec<&str> {
     table.labels.iter().map(String::as_str).chain(table.figure_names()).collect()
 }
 
 /// Returns the cells of a table, a row each.
-pub(super) fn body(table: &ResultTable) -> Vec<Vec<String>> {
+pub(crate) fn body(table: &ResultTable) -> Vec<Vec<String>> {
     let names = table.figure_names();
     let cells = |row: &ResultRow| {
         let figures = names.iter().map(|name| figure(row, name));
@@ -63,7 +63,7 @@ fn figure(row: &ResultRow, name: &str) -> String {
 }
 
 /// Returns the cells of a ratio.
-pub(super) fn ratio_row(table: &ResultTable, ratio: &RoundRatio) -> Vec<String> {
+pub(crate) fn ratio_row(table: &ResultTable, ratio: &RoundRatio) -> Vec<String> {
     let measured = table.ratio(ratio);
     let cell = measured.map_or_else(
         || ABSENT.to_owned(),
@@ -73,12 +73,12 @@ pub(super) fn ratio_row(table: &ResultTable, ratio: &RoundRatio) -> Vec<String> 
 }
 
 /// Returns what a ratio is of.
-pub(super) fn ratio_words(ratio: &RoundRatio) -> String {
+pub(crate) fn ratio_words(ratio: &RoundRatio) -> String {
     format!("{} ({}: {} ÷ {})", ratio.name, ratio.figure, ratio.of.join(" "), ratio.to.join(" "))
 }
 
 /// Returns the cells of a goal.
-pub(super) fn goal_row(table: &ResultTable, goal: &Goal) -> Vec<String> {
+pub(crate) fn goal_row(table: &ResultTable, goal: &Goal) -> Vec<String> {
     let unit = goal_unit(table, goal);
     let measured = goal.measured(table);
     vec![
@@ -90,7 +90,7 @@ pub(super) fn goal_row(table: &ResultTable, goal: &Goal) -> Vec<String> {
 }
 
 /// Returns the unit of what a goal limits.
-pub(super) fn goal_unit(table: &ResultTable, goal: &Goal) -> FigureUnit {
+pub(crate) fn goal_unit(table: &ResultTable, goal: &Goal) -> FigureUnit {
     match &goal.subject {
         GoalSubject::Figure { row, figure } => {
             let figure = table.row(row).and_then(|row| row.figure(figure));
@@ -101,6 +101,7 @@ pub(super) fn goal_unit(table: &ResultTable, goal: &Goal) -> FigureUnit {
 }
 
 /// Formats rows as an aligned table, whose columns from this one on are right-aligned.
+#[must_use]
 pub fn aligned(header: &[&str], rows: &[Vec<String>], right_from: usize) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
