@@ -63,7 +63,8 @@ impl Pins {
 
     /// Returns the path of the pin of an interface's link.
     pub fn link(&self, interface: &str) -> PathBuf {
-        self.directory().join(format!("{LINK_PREFIX}{interface}"))
+        let name = interface.replace('%', "%25").replace('.', DOT);
+        self.directory().join(format!("{LINK_PREFIX}{name}"))
     }
 
     /// Returns the interfaces that have a pinned link in this layout.
@@ -191,6 +192,8 @@ pub struct OwnPins {
 }
 
 const LINK_PREFIX: &str = "link_";
+/// A dot in the name of an interface, such as `eth0.100`: a BPF file system permits none.
+const DOT: &str = "%2e";
 const STAGING_SUFFIX: &str = "_new";
 const RECORD_SUFFIX: &str = "-fields";
 /// The beginning of every map's name, in every layout.
@@ -214,7 +217,8 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Returns the interface whose link is pinned at this path.
 fn interface_of(path: &Path) -> Option<String> {
-    path.file_name()?.to_str()?.strip_prefix(LINK_PREFIX).map(str::to_owned)
+    let name = path.file_name()?.to_str()?.strip_prefix(LINK_PREFIX)?;
+    Some(name.replace(DOT, ".").replace("%25", "%"))
 }
 
 /// Removes a directory with all that is in it; a missing one is no error.
@@ -262,6 +266,18 @@ mod tests {
         assert_eq!(own.pins, expected);
         assert_eq!(own.directories, [root.join("v3")]);
         Ok(())
+    }
+
+    #[test]
+    fn a_link_of_any_interface_can_be_pinned_and_found() {
+        let pins = Pins::below(Path::new("/sys/fs/bpf"));
+        for (interface, name) in
+            [("eth0", "link_eth0"), ("bond0.100", "link_bond0%2e100"), ("a%2e.b", "link_a%252e%2eb")]
+        {
+            let path = pins.link(interface);
+            assert!(path.ends_with(name), "{path:?}");
+            assert_eq!(interface_of(&path).as_deref(), Some(interface));
+        }
     }
 
     #[test]
