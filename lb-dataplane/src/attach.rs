@@ -150,7 +150,8 @@ impl AttachMode {
 /// The configured mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DesiredMode {
-    /// Native mode if the driver supports it, otherwise generic mode; generic mode on a veth.
+    /// Native mode if the driver supports it, otherwise generic mode; generic mode on devices that
+    /// [`crate::net::uplink_path::choice`] says so of, such as a veth.
     ///
     /// Packets that a native program sends out of a veth are lost unless the peer has an XDP program or GRO.
     /// This cannot be detected: in most cases the peer is in another network namespace.
@@ -164,9 +165,9 @@ pub enum DesiredMode {
 
 impl DesiredMode {
     /// Returns the only acceptable mode; `None` means the best mode that the driver supports.
-    pub fn required(self, is_veth: bool) -> Option<AttachMode> {
+    pub fn required(self, requires_generic: bool) -> Option<AttachMode> {
         match self {
-            Self::Auto => is_veth.then_some(AttachMode::Generic),
+            Self::Auto => requires_generic.then_some(AttachMode::Generic),
             Self::Native => Some(AttachMode::Native),
             Self::Generic => Some(AttachMode::Generic),
         }
@@ -180,6 +181,10 @@ pub struct AttachedUplink {
     pub interface: String,
     /// The mode in which the program runs on it.
     pub mode: AttachMode,
+    /// The devices below it: a bond with its members, what a VLAN device is on; its VRF. Absent for a device
+    /// that has none of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// The configurable map sizes. Pinned maps keep their sizes.

@@ -253,6 +253,7 @@ impl Attachment {
         let status = |uplink: &Uplink| AttachedUplink {
             interface: uplink.interface.as_ref().map_or(&uplink.name, |(_, name)| name).clone(),
             mode: uplink.mode,
+            path: None,
         };
         self.uplinks.iter().map(status).collect()
     }

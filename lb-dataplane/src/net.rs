@@ -14,4 +14,5 @@ pub mod route_back;
 pub mod solicited;
 pub mod unnumbered;
 mod upkeep;
+pub mod uplink_path;
 pub mod uplinks;

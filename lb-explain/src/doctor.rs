@@ -1,6 +1,11 @@
 //! What a node needs to run the agent, and what gets in its way: facts of the host in, checks out.
 
+mod device;
+pub mod kube_proxy;
+
 use serde::{Deserialize, Serialize};
+
+use self::kube_proxy::KubeProxy;
 
 /// Bytes that GUE adds to a packet at most: an outer IPv6 header, UDP, GUE, and its private data with five
 /// nodes.
@@ -25,6 +30,8 @@ pub struct DoctorFacts {
     pub forwards: [Option<bool>; 2],
     /// `arp_ignore` and `arp_announce` of all interfaces, if kube-proxy is in IPVS mode.
     pub ipvs_arp: Option<(u8, u8)>,
+    /// What forwards packets to Services on this node.
+    pub kube_proxy: KubeProxy,
     /// Kernel tables that the program cannot look up, with the reason.
     pub missing_lookups: Option<String>,
     /// The hard limit of open files.
@@ -44,14 +51,43 @@ pub struct UplinkFacts {
     pub mtu: u16,
     /// Its own `rp_filter`.
     pub rp_filter: u8,
+    /// The devices below it, if it is more than one, and where the program runs by itself.
+    pub path: Option<(String, String)>,
+    /// Whether the program runs on it in generic mode by itself.
+    pub is_generic: bool,
+    /// VLAN devices on it, if a driver runs the program.
+    pub vlans_above: Vec<String>,
+    /// The devices with its frames that remove the tag from those they receive (rx VLAN offload).
+    pub tag_strippers: Vec<String>,
+    /// The members of its bond that are veths.
+    pub veth_members: Vec<String>,
+    /// The driver of each device that receives its frames, with its queues.
+    pub queues: Vec<QueueFacts>,
+    /// Processors of the machine that are online.
+    pub processors: u32,
+    /// Whether the program runs on it in native mode.
+    pub is_native: bool,
     /// Whether it is a veth.
     pub is_veth: bool,
     /// Whether it has a carrier.
     pub has_carrier: bool,
-    /// Offloads that are on and in the way of XDP, as `ethtool -K` names them.
-    pub offloads: Vec<&'static str>,
+    /// Offloads that are on and in the way of XDP: the device, and the name for `ethtool -K`.
+    pub offloads: Vec<(String, &'static str)>,
     /// The XDP program of others on it.
     pub other_program: Option<String>,
+}
+
+/// What is known of the queues of a network device.
+#[derive(Clone, Debug, Default)]
+pub struct QueueFacts {
+    /// The device.
+    pub device: String,
+    /// Its driver.
+    pub driver: String,
+    /// Combined queues that it uses.
+    pub used: u32,
+    /// Combined queues that it has.
+    pub available: u32,
 }
 
 /// The result of a check.
@@ -103,6 +139,7 @@ pub fn checks(facts: &DoctorFacts) -> Vec<Check> {
     checks.extend(facts.uplinks.iter().flat_map(|uplink| uplink_checks(facts, uplink)));
     checks.extend(forwarding(facts));
     checks.extend(arp(facts));
+    checks.extend(kube_proxy::checks(&facts.kube_proxy));
     checks.push(lookups(facts));
     checks.push(files(facts));
     checks.extend(ports(facts));
@@ -114,6 +151,7 @@ pub fn checks(facts: &DoctorFacts) -> Vec<Check> {
 fn uplink_checks(facts: &DoctorFacts, uplink: &UplinkFacts) -> Vec<Check> {
     let name = &uplink.name;
     let mut checks = vec![reverse_path(facts, uplink), mtu(uplink), offloads(uplink)];
+    checks.extend(device::checks(uplink));
     if let Some(program) = &uplink.other_program {
         checks.push(Check {
             state: CheckState::Failed,
@@ -150,7 +188,11 @@ fn reverse_path(facts: &DoctorFacts, uplink: &UplinkFacts) -> Check {
             format!(
                 "reverse-path filtering is strict on {name}: packets whose way back is another interface are dropped"
             ),
-            format!("sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{name}.rp_filter=2"),
+            // `sysctl` takes a dot in the name of a VLAN device for a separator.
+            format!(
+                "sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{}.rp_filter=2",
+                name.replace('.', "/")
+            ),
         );
     }
     Check::ok("rp_filter", format!("not strict on {name}"))
@@ -173,14 +215,16 @@ fn offloads(uplink: &UplinkFacts) -> Check {
     if uplink.offloads.is_empty() {
         return Check::ok("offloads", format!("none of {name} is in the way"));
     }
-    let on = uplink.offloads.join(", ");
-    let off: Vec<_> = uplink.offloads.iter().map(|offload| format!("{offload} off")).collect();
+    let on: Vec<_> = uplink.offloads.iter().map(|(port, offload)| format!("{offload} of {port}")).collect();
+    let off: Vec<_> =
+        uplink.offloads.iter().map(|(port, offload)| format!("ethtool -K {port} {offload} off")).collect();
     Check::warning(
         "offloads",
         format!(
-            "{on} of {name} merges packets before the program sees them: drivers refuse native XDP, or packets exceed the MTU"
+            "{} merges packets before the program sees them: drivers refuse native XDP, or packets exceed the MTU",
+            on.join(", ")
         ),
-        format!("ethtool -K {name} {}", off.join(" ")),
+        off.join("; "),
     )
 }
 
@@ -261,6 +305,7 @@ mod tests {
             forwards: [Some(true), None],
             files: FILES,
             ports: vec![(179, "BGP", false)],
+            kube_proxy: KubeProxy::recorded("table ip kube-proxy\ntable ip6 kube-proxy\n"),
             ..DoctorFacts::default()
         }
     }
@@ -275,7 +320,7 @@ mod tests {
             (|it| it.all_rp_filter = 1, "rp_filter", CheckState::Warning),
             (|it| it.uplinks[0].rp_filter = 1, "rp_filter", CheckState::Warning),
             (|it| it.uplinks[0].mtu = 1300, "MTU", CheckState::Warning),
-            (|it| it.uplinks[0].offloads = vec!["lro"], "offloads", CheckState::Warning),
+            (|it| it.uplinks[0].offloads = vec![("eth0".into(), "lro")], "offloads", CheckState::Warning),
             (|it| it.uplinks[0].other_program = Some("7".into()), "XDP program", CheckState::Failed),
             (|it| it.uplinks[0].is_veth = true, "veth", CheckState::Warning),
             (|it| it.uplinks[0].has_carrier = false, "carrier", CheckState::Warning),

@@ -1,6 +1,6 @@
 //! The state that the control loop keeps between passes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,6 +40,10 @@ pub(super) struct LoopState {
     pub(super) reading: Reading,
     pub(super) network: NetworkState,
     pub(super) uplinks: UplinkState,
+    /// What is below uplinks that are more than one device, by their names.
+    pub(super) paths: BTreeMap<String, String>,
+    /// When that is read again; `None`: when an uplink changes.
+    pub(super) paths_due: Option<Instant>,
     pub(super) readiness: Readiness,
     pub(super) ready: ReadyState,
     /// Whether the program ran before this agent started.
@@ -84,6 +88,8 @@ impl LoopState {
             reading: Reading::default(),
             network: NetworkState::default(),
             uplinks: UplinkState::of(uplinks),
+            paths: BTreeMap::new(),
+            paths_due: None,
             readiness: Readiness::new(now),
             ready: ReadyState::NotYet,
             was_alone: false,

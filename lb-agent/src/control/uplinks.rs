@@ -1,6 +1,6 @@
 //! The uplinks in the control loop: observed, and repaired.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::ControlLoop;
@@ -11,10 +11,14 @@ use lb_dataplane::attach::AttachMode;
 use lb_dataplane::attachment::{XdpInterface, XdpProgram};
 use lb_dataplane::net::link::{Device, DeviceKind};
 use lb_dataplane::net::observe::NetworkState;
+use lb_dataplane::net::uplink_path::{UplinkPath, choice};
 
 /// For this long after an uplink appears or changes, other hosts are greeted every second: its addresses and
 /// routes follow later.
 const GREET_FOR: Duration = Duration::from_secs(3);
+
+/// The interval at which members of bonds are listed, for the status.
+const PATHS_EVERY: Duration = Duration::from_secs(1);
 
 /// Returns the device as the attachment needs it.
 pub fn interface(device: &Device) -> XdpInterface {
@@ -22,8 +26,8 @@ pub fn interface(device: &Device) -> XdpInterface {
         id: program.id,
         mode: if program.is_generic { AttachMode::Generic } else { AttachMode::Native },
     });
-    let is_veth = device.kind == DeviceKind::Veth;
-    XdpInterface { index: device.index, name: device.name.clone(), is_veth, program }
+    let requires_generic = choice(device.kind).is_generic();
+    XdpInterface { index: device.index, name: device.name.clone(), requires_generic, program }
 }
 
 fn native_veth(devices: &[Device]) -> Option<&Device> {
@@ -43,14 +47,40 @@ impl ControlLoop {
         if !carried.is_subset(&state.uplinks.carried) {
             state.greet_until = Some(Instant::now() + GREET_FOR);
         }
+        if carried != state.uplinks.carried || state.paths_due.is_some_and(|due| Instant::now() >= due) {
+            self.refresh_paths(state).await?;
+        }
+        let mut attached = self.attachment.status();
+        for uplink in &mut attached {
+            uplink.path = state.paths.get(&uplink.interface).cloned();
+        }
         state.uplinks = UplinkState {
-            attached: self.attachment.status(),
+            attached,
             problems: self.attachment.problems(),
             has_carrier: devices.iter().any(|device| device.has_carrier),
             native_veth: native_veth(&devices).map(|device| device.name.clone()),
             carried,
         };
         Ok(devices)
+    }
+
+    /// Reads what is below the uplinks, and logs what has changed.
+    async fn refresh_paths(&self, state: &mut LoopState) -> Result<(), rtnetlink::Error> {
+        let devices = self.network.all_devices().await?;
+        let mut paths = BTreeMap::new();
+        for uplink in self.attachment.status() {
+            let Some(path) = UplinkPath::find(&uplink.interface, &devices).filter(|it| !it.is_plain()) else {
+                continue;
+            };
+            let text = path.to_string();
+            if state.paths.get(&uplink.interface) != Some(&text) {
+                tracing::info!(uplink = %path, mode = uplink.mode.as_str(), by_itself = %path.choice(), "uplink");
+            }
+            paths.insert(uplink.interface, text);
+        }
+        state.paths_due = (!paths.is_empty()).then(|| Instant::now() + PATHS_EVERY);
+        state.paths = paths;
+        Ok(())
     }
 
     /// Observes and repairs the uplinks alone. Returns whether anything differs.

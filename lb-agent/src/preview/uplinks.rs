@@ -1,7 +1,8 @@
 //! The preview of an uplink.
 
 use lb_dataplane::attach::{AttachMode, DesiredMode};
-use lb_dataplane::net::link::{Device, DeviceKind};
+use lb_dataplane::net::link::Device;
+use lb_dataplane::net::uplink_path::choice;
 use lb_dataplane::traces::OwnPrograms;
 use serde::Serialize;
 
@@ -40,7 +41,7 @@ impl UplinkPreview {
     pub fn new(name: &str, device: Option<&Device>, desired: DesiredMode, adoptable: &OwnPrograms) -> Self {
         let of = |is_generic| if is_generic { AttachMode::Generic } else { AttachMode::Native };
         let program = device.and_then(|device| device.program).map(|it| (it.id, of(it.is_generic)));
-        let required = device.and_then(|it| desired.required(it.kind == DeviceKind::Veth));
+        let required = device.and_then(|it| desired.required(choice(it.kind).is_generic()));
         let action = match (device, program) {
             (None, _) => UplinkAction::Wait,
             (Some(_), None) => UplinkAction::Attach,

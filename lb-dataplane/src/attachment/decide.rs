@@ -9,8 +9,8 @@ pub struct XdpInterface {
     pub index: u32,
     /// Its name, which may change.
     pub name: String,
-    /// Whether it is a veth.
-    pub is_veth: bool,
+    /// Whether the program runs on it in generic mode unless native mode is requested.
+    pub requires_generic: bool,
     /// The XDP program on it.
     pub program: Option<XdpProgram>,
 }
@@ -93,7 +93,7 @@ pub(super) fn decide<'a>(
         Some(program) if ![link.program, desired.program].contains(&program.id) => decision(true, Step::Wait),
         Some(_) if link.program != desired.program => decision(false, Step::Restore),
         Some(program)
-            if desired.mode.required(interface.is_veth).is_some_and(|mode| mode != program.mode) =>
+            if desired.mode.required(interface.requires_generic).is_some_and(|mode| mode != program.mode) =>
         {
             decision(true, Step::Attach)
         }

@@ -67,7 +67,7 @@ impl LoadedProgram {
         interface: &XdpInterface,
         mode: DesiredMode,
     ) -> Result<(HeldLink, AttachMode), AttachError> {
-        let required = mode.required(interface.is_veth);
+        let required = mode.required(interface.requires_generic);
         let program = self.xdp().map_err(AttachError::Load)?;
         let (link, mode) = create_link(program, interface, required)?;
         let error = |reason: String| AttachError::Link { interface: interface.name.clone(), reason };
@@ -109,12 +109,6 @@ fn create_link(
         link.map(|link| (link, AttachMode::Generic)).map_err(error)
     };
     if required == Some(AttachMode::Generic) {
-        if interface.is_veth {
-            tracing::info!(
-                interface = %interface.name,
-                "running in generic mode on a veth; if its other end has an XDP program or GRO, use --xdp-mode native"
-            );
-        }
         return generic(program);
     }
     match program.attach_to_if_index(interface.index, XdpMode::Driver) {

@@ -161,8 +161,8 @@ impl NetworkMonitor {
         for device in devices {
             let Some(mac) = device.mac else { continue };
             let members = match device.kind {
-                DeviceKind::Bond => link::members(&self.handle, device.index).await?,
-                DeviceKind::Veth | DeviceKind::Other => Vec::new(),
+                DeviceKind::Bond(_) => link::members(&self.handle, device.index).await?,
+                _ => Vec::new(),
             };
             let members = members.into_iter().collect();
             let Device { name, mtu, has_carrier, .. } = (*device).clone();

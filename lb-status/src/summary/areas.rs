@@ -24,7 +24,10 @@ pub(super) fn all(status: &Status, bgp: &BgpStatus, bfd: &BfdStatus, l2: &Layer2
 
 fn agent(status: &Status) -> String {
     let state = &status.state;
-    let uplinks = state.interfaces.iter().map(|it| format!("{} ({})", it.interface, it.mode.as_str()));
+    let uplinks = state.interfaces.iter().map(|it| match &it.path {
+        Some(path) => format!("{path} ({})", it.mode.as_str()),
+        None => format!("{} ({})", it.interface, it.mode.as_str()),
+    });
     format!(
         "{}{}, uplinks {}, plan {}: {} in {:.1} ms",
         if state.ready { "ready" } else { "not ready" },

@@ -3,20 +3,23 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::num::NonZero;
+use std::thread;
 
 use aya::programs::loaded_programs;
 use lb_dataplane::net::link::{self, Device, DeviceKind};
+use lb_dataplane::net::uplink_path::UplinkPath;
 use lb_dataplane::object::{PROGRAM, TRACE_PROGRAM};
-use lb_explain::doctor::{DoctorFacts, UplinkFacts};
+use lb_explain::doctor::kube_proxy::{IPVS_DEVICE, KubeProxy, KubeProxyTraces};
+use lb_explain::doctor::{DoctorFacts, QueueFacts, UplinkFacts};
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::commands;
 
 /// The ports that the agent listens on by default.
 const PORTS: [(u16, &str); 2] = [(179, "BGP"), (7472, "metrics in the chart")];
-/// The interface that carries addresses in kube-proxy's IPVS mode.
-const IPVS: &str = "/sys/class/net/kube-ipvs0";
+/// Below a BPF file system, the directory of Cilium's maps.
+const CILIUM_MAPS: &str = "/sys/fs/bpf/tc/globals";
 /// Offloads that merge packets before XDP sees them: their names in `ethtool -k` and in `ethtool -K`.
 const OFFLOADS: [(&str, &str); 2] = [("large-receive-offload", "lro"), ("rx-gro-hw", "rx-gro-hw")];
 
@@ -27,14 +30,18 @@ pub(super) fn facts(
     missing_lookups: Option<String>,
     is_agent_running: bool,
 ) -> DoctorFacts {
+    let devices = link::all_blocking();
+    let kube_proxy = kube_proxy(&devices);
+    let is_ipvs = devices.iter().any(|device| device.name == IPVS_DEVICE);
     let arp = |setting| sysctl(&format!("net/ipv4/conf/all/{setting}")).unwrap_or(0);
     let forwarding = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
     DoctorFacts {
         refused,
-        uplinks: interfaces.iter().filter_map(|name| uplink(name)).collect(),
+        uplinks: interfaces.iter().filter_map(|name| uplink(name, &devices)).collect(),
         all_rp_filter: sysctl("net/ipv4/conf/all/rp_filter").unwrap_or(0),
         forwards: forwarding.map(|setting| sysctl(setting).map(|value| value != 0)),
-        ipvs_arp: Path::new(IPVS).exists().then(|| (arp("arp_ignore"), arp("arp_announce"))),
+        ipvs_arp: is_ipvs.then(|| (arp("arp_ignore"), arp("arp_announce"))),
+        kube_proxy,
         missing_lookups,
         files: getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard),
         ports: PORTS.iter().map(|(port, used_for)| (*port, *used_for, is_taken(*port))).collect(),
@@ -42,16 +49,45 @@ pub(super) fn facts(
     }
 }
 
-fn uplink(name: &str) -> Option<UplinkFacts> {
-    let device = link::by_name_blocking(name)?;
+/// Reads the traces of kube-proxy, and of what replaces it.
+fn kube_proxy(devices: &[Device]) -> KubeProxy {
+    let read = |program: &str, arguments: &[&str]| {
+        commands::run(program, arguments).filter(|it| it.0).map_or_else(String::new, |it| it.1)
+    };
+    let pins = fs::read_dir(CILIUM_MAPS).into_iter().flatten().flatten();
+    let pins: Vec<String> = pins.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let interfaces: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    KubeProxy::recognize(KubeProxyTraces {
+        nft_tables: &read("nft", &["list", "tables"]),
+        node_port_set: &read("nft", &["list", "set", "ip", "kube-proxy", "nodeport-ips"]),
+        iptables: &read("iptables", &["-t", "nat", "-S"]),
+        interfaces: &interfaces.join(" "),
+        pins: &pins.join(" "),
+    })
+}
+
+fn uplink(name: &str, devices: &[Device]) -> Option<UplinkFacts> {
+    let device = devices.iter().find(|device| device.name == name)?;
+    let path = UplinkPath::find(name, devices)?;
+    let ports: Vec<String> = path.ports().into_iter().map(str::to_owned).collect();
+    let strips = |port: &&String| has_feature(port, "rx-vlan-offload");
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
     Some(UplinkFacts {
         name: name.to_owned(),
+        vlans_above: path.vlans_above(devices),
+        tag_strippers: ports.iter().filter(strips).cloned().collect(),
+        is_generic: path.choice().is_generic(),
+        veth_members: path.veth_members().into_iter().map(str::to_owned).collect(),
+        queues: ports.iter().filter_map(|port| queues(port)).collect(),
+        processors: u32::try_from(processors).unwrap_or(u32::MAX),
+        is_native: device.program.is_some_and(|program| !program.is_generic),
+        path: (!path.is_plain()).then(|| (path.to_string(), path.choice().to_string())),
         mtu: device.mtu,
         rp_filter: sysctl(&format!("net/ipv4/conf/{name}/rp_filter")).unwrap_or(0),
         is_veth: device.kind == DeviceKind::Veth,
         has_carrier: device.has_carrier,
-        offloads: offloads(name),
-        other_program: other_program(&device),
+        offloads: ports.iter().flat_map(|port| offloads(port)).collect(),
+        other_program: other_program(device),
     })
 }
 
@@ -60,14 +96,27 @@ fn sysctl(path: &str) -> Option<u8> {
     fs::read_to_string(format!("/proc/sys/{path}")).ok()?.trim().parse().ok()
 }
 
-/// Returns the offloads in the way that are on. Without `ethtool`, none is known.
-fn offloads(name: &str) -> Vec<&'static str> {
-    let Some((true, features)) = commands::run("ethtool", &["-k", name]) else { return Vec::new() };
-    let is_on = |feature: &str| {
-        let line = format!("{feature}: on");
-        features.lines().any(|it| it.trim().starts_with(&line))
-    };
-    OFFLOADS.iter().filter(|(feature, _)| is_on(feature)).map(|(_, option)| *option).collect()
+/// Returns the offloads of a device in the way that are on, as `ethtool` takes them.
+fn offloads(port: &str) -> Vec<(String, &'static str)> {
+    let is_on = OFFLOADS.iter().filter(|(feature, _)| has_feature(port, feature));
+    is_on.map(|(_, option)| (port.to_owned(), *option)).collect()
+}
+
+/// Returns whether a feature of a device is on. Without `ethtool`, none is known.
+fn has_feature(port: &str, feature: &str) -> bool {
+    let Some((true, features)) = commands::run("ethtool", &["-k", port]) else { return false };
+    let line = format!("{feature}: on");
+    features.lines().any(|it| it.trim().starts_with(&line))
+}
+
+/// Returns the driver of a device and its queues; `None` without `ethtool`.
+fn queues(port: &str) -> Option<QueueFacts> {
+    let (_, text) = commands::run("ethtool", &["-l", port]).filter(|it| it.0)?;
+    let combined = text.lines().filter_map(|line| line.strip_prefix("Combined:")?.trim().parse().ok());
+    let [available, used] = combined.collect::<Vec<u32>>().try_into().ok()?;
+    let driver = fs::read_link(format!("/sys/class/net/{port}/device/driver")).ok()?;
+    let driver = driver.file_name()?.to_string_lossy().into_owned();
+    Some(QueueFacts { device: port.to_owned(), driver, used, available })
 }
 
 /// Returns name and ID of the XDP program of others on an interface.

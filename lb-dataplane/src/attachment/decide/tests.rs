@@ -7,7 +7,7 @@ const GENERIC: AttachMode = AttachMode::Generic;
 
 fn interface(index: u32, name: &str, program: Option<(u32, AttachMode)>) -> XdpInterface {
     let program = program.map(|(id, mode)| XdpProgram { id, mode });
-    XdpInterface { index, name: name.into(), is_veth: false, program }
+    XdpInterface { index, name: name.into(), requires_generic: false, program }
 }
 
 fn link(index: u32, program: u32) -> Option<LinkState> {
@@ -67,14 +67,14 @@ fn every_difference_between_desired_and_actual_leads_to_its_step() {
 
 #[test]
 fn a_program_in_another_mode_than_the_desired_one_is_reattached() {
-    let step = |mode, is_veth, actual| {
-        let interface = XdpInterface { is_veth, ..interface(2, "eth0", Some((OURS, actual))) };
+    let step = |mode, requires_generic, actual| {
+        let interface = XdpInterface { requires_generic, ..interface(2, "eth0", Some((OURS, actual))) };
         let interfaces = [interface];
         let decided = decide(DesiredUplink { name: "eth0", program: OURS, mode }, link(2, OURS), &interfaces);
         (decided.release, decided.step)
     };
     let (keep, change) = ((false, Step::Keep), (true, Step::Attach));
-    for (mode, is_veth, actual, expected) in [
+    for (mode, requires_generic, actual, expected) in [
         (DesiredMode::Auto, false, NATIVE, keep),
         // The driver may lack native mode.
         (DesiredMode::Auto, false, GENERIC, keep),
@@ -85,7 +85,11 @@ fn a_program_in_another_mode_than_the_desired_one_is_reattached() {
         (DesiredMode::Generic, false, GENERIC, keep),
         (DesiredMode::Generic, false, NATIVE, change),
     ] {
-        assert_eq!(step(mode, is_veth, actual), expected, "{mode:?}, veth {is_veth}, {actual:?}");
+        assert_eq!(
+            step(mode, requires_generic, actual),
+            expected,
+            "{mode:?}, veth {requires_generic}, {actual:?}"
+        );
     }
 }
 
