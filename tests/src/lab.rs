@@ -227,14 +227,33 @@ impl Lab {
         lock(&self.agents)
     }
 
-    /// Creates a link from a host to a switch, as the wiring does.
-    pub(crate) fn wire_port(&self, host: &LabHost, name: &str, switch: &LabHost, far: &str) -> Result<()> {
-        let place = LabHost::open_wiring(&self.namespaces)?;
-        place.ip(&[wiring::veth(host.name(), name, switch.name(), far)])?;
-        disable_offload(host, &[name.to_owned()])?;
-        disable_offload(switch, &[far.to_owned()])?;
+    /// Creates a link from a host to a port of a switch, as the wiring does.
+    ///
+    /// # Errors
+    /// When the kernel rejects it.
+    pub fn wire_port(&self, host: &LabHost, name: &str, switch: &LabHost, far: &str) -> Result<()> {
+        self.wire(host, name, switch, far)?;
         switch.ip(&[format!("link set {far} master br0 up")])?;
-        lock(&self.far_ends).attach(switch, far)
+        self.pass_all(switch, far)
+    }
+
+    /// Creates a link between two hosts; both ends are down.
+    ///
+    /// # Errors
+    /// When the kernel rejects it.
+    pub fn wire(&self, host: &LabHost, name: &str, peer: &LabHost, far: &str) -> Result<()> {
+        let place = LabHost::open_wiring(&self.namespaces)?;
+        place.ip(&[wiring::veth(host.name(), name, peer.name(), far)])?;
+        disable_offload(host, &[name.to_owned()])?;
+        disable_offload(peer, &[far.to_owned()])
+    }
+
+    /// Attaches the program of far ends to a link, so that it receives what XDP sends at the other end.
+    ///
+    /// # Errors
+    /// When the kernel rejects it.
+    pub fn pass_all(&self, host: &LabHost, link: &str) -> Result<()> {
+        lock(&self.far_ends).attach(host, link)
     }
 
     /// Mounts a separate bpffs for every node, so that pins of different nodes never collide.

@@ -12,7 +12,9 @@ use anyhow::{Context, Result};
 use crate::process;
 
 /// The time limit of a guest.
-const LIMIT: Duration = Duration::from_secs(600);
+pub(super) const LIMIT: Duration = Duration::from_secs(600);
+/// That of a guest that tests machines: each kind of uplink costs about two minutes.
+pub(super) const LIMIT_OF_MACHINES: Duration = Duration::from_secs(2400);
 const MEMORY: &str = "1536";
 /// Its interfaces, on one segment: two nodes and their switch.
 const NICS: u8 = 3;
@@ -27,6 +29,8 @@ pub(super) struct Guest<'a> {
     pub(super) log: PathBuf,
     /// Further arguments on the kernel's command line.
     pub(super) words: String,
+    /// Its time limit.
+    pub(super) limit: Duration,
 }
 
 impl Guest<'_> {
@@ -44,15 +48,15 @@ impl Guest<'_> {
         qemu.arg("-append").arg(format!("console=ttyS0 quiet panic=-1 no_timer_check {}", self.words));
         let child = qemu.stdin(Stdio::null()).stdout(log).stderr(Stdio::inherit()).spawn();
         let child = child.with_context(|| format!("cannot start `{}`", process::line(&qemu)))?;
-        wait(child)?;
+        wait(child, self.limit)?;
         let output = fs::read(&self.log)?;
         Ok(String::from_utf8_lossy(&output).replace('\r', ""))
     }
 }
 
 /// Waits for the end; a guest over its time limit is killed.
-fn wait(mut child: Child) -> Result<()> {
-    let until = Instant::now() + LIMIT;
+fn wait(mut child: Child, limit: Duration) -> Result<()> {
+    let until = Instant::now() + limit;
     while child.try_wait()?.is_none() {
         if Instant::now() > until {
             child.kill()?;

@@ -28,18 +28,22 @@ const NEEDED: &[&str] = &[
     "nft_fib_ipv6",
 ];
 
+/// Modules for tests of machines: uplinks of other kinds, and kube-proxy's mode ipvs.
+const OF_MACHINES: &[&str] =
+    &["bonding", "8021q", "vrf", "dummy", "ip_vs", "ip_vs_rr", "ip_set_hash_ipport", "xt_set"];
+
 /// A module, unpacked.
 pub(super) struct Module {
     pub(super) name: String,
     pub(super) content: Vec<u8>,
 }
 
-/// Returns the modules below a directory in loading order.
-pub(super) fn in_order(directory: &Path) -> Result<Vec<Module>> {
+/// Returns the modules below a directory in loading order; with `machines`, those of tests of machines, too.
+pub(super) fn in_order(directory: &Path, machines: bool) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     find(directory, &mut files)?;
     let mut modules = Vec::new();
-    for name in NEEDED {
+    for name in NEEDED.iter().chain(if machines { OF_MACHINES } else { &[] }) {
         add(name, &files, &mut modules)?;
     }
     ensure!(!modules.is_empty(), "no modules below {}", directory.display());

@@ -2,12 +2,18 @@
 
 use crate::lanes::totals::Totals;
 
+/// Columns of a row about a machine.
+pub(super) const MACHINE: usize = 6;
+
 /// The results of a guest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) totals: Totals,
     /// Its verifier's work for each program: name, instructions, bytes of stack.
     pub(super) verified: Vec<[String; 3]>,
+    /// The machines that it has tested: uplink, mode, whether its addresses are announced, whether it forwards,
+    /// whether connections survive what happens to the uplink, and whether a restart adopts the program.
+    pub(super) machines: Vec<[String; MACHINE]>,
     /// Seconds from its start to its last line.
     pub(super) seconds: Option<u32>,
     /// The reason of a failure that is not of one test.
@@ -22,6 +28,7 @@ impl Report {
         for line in output.lines() {
             report.totals = report.totals + Totals::of(line).unwrap_or_default();
             report.verified.extend(verified(line));
+            report.machines.extend(machine(line));
             verdict = line.strip_prefix("verdict ").or(verdict);
         }
         report.failure = match verdict {
@@ -49,6 +56,14 @@ impl Report {
 fn verified(line: &str) -> Option<[String; 3]> {
     let (program, counts) = line.split_once("verified ")?.1.split_once(' ')?;
     Some([program, field(counts, "instructions")?, field(counts, "stack")?].map(str::to_owned))
+}
+
+/// Parses `machine uplink=bond,_802.3ad mode=native announced=yes forwards=yes event=yes adopts=yes`.
+fn machine(line: &str) -> Option<[String; MACHINE]> {
+    let words = line.strip_prefix("machine ")?;
+    let value = |key| field(words, key).map(|value| value.replace('_', " "));
+    let [uplink, mode, announced] = [value("uplink")?, value("mode")?, value("announced")?];
+    Some([uplink, mode, announced, value("forwards")?, value("event")?, value("adopts")?])
 }
 
 /// Returns the value behind `key=`.
@@ -92,6 +107,14 @@ mod tests {
             (1, 2, false),
             "each failed test once"
         );
+    }
+
+    #[test]
+    fn rows_of_machines_are_read() {
+        let line = "machine uplink=bond,_802.3ad mode=native announced=yes forwards=yes event=- adopts=yes\n";
+        let expected = ["bond, 802.3ad", "native", "yes", "yes", "-", "yes"].map(str::to_owned);
+        assert_eq!(Report::of(line).machines, [expected]);
+        assert_eq!(Report::of("machine uplink=x\n").machines, Vec::<[String; 6]>::new(), "half a row");
     }
 
     #[test]

@@ -1,7 +1,4 @@
-//! Tests of Fairlead on another kernel: `cargo xtask test kernels` boots it and runs them there.
-//!
-//! The guest has three virtio-net interfaces on a segment of their own; `FAIRLEAD_GUEST_NICS` has their
-//! names.
+//! Forwarding on devices without anything below them, and a restart of the agent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
