@@ -24,8 +24,8 @@ fn path(uplink: &UplinkFacts) -> Option<Check> {
     Some(Check::ok("uplink", format!("{path}: {choice}")))
 }
 
-/// A program in the driver sees no tag that the device has removed, takes the packet for one without, and sends it
-/// without one.
+/// A program in the driver sees no tag that the device has removed, takes the packet for one without, and
+/// sends it without one.
 fn stripped_tag(uplink: &UplinkFacts) -> Option<Check> {
     if uplink.vlans_above.is_empty() || uplink.tag_strippers.is_empty() {
         return None;

@@ -11,8 +11,9 @@ pub(super) struct Report {
     pub(super) totals: Totals,
     /// Its verifier's work for each program: name, instructions, bytes of stack.
     pub(super) verified: Vec<[String; 3]>,
-    /// The machines that it has tested: uplink, mode, whether its addresses are announced, whether it forwards,
-    /// whether connections survive what happens to the uplink, and whether a restart adopts the program.
+    /// The machines that it has tested: uplink, mode, whether its addresses are announced, whether it
+    /// forwards, whether connections survive what happens to the uplink, and whether a restart adopts the
+    /// program.
     pub(super) machines: Vec<[String; MACHINE]>,
     /// Seconds from its start to its last line.
     pub(super) seconds: Option<u32>,
