@@ -16,7 +16,6 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
-mod commands;
 pub mod control;
 mod hash_key;
 pub mod inquiry;

@@ -7,6 +7,7 @@
 mod address;
 pub mod blackhole;
 pub mod driver_error;
+pub mod ethtool;
 pub mod link;
 mod next_hop;
 pub mod observe;

@@ -6,11 +6,13 @@
 //! | [`logging`] | the log's format and filter, and another filter for a while |
 //! | [`metrics`] | the metrics port of a process |
 //! | [`certificate`] | the certificate of a server |
+//! | [`commands`] | other programs, run with a limit of their time and output |
 //! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
 //! | [`watchdog`] | detection of loops that are stuck |
 //! | [`random`] | random bytes from the kernel |
 
 pub mod certificate;
+pub mod commands;
 pub mod descriptors;
 pub mod http;
 pub mod logging;

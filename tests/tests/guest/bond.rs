@@ -65,21 +65,18 @@ pub(crate) fn pull_and_return(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Adds the second link to the bonds at both ends, or takes it out again.
-fn add_or_remove_member(lab: &Lab) -> Result<()> {
+/// Adds the second link to the bonds at both ends, once.
+fn add_member(lab: &Lab) -> Result<()> {
     let node = lab.node("n1")?;
-    let switch = switch(lab, &node)?;
-    let members = node.command("ip").args(["-brief", "link", "show", "master", "bond0"]).text()?;
-    if members.lines().any(|line| line.starts_with("p1@")) {
-        node.ip(&["link set p1 nomaster".to_owned()])?;
-        switch.ip(&["link set n1-p1 nomaster".to_owned()])?;
-    } else {
-        switch.ip(&["link set n1-p1 down".to_owned(), "link set n1-p1 master n1-lag".to_owned()])?;
-        node.ip(&["link set p1 down".to_owned(), "link set p1 master bond0".to_owned()])
-            .context("add the member")?;
+    let members = || node.command("ip").args(["-brief", "link", "show", "master", "bond0"]).text();
+    if members()?.lines().any(|line| line.starts_with("p1@")) {
+        return Ok(());
     }
+    switch(lab, &node)?.ip(&["link set n1-p1 down", "link set n1-p1 master n1-lag"].map(str::to_owned))?;
+    node.ip(&["link set p1 down", "link set p1 master bond0"].map(str::to_owned))
+        .context("add the member")?;
     sleep(NOTICED);
-    println!("{}", node.command("ip").args(["-brief", "link", "show", "master", "bond0"]).text()?);
+    println!("{}", members()?);
     Ok(())
 }
 
@@ -96,8 +93,7 @@ const BACKUP: Machine = Machine {
     event: Some(pull_and_return),
 };
 
-const LACP: Machine =
-    Machine { kind: "bond, 802.3ad", wire: lacp, event: Some(add_or_remove_member), ..BACKUP };
+const LACP: Machine = Machine { kind: "bond, 802.3ad", wire: lacp, event: Some(add_member), ..BACKUP };
 
 #[test]
 fn no_connection_breaks_when_the_active_member_goes_and_returns() -> Result<()> {
@@ -110,6 +106,6 @@ fn no_connection_breaks_when_the_active_member_goes_and_returns_in_generic_mode(
 }
 
 #[test]
-fn no_connection_breaks_when_a_member_joins_and_leaves_by_lacp() -> Result<()> {
+fn no_connection_breaks_when_a_member_joins_by_lacp() -> Result<()> {
     LACP.check()
 }

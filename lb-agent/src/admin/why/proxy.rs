@@ -6,7 +6,7 @@ use std::path::Path;
 use lb_explain::facts::ProxyFacts;
 use lb_explain::target::TargetVip;
 
-use crate::commands::run;
+use lb_runtime::commands::run;
 
 /// The interface that carries the addresses in IPVS mode.
 const IPVS: &str = "/sys/class/net/kube-ipvs0";

@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::thread;
 
 use aya::programs::loaded_programs;
+use lb_dataplane::net::ethtool::{self, DeviceQueues};
 use lb_dataplane::net::link::{self, Device, DeviceKind};
 use lb_dataplane::net::uplink_path::UplinkPath;
 use lb_dataplane::object::{PROGRAM, TRACE_PROGRAM};
@@ -14,7 +15,7 @@ use lb_explain::doctor::kube_proxy::{IPVS_DEVICE, KubeProxy, KubeProxyTraces};
 use lb_explain::doctor::{DoctorFacts, QueueFacts, UplinkFacts};
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::commands;
+use lb_runtime::commands;
 
 /// The ports that the agent listens on by default.
 const PORTS: [(u16, &str); 2] = [(179, "BGP"), (7472, "metrics in the chart")];
@@ -70,7 +71,7 @@ fn uplink(name: &str, devices: &[Device]) -> Option<UplinkFacts> {
     let device = devices.iter().find(|device| device.name == name)?;
     let path = UplinkPath::find(name, devices)?;
     let ports: Vec<String> = path.ports().into_iter().map(str::to_owned).collect();
-    let strips = |port: &&String| has_feature(port, "rx-vlan-offload");
+    let strips = |port: &&String| ethtool::has_feature(port, "rx-vlan-offload");
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     Some(UplinkFacts {
         name: name.to_owned(),
@@ -98,24 +99,13 @@ fn sysctl(path: &str) -> Option<u8> {
 
 /// Returns the offloads of a device in the way that are on, as `ethtool` takes them.
 fn offloads(port: &str) -> Vec<(String, &'static str)> {
-    let is_on = OFFLOADS.iter().filter(|(feature, _)| has_feature(port, feature));
+    let is_on = OFFLOADS.iter().filter(|(feature, _)| ethtool::has_feature(port, feature));
     is_on.map(|(_, option)| (port.to_owned(), *option)).collect()
 }
 
-/// Returns whether a feature of a device is on. Without `ethtool`, none is known.
-fn has_feature(port: &str, feature: &str) -> bool {
-    let Some((true, features)) = commands::run("ethtool", &["-k", port]) else { return false };
-    let line = format!("{feature}: on");
-    features.lines().any(|it| it.trim().starts_with(&line))
-}
-
-/// Returns the driver of a device and its queues; `None` without `ethtool`.
+/// Returns the driver of a device and its queues, if they are known.
 fn queues(port: &str) -> Option<QueueFacts> {
-    let (_, text) = commands::run("ethtool", &["-l", port]).filter(|it| it.0)?;
-    let combined = text.lines().filter_map(|line| line.strip_prefix("Combined:")?.trim().parse().ok());
-    let [available, used] = combined.collect::<Vec<u32>>().try_into().ok()?;
-    let driver = fs::read_link(format!("/sys/class/net/{port}/device/driver")).ok()?;
-    let driver = driver.file_name()?.to_string_lossy().into_owned();
+    let DeviceQueues { driver, used, available } = ethtool::queues(port)?;
     Some(QueueFacts { device: port.to_owned(), driver, used, available })
 }
 

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// Runs a program. Returns whether it succeeded, and its output; `None` if it is not installed or takes too
 /// long.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<(bool, String)> {
+pub fn run(program: &str, arguments: &[&str]) -> Option<(bool, String)> {
     let command = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
