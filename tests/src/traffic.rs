@@ -6,17 +6,21 @@
 //! connection is detected. Datagrams are answered likewise; see [`udp`].
 
 pub mod flood;
+pub mod probe_stream;
 pub mod probes;
 pub mod raw;
 pub mod report;
+pub mod request_stream;
 mod running;
 pub mod sctp;
 pub mod tcp;
 pub mod udp;
 
+pub use self::probe_stream::{ProbeStream, ProbeStreamReport, StreamProbe};
 pub use self::probes::{ProbeReport, Probes};
 pub use self::raw::RawSocket;
 pub use self::report::{ConnectionFailure, FailureCause, TcpReport, TrafficShare, UdpReport};
+pub use self::request_stream::{RequestStream, RequestStreamReport, StreamRequest};
 pub use self::running::RunningLoad;
 pub use self::sctp::{SctpLoad, SctpReport, SctpServer};
 pub use self::tcp::TcpLoad;

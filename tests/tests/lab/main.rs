@@ -44,6 +44,7 @@ mod sctp;
 mod sources;
 mod status;
 mod status_page;
+mod streams;
 mod targets;
 mod trace;
 mod uninstall;
