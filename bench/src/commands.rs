@@ -3,12 +3,19 @@
 pub(crate) mod advertise;
 pub(crate) mod compare;
 pub(crate) mod dashboard;
-pub(crate) mod failover;
 pub(crate) mod kubernetes;
 pub(crate) mod model;
 pub(crate) mod packet;
 pub(crate) mod plan;
 pub(crate) mod report;
+pub(crate) mod routers;
 pub(crate) mod scrape;
 pub(crate) mod simulate;
 pub(crate) mod whole;
+
+/// Replaces a default by what was named, if anything was.
+fn replace<T>(default: &mut Vec<T>, named: Vec<T>) {
+    if !named.is_empty() {
+        *default = named;
+    }
+}

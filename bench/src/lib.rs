@@ -10,4 +10,5 @@ pub mod kubernetes;
 pub mod packet;
 pub mod report;
 pub mod results;
+pub mod routers;
 pub mod simulation;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    advertise, compare, dashboard, failover, kubernetes, model, packet, plan, report, scrape, simulate, whole,
+    advertise, compare, dashboard, kubernetes, model, packet, plan, report, routers, scrape, simulate, whole,
 };
 
 /// Measures Fairlead, in turns with what it is compared with. Without a subject, all that write results run
@@ -39,7 +39,7 @@ enum Subject {
     /// Time and memory of an agent in a large cluster
     Kubernetes(kubernetes::Arguments),
     /// How long routers send packets to a dead load balancer (as root)
-    Failover(failover::Arguments),
+    Routers(routers::Arguments),
     /// Whether two files of results agree
     Compare(compare::Arguments),
     /// A report of a file of results
@@ -62,7 +62,7 @@ fn main() -> Result<ExitCode> {
         Subject::Advertise => advertise::run(),
         Subject::Scrape => scrape::run()?,
         Subject::Kubernetes(arguments) => kubernetes::run(arguments)?,
-        Subject::Failover(arguments) => failover::run(arguments)?,
+        Subject::Routers(arguments) => return routers::run(arguments),
         Subject::Compare(arguments) => return compare::run(&arguments),
         Subject::Report(arguments) => report::run(&arguments)?,
         Subject::Dashboard(arguments) => dashboard::run(arguments)?,
