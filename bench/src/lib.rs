@@ -5,7 +5,9 @@
 //! reference.
 
 pub mod compare;
+pub mod connections;
 pub mod dashboard;
+pub mod failover;
 pub mod kubernetes;
 pub mod packet;
 pub mod report;

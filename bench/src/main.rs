@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    advertise, compare, dashboard, kubernetes, model, packet, plan, report, routers, scrape, simulate, whole,
+    advertise, compare, dashboard, failover, kubernetes, model, packet, plan, report, routers, scrape,
+    simulate, whole,
 };
 
 /// Measures Fairlead, in turns with what it is compared with. Without a subject, all that write results run
@@ -40,6 +41,8 @@ enum Subject {
     Kubernetes(kubernetes::Arguments),
     /// How long routers send packets to a dead load balancer (as root)
     Routers(routers::Arguments),
+    /// Outages, failed requests and broken connections when nodes fail, leave and join (as root)
+    Failover(failover::Arguments),
     /// Whether two files of results agree
     Compare(compare::Arguments),
     /// A report of a file of results
@@ -62,6 +65,7 @@ fn main() -> Result<ExitCode> {
         Subject::Advertise => advertise::run(),
         Subject::Scrape => scrape::run()?,
         Subject::Kubernetes(arguments) => kubernetes::run(arguments)?,
+        Subject::Failover(arguments) => return failover::run(arguments),
         Subject::Routers(arguments) => return routers::run(arguments),
         Subject::Compare(arguments) => return compare::run(&arguments),
         Subject::Report(arguments) => report::run(&arguments)?,
