@@ -1,6 +1,7 @@
 //! The commands of the binary: arguments, progress, output.
 
 pub(crate) mod advertise;
+pub(crate) mod churn;
 pub(crate) mod compare;
 pub(crate) mod dashboard;
 pub(crate) mod failover;

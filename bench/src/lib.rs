@@ -4,6 +4,7 @@
 //! is measured in turns within one run, in many rounds, and stated as minimum, as median, and as a ratio to a
 //! reference.
 
+pub mod churn;
 pub mod compare;
 pub mod connections;
 pub mod dashboard;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    advertise, compare, dashboard, failover, kubernetes, model, packet, plan, report, routers, scrape,
+    advertise, churn, compare, dashboard, failover, kubernetes, model, packet, plan, report, routers, scrape,
     simulate, whole,
 };
 
@@ -43,6 +43,8 @@ enum Subject {
     Routers(routers::Arguments),
     /// Outages, failed requests and broken connections when nodes fail, leave and join (as root)
     Failover(failover::Arguments),
+    /// How many of 2,000 connections survive changes of the cluster (as root)
+    Churn(churn::Arguments),
     /// Whether two files of results agree
     Compare(compare::Arguments),
     /// A report of a file of results
@@ -65,6 +67,7 @@ fn main() -> Result<ExitCode> {
         Subject::Advertise => advertise::run(),
         Subject::Scrape => scrape::run()?,
         Subject::Kubernetes(arguments) => kubernetes::run(arguments)?,
+        Subject::Churn(arguments) => return churn::run(arguments),
         Subject::Failover(arguments) => return failover::run(arguments),
         Subject::Routers(arguments) => return routers::run(arguments),
         Subject::Compare(arguments) => return compare::run(&arguments),
