@@ -49,7 +49,7 @@ use self::uninstall::Uninstaller;
 use crate::admin::metrics::AgentExporter;
 use crate::admin::page::StatusPage;
 use crate::admin::{self, AdminError, AdminState, ReadMaps, Socket, retire};
-use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop};
+use crate::control::{self, Advertiser, AnnouncementTimer, ControlLoop, PlannedRoutes};
 use crate::measurements::Measurements;
 use crate::state::AgentState;
 use crate::status_reporter::StatusReporter;
@@ -347,6 +347,7 @@ async fn metrics_security(
 fn advertiser(options: &AgentOptions, speaker: &Speaker) -> Result<Advertiser, AppError> {
     Ok(Advertiser {
         speaker: speaker.clone(),
+        planned: PlannedRoutes::default(),
         router_id: options.speaker.router_id,
         restarted: false,
         routers: UnnumberedRouters::new(std::process::id().into()).map_err(AppError::Netlink)?,

@@ -46,7 +46,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub use self::announcement_timer::AnnouncementTimer;
-pub use self::peers::Advertiser;
+pub use self::peers::{Advertiser, PlannedRoutes};
 use self::readiness::ReadyState;
 pub(crate) use self::reconcile::speaker_settings;
 use self::state::LoopState;

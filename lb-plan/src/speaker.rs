@@ -4,10 +4,12 @@
 //! or withdraws the difference to what was advertised before.
 
 mod context;
+mod planner;
 mod routes;
 mod withheld;
 
 pub use context::SpeakerSettings;
+pub use planner::SpeakerPlanner;
 pub use routes::RouteTable;
 pub use withheld::WithheldReason;
 

@@ -41,7 +41,8 @@ impl AnnouncementTimer {
         before: &[ServiceRoutes],
         after: &[ServiceRoutes],
     ) {
-        if before == after || is_waiting(&self.tasks[0]) {
+        // Routes that no pass has changed are the same value, which need not be compared.
+        if std::ptr::eq(before, after) || before == after || is_waiting(&self.tasks[0]) {
             return;
         }
         let known: BTreeSet<IpAddr> = addresses(before).collect();

@@ -10,7 +10,7 @@ use lb_bgp::session::{BackOff, NextHops, PeerConfig, Routes};
 use lb_bgp::value::RouterId;
 use lb_bgp::value::{AddressFamily, HoldTime};
 use lb_model::{Model, NodeName, Peer, PeerLocation};
-use lb_plan::speaker::{self, ServiceAdvertisement, SpeakerPlan, SpeakerSettings};
+use lb_plan::speaker::{ServiceAdvertisement, SpeakerPlan, SpeakerPlanner, SpeakerSettings};
 
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::unnumbered::{DiscoveredRouter, DiscoveredRouters, UnnumberedRouters};
@@ -29,6 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Advertiser {
     /// The sessions.
     pub speaker: Speaker,
+    /// What is planned for them.
+    pub planned: PlannedRoutes,
     /// This node's BGP identifier, if one is configured.
     pub router_id: Option<RouterId>,
     /// Whether peers may have kept the routes of an earlier agent.
@@ -41,10 +43,17 @@ pub struct Advertiser {
     pub desired: DesiredPeers,
 }
 
+/// The plan of the last pass, and what it advertises of each Service.
+#[derive(Debug, Default)]
+pub struct PlannedRoutes {
+    planner: SpeakerPlanner,
+    last: Option<(Arc<SpeakerPlan>, Arc<[ServiceRoutes]>)>,
+}
+
 /// The result of a pass, for the agent's state.
 pub(super) struct Advertised {
     /// What is advertised of each Service.
-    pub(super) services: Vec<ServiceRoutes>,
+    pub(super) services: Arc<[ServiceRoutes]>,
     /// Problems of the objects.
     pub(super) problems: Vec<Problem>,
     /// Problems of unnumbered peers, a sentence each.
@@ -65,7 +74,9 @@ impl Advertiser {
         settings: &SpeakerSettings,
         may_advertise: bool,
     ) -> Option<Advertised> {
-        let (Some(own), Some(plan)) = (model.nodes.get(node), speaker::plan(model, node, settings)) else {
+        let (Some(own), Some((plan, services))) =
+            (model.nodes.get(node), self.planned.plan(model, node, settings))
+        else {
             return (!model.nodes.is_empty()).then(|| self.withdraw());
         };
         let identity = SpeakerIdentity {
@@ -85,7 +96,7 @@ impl Advertiser {
         self.speaker.settle(if has_found_all { Duration::ZERO } else { DISCOVERY });
         let unnumbered = unnumbered_problems(&plan, &found);
         let problems = plan.problems.clone();
-        Some(Advertised { services: announced(plan), problems, unnumbered })
+        Some(Advertised { services, problems, unnumbered })
     }
 
     /// Withdraws all routes from the sessions that there are.
@@ -95,20 +106,34 @@ impl Advertiser {
         }
         self.speaker.set(self.desired.clone());
         self.blackholes.set(std::iter::empty());
-        Advertised { services: Vec::new(), problems: Vec::new(), unnumbered: Vec::new() }
+        Advertised { services: Arc::default(), problems: Vec::new(), unnumbered: Vec::new() }
     }
 }
 
-fn announced(plan: SpeakerPlan) -> Vec<ServiceRoutes> {
-    let SpeakerPlan { services, mut addresses, .. } = plan;
-    let announced = services.into_iter().map(|(service, announcement)| {
-        let addresses = addresses.remove(&service).unwrap_or_default();
-        match announcement {
-            ServiceAdvertisement::To(peers) => ServiceRoutes { service, peers, addresses, silence: None },
-            ServiceAdvertisement::Withheld(silence) => {
-                ServiceRoutes { service, peers: Arc::default(), addresses, silence: Some(silence) }
-            }
+impl PlannedRoutes {
+    fn plan(
+        &mut self,
+        model: &Model,
+        node: &NodeName,
+        settings: &SpeakerSettings,
+    ) -> Option<(Arc<SpeakerPlan>, Arc<[ServiceRoutes]>)> {
+        let plan = self.planner.plan(model, node, settings)?;
+        if self.last.as_ref().is_none_or(|(last, _)| !Arc::ptr_eq(last, &plan)) {
+            let services = announced(&plan);
+            self.last = Some((plan, services));
         }
+        self.last.clone()
+    }
+}
+
+fn announced(plan: &SpeakerPlan) -> Arc<[ServiceRoutes]> {
+    let announced = plan.services.iter().map(|(service, announcement)| {
+        let (peers, silence) = match announcement {
+            ServiceAdvertisement::To(peers) => (Arc::clone(peers), None),
+            ServiceAdvertisement::Withheld(silence) => (Arc::default(), Some(*silence)),
+        };
+        let addresses = plan.addresses.get(service).cloned().unwrap_or_default();
+        ServiceRoutes { service: service.clone(), peers, addresses, silence }
     });
     announced.collect()
 }

@@ -167,7 +167,7 @@ impl ControlLoop {
         let (announced, unnumbered) = match advertised {
             Some(advertised) => {
                 problems.extend(advertised.problems);
-                (advertised.services.into(), advertised.unnumbered)
+                (advertised.services, advertised.unnumbered)
             }
             None => (Arc::clone(&before.announced), Vec::new()),
         };

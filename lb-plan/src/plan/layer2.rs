@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::map_table::name;
-use lb_common::maps::{Announcer, Standing, capacity};
+use lb_common::maps::{Announcer, RANKS, Standing, capacity};
 use lb_common::ring::NodeIndex;
 
 use super::nodes::NodeTable;
 use super::settings::{Facts, Settings};
 use super::status::AnnouncedAddress;
 use super::vips::DesiredVips;
-use crate::contents::{Contents, VipKey};
+use crate::contents::{Contents, MergeCursor, VipKey};
 use candidates::{Candidates, Group, PooledAddress};
 use lan::Uplinks;
 use lb_api::problem::{PlanReason, Problem, Reason};
@@ -126,8 +126,12 @@ impl<'a> Layer2<'a, '_> {
         let of_v6 = installed.keys().filter(|address| address.is_ipv6()).count();
         let mut free = [installed.len() - of_v6, of_v6].map(|used| capacity::ANNOUNCERS.saturating_sub(used));
         let mut full = BTreeSet::new();
+        // All of these are in the order of addresses.
+        let (mut vips, mut installed) = (MergeCursor::new(&contents.vips), MergeCursor::new(installed));
+        let mut entries = Vec::with_capacity(announced.len());
+        let mut indices: Vec<NodeIndex> = Vec::with_capacity(RANKS);
         announced.retain_mut(|it| {
-            let Some(vip) = contents.vips.get(&VipKey::of_address(it.address)) else { return false };
+            let Some(vip) = vips.get(&VipKey::of_address(it.address)) else { return false };
             let before = installed.get(&it.address);
             let (free, map) = match it.address {
                 IpAddr::V4(_) => (&mut free[0], name::ARP),
@@ -141,10 +145,12 @@ impl<'a> Layer2<'a, '_> {
             let is_checked = self.facts.checked.as_ref().is_none_or(|checked| checked.contains(&it.address));
             it.may_answer = is_checked || before.is_some_and(|before| before.uplinks != 0);
             let uplinks = if it.may_answer { it.uplinks } else { 0 };
-            let indices: Vec<NodeIndex> = it.ranks.iter().map(|(_, index)| *index).collect();
-            contents.announcers.insert(it.address, Announcer::new(&indices, uplinks, vip.number));
+            indices.clear();
+            indices.extend(it.ranks.iter().map(|(_, index)| *index));
+            entries.push((it.address, Announcer::new(&indices, uplinks, vip.number)));
             true
         });
+        contents.announcers = entries.into_iter().collect();
         let is_full = |map| PlanReason::MapFull { map, capacity: capacity::ANNOUNCERS };
         problems.extend(full.into_iter().map(|map| Problem::general(is_full(map))));
     }

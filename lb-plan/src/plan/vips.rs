@@ -58,12 +58,6 @@ impl<'a> DesiredVips<'a> {
         first
     }
 
-    /// Returns the ring of a VIP; `None` if the VIP is not desired.
-    pub(super) fn ring(&self, key: &VipKey) -> Option<RingId> {
-        let place = self.vips.binary_search_by_key(key, |vip| vip.key).ok()?;
-        Some(self.vips.get(place)?.ring)
-    }
-
     /// Returns the Services with a port in one of these rings, ordered by name.
     pub(super) fn services_of(&self, rings: &BTreeSet<RingId>) -> BTreeSet<&ServiceName> {
         let of_rings = self.vips.iter().filter(|vip| rings.contains(&vip.ring));

@@ -34,7 +34,13 @@ impl Preferences {
     /// Computes the preferences of `slots` slots between members with distinct names.
     pub fn new(members: &[RingMember<'_>], slots: usize) -> Self {
         let contenders = contenders(members);
-        let choices = (0..slots).map(|slot| rank(&contenders, slot)).collect();
+        let is_equal = contenders.iter().all(|it| it.weight == contenders[0].weight);
+        let choices = if is_equal {
+            let seeds: Vec<u64> = contenders.iter().map(|contender| contender.seed).collect();
+            (0..slots).map(|slot| rank_by_draws(&seeds, slot)).collect()
+        } else {
+            (0..slots).map(|slot| rank(&contenders, slot)).collect()
+        };
         Self { contenders, choices }
     }
 
@@ -101,6 +107,29 @@ fn rank(contenders: &[Contender], slot: usize) -> [u16; CHOICES] {
         best.offer(number, contender);
     }
     best.numbers
+}
+
+/// Returns what [`rank`] returns for members with equal weights, whose draws alone decide. Most rings are of
+/// such members, and building rings is the most expensive part of a first plan.
+fn rank_by_draws(seeds: &[u64], slot: usize) -> [u16; CHOICES] {
+    let slot_key = score::slot_key(slot as u64);
+    let (mut numbers, mut draws) = ([NO_NODE; CHOICES], [0; CHOICES]);
+    let mut count = 0;
+    for (number, seed) in (0..).zip(seeds) {
+        let draw = score::draw(*seed, slot_key);
+        // The first name wins a tie, and comes first.
+        if count == CHOICES && draw <= draws[CHOICES - 1] {
+            continue;
+        }
+        let mut place = count.min(CHOICES - 1);
+        while place > 0 && draws[place - 1] < draw {
+            (numbers[place], draws[place]) = (numbers[place - 1], draws[place - 1]);
+            place -= 1;
+        }
+        (numbers[place], draws[place]) = (number, draw);
+        count = (count + 1).min(CHOICES);
+    }
+    numbers
 }
 
 /// The best members for a slot, found by insertion: nearly all fail at the first comparison.
@@ -240,5 +269,27 @@ impl Preferences {
         // Stable, so the first name wins a tie here too.
         scored.sort_by(|(_, a), (_, b)| b.beats(*a).cmp(&a.beats(*b)));
         scored.into_iter().map(|(number, _)| number).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_weights_are_ranked_by_their_draws() {
+        let names: Vec<String> = (0..40).map(|number| format!("node-{number:02}")).collect();
+        for count in [0, 1, 7, 8, 9, 40] {
+            let members: Vec<_> = names[..count].iter().map(|name| RingMember { name, weight: 3 }).collect();
+            let mut contenders = contenders(&members);
+            if let [first, .., last] = &mut contenders[..] {
+                // A tie.
+                last.seed = first.seed;
+            }
+            let seeds: Vec<u64> = contenders.iter().map(|contender| contender.seed).collect();
+            for slot in 0..500 {
+                assert_eq!(rank_by_draws(&seeds, slot), rank(&contenders, slot), "{count} members");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 mod cases;
 mod notation;
+mod planner;
 
 use std::sync::Arc;
 
