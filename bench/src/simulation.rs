@@ -13,8 +13,9 @@
 //! | [`world`] | the cluster: hosts, their views, probes, the router |
 //! | [`traffic`] | the flows, with the times at which they send |
 //! | [`scheme`] | schemes that choose a node for a packet, Fairlead's and others' |
-//! | [`engine`] | one trace, all schemes side by side |
+//! | [`engine`] | one trace, each scheme |
 //! | [`report`] | tables and JSON |
+//! | [`table`] | the runs as a table of results |
 //! | [`plot`] | the chart |
 //!
 //! # The model
@@ -27,14 +28,16 @@
 //! for the nodes to notice still moves flows. It spreads flows by hash modulo next hops. A packet to a node
 //! that is down is lost and retransmitted some time later, which breaks nothing. A broken connection ends; so
 //! does one whose owner died, which is counted separately. Each node of Fairlead has its own planner and
-//! installed state, as an agent has; the initial nodes have run for longer than former leaders are kept.
-//! Weights take effect at once, without the delay after which endpoint counts settle.
+//! installed state, as an agent has; those with the same history share one in memory. The initial nodes have
+//! run for longer than former leaders are kept. Weights take effect at once, without the delay after which
+//! endpoint counts settle.
 
 pub mod engine;
 pub mod plot;
 pub mod random;
 pub mod report;
 pub mod scheme;
+pub mod table;
 pub mod trace;
 pub mod traffic;
 pub mod world;

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use fairlead_bench::results::{self, RunStart};
 use fairlead_bench::simulation::engine::{self, EntryPoint, Setup};
 use fairlead_bench::simulation::plot;
 use fairlead_bench::simulation::report::SimulationReport;
-use fairlead_bench::simulation::scheme::{self, Memory};
+use fairlead_bench::simulation::scheme::{Memory, Scheme, SchemeSettings};
+use fairlead_bench::simulation::table;
 use fairlead_bench::simulation::trace::{Subject, Trace};
 use fairlead_bench::simulation::traffic::FlowSchedule;
 use fairlead_bench::simulation::world::Timing;
@@ -25,12 +27,19 @@ pub(crate) struct Arguments {
     /// Flows of each run.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=16_000_000))]
     flows: u32,
-    /// Nodes at first.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(4..=1000))]
-    nodes: u16,
-    /// Seed of the random numbers; the same seed gives the same figures.
+    /// Nodes at first; several numbers, with commas, are simulated one after the other.
+    #[arg(long, value_delimiter = ',', default_value = "12",
+          value_parser = clap::value_parser!(u16).range(4..=1000))]
+    nodes: Vec<u16>,
+    /// Seed of the random numbers of the first round; the same seed gives the same figures.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Rounds, each with the next seed.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    rounds: u64,
+    /// A short run: few flows, three events.
+    #[arg(long, conflicts_with_all = ["flows", "only"])]
+    quick: bool,
     /// Probe intervals (50 ms) after which an object change has reached every node.
     #[arg(long, default_value_t = 3)]
     delay: u32,
@@ -53,13 +62,13 @@ pub(crate) struct Arguments {
     /// Simulate Fairlead alone, without the other schemes.
     #[arg(long)]
     alone: bool,
-    /// Simulate only events with this text in their names.
+    /// Simulate only events with this text, or one of several with commas, in their names.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Also draw the broken connections to this file, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Also write the figures to this file, as JSON.
+    /// Also write the results to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -85,31 +94,65 @@ impl Former {
     }
 }
 
+/// The largest table of flows of a node, in sets: 16 times the agent's default.
+const MOST_SETS: usize = 1 << 21;
+/// The flows of a short run.
+const QUICK_FLOWS: u32 = 20_000;
+/// The events of a short run: one that adds, one that removes, and all.
+const QUICK: [Subject; 3] = [Subject::Join, Subject::Drain, Subject::Upheaval];
+
 impl Arguments {
+    fn flows(&self) -> u32 {
+        if self.quick { QUICK_FLOWS } else { self.flows }
+    }
+
     /// Sets of eight for each flow that a node has when they are shared evenly. It is much, as a node has the
     /// flows that it delegates beside its own, and all of a cluster's open within seconds.
-    fn sets(&self) -> usize {
-        let per_node = self.flows as usize / usize::from(self.nodes);
-        self.log2_sets.map_or_else(|| (8 * per_node).next_power_of_two().max(1 << 14), |bits| 1 << bits)
+    fn sets(&self, nodes: u16) -> usize {
+        let per_node = self.flows() as usize / usize::from(nodes);
+        let ample = || (8 * per_node).next_power_of_two().clamp(1 << 14, MOST_SETS);
+        self.log2_sets.map_or_else(ample, |bits| 1 << bits)
     }
 
     fn subjects(&self) -> Vec<Subject> {
-        Subject::ALL.into_iter().filter(|subject| subject.name().contains(&self.only)).collect()
+        if self.quick {
+            return QUICK.into();
+        }
+        let names: Vec<&str> = self.only.split(',').map(str::trim).collect();
+        let is_wanted = |subject: &Subject| names.iter().any(|name| subject.name().contains(name));
+        Subject::ALL.into_iter().filter(is_wanted).collect()
     }
 
     const fn ingress(&self) -> EntryPoint {
         if self.anywhere { EntryPoint::Anywhere } else { EntryPoint::Router }
     }
 
-    fn setup(&self, subject: Subject) -> Setup {
+    fn setup(&self, subject: Subject, nodes: u16, seed: u64) -> Setup {
         Setup {
             subject,
-            nodes: self.nodes,
-            flows: self.flows,
-            seed: self.seed,
+            nodes,
+            flows: self.flows(),
+            seed,
             timing: Timing { delay: self.delay, detection: self.detection },
             ingress: self.ingress(),
         }
+    }
+
+    fn schemes(&self, nodes: u16, seed: u64) -> Vec<Box<dyn Scheme>> {
+        let settings = SchemeSettings {
+            sets: self.sets(nodes),
+            memory: self.former.memory(),
+            ask_kernels: self.ask_kernels,
+            delay: self.delay,
+            seed,
+        };
+        let mut all = settings.all();
+        all.drain(..if self.alone { all.len() - 1 } else { 0 });
+        all
+    }
+
+    fn rounds(&self) -> impl Iterator<Item = u64> {
+        self.seed..self.seed + self.rounds
     }
 }
 
@@ -136,59 +179,70 @@ impl Progress {
 
 /// Runs the measurement.
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
-    let report = simulate(&arguments)?;
-    println!("{}\n\n{}\n\n{}\n", report.broken(), report.died(), report.asked());
+    let start = RunStart::now()?;
+    let sizes = simulate(&arguments)?;
+    let reports = || sizes.iter().flatten();
+    reports().for_each(print);
+    if let (Some(path), Some(report)) = (&arguments.plot, reports().next()) {
+        fs::write(path, plot::svg(report)?).with_context(|| format!("write {}", path.display()))?;
+    }
+    for report in reports() {
+        for (event, broken, bound) in report.excesses() {
+            eprintln!(
+                "{event}, {} nodes, seed {}: Fairlead broke {broken} connections, and may break {bound}",
+                report.nodes, report.seed
+            );
+        }
+    }
+    let tables = sizes.iter().map(|rounds| table::table(rounds)).collect();
+    results::finish(tables, arguments.quick, &start, arguments.json.as_deref())
+}
+
+fn print(report: &SimulationReport) {
+    println!("{}\n\n{}\n\n{}\n\n{}\n", report.broken(), report.died(), report.tracked(), report.asked());
     println!(
         "{} flows, {} nodes, seed {}; object changes take up to {} ms, different for each node. Above: connections \
-         that a node\ngot which was not their owner while the owner lived; those whose owner died; and how many nodes \
-         Fairlead's packets were\nasked of (0: the director's own flow), {} at most. `--help` names what can be changed.",
+         that a node\ngot which was not their owner while the owner lived; those whose owner died; entries that are kept \
+         for single flows;\nand how many nodes Fairlead's packets were asked of (0: the director's own flow), {} at most. \
+         `--help` names what can be changed.\n",
         report.flows,
         report.nodes,
         report.seed,
         report.delay * 50,
         report.most_asked(),
     );
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
-    }
-    if let Some(path) = &arguments.plot {
-        fs::write(path, plot::svg(&report)?).with_context(|| format!("write {}", path.display()))?;
-    }
-    let excesses = report.excesses();
-    for (event, broken, bound) in &excesses {
-        eprintln!("{event}: Fairlead broke {broken} connections, and may break {bound}");
-    }
-    Ok(if excesses.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn simulate(arguments: &Arguments) -> Result<SimulationReport> {
-    let (sets, memory) = (arguments.sets(), arguments.former.memory());
+/// Returns the reports of each number of nodes, one for each round.
+fn simulate(arguments: &Arguments) -> Result<Vec<Vec<SimulationReport>>> {
     let subjects = arguments.subjects();
     ensure!(!subjects.is_empty(), "no event of that name");
-    let packets = |subject: &Subject| {
-        FlowSchedule::packets(arguments.flows, &Trace::new(*subject, arguments.nodes, arguments.seed))
+    let schemes = if arguments.alone { 1 } else { arguments.schemes(4, 1).len() as u64 };
+    let packets = |subject: &Subject, nodes| {
+        FlowSchedule::packets(arguments.flows(), &Trace::new(*subject, nodes, arguments.seed)) * schemes
     };
-    let progress = Progress::new(subjects.iter().map(packets).sum())?;
-    let schemes = || {
-        let mut all = scheme::all(sets, memory, arguments.ask_kernels);
-        all.drain(..if arguments.alone { all.len() - 1 } else { 0 });
-        all
+    let of_size = |nodes: &u16| subjects.iter().map(|subject| packets(subject, *nodes)).sum::<u64>();
+    let total = arguments.nodes.iter().map(of_size).sum::<u64>() * arguments.rounds;
+    let progress = Progress::new(total)?;
+    let report = |nodes: u16, seed: u64| {
+        let run = |subject: &Subject| {
+            progress.bar.set_message(subject.name());
+            let setup = arguments.setup(*subject, nodes, seed);
+            engine::run(&setup, arguments.schemes(nodes, seed), |packets| progress.advance(packets))
+        };
+        SimulationReport {
+            flows: arguments.flows(),
+            nodes,
+            seed,
+            delay: arguments.delay,
+            detection: arguments.detection,
+            sets: arguments.sets(nodes),
+            ingress: arguments.ingress(),
+            outcomes: subjects.iter().map(run).collect(),
+        }
     };
-    let run = |subject: Subject| {
-        progress.bar.set_message(subject.name());
-        engine::run(&arguments.setup(subject), schemes(), |packets| progress.advance(packets))
-    };
-    let outcomes = subjects.into_iter().map(run).collect();
+    let of_size = |nodes: &u16| arguments.rounds().map(|seed| report(*nodes, seed)).collect();
+    let sizes = arguments.nodes.iter().map(of_size).collect();
     progress.bar.finish_and_clear();
-    Ok(SimulationReport {
-        flows: arguments.flows,
-        nodes: arguments.nodes,
-        seed: arguments.seed,
-        delay: arguments.delay,
-        detection: arguments.detection,
-        sets,
-        ingress: arguments.ingress(),
-        outcomes,
-    })
+    Ok(sizes)
 }

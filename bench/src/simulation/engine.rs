@@ -1,4 +1,8 @@
-//! A run: one trace, all schemes side by side.
+//! A run: one trace, each scheme.
+
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::thread;
 
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_pipeline::owner::PacketKind;
@@ -49,6 +53,8 @@ pub struct Score {
     pub died: u64,
     /// Lost packets.
     pub lost: u64,
+    /// Entries for single flows at the end, beside the nodes' own sockets.
+    pub tracked: u64,
     /// Packets by the number of nodes asked, in a scheme that asks.
     pub asked: Option<AskedCounts>,
 }
@@ -138,24 +144,63 @@ impl SchemeRun {
             broken: self.broken,
             died: self.died,
             lost: self.lost,
+            tracked: self.scheme.tracked(),
             asked: self.scheme.asked(),
         }
     }
 }
 
-/// Runs a trace; calls `progress` for each tick with its number of packets.
-pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMut(u64)) -> RunResult {
+/// The load of a run, which does not depend on the scheme.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    at_risk: u64,
+    packets: u64,
+}
+
+/// Runs a trace; calls `progress` for each tick and scheme with its number of packets.
+///
+/// Each scheme has the trace for itself, as many at a time as there are processors: the tables of all of them
+/// would not fit into memory.
+///
+/// # Panics
+/// If a scheme panics.
+pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, progress: impl Fn(u64) + Sync) -> RunResult {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(schemes.len());
+    let mut scores: Vec<Option<(Load, Score)>> = schemes.iter().map(|_| None).collect();
+    // From the end: the last one takes the longest.
+    let waiting: Mutex<Vec<_>> = Mutex::new(schemes.into_iter().zip(&mut scores).collect());
+    let next = || waiting.lock().ok()?.pop();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((scheme, score)) = next() {
+                    *score = Some(run_alone(setup, scheme, &progress));
+                }
+            });
+        }
+    });
+    drop(waiting);
+    let load = scores.iter().flatten().next().map_or(Load::default(), |(load, _)| *load);
+    RunResult {
+        subject: setup.subject,
+        at_risk: load.at_risk,
+        packets: load.packets,
+        scores: scores.into_iter().flatten().map(|(_, score)| score).collect(),
+    }
+}
+
+fn run_alone(setup: &Setup, scheme: Box<dyn Scheme>, progress: &impl Fn(u64)) -> (Load, Score) {
     let trace = Trace::new(setup.subject, setup.nodes, setup.seed);
     let mut world = SimulatedCluster::new(&trace, setup.timing, setup.seed);
     let mut traffic = FlowSchedule::new(setup.flows, &trace, setup.seed);
     let mut entries = Random::new(setup.seed, "entrances");
-    let mut runs: Vec<_> = schemes.into_iter().map(|s| SchemeRun::new(s, setup.flows)).collect();
+    let mut run = SchemeRun::new(scheme, setup.flows);
     let mut at_risk = vec![false; setup.flows as usize];
     let mut packets = 0;
     for now in 0..trace.ticks {
         let events = trace.events.iter().filter(|(at, _)| *at == now).map(|(_, event)| *event);
         let changes = world.advance(now, events);
-        runs.iter_mut().for_each(|run| run.apply(&changes, &world, now));
+        run.apply(&changes, &world, now);
         let up = up(&world);
         let due = traffic.due(now);
         for flow in &due {
@@ -166,19 +211,15 @@ pub fn run(setup: &Setup, schemes: Vec<Box<dyn Scheme>>, mut progress: impl FnMu
             };
             let packet =
                 SimulatedPacket { flow: *flow, hash, kind: PacketKind::Tcp, director, now, up: world.up() };
-            runs.iter_mut().for_each(|run| run.deliver(packet));
+            run.deliver(packet);
             at_risk[*flow as usize] |= now >= trace.first_event();
         }
         world.settle(now);
         packets += due.len() as u64;
         progress(due.len() as u64);
     }
-    RunResult {
-        subject: setup.subject,
-        at_risk: at_risk.iter().filter(|at_risk| **at_risk).count() as u64,
-        packets,
-        scores: runs.iter().map(SchemeRun::score).collect(),
-    }
+    let at_risk = at_risk.iter().filter(|at_risk| **at_risk).count() as u64;
+    (Load { at_risk, packets }, run.score())
 }
 
 /// Returns the nodes that are up.

@@ -14,18 +14,20 @@ use super::report::{OURS, SimulationReport};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, LogCoord<f64>>>;
 
-const SIZE: (u32, u32) = (1500, 720);
+const SIZE: (u32, u32) = (1900, 720);
 /// Lowest and highest percentage of the scale.
 const SCALE: (f64, f64) = (0.0005, 100.0);
 /// The bars' share of a group's width.
 const FILLED: f64 = 0.86;
 /// Colours that a colour-blind reader can distinguish; the last is ours.
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(153, 153, 153),
     RGBColor(86, 180, 233),
     RGBColor(240, 170, 30),
     RGBColor(190, 70, 0),
+    RGBColor(230, 215, 60),
     RGBColor(204, 121, 167),
+    RGBColor(60, 60, 150),
     RGBColor(0, 114, 80),
 ];
 

@@ -57,6 +57,16 @@ impl SimulationReport {
         self.table(&["owner died", "at risk"], relevant, |outcome, score| share(score.died, outcome.at_risk))
     }
 
+    /// Returns the table of entries that schemes keep for single flows, in percent of the flows.
+    pub fn tracked(&self) -> Table {
+        let flows = u64::from(self.flows);
+        self.table(
+            &["entries kept", "flows"],
+            |_| Some(flows.to_string()),
+            |_, score| share(score.tracked, flows),
+        )
+    }
+
     /// Returns the table of Fairlead's packets by event and number of nodes asked.
     pub fn asked(&self) -> Table {
         let mut table = plain();

@@ -1,9 +1,12 @@
 //! Schemes that choose a node for a packet.
 
+mod beamer;
 mod connections;
 mod ecmp;
 mod fairlead;
 mod glb;
+mod holders;
+mod jet;
 pub mod maglev;
 mod memo;
 
@@ -11,9 +14,11 @@ use lb_common::ring::NodeIndex;
 use lb_common::wire::gue::MAX_ASKED;
 use lb_pipeline::owner::{LivenessState, PacketKind};
 
+pub use beamer::Beamer;
 pub use ecmp::{PlainEcmp, ResilientEcmp};
 pub use fairlead::{Fairlead, Memory};
 pub use glb::Glb;
+pub use jet::Jet;
 pub use maglev::{Maglev, MaglevWithConnections};
 
 use super::Tick;
@@ -62,7 +67,7 @@ pub enum Arrival {
 pub type AskedCounts = [u64; MAX_ASKED + 1];
 
 /// A scheme that chooses a node for a packet.
-pub trait Scheme {
+pub trait Scheme: Send {
     /// Returns its name in a report.
     fn name(&self) -> &'static str;
 
@@ -86,19 +91,42 @@ pub trait Scheme {
     fn asked(&self) -> Option<AskedCounts> {
         None
     }
+
+    /// Returns the entries for single flows that directors and nodes keep beside the nodes' own sockets.
+    fn tracked(&self) -> u64 {
+        0
+    }
 }
 
-/// Returns all schemes, Fairlead last, with this many sets of eight in their flow tables and this history in
-/// Fairlead's rings; Fairlead's nodes query their kernels if possible.
-pub fn all(sets: usize, memory: Memory, ask_kernels: bool) -> Vec<Box<dyn Scheme>> {
-    vec![
-        Box::new(PlainEcmp),
-        Box::new(ResilientEcmp::default()),
-        Box::new(Maglev::default()),
-        Box::new(MaglevWithConnections::new(sets)),
-        Box::new(Glb::default()),
-        Box::new(Fairlead::new(sets, memory, ask_kernels)),
-    ]
+/// The settings of the schemes.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemeSettings {
+    /// Sets of eight in a flow table: a power of two.
+    pub sets: usize,
+    /// The history in Fairlead's rings.
+    pub memory: Memory,
+    /// Whether Fairlead's nodes query their kernels.
+    pub ask_kernels: bool,
+    /// Maximum ticks until a controller's change arrives.
+    pub delay: Tick,
+    /// The seed of the random numbers.
+    pub seed: u64,
+}
+
+impl SchemeSettings {
+    /// Returns all schemes, Fairlead last.
+    pub fn all(self) -> Vec<Box<dyn Scheme>> {
+        vec![
+            Box::new(PlainEcmp),
+            Box::new(ResilientEcmp::default()),
+            Box::new(Maglev::default()),
+            Box::new(MaglevWithConnections::new(self.sets)),
+            Box::new(Jet::new(self.sets)),
+            Box::new(Glb::default()),
+            Box::new(Beamer::new(self.delay, self.seed)),
+            Box::new(Fairlead::new(self.sets, self.memory, self.ask_kernels)),
+        ]
+    }
 }
 
 /// Returns the nodes to which a view assigns new flows, with their weights.

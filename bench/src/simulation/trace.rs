@@ -69,6 +69,10 @@ pub enum Subject {
     /// Ninety nodes join ten, one after the other, and eighty of the first are drained, while all flows are
     /// silent.
     Scale,
+    /// Two nodes are drained, one a second after the other.
+    TwoDrains,
+    /// No event: the control.
+    Quiet,
     /// All events except reboots, overlapping.
     Upheaval,
     /// All events, overlapping.
@@ -77,7 +81,7 @@ pub enum Subject {
 
 impl Subject {
     /// All subjects, single changes first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Join,
         Self::Doubling,
         Self::Drain,
@@ -89,6 +93,8 @@ impl Subject {
         Self::Flap,
         Self::Absence,
         Self::Session,
+        Self::TwoDrains,
+        Self::Quiet,
         Self::Scale,
         Self::Upheaval,
         Self::UpheavalWithReboots,
@@ -109,6 +115,8 @@ impl Subject {
             Self::Absence => "absence 400 ms",
             Self::Session => "BGP session reset",
             Self::Scale => "scale, all silent",
+            Self::TwoDrains => "two drains",
+            Self::Quiet => "no change",
             Self::Upheaval => "all, overlapping",
             Self::UpheavalWithReboots => "all, with reboots",
         }
@@ -153,6 +161,8 @@ const EVENT: Tick = 60;
 const SINGLE: Tick = 260;
 /// The time from a death to the removal of the object: 2 s.
 const REMOVAL: Tick = 40;
+/// The time from the first of two events to the second: a second.
+const SECOND: Tick = 20;
 /// The node of a single event.
 const SUBJECT: NodeIndex = 1;
 
@@ -166,7 +176,7 @@ impl Trace {
                 return upheaval::trace(nodes, true, Random::new(seed, "upheaval with reboots"));
             }
             Subject::Join | Subject::Doubling => Event::Join(WEIGHT),
-            Subject::Drain => Event::Drain(SUBJECT),
+            Subject::Drain | Subject::TwoDrains => Event::Drain(SUBJECT),
             Subject::Undrain => Event::Undrain(SUBJECT),
             Subject::Heavier => Event::Weigh(SUBJECT, WEIGHT * 2),
             Subject::Lighter => Event::Weigh(SUBJECT, WEIGHT / 4),
@@ -175,6 +185,8 @@ impl Trace {
             Subject::Flap => Event::Vanish(SUBJECT, 2),
             Subject::Absence => Event::Vanish(SUBJECT, 8),
             Subject::Session => Event::ResetSession(SUBJECT, 20),
+            // No outage at all.
+            Subject::Quiet => Event::Weigh(SUBJECT, WEIGHT),
         };
         // The number of slots is a power of two, so one node more than a power of two doubles the ring.
         let nodes = if subject == Subject::Doubling { nodes.next_power_of_two() } else { nodes };
@@ -182,7 +194,11 @@ impl Trace {
         if subject == Subject::Undrain {
             members[usize::from(SUBJECT)].draining = true;
         }
-        Self { members, events: vec![(EVENT, event)], opening: 0..EVENT * 2, silent_until: 0, ticks: SINGLE }
+        let mut events = vec![(EVENT, event)];
+        if subject == Subject::TwoDrains {
+            events.push((EVENT + SECOND, Event::Drain(SUBJECT + 1)));
+        }
+        Self { members, events, opening: 0..EVENT * 2, silent_until: 0, ticks: SINGLE }
     }
 
     /// Scales from ten nodes to a hundred and down to twenty during an hour of silence.

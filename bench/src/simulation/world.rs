@@ -128,8 +128,8 @@ impl SimulatedCluster {
         let draining: Vec<bool> = (0..).zip(&self.hosts).map(|(own, host)| host.is_draining(own)).collect();
         // A node answers only nodes it knows, and none before it knows its own object.
         let answers = |there: NodeIndex, asks: NodeIndex| {
-            let known = self.hosts[usize::from(there)].known();
-            known.contains_key(&there) && known.contains_key(&asks)
+            let host = &self.hosts[usize::from(there)];
+            host.knows(asks) && host.knows(there)
         };
         self.liveness.probe(now, &self.up, &draining, answers);
         let next_hops = (0..)
@@ -238,15 +238,19 @@ impl SimulatedCluster {
 
     /// Updates the view of each node that is up.
     fn look(&mut self, now: Tick) {
-        for (own, (view, host)) in (0..).zip(self.views.iter_mut().zip(&self.hosts)) {
+        for (own, (view, host)) in (0..).zip(self.views.iter_mut().zip(&mut self.hosts)) {
             if !self.up[usize::from(own)] {
                 continue;
             }
             let mut peers = self.liveness.peers(own, now);
             peers[usize::from(own)].liveness =
                 if host.is_draining(own) { LivenessState::Draining } else { LivenessState::Accepting };
-            if view.peers != peers || view.members != *host.known() {
-                *view = View { members: host.known().clone(), peers };
+            let has_changed = host.take_changed();
+            if has_changed {
+                view.members.clone_from(host.known());
+            }
+            if has_changed || view.peers != peers {
+                view.peers = peers;
                 self.changes.changed_views.push(own);
             }
         }

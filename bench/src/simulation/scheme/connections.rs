@@ -44,6 +44,11 @@ impl Connections {
         set[at] = Place { tag: tag(hash), used: now + 1, node };
     }
 
+    /// Returns the number of connections.
+    pub(super) fn len(&self) -> u64 {
+        self.sets.iter().flatten().filter(|place| place.used > 0).count() as u64
+    }
+
     fn set(&self, hash: u64) -> usize {
         (hash >> 12) as usize & self.sets.len().wrapping_sub(1)
     }

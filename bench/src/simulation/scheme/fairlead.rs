@@ -3,6 +3,8 @@
 mod ring;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lb_common::flows::{FlowEntry, FlowKey, FlowSet, FlowState};
 use lb_common::kernel::KernelAnswer;
@@ -17,15 +19,15 @@ use super::{Arrival, AskedCounts, Scheme, SimulatedPacket};
 use crate::simulation::Tick;
 use crate::simulation::world::{NodeProbes, View};
 pub use ring::Memory;
-use ring::Ring;
 pub(super) use ring::preferences;
+use ring::{Ring, Rings};
 
 /// Time after the death of a node for which packets of unknown flows are held: 1 s.
 const HOLD_TIME: Tick = 20;
 
 /// The maps of one node.
 struct Agent {
-    ring: Ring,
+    ring: Arc<Ring>,
     peers: Vec<NodeProbes>,
     table: Vec<FlowSet>,
 }
@@ -51,7 +53,7 @@ impl CarriedFields {
 }
 
 impl Agent {
-    fn new(ring: Ring, sets: usize) -> Self {
+    fn new(ring: Arc<Ring>, sets: usize) -> Self {
         Self { ring, peers: Vec::new(), table: (0..sets).map(|_| FlowSet::default()).collect() }
     }
 
@@ -193,7 +195,7 @@ impl First {
 /// Fairlead.
 pub struct Fairlead {
     sets: usize,
-    memory: Memory,
+    rings: Rings,
     /// The owner of each connection, if kernels can be queried.
     kernels: Option<HashMap<u64, NodeIndex>>,
     agents: Vec<Agent>,
@@ -204,7 +206,13 @@ impl Fairlead {
     /// Creates the scheme with this many sets, a power of two, in each node's table; with `ask_kernels`,
     /// nodes query their kernels.
     pub fn new(sets: usize, memory: Memory, ask_kernels: bool) -> Self {
-        Self { sets, memory, kernels: ask_kernels.then(HashMap::new), agents: Vec::new(), asked: [0; _] }
+        Self {
+            sets,
+            rings: Rings::new(memory),
+            kernels: ask_kernels.then(HashMap::new),
+            agents: Vec::new(),
+            asked: [0; _],
+        }
     }
 
     fn kernel(&self, hash: u64, node: NodeIndex) -> KernelAnswer {
@@ -259,7 +267,7 @@ impl Scheme for Fairlead {
     }
 
     fn start(&mut self, node: NodeIndex) {
-        let agent = Agent::new(Ring::new(node, self.memory), self.sets);
+        let agent = Agent::new(self.rings.fresh(), self.sets);
         if let Some(before) = self.agents.get_mut(usize::from(node)) {
             *before = agent;
         } else {
@@ -270,11 +278,12 @@ impl Scheme for Fairlead {
     fn update_view(&mut self, node: NodeIndex, view: &View, now: Tick) {
         let agent = &mut self.agents[usize::from(node)];
         agent.peers.clone_from(&view.peers);
-        agent.ring.follow(view, now);
+        agent.ring = self.rings.follow(&agent.ring, node, view, now);
     }
 
     fn wake(&mut self, node: NodeIndex, now: Tick) {
-        self.agents[usize::from(node)].ring.wake(now);
+        let agent = &mut self.agents[usize::from(node)];
+        agent.ring = self.rings.wake(&agent.ring, node, now);
     }
 
     fn route(&mut self, packet: &SimulatedPacket<'_>) -> Arrival {
@@ -290,5 +299,10 @@ impl Scheme for Fairlead {
 
     fn asked(&self) -> Option<AskedCounts> {
         Some(self.asked)
+    }
+
+    fn tracked(&self) -> u64 {
+        let sets = self.agents.iter().flat_map(|agent| &agent.table);
+        sets.flat_map(|set| &set.ways).filter(|way| way.load(Ordering::Relaxed) != 0).count() as u64
     }
 }

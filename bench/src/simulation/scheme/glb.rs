@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lb_common::ring::{NO_NODE, NodeIndex};
 use lb_pipeline::owner::PacketKind;
 
+use super::holders::Holders;
 use super::memo::Memo;
 use super::{Arrival, Scheme, SimulatedPacket, accepting, entry};
 use crate::simulation::Tick;
@@ -27,8 +28,7 @@ type FlowState = Vec<(NodeIndex, u32, bool)>;
 pub struct Glb {
     memo: Memo<FlowState, [Row]>,
     tables: Vec<Arc<[Row]>>,
-    /// The node that has accepted each flow, as the nodes' sockets know.
-    holders: Vec<NodeIndex>,
+    holders: Holders,
 }
 
 fn rows(state: &FlowState) -> Vec<Row> {
@@ -58,11 +58,7 @@ impl Scheme for Glb {
 
     fn start(&mut self, node: NodeIndex) {
         *entry(&mut self.tables, node) = Arc::default();
-        for holder in &mut self.holders {
-            if *holder == node {
-                *holder = NO_NODE;
-            }
-        }
+        self.holders.forget(node);
     }
 
     fn update_view(&mut self, node: NodeIndex, view: &View, _now: Tick) {
@@ -79,14 +75,11 @@ impl Scheme for Glb {
         if !packet.reaches(primary) {
             return Arrival::Lost;
         }
-        let at = packet.flow as usize;
-        if self.holders.len() <= at {
-            self.holders.resize(at + 1, NO_NODE);
-        }
         if packet.kind == PacketKind::Opening {
-            self.holders[at] = primary;
+            self.holders.put(packet.flow, primary);
         }
         let is_last = secondary == NO_NODE;
-        packet.served_by(if self.holders[at] == primary || is_last { primary } else { secondary })
+        let is_known = self.holders.get(packet.flow) == primary;
+        packet.served_by(if is_known || is_last { primary } else { secondary })
     }
 }

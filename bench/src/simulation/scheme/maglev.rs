@@ -148,6 +148,10 @@ impl Scheme for MaglevWithConnections {
         director.connections.put(packet.hash, node, packet.now);
         packet.served_by(node)
     }
+
+    fn tracked(&self) -> u64 {
+        self.directors.iter().map(|director| director.connections.len()).sum()
+    }
 }
 
 #[cfg(test)]

@@ -60,85 +60,144 @@ fn address(node: NodeIndex) -> IpAddr {
     [10, 0, high, low].into()
 }
 
-/// A node's planner and its installed state.
+/// A planner and its installed state, of all nodes with the same history: they would plan the same, each for
+/// itself, and a thousand rings of a thousand nodes fit no memory.
 pub(super) struct Ring {
-    memory: Memory,
+    /// A number of this history.
+    id: u64,
     planner: Planner,
     installed: Contents,
-    model: Model,
+    members: Members,
     facts: Facts,
-    settings: Settings,
     /// The slots of the only VIP, by the simulation's indices.
     slots: Vec<Slot>,
     wake: Option<Duration>,
 }
 
 impl Ring {
-    /// Creates the ring of a node that has just started.
-    pub(super) fn new(own: NodeIndex, memory: Memory) -> Self {
-        Self {
-            memory,
-            planner: Planner::new(),
-            installed: Contents::default(),
-            model: Model::default(),
-            facts: Facts::default(),
-            settings: settings(own),
-            slots: Vec::new(),
-            wake: None,
-        }
-    }
-
     /// Returns the slot of a flow.
     pub(super) fn slot(&self, hash: u64) -> Slot {
         let mask = self.slots.len().wrapping_sub(1);
         self.slots.get(hash as usize & mask).copied().unwrap_or(Slot::EMPTY)
     }
+}
 
-    /// Plans again if the view has changed.
-    pub(super) fn follow(&mut self, view: &View, now: Tick) {
-        let model = model(&view.members);
+/// The change that continues a history.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    after: u64,
+    /// The node, if that matters: one that starts in a running cluster notes who led before it came.
+    own: Option<NodeIndex>,
+    members: Members,
+    silent: BTreeSet<IpAddr>,
+}
+
+/// The rings of all nodes.
+pub(super) struct Rings {
+    memory: Memory,
+    fresh: Arc<Ring>,
+    /// The number of histories.
+    count: u64,
+    /// The current time, and the rings that have been planned in it.
+    now: Tick,
+    planned: BTreeMap<Step, Arc<Ring>>,
+}
+
+impl Rings {
+    /// Creates the rings of no node.
+    pub(super) fn new(memory: Memory) -> Self {
+        let fresh = Ring {
+            id: 0,
+            planner: Planner::new(),
+            installed: Contents::default(),
+            members: Members::new(),
+            facts: Facts::default(),
+            slots: Vec::new(),
+            wake: None,
+        };
+        Self { memory, fresh: Arc::new(fresh), count: 0, now: 0, planned: BTreeMap::new() }
+    }
+
+    /// Returns the ring of a node that has just started.
+    pub(super) fn fresh(&self) -> Arc<Ring> {
+        Arc::clone(&self.fresh)
+    }
+
+    /// Returns a node's ring after the present one; plans again if the view has changed.
+    pub(super) fn follow(&mut self, ring: &Arc<Ring>, own: NodeIndex, view: &View, now: Tick) -> Arc<Ring> {
         let silent = if self.memory == Memory::Agent { silent(view) } else { BTreeSet::new() };
-        if model != self.model || silent != self.facts.silent {
-            self.model = model;
-            self.facts.silent = silent;
-            self.plan(moment(now));
+        if ring.id != self.fresh.id && view.members == ring.members && silent == ring.facts.silent {
+            return Arc::clone(ring);
         }
+        self.after(ring, own, &view.members, silent, now)
     }
 
-    /// Plans again if the last plan asked for it by now.
-    pub(super) fn wake(&mut self, now: Tick) {
-        if self.wake.is_some_and(|wake| wake <= moment(now)) {
-            self.plan(moment(now));
+    /// Returns a node's ring after the present one; plans again if the last plan asked for it by now.
+    pub(super) fn wake(&mut self, ring: &Arc<Ring>, own: NodeIndex, now: Tick) -> Arc<Ring> {
+        if ring.wake.is_none_or(|wake| wake > moment(now)) {
+            return Arc::clone(ring);
         }
+        self.after(ring, own, &ring.members, ring.facts.silent.clone(), now)
     }
 
-    fn plan(&mut self, now: Duration) {
-        let plan = self.planner.plan(&self.model, &self.facts, &self.settings, &self.installed, now);
-        self.wake = plan.wake;
-        for op in diff(&self.installed, &plan.contents) {
-            self.installed.apply(&op);
+    fn after(
+        &mut self,
+        ring: &Arc<Ring>,
+        own: NodeIndex,
+        members: &Members,
+        silent: BTreeSet<IpAddr>,
+        now: Tick,
+    ) -> Arc<Ring> {
+        if now != self.now {
+            self.now = now;
+            self.planned.clear();
         }
-        // Both are sorted by name.
-        let indices: BTreeMap<NodeIndex, NodeIndex> =
-            plan.nodes.iter().map(|node| node.index).zip(self.model.nodes.values().map(index)).collect();
-        let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
-        let former = |former: [NodeIndex; FORMER]| match self.memory {
-            Memory::Nothing => [NO_NODE; FORMER],
-            Memory::Leaders | Memory::Agent => {
-                // An absent node has no index in the simulation, and cannot be asked.
-                let mut there = former.into_iter().map(index).filter(|node| *node != NO_NODE);
-                std::array::from_fn(|_| there.next().unwrap_or(NO_NODE))
-            }
-        };
-        let slot = |slot: &Slot| Slot {
-            leader: index(slot.leader),
-            successors: slot.successors.map(index),
-            former: former(slot.former),
-        };
-        let key = VipKey { address: VIP, port: PORT, protocol: Protocol::Tcp.number() };
-        let ring = self.installed.vips.get(&key).and_then(|vip| self.installed.ring_of(vip));
-        self.slots = ring.into_iter().flat_map(|ring| ring.iter()).map(slot).collect();
+        // In the first tick flows only open, so former leaders do not matter.
+        let is_newcomer = ring.installed.vips.is_empty() && now > 0;
+        // Without its own object a node has another plan.
+        let own_matters = is_newcomer || !members.contains_key(&own);
+        let step = Step { after: ring.id, own: own_matters.then_some(own), members: members.clone(), silent };
+        if let Some(planned) = self.planned.get(&step) {
+            return Arc::clone(planned);
+        }
+        self.count += 1;
+        let planned = Arc::new(plan(ring, self.count, own, &step, self.memory, moment(now)));
+        self.planned.insert(step, Arc::clone(&planned));
+        planned
     }
+}
+
+/// Plans the next ring of a history.
+fn plan(ring: &Ring, id: u64, own: NodeIndex, step: &Step, memory: Memory, now: Duration) -> Ring {
+    let (mut planner, mut installed) = (ring.planner.clone(), ring.installed.clone());
+    let facts = Facts { silent: step.silent.clone(), ..Facts::default() };
+    let model = model(&step.members);
+    let plan = planner.plan(&model, &facts, &settings(own), &installed, now);
+    for op in diff(&installed, &plan.contents) {
+        installed.apply(&op);
+    }
+    installed.share_rings(&plan.contents);
+    // Both are sorted by name.
+    let indices: BTreeMap<NodeIndex, NodeIndex> =
+        plan.nodes.iter().map(|node| node.index).zip(model.nodes.values().map(index)).collect();
+    let index = |node: NodeIndex| indices.get(&node).copied().unwrap_or(NO_NODE);
+    let former = |former: [NodeIndex; FORMER]| match memory {
+        Memory::Nothing => [NO_NODE; FORMER],
+        Memory::Leaders | Memory::Agent => {
+            // An absent node has no index in the simulation, and cannot be asked.
+            let mut there = former.into_iter().map(index).filter(|node| *node != NO_NODE);
+            std::array::from_fn(|_| there.next().unwrap_or(NO_NODE))
+        }
+    };
+    let slot = |slot: &Slot| Slot {
+        leader: index(slot.leader),
+        successors: slot.successors.map(index),
+        former: former(slot.former),
+    };
+    let key = VipKey { address: VIP, port: PORT, protocol: Protocol::Tcp.number() };
+    let slots = installed.vips.get(&key).and_then(|vip| installed.ring_of(vip));
+    let slots = slots.into_iter().flat_map(|slots| slots.iter()).map(slot).collect();
+    Ring { id, planner, members: step.members.clone(), facts, slots, wake: plan.wake, installed }
 }
 
 /// Returns the time of a tick. The initial nodes have run for longer than former leaders are kept: twice that
@@ -230,10 +289,11 @@ mod tests {
 
     /// Returns node 0's slots after these views, one per tick.
     fn slots(memory: Memory, views: &[View]) -> Vec<Slot> {
-        let mut ring = Ring::new(0, memory);
+        let mut rings = Rings::new(memory);
+        let mut ring = rings.fresh();
         for (now, view) in (0..).zip(views) {
-            ring.wake(now);
-            ring.follow(view, now);
+            ring = rings.wake(&ring, 0, now);
+            ring = rings.follow(&ring, 0, view, now);
         }
         (0..2048).map(|hash| ring.slot(hash)).collect()
     }
