@@ -1,17 +1,15 @@
 //! The commands of the binary: arguments, progress, output.
 
-pub(crate) mod advertise;
 pub(crate) mod churn;
 pub(crate) mod compare;
+pub(crate) mod control;
 pub(crate) mod dashboard;
 pub(crate) mod failover;
-pub(crate) mod kubernetes;
-pub(crate) mod model;
 pub(crate) mod packet;
-pub(crate) mod plan;
+mod progress;
 pub(crate) mod report;
 pub(crate) mod routers;
-pub(crate) mod scrape;
+pub(crate) mod scale;
 pub(crate) mod simulate;
 pub(crate) mod whole;
 

@@ -7,6 +7,7 @@
 pub mod churn;
 pub mod compare;
 pub mod connections;
+pub mod control_plane;
 pub mod dashboard;
 pub mod failover;
 pub mod kubernetes;

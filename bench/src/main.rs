@@ -8,8 +8,7 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    advertise, churn, compare, dashboard, failover, kubernetes, model, packet, plan, report, routers, scrape,
-    simulate, whole,
+    churn, compare, control, dashboard, failover, packet, report, routers, scale, simulate, whole,
 };
 
 /// Measures Fairlead, in turns with what it is compared with. Without a subject, all that write results run
@@ -29,16 +28,10 @@ enum Subject {
     Packet(packet::Arguments),
     /// Broken connections in a simulated cluster, compared with other schemes
     Simulate(simulate::Arguments),
-    /// Balance of rings, and time and memory of a plan
-    Plan,
-    /// Time of a model after a change
-    Model,
-    /// Time to advertise a table to a BGP peer
-    Advertise,
-    /// Time of a scrape of ten thousand Services (as root)
-    Scrape,
-    /// Time and memory of an agent in a large cluster
-    Kubernetes(kubernetes::Arguments),
+    /// Time and memory of an agent's first pass, by Services and nodes (as root)
+    Scale(scale::Arguments),
+    /// The cost of one change to an agent, and of a scrape (as root)
+    Control(control::Arguments),
     /// How long routers send packets to a dead load balancer (as root)
     Routers(routers::Arguments),
     /// Outages, failed requests and broken connections when nodes fail, leave and join (as root)
@@ -62,11 +55,8 @@ fn main() -> Result<ExitCode> {
     match subject {
         Subject::Packet(arguments) => return packet::run(arguments),
         Subject::Simulate(arguments) => return simulate::run(arguments),
-        Subject::Plan => plan::run(),
-        Subject::Model => model::run(),
-        Subject::Advertise => advertise::run(),
-        Subject::Scrape => scrape::run()?,
-        Subject::Kubernetes(arguments) => kubernetes::run(arguments)?,
+        Subject::Scale(arguments) => return scale::run(&arguments),
+        Subject::Control(arguments) => return control::run(arguments),
         Subject::Churn(arguments) => return churn::run(arguments),
         Subject::Failover(arguments) => return failover::run(arguments),
         Subject::Routers(arguments) => return routers::run(arguments),

@@ -20,16 +20,12 @@ enum Needs {
 }
 
 /// Needs by subject. A subject that is not listed is one of the lab's, as are all of them together.
-const SUBJECTS: [(&str, Needs); 10] = [
-    ("advertise", Needs::Nothing),
+const SUBJECTS: [(&str, Needs); 6] = [
     ("compare", Needs::Nothing),
     ("help", Needs::Nothing),
-    ("kubernetes", Needs::Nothing),
-    ("model", Needs::Nothing),
     ("packet", Needs::Root),
-    ("plan", Needs::Nothing),
     ("report", Needs::Nothing),
-    ("scale", Needs::Nothing),
+    ("scale", Needs::Root),
     ("simulate", Needs::Nothing),
 ];
 

@@ -65,7 +65,7 @@ impl Observer {
     /// When it cannot be started.
     pub fn start(option: &str, path: &Path) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["kubernetes", "observe"])
+            .args(["control", "observe"])
             .arg(option)
             .arg(path)
             .stdin(Stdio::null())
