@@ -1,5 +1,5 @@
-//! How many long-lived connections of healthy nodes break when a cluster changes, for Fairlead and for what it
-//! is compared with.
+//! How many long-lived connections of healthy nodes break when a cluster changes, for Fairlead and for what
+//! it is compared with.
 
 pub mod event;
 

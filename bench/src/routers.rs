@@ -1,7 +1,7 @@
 //! How long routers send packets to a load balancer that has failed.
 //!
-//! All set-ups, a load balancer below a router each, run side by side; every round breaks each of them once in
-//! every way.
+//! All set-ups, a load balancer below a router each, run side by side; every round breaks each of them once
+//! in every way.
 
 use std::time::Duration;
 

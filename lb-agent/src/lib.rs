@@ -8,7 +8,6 @@
 //! | [`admin`] | 1 | the admin socket and the metrics port |
 //! | [`status_reporter`] | 1 | the status reporter |
 //! | [`measurements`] | 0 | durations that the agent measures |
-//! | [`preview`] | 0 | what an agent would do, as a value |
 //! | [`inquiry`] | 0 | questions to the control loop about what it knows |
 //! | `commands` | 0 | other programs, run with a limit |
 //! | `hash_key`, [`tag_keys`] | 0 | the cluster's hash key and the keys of the tags between nodes, read from files |
@@ -20,7 +19,6 @@ pub mod control;
 mod hash_key;
 pub mod inquiry;
 pub mod measurements;
-pub mod preview;
 pub mod status_reporter;
 pub mod tag_keys;
 

@@ -6,6 +6,7 @@
 //! | [`top`] | 2 | live traffic: its rates, and their drawing |
 //! | [`screen`] | 2 | the screens of `fairlead status` |
 //! | [`page`] | 0 | the status page |
+//! | [`preview`] | 0 | what an agent would do: its first pass, without effect |
 //! | [`overview`] | 2 | the complete status of a node |
 //! | [`summary`] | 1 | what is wrong first, then a line for each area |
 //! | [`layer2`], [`status`] | 1 | the parts of the status |
@@ -17,6 +18,7 @@ pub mod layer2;
 pub mod output;
 pub mod overview;
 pub mod page;
+pub mod preview;
 #[cfg(any(test, feature = "samples"))]
 pub mod samples;
 pub mod screen;

@@ -18,8 +18,8 @@ pub(crate) enum Architecture {
 
 /// Debian's programs for an architecture.
 pub(crate) struct Tools {
-    /// The compiler for crates with C code. A foreign one has glibc's headers, which is enough: that code calls
-    /// no library.
+    /// The compiler for crates with C code. A foreign one has glibc's headers, which is enough: that code
+    /// calls no library.
     pub(crate) compiler: &'static str,
     /// Packages of the compiler and its headers.
     pub(crate) packages: &'static [&'static str],
@@ -75,7 +75,8 @@ impl Architecture {
         }
     }
 
-    /// Makes a cargo build static programs of this architecture, and run them in the emulator if they need one.
+    /// Makes a cargo build static programs of this architecture, and run them in the emulator if they need
+    /// one.
     pub(crate) fn set(self, cargo: &mut Command) -> &mut Command {
         let target = self.target().replace('-', "_");
         cargo.arg("--target").arg(self.target()).env(format!("CC_{target}"), self.tools().compiler);

@@ -13,8 +13,8 @@ use crate::results::{Bound, FigureUnit, Goal, GoalSubject, Plot, ResultTable, Sp
 
 /// The most that a change of one endpoint may cost with ten thousand Services, in seconds of CPU time. All
 /// changes that arrive during a pass are handled by the next one, so an endpoint that goes is out of the maps
-/// after two passes at most: a fifth of a second, less than a detection time. It is also about five times what
-/// the change costs on a machine of 2020.
+/// after two passes at most: a fifth of a second, less than a detection time. It is also about five times
+/// what the change costs on a machine of 2020.
 const MOST: f64 = 0.1;
 /// The greatest slope of a change. A pass compares all Services with those of the last one, so it is at most
 /// proportional; the margin is that of caches.

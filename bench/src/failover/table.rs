@@ -64,7 +64,7 @@ impl FailoverTables {
         for (name, part, whole) in
             [("connections broken", broken, all), (SURVIVORS, survivors_broken, survivors)]
         {
-            // On a local network, MetalLB's mode has all connections on one node: nobody survives it.
+            // On a local network, MetalLB's mode has all connections on one node: no other node serves any.
             if whole > 0 {
                 row.push(name, FigureUnit::Share, f64::from(part) / f64::from(whole));
             }
@@ -102,8 +102,8 @@ fn timeline(event: FailoverEvent) -> ResultTable {
 fn goals(table: &ResultTable) -> Vec<Goal> {
     use Contender::{FairleadBgp, FairleadBgpBfd, FairleadL2, MetallbBgpBfd, MetallbL2};
     use FailoverEvent::{Join, NodeFailure, Shutdown};
-    // Both detect within 150 ms; FRR needs up to 70 ms more for its kernel's route (see `routers`), and so the
-    // middle is below 200 ms.
+    // Both detect within 150 ms; FRR needs up to 70 ms more for its kernel's route (see `routers`), and so
+    // the middle is below 200 ms.
     let mut goals = vec![
         ("Fairlead on the local network is back soon", NodeFailure, FairleadL2, WITHOUT_SERVICE, 0.2),
         ("Fairlead with BFD is back soon", NodeFailure, FairleadBgpBfd, WITHOUT_SERVICE, 0.2),
@@ -119,7 +119,7 @@ fn goals(table: &ResultTable) -> Vec<Goal> {
     let upper = goals.into_iter().map(|(name, event, contender, figure, limit)| {
         (name, event, contender, figure, Bound::AtMost(limit))
     });
-    // What is compared with is as slow, and breaks as much, as its users are told.
+    // What is compared with is as slow, and breaks as much, as its users report.
     let lower = [
         ("an election by memberlist takes seconds", NodeFailure, MetallbL2, WITHOUT_SERVICE, 5.0),
         ("ECMP breaks connections of healthy nodes", NodeFailure, MetallbBgpBfd, SURVIVORS, 0.3),

@@ -10,7 +10,7 @@ use crate::results::print::{GOAL_HEADER, RATIO_HEADER, body, goal_row, header, r
 use crate::results::{Goal, ResultTable, Results};
 
 /// Nothing may be loaded: the page is the same in ten years and without a network.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+const POLICY: &str = include_str!("policy.txt");
 const STYLE: &str = include_str!("style.css");
 
 /// Returns the page.

@@ -19,8 +19,8 @@ use lb_plan::speaker;
 use super::{AgentOptions, AppError, MapSetup, default_uplinks, settings};
 use crate::admin::is_served;
 use crate::control;
-use crate::preview::{AgentPreview, UplinkPreview};
 use lb_kube::last_good::LastGoodFile;
+use lb_status::preview::{AgentPreview, UplinkPreview};
 
 /// How long the source may take to yield its objects.
 const READ_LIMIT: Duration = Duration::from_secs(30);

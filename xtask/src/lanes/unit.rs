@@ -25,8 +25,8 @@ pub(super) fn tests() -> Result<Command> {
     Ok(cargo)
 }
 
-/// Returns the run of the examples in documentation. Only crates that have some are asked for: a documentation
-/// test builds the crate's library.
+/// Returns the run of the examples in documentation. Only crates that have some are asked for: a
+/// documentation test builds the crate's library.
 pub(super) fn examples() -> Result<Command> {
     let mut cargo = cargo_test();
     cargo.arg("--doc");

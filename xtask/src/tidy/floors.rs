@@ -48,7 +48,20 @@ pub(super) const FLOORS: &[Floor] = &[
     floor("lb-trace", &["lb-common", "lb-dataplane", "lb-runtime"]),
     floor("lb-kube", &["lb-api", "lb-common", "lb-model", "lb-runtime"]),
     floor("lb-controller", &["lb-admission", "lb-api", "lb-ipam", "lb-kube", "lb-model", "lb-runtime"]),
-    floor("lb-status", &["lb-dataplane", "lb-explain", "lb-kube", "lb-model", "lb-plan", "lb-speaker"]),
+    floor(
+        "lb-status",
+        &[
+            "lb-api",
+            "lb-bgp",
+            "lb-common",
+            "lb-dataplane",
+            "lb-explain",
+            "lb-kube",
+            "lb-model",
+            "lb-plan",
+            "lb-speaker",
+        ],
+    ),
     floor("lb-check", &["lb-admission", "lb-api", "lb-kube", "lb-status"]),
     floor("lb-client", &["lb-explain", "lb-runtime", "lb-status", "lb-trace"]),
     floor(

@@ -7,7 +7,7 @@ use lb_api::problem::Severity;
 use lb_dataplane::attach::AttachMode;
 
 use super::super::table::table;
-use crate::preview::{AgentPreview, UplinkAction, UplinkPreview};
+use lb_status::preview::{AgentPreview, UplinkAction, UplinkPreview};
 use lb_status::text::{dash, first_few};
 
 /// The number of routes and addresses that are listed; JSON has all.
