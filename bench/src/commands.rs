@@ -5,6 +5,8 @@ pub(crate) mod compare;
 pub(crate) mod control;
 pub(crate) mod dashboard;
 pub(crate) mod failover;
+pub(crate) mod latency;
+pub(crate) mod load;
 pub(crate) mod packet;
 mod progress;
 pub(crate) mod report;

@@ -5,13 +5,17 @@
 //! reference.
 
 pub mod churn;
+pub mod client;
 pub mod compare;
 pub mod connections;
 pub mod control_plane;
 pub mod dashboard;
 pub mod failover;
 pub mod kubernetes;
+pub mod latency;
+pub mod load;
 pub mod packet;
+pub mod paths;
 pub mod report;
 pub mod results;
 pub mod routers;

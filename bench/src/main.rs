@@ -8,7 +8,8 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    churn, compare, control, dashboard, failover, packet, report, routers, scale, simulate, whole,
+    churn, compare, control, dashboard, failover, latency, load, packet, report, routers, scale, simulate,
+    whole,
 };
 
 /// Measures Fairlead, in turns with what it is compared with. Without a subject, all that write results run
@@ -32,6 +33,10 @@ enum Subject {
     Scale(scale::Arguments),
     /// The cost of one change to an agent, and of a scrape (as root)
     Control(control::Arguments),
+    /// Latency of HTTP, connects and TCP round trips, compared with MetalLB-like set-ups (as root)
+    Latency(latency::Arguments),
+    /// Throughput, HTTP requests and their cost, compared with MetalLB-like set-ups (as root)
+    Load(load::Arguments),
     /// How long routers send packets to a dead load balancer (as root)
     Routers(routers::Arguments),
     /// Outages, failed requests and broken connections when nodes fail, leave and join (as root)
@@ -60,6 +65,8 @@ fn main() -> Result<ExitCode> {
         Subject::Churn(arguments) => return churn::run(arguments),
         Subject::Failover(arguments) => return failover::run(arguments),
         Subject::Routers(arguments) => return routers::run(arguments),
+        Subject::Latency(arguments) => return latency::run(arguments),
+        Subject::Load(arguments) => return load::run(arguments),
         Subject::Compare(arguments) => return compare::run(&arguments),
         Subject::Report(arguments) => report::run(&arguments)?,
         Subject::Dashboard(arguments) => dashboard::run(arguments)?,

@@ -17,9 +17,13 @@ use clap::ValueEnum;
 
 pub use self::running::RunningContender;
 use crate::lab::addresses::IpVersion;
+use crate::lab::topology::{PortProtocol, PortSpec};
 use crate::lab::{ExternalPolicy, Topology, WEB_V4, WEB_V6};
 use crate::layer2::{segment, stand_in};
 use crate::routers::BfdTimers;
+
+/// A port of the Service at which a measurement may start a server of its own.
+pub const THROUGHPUT_PORT: u16 = 5201;
 
 /// The app of all pods, and the name of the Service.
 const APP: &str = "web";
@@ -210,6 +214,11 @@ impl Contender {
             set_membership(&mut topology, &name(number), false);
         }
         topology = topology.service(APP, APP, &[self.vip(settings.family)], settings.policy);
+        for service in &mut topology.services {
+            let (port, target) = (THROUGHPUT_PORT, THROUGHPUT_PORT);
+            let port = PortSpec { name: "throughput", protocol: PortProtocol::Tcp, port, target };
+            service.ports.push(port);
+        }
         match self.attraction() {
             Attraction::Layer2 => segment::preferring(topology, &[&entry]),
             Attraction::Bgp { .. } => topology,

@@ -15,7 +15,7 @@ enum Needs {
     Nothing,
     /// Root alone.
     Root,
-    /// The lab's hosts and routers, and a release build of the agent on them.
+    /// The lab's hosts and routers, programs that load it, and a release build of the agent on them.
     Lab,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     }
     setup::ensure(&[Part::BpfCore, Part::BpfLinker])?;
     if needs == Needs::Lab {
-        setup::ensure(&[Part::Lab, Part::Routers])?;
+        setup::ensure(&[Part::Lab, Part::Routers, Part::Load])?;
     }
     ebpf::build()?;
     if needs == Needs::Lab {

@@ -52,6 +52,8 @@ pub(crate) enum Part {
     KubeClients,
     /// The check of alerts.
     Prometheus,
+    /// Programs that load a Service: wrk, iperf3.
+    Load,
     /// The browser that opens the status page.
     Browser,
     /// Programs that boot guests with other kernels, and programs inside the guests.
@@ -60,7 +62,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts, in the order in which they are installed.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Components,
         Self::BpfCore,
         Self::BpfLinker,
@@ -75,6 +77,7 @@ impl Part {
         Self::Routers,
         Self::KubeClients,
         Self::Prometheus,
+        Self::Load,
         Self::Browser,
         Self::Guests,
     ];
@@ -100,6 +103,7 @@ impl Part {
             Self::Routers => "routers of the lab".to_owned(),
             Self::KubeClients => "kubectl, helm".to_owned(),
             Self::Prometheus => "prometheus, promtool".to_owned(),
+            Self::Load => "wrk, iperf3".to_owned(),
             Self::Browser => "browser".to_owned(),
             Self::Guests => "programs of guests".to_owned(),
         }
@@ -122,6 +126,7 @@ impl Part {
             Self::Routers => Ok(lab::missing(lab::ROUTERS)),
             Self::KubeClients => kube_clients::missing(),
             Self::Prometheus => Ok(lab::missing(lab::ALERTS)),
+            Self::Load => Ok(lab::missing(lab::LOAD)),
             Self::Browser => Ok(lab::missing(lab::BROWSER)),
             Self::Guests => Ok(lab::missing(lab::GUESTS)),
         }
@@ -140,6 +145,7 @@ impl Part {
             Self::Routers => Ok(lab::packages(lab::ROUTERS)),
             Self::KubeClients => kube_clients::packages(),
             Self::Prometheus => Ok(lab::packages(lab::ALERTS)),
+            Self::Load => Ok(lab::packages(lab::LOAD)),
             Self::Browser => Ok(lab::packages(lab::BROWSER)),
             Self::Guests => Ok(lab::packages(lab::GUESTS)),
         }
@@ -158,7 +164,7 @@ impl Part {
             Self::MdBook => cargo_tool::MDBOOK.install(),
             Self::Actionlint => actionlint::install(),
             Self::KubeClients => kube_clients::install(),
-            Self::Lab | Self::Routers | Self::Prometheus | Self::Browser | Self::Guests => {
+            Self::Lab | Self::Routers | Self::Prometheus | Self::Load | Self::Browser | Self::Guests => {
                 bail!("its Debian packages are not installed")
             }
         }

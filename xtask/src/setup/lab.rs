@@ -42,6 +42,9 @@ pub(super) const GUESTS: &Programs = &[
 /// The monitoring system, and the program that runs its rules on sample series.
 pub(super) const ALERTS: &Programs = &[("promtool", "prometheus"), ("prometheus", "prometheus")];
 
+/// Programs that load a Service of the lab.
+pub(super) const LOAD: &Programs = &[("wrk", "wrk"), ("iperf3", "iperf3"), ("ss", "iproute2")];
+
 /// The browser that opens the status page.
 pub(super) const BROWSER: &Programs = &[("chromium", "chromium")];
 
