@@ -119,10 +119,12 @@ fn goals(table: &ResultTable) -> Vec<Goal> {
     let upper = goals.into_iter().map(|(name, event, contender, figure, limit)| {
         (name, event, contender, figure, Bound::AtMost(limit))
     });
-    // What is compared with is as slow, and breaks as much, as its users report.
+    // What is compared with is as slow, and breaks as much, as its users report. The kernel's ECMP gives each
+    // next hop a range of hashes: a fourth one moves half of all flows. What one less moves depends on its
+    // place: a quarter of the survivors with the first or the last of three, none with the middle one.
     let lower = [
         ("an election by memberlist takes seconds", NodeFailure, MetallbL2, WITHOUT_SERVICE, 5.0),
-        ("ECMP breaks connections of healthy nodes", NodeFailure, MetallbBgpBfd, SURVIVORS, 0.3),
+        ("ECMP breaks connections of healthy nodes", Join, MetallbBgpBfd, SURVIVORS, 0.3),
     ];
     let lower = lower.into_iter().map(|(name, event, contender, figure, limit)| {
         (name, event, contender, figure, Bound::AtLeast(limit))
