@@ -145,8 +145,8 @@ fn goals(table: &ResultTable) -> Vec<Goal> {
     let fairlead = [Contender::FairleadL2, Contender::FairleadBgpBfd].into_iter().flat_map(|contender| {
         ChurnEvent::ALL.map(|event| (event, contender, "no connection breaks", Bound::AtMost(0.0)))
     });
-    // The kernel's ECMP gives each next hop a range of hashes: one more moves half of all flows. What one less
-    // moves depends on its place.
+    // The kernel's ECMP gives each next hop a range of hashes: one more moves half of all flows. What one
+    // less moves depends on its place.
     let ecmp = [ChurnEvent::Join].map(|event| {
         (event, Contender::MetallbBgpBfd, "ECMP breaks connections of healthy nodes", Bound::AtLeast(0.3))
     });
