@@ -25,8 +25,11 @@ pub(super) fn all(status: &Status, bgp: &BgpStatus, bfd: &BfdStatus, l2: &Layer2
 fn agent(status: &Status) -> String {
     let state = &status.state;
     let uplinks = state.interfaces.iter().map(|it| match &it.path {
-        Some(path) => format!("{path} ({})", it.mode.as_str()),
-        None => format!("{} ({})", it.interface, it.mode.as_str()),
+        // Of a plain device or a veth, the path says no more than the name.
+        Some(path) if *path != it.interface && *path != format!("{} (veth)", it.interface) => {
+            format!("{} ({}: {path})", it.interface, it.mode.as_str())
+        }
+        _ => format!("{} ({})", it.interface, it.mode.as_str()),
     });
     format!(
         "{}{}, uplinks {}, plan {}: {} in {:.1} ms",
