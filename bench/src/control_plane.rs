@@ -6,9 +6,9 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`objects`] | the objects of a cluster |
+//! | `objects` | the objects of a cluster |
 //! | [`pass`] | an agent's pass from objects to maps and routes |
-//! | [`ring`] | rings: time and balance |
+//! | `ring` | rings: time and balance |
 //! | [`slope`] | how a cost grows |
 //! | [`scale`] | full passes, by Services and by nodes |
 //! | [`control`] | single changes, and how soon they are noticed |

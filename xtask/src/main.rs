@@ -10,7 +10,7 @@
 //! | [`tidy`] | the rules of the tree that no compiler checks |
 //! | [`fuzz`] | fuzz targets |
 //! | [`lint`] | the checks that run no test |
-//! | [`bench`] | the measurements, and what each needs |
+//! | [`mod@bench`] | the measurements, and what each needs |
 //! | [`run`] | programs of the workspace that need a fresh XDP program |
 //! | [`process`], [`workspace`], [`machine`] | child processes; paths; the operating system |
 
