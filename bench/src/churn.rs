@@ -63,8 +63,8 @@ impl ChurnSettings {
 
     /// Returns the number of trials.
     #[must_use]
-    pub fn steps(&self) -> u64 {
-        (self.contenders.len() * self.events.len()) as u64 * u64::from(self.rounds)
+    pub fn steps(&self) -> usize {
+        self.contenders.len() * self.events.len() * self.rounds as usize
     }
 }
 

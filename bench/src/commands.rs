@@ -15,7 +15,9 @@ pub(crate) mod scale;
 pub(crate) mod simulate;
 pub(crate) mod whole;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+
+use clap::Args;
 
 /// Replaces a default by what was named, if anything was.
 fn replace<T>(default: &mut Vec<T>, named: Vec<T>) {
@@ -24,11 +26,16 @@ fn replace<T>(default: &mut Vec<T>, named: Vec<T>) {
     }
 }
 
-/// Shows the name of the next step.
-fn step(progress: &ProgressBar, name: &str) {
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {elapsed}") {
-        progress.set_style(style);
-    }
-    progress.set_message(name.to_owned());
-    progress.inc(1);
+/// The options of a measurement that only has rounds.
+#[derive(Args)]
+pub(crate) struct RoundArguments {
+    /// Rounds, in each of which every path is measured once
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// A short run, whose goals are not checked
+    #[arg(long)]
+    quick: bool,
+    /// Also write the figures here, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }

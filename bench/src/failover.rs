@@ -70,8 +70,8 @@ impl FailoverSettings {
 
     /// Returns the number of trials.
     #[must_use]
-    pub fn steps(&self) -> u64 {
-        (0..self.rounds).map(|round| self.planned(round).len() as u64).sum()
+    pub fn steps(&self) -> usize {
+        (0..self.rounds).map(|round| self.planned(round).len()).sum()
     }
 
     /// Returns the trials of a round: the set-ups in turn within each event.

@@ -10,7 +10,6 @@ pub mod live;
 pub mod measure;
 pub mod objects;
 pub mod others;
-pub mod progress;
 pub mod report;
 pub mod sizes;
 pub mod table;

@@ -90,9 +90,9 @@ impl RouterSettings {
 
     /// Returns the number of steps that are reported to `progress`.
     #[must_use]
-    pub fn steps(&self) -> u64 {
+    pub fn steps(&self) -> usize {
         let setups = self.intervals.len() * self.observers.len() * self.balancers.len();
-        (setups * self.faults.len()) as u64 * u64::from(self.rounds)
+        setups * self.faults.len() * self.rounds as usize
     }
 
     fn start(&self) -> Result<Vec<RunningSetup>> {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use fairlead_bench::churn::{ChurnEvent, ChurnSettings, measure};
+use fairlead_bench::progress;
 use fairlead_bench::results::{self, RunStart};
 use fairlead_tests::contenders::Contender;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Changes clusters under 2,000 long-lived connections, in labs with Fairlead and with what it is compared
 /// with, and counts the connections of healthy nodes that break.
@@ -38,8 +38,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     settings.rounds = arguments.rounds.unwrap_or(settings.rounds);
     super::replace(&mut settings.contenders, arguments.contenders);
     super::replace(&mut settings.events, arguments.events);
-    let progress = ProgressBar::with_draw_target(Some(settings.steps()), ProgressDrawTarget::stderr());
-    let tables = measure(&settings, &|name| super::step(&progress, name))?;
-    progress.finish_and_clear();
+    let bar = progress::bar("churn", settings.steps());
+    let tables = measure(&settings, &|name| progress::step(&bar, name))?;
+    bar.finish_and_clear();
     results::finish(tables, arguments.quick, &start, arguments.json.as_deref())
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use fairlead_bench::failover::{FailoverEvent, FailoverSettings, measure};
+use fairlead_bench::progress;
 use fairlead_bench::results::{self, RunStart};
 use fairlead_tests::contenders::Contender;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Lets nodes fail, leave and join in labs with Fairlead and with what it is compared with, and measures from
 /// a client for how long the Service was not served, and which requests and connections failed.
@@ -47,8 +47,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     super::replace(&mut settings.events, arguments.events);
     settings.has_default_hold &= !arguments.without_default_hold;
     settings.probe_every = Duration::from_micros(arguments.probe_every);
-    let progress = ProgressBar::with_draw_target(Some(settings.steps()), ProgressDrawTarget::stderr());
-    let tables = measure(&settings, &|name| super::step(&progress, name))?;
-    progress.finish_and_clear();
+    let bar = progress::bar("failover", settings.steps());
+    let tables = measure(&settings, &|name| progress::step(&bar, name))?;
+    bar.finish_and_clear();
     results::finish(tables, arguments.quick, &start, arguments.json.as_deref())
 }

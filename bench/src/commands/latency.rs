@@ -1,30 +1,22 @@
 //! `cargo xtask bench latency`: what clients wait for, through each set-up and without any.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use fairlead_bench::latency::{self, LatencySettings};
-use fairlead_bench::packet::progress;
+use fairlead_bench::progress;
 use fairlead_bench::results::{self, RunStart};
 
 /// Measures HTTP, connects and TCP round trips in labs of all set-ups, in turns.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Rounds, in each of which every path is measured once
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// A short run, whose goals are not checked
-    #[arg(long)]
-    quick: bool,
-    /// Also write the figures here, as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    rounds: super::RoundArguments,
 }
 
 /// Runs the measurement.
-pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+pub(crate) fn run(Arguments { rounds: arguments }: Arguments) -> Result<ExitCode> {
     let start = RunStart::now()?;
     let mut settings = if arguments.quick { LatencySettings::QUICK } else { LatencySettings::FULL };
     settings.rounds = arguments.rounds.unwrap_or(settings.rounds);

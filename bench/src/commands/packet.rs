@@ -10,7 +10,8 @@ use fairlead_bench::packet::case::{Case, Program};
 use fairlead_bench::packet::cases;
 use fairlead_bench::packet::live::{self, Amount};
 use fairlead_bench::packet::measure::Prepared;
-use fairlead_bench::packet::{goals, progress, report, sizes, table};
+use fairlead_bench::packet::{goals, report, sizes, table};
+use fairlead_bench::progress;
 use fairlead_bench::results::{self, ResultTable, RunStart};
 
 /// Measures nanoseconds per packet by BPF_PROG_TEST_RUN, with a reference and a floor; needs root. Fails if a

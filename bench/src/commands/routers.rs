@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use fairlead_bench::progress;
 use fairlead_bench::results::{self, RunStart};
 use fairlead_bench::routers::{BalancerKind, RouterSettings, measure};
 use fairlead_tests::failover::{FailoverFault, ObserverKind};
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
 /// Breaks a load balancer in the lab repeatedly, and measures when its router detects the fault and when the
 /// router's kernel stops sending packets to it.
@@ -46,8 +46,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     super::replace(&mut settings.observers, arguments.observers);
     super::replace(&mut settings.faults, arguments.faults);
     super::replace(&mut settings.balancers, arguments.balancers);
-    let progress = ProgressBar::with_draw_target(Some(settings.steps()), ProgressDrawTarget::stderr());
-    let tables = measure(&settings, &|| progress.inc(1))?;
-    progress.finish_and_clear();
+    let bar = progress::bar("routers", settings.steps());
+    let tables = measure(&settings, &|| bar.inc(1))?;
+    bar.finish_and_clear();
     results::finish(tables, arguments.quick, &start, arguments.json.as_deref())
 }

@@ -3,7 +3,7 @@
 use lb_plan::ring::{Preferences, RingMember, slots_for};
 use serde::{Deserialize, Serialize};
 
-use super::pass::timed;
+use crate::surroundings::timed;
 
 /// Slots for each node, as many as agents have by default.
 const SLOTS_PER_NODE: u32 = 256;

@@ -10,10 +10,11 @@ use lb_bgp::value::{AddressFamily, Asn, RouteNextHop};
 use serde::{Deserialize, Serialize};
 
 use super::objects::ClusterObjects;
-use super::pass::{AgentModel, PassCost, memory, timed};
+use super::pass::{AgentModel, PassCost};
 use super::ring::{self, RingCost};
 use super::slope;
 use crate::results::{Bound, FigureUnit, Goal, GoalSubject, Plot, ResultTable};
+use crate::surroundings::{memory, timed};
 
 /// The greatest slope of full work. It is proportional to the size at best; sorting and trees add a
 /// logarithm, which over two orders of magnitude is a slope of about 0.2, and larger sets leave the caches.

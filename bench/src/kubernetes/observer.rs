@@ -6,18 +6,15 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lb_common::hash::HashKey;
 use lb_kube::source::{ObjectSource, SourceOptions};
-use lb_model::{IncrementalModel, Model, NodeName};
+use lb_model::{IncrementalModel, NodeName};
 use lb_plan::contents::{Contents, diff};
-use lb_plan::plan::{
-    Facts, Forwarding, LivenessSettings, Planner, ResolvedNextHop, Settings, UndeclaredPorts, Uplink,
-};
+use lb_plan::plan::{Facts, Planner};
 use lb_plan::speaker::{self, SpeakerSettings};
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::objects::node_name;
+use crate::surroundings::{facts, memory, settings, timed};
 
 /// The cost of one pass of the loop, in milliseconds of CPU time; the first begins when all objects have been
 /// listed.
@@ -141,12 +138,7 @@ struct State {
 }
 
 impl State {
-    fn turn(
-        &mut self,
-        node: &NodeName,
-        snapshot: &lb_kube::snapshot::Snapshot,
-        read: Duration,
-    ) -> Result<Turn> {
+    fn turn(&mut self, node: &NodeName, snapshot: &lb_kube::snapshot::Snapshot, read: f64) -> Result<Turn> {
         let (problems, modelled) = timed(|| self.incremental.update(&snapshot.objects, None));
         let model = self.incremental.model();
         ensure!(model.nodes.contains_key(node), "the observer's node is not there");
@@ -160,70 +152,16 @@ impl State {
         });
         let (_, routes) = timed(|| speaker::plan(model, node, &SpeakerSettings::default()));
         Ok(Turn {
-            read: milliseconds(read),
-            model: milliseconds(modelled),
-            plan: milliseconds(plan),
-            routes: milliseconds(routes),
+            read: read * 1e3,
+            model: modelled * 1e3,
+            plan: plan * 1e3,
+            routes: routes * 1e3,
             operations: operations.len(),
             objects: snapshot.objects.len(),
             problems: snapshot.problems.len() + problems.len(),
-            resident: memory("VmRSS:")?,
-            peak: memory("VmHWM:")?,
+            resident: memory("VmRSS:")? / 1024,
+            peak: memory("VmHWM:")? / 1024,
         })
-    }
-}
-
-/// Returns the CPU time, which excludes other processes on the machine.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default();
-    let begun = now();
-    let done = work();
-    (done, now().saturating_sub(begun))
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// Returns a line of this process's status, in kilobytes.
-fn memory(key: &str) -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
-}
-
-/// Every node is on-link.
-fn facts(model: &Model, own: &NodeName) -> Facts {
-    let uplink = Uplink { name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, ..Uplink::default() };
-    let source = model.nodes.get(own).map_or(std::net::Ipv4Addr::LOCALHOST.into(), |node| node.primary());
-    let way =
-        ResolvedNextHop { ifindex: 2, next_hop_mac: [2, 0, 0, 0, 0, 2], on_link: true, mtu: 1500, source };
-    let next_hops =
-        model.addresses_to_resolve(own).into_iter().map(|address| (address, way.clone())).collect();
-    Facts { uplinks: [(2, uplink)].into(), next_hops, ..Facts::default() }
-}
-
-fn settings(node: &NodeName) -> Settings {
-    Settings {
-        node: node.clone(),
-        hash_key: HashKey::default(),
-        tag_keys: lb_common::tag::TagKeys::derived(&HashKey::default()),
-        accept_ipip: false,
-        echo_rate: 1000,
-        icmp_error_rate: 1000,
-        undeclared: UndeclaredPorts::Pass,
-        forwarding: Forwarding::Auto,
-        slots_per_node: 256,
-        ring_capacity: 1 << 20,
-        flow_sets: 1 << 17,
-        liveness: LivenessSettings::default(),
-        draining: false,
-        ignore_exclude_label: false,
-        local_needs_endpoint: false,
-        agent_limit: Duration::ZERO,
-        former_grace: Settings::FORMER_GRACE,
-        udp_grace: Settings::UDP_GRACE,
-        weight_settle: Settings::WEIGHT_SETTLE,
     }
 }
 

@@ -1,19 +1,13 @@
 //! Forwarding on devices without anything below them, and a restart of the agent.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
-use fairlead_tests::lab::topology::ECHO_PORT;
 use fairlead_tests::lab::{ExternalPolicy, Lab, LabAgentOptions, LabNode, Topology, WEB_V4, WEB_V6, agents};
-use fairlead_tests::traffic::TcpLoad;
 
-/// An emulated processor is about thirty times slower than a real one.
-const WITHIN: Duration = Duration::from_secs(90);
-const CONNECTIONS: usize = 20;
+use super::machine::{WITHIN, connections, forwarded};
 
 /// Returns the guest's interfaces.
 fn nics() -> Result<Vec<String>> {
@@ -79,31 +73,12 @@ fn forwards_and_adopts(lab: &Lab) -> Result<()> {
             node.start_agent(&options)
         })?;
         ensure!(adopted(&node) > before, "{}", node.agent_log());
-        let status = node.status()?;
-        let outcomes = status["outcomes"].as_array().context("no outcomes")?;
-        let forwarded =
-            outcomes.iter().any(|it| it["name"] == "forwarded_l2" && it["packets"].as_u64() > Some(0));
-        ensure!(forwarded, "n1 has forwarded nothing: {outcomes:?}");
+        ensure!(forwarded(&node)?, "n1 has forwarded nothing: {}", node.status()?["outcomes"]);
         for node in lab.nodes()? {
             node.stop_agent(WITHIN)?;
             node.detach()?;
         }
     }
-    Ok(())
-}
-
-/// Opens connections, triggers an event at their nodes, and checks that all connections survive.
-fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Result<()> {
-    let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(CONNECTIONS).patience(WITHIN);
-    let load = load.start(lab.client()?)?;
-    load.wait_open(CONNECTIONS as u64, WITHIN)?;
-    event()?;
-    load.wait_bytes(load.bytes() + CONNECTIONS as u64 * 1024, WITHIN)?;
-    let report = load.finish()?;
-    let nodes = report.by_node(lab);
-    println!("{vip}: {report}; {nodes:?}");
-    ensure!(report.failed() == 0, "{report}: {:?}", report.causes());
-    ensure!(nodes.len() == 2, "both nodes must serve: {nodes:?}");
     Ok(())
 }
 

@@ -124,14 +124,14 @@ fn wait_gateway(node: &LabNode<'_>) -> Result<()> {
 }
 
 /// Returns whether a node has forwarded packets to another one.
-fn forwarded(node: &LabNode<'_>) -> Result<bool> {
+pub(crate) fn forwarded(node: &LabNode<'_>) -> Result<bool> {
     let status = node.status()?;
     let outcomes = status["outcomes"].as_array().context("no outcomes")?;
     Ok(outcomes.iter().any(|it| it["name"] == "forwarded_l2" && it["packets"].as_u64() > Some(0)))
 }
 
 /// Opens connections, triggers an event, and checks that all connections survive and carry data after it.
-fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn connections(lab: &Lab, vip: IpAddr, event: impl FnOnce() -> Result<()>) -> Result<()> {
     let load = TcpLoad::to(SocketAddr::new(vip, ECHO_PORT)).connections(CONNECTIONS).patience(WITHIN);
     let load = load.start(lab.client()?)?;
     load.wait_open(CONNECTIONS as u64, WITHIN)?;
