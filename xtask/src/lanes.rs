@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
+use crate::lanes::program::Pace;
 use crate::lanes::totals::Totals;
 use crate::setup::Part;
 use crate::{ebpf, machine, process, setup, table, tidy};
@@ -41,11 +42,31 @@ pub(crate) enum Lane {
     Soak,
 }
 
-/// Lab tests that run at a time; each has a network of its own, and waits most of the time.
-const LAB_THREADS: &str = "--test-threads=2";
+/// Modules of the lab whose tests measure times. Two of the others run at a time: each test has a network of
+/// its own, and waits most of the time.
+const LAB_PACE: Pace = Pace::InPairsBut(&[
+    "bfd",
+    "bgp_faults",
+    "cache",
+    "events",
+    "events_bgp",
+    "events_flood",
+    "forward",
+    "l2",
+    "l2_faults",
+    "liveness",
+    "restart",
+    "restart_forged",
+    "restart_gone",
+    "restart_kills",
+    "restart_starved",
+]);
+
+/// Tests of these lanes run two at a time.
+const TWO_TESTS: Pace = Pace::InTurn(&["--test-threads=2"]);
 
 /// Soak tests run one after the other, with their output.
-const SOAK_ARGS: [&str; 2] = ["--test-threads=1", "--nocapture"];
+const SOAK_PACE: Pace = Pace::InTurn(&["--test-threads=1", "--nocapture"]);
 
 impl Lane {
     /// The lanes that run if none is named.
@@ -64,6 +85,11 @@ impl Lane {
             Self::Foreign => "foreign",
             Self::Soak => "soak",
         }
+    }
+
+    /// Whether the lane is a program of the test crate, which needs nothing else to be built first.
+    const fn is_of_programs(self) -> bool {
+        matches!(self, Self::Kernel | Self::Cluster | Self::Lab | Self::Long | Self::Soak)
     }
 
     const fn needs_kernel(self) -> bool {
@@ -102,12 +128,14 @@ impl Lane {
                 ignored: 0,
             }),
             Self::Unit => Ok(tests(unit::tests()?, args)? + tests(unit::examples()?, args)?),
-            Self::Kernel | Self::Cluster => release_tests(self, &[], args),
-            Self::Lab | Self::Long => release_tests(self, &[LAB_THREADS], args),
+            Self::Kernel => release_tests(self, Pace::InTurn(&[]), args),
+            Self::Cluster => release_tests(self, Pace::InPairsBut(&[]), args),
+            Self::Lab => release_tests(self, LAB_PACE, args),
+            Self::Long => release_tests(self, TWO_TESTS, args),
             Self::Upgrade => upgrade_tests(args),
             Self::Kernels => kernels::run(guests, args),
             Self::Foreign => tests(unit::foreign()?, args),
-            Self::Soak => release_tests(self, &SOAK_ARGS, args),
+            Self::Soak => release_tests(self, SOAK_PACE, args),
         }
     }
 }
@@ -126,8 +154,15 @@ pub(crate) fn run(named: &[Lane], guests: &kernels::Options, args: &[String]) ->
         setup::ensure(lane.parts())?;
         provide_optional(*lane)?;
     }
-    let results: Vec<(Lane, Totals, Duration)> =
-        lanes.into_iter().map(|lane| timed(lane, guests, args)).collect();
+    let programs: Vec<&str> =
+        lanes.iter().filter(|lane| lane.is_of_programs()).map(|lane| lane.name()).collect();
+    let mut results = Vec::new();
+    for lane in &lanes {
+        if programs.first() == Some(&lane.name()) {
+            results.push(timed("build", || program::build_together(&programs)));
+        }
+        results.push(timed(lane.name(), || lane.run(guests, args)));
+    }
     Ok(summary(&results))
 }
 
@@ -151,22 +186,22 @@ fn in_order(named: &[Lane]) -> Vec<Lane> {
     lanes
 }
 
-fn timed(lane: Lane, guests: &kernels::Options, args: &[String]) -> (Lane, Totals, Duration) {
-    println!("\n=== {} ===", lane.name());
+fn timed(name: &'static str, part: impl FnOnce() -> Result<Totals>) -> (&'static str, Totals, Duration) {
+    println!("\n=== {name} ===");
     let start = Instant::now();
-    let totals = lane.run(guests, args).unwrap_or_else(|error| {
-        eprintln!("xtask: {}: {error:#}", lane.name());
+    let totals = part().unwrap_or_else(|error| {
+        eprintln!("xtask: {name}: {error:#}");
         Totals::FAILURE
     });
-    (lane, totals, start.elapsed())
+    (name, totals, start.elapsed())
 }
 
-fn summary(results: &[(Lane, Totals, Duration)]) -> ExitCode {
+fn summary(results: &[(&'static str, Totals, Duration)]) -> ExitCode {
     let mut rows = vec![["lane", "passed", "failed", "ignored", "time"].map(str::to_owned).to_vec()];
-    rows.extend(results.iter().map(|(lane, totals, time)| {
+    rows.extend(results.iter().map(|(name, totals, time)| {
         let [passed, failed, ignored] =
             [totals.passed, totals.failed, totals.ignored].map(|count| count.to_string());
-        vec![lane.name().to_owned(), passed, failed, ignored, process::elapsed(*time)]
+        vec![(*name).to_owned(), passed, failed, ignored, process::elapsed(*time)]
     }));
     println!();
     table::print(&rows, &[1, 2, 3, 4]);
@@ -178,12 +213,12 @@ fn summary(results: &[(Lane, Totals, Duration)]) -> ExitCode {
 /// Tests with agents of other builds. Those are built first: the product's is built last, and stays.
 fn upgrade_tests(args: &[String]) -> Result<Totals> {
     let variants = ebpf::build_variant_agents()?;
-    program::run(Lane::Upgrade.name(), &variants, &[LAB_THREADS], args)
+    program::run(Lane::Upgrade.name(), &variants, TWO_TESTS, args)
 }
 
 /// Tests of the release build.
-fn release_tests(lane: Lane, own: &[&str], args: &[String]) -> Result<Totals> {
-    program::run(lane.name(), &[], own, args)
+fn release_tests(lane: Lane, pace: Pace, args: &[String]) -> Result<Totals> {
+    program::run(lane.name(), &[], pace, args)
 }
 
 fn cargo_test() -> Command {
@@ -202,12 +237,17 @@ fn tests(mut cargo: Command, args: &[String]) -> Result<Totals> {
 fn watched(command: &mut Command) -> Result<Totals> {
     let mut totals = Totals::default();
     let code = process::watch(command, |line| totals = totals + Totals::of(line).unwrap_or_default())?;
-    // A build that failed and a killed test report no failed test.
-    if code != 0 && totals.failed == 0 {
-        eprintln!("xtask: `{}` ended with {code}", process::line(command));
-        totals = totals + Totals::FAILURE;
+    Ok(counted(totals, code, command))
+}
+
+/// Returns the results of a command with its exit code: a build that failed and a killed test report no
+/// failed test.
+fn counted(totals: Totals, code: u8, command: &Command) -> Totals {
+    if code == 0 || totals.failed > 0 {
+        return totals;
     }
-    Ok(totals)
+    eprintln!("xtask: `{}` ended with {code}", process::line(command));
+    totals + Totals::FAILURE
 }
 
 #[cfg(test)]

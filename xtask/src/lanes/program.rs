@@ -4,19 +4,60 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Result, ensure};
 
 use super::totals::Totals;
-use super::watched;
+use super::{counted, watched};
 use crate::setup::kube_clients;
 use crate::{ebpf, process, workspace};
 
-/// Builds the program of the lane, and runs its modules one after the other.
+/// Modules that run at a time, if the lane allows it.
+const AT_A_TIME: usize = 2;
+
+/// How the modules of a lane run.
+#[derive(Clone, Copy)]
+pub(super) enum Pace {
+    /// One after the other, with these arguments.
+    InTurn(&'static [&'static str]),
+    /// Two at a time, each with one test at a time; but these, which measure times, one after the other, with
+    /// two tests at a time.
+    InPairsBut(&'static [&'static str]),
+}
+
+impl Pace {
+    fn is_paired(self, module: &str) -> bool {
+        matches!(self, Self::InPairsBut(measuring) if !measuring.contains(&module))
+    }
+
+    fn arguments(self, module: &str) -> &'static [&'static str] {
+        match self {
+            Self::InTurn(arguments) => arguments,
+            Self::InPairsBut(_) if self.is_paired(module) => &["--test-threads=1"],
+            Self::InPairsBut(_) => &["--test-threads=2"],
+        }
+    }
+}
+
+/// Builds the agent and the programs of these lanes, in one go: much of it is one program after the other
+/// otherwise.
+pub(super) fn build_together(lanes: &[&str]) -> Result<Totals> {
+    ebpf::build()?;
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]);
+    cargo.args(["--package", "fairlead-tests"]);
+    cargo.args(lanes.iter().flat_map(|lane| ["--test", lane]));
+    process::run(&mut cargo)?;
+    Ok(Totals::default())
+}
+
+/// Builds the program of the lane, and runs its modules.
 pub(super) fn run(
     lane: &str,
     environment: &[(String, PathBuf)],
-    own: &[&str],
+    pace: Pace,
     args: &[String],
 ) -> Result<Totals> {
     ebpf::build()?;
@@ -24,17 +65,54 @@ pub(super) fn run(
     let program = build(&[lane])?.remove(0).1;
     let tests = listed(&program, args)?;
     ensure!(!tests.is_empty(), "no test of the lane {lane} matches {args:?}");
-    let mut totals = Totals::default();
-    for (module, tests) in modules(&tests) {
-        println!("\n--- {lane}::{module}");
+    let clients = kube_clients::directory()?;
+    let command = |module: &str, tests: &[&str]| {
         let mut command = test_program(&program);
-        command.arg("--exact").args(tests).args(own).args(options(args));
+        command.arg("--exact").args(tests).args(pace.arguments(module)).args(options(args));
         command.env("FAIRLEAD_BIN", workspace::release("fairlead"));
-        command.env("FAIRLEAD_KUBE_CLIENTS", kube_clients::directory()?);
+        command.env("FAIRLEAD_KUBE_CLIENTS", &clients);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        totals = totals + watched(&mut command)?;
+        command
+    };
+    let (paired, in_turn): (Vec<_>, Vec<_>) =
+        modules(&tests).into_iter().partition(|(module, _)| pace.is_paired(module));
+    let mut totals = in_pairs(lane, paired, &command)?;
+    for (module, tests) in in_turn {
+        println!("\n--- {lane}::{module}");
+        totals = totals + watched(&mut command(module, &tests))?;
     }
     Ok(totals)
+}
+
+/// Runs modules two at a time, and prints the output of each when it has ended.
+fn in_pairs(
+    lane: &str,
+    modules: Vec<(&str, Vec<&str>)>,
+    command: &(impl Fn(&str, &[&str]) -> Command + Sync),
+) -> Result<Totals> {
+    let left = Mutex::new(modules.into_iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let shown = Mutex::new(());
+    let worker = || -> Result<Totals> {
+        let mut totals = Totals::default();
+        while let Some((module, tests)) = next() {
+            let mut output = String::new();
+            let mut command = command(module, &tests);
+            let code = process::capture(&mut command, |line| {
+                totals = totals + Totals::of(line).unwrap_or_default();
+                output.extend([line, "\n"]);
+            })?;
+            let _shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            println!("\n--- {lane}::{module}\n{output}");
+            totals = counted(totals, code, &command);
+        }
+        Ok(totals)
+    };
+    thread::scope(|scope| {
+        let workers = [(); AT_A_TIME].map(|()| scope.spawn(worker));
+        let results = workers.map(|worker| worker.join().unwrap_or_else(|_| Ok(Totals::FAILURE)));
+        results.into_iter().sum()
+    })
 }
 
 /// Builds test programs of the test crate, and returns them with their names, in the order asked for.
