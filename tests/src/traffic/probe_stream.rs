@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::iter::Cycle;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,6 +23,9 @@ use crate::payload::DATAGRAM_HEADER;
 const TIMER_SLACK_NANOSECONDS: u64 = 1000;
 /// Answers have a greeting after the header.
 const LONGEST_ANSWER: usize = 256;
+/// Ports of the flows, one after the other: a random one may be that of a former flow, which a load balancer
+/// still remembers as another node's.
+const PORTS: Range<u16> = 10_000..65_000;
 /// Probes of a flow; then another one, from another port, takes its place.
 const PROBES_PER_FLOW: usize = 32;
 
@@ -74,9 +79,10 @@ impl ProbeStream {
 
     fn run(self, progress: &Arc<Progress>, stop: &watch::Receiver<bool>) -> Result<ProbeStreamReport> {
         set_timerslack(TIMER_SLACK_NANOSECONDS).context("set the thread's timer slack")?;
-        let sockets = (0..self.flows.max(1)).map(|_| self.open()).collect::<Result<Vec<_>>>()?;
+        let mut ports = PORTS.cycle();
+        let sockets = (0..self.flows.max(1)).map(|_| self.open(&mut ports)).collect::<Result<Vec<_>>>()?;
         let (retired, probes) = (VecDeque::new(), Vec::new());
-        let mut sender = Sender { stream: self, progress, sockets, retired, probes, expired: 0 };
+        let mut sender = Sender { stream: self, progress, ports, sockets, retired, probes, expired: 0 };
         let mut due = progress.start.elapsed();
         // A handle that was dropped has closed the channel.
         while !*stop.borrow() && stop.has_changed().is_ok() {
@@ -89,12 +95,14 @@ impl ProbeStream {
         sender.finish()
     }
 
-    fn open(&self) -> Result<UdpSocket> {
-        let any: SocketAddr = match self.target {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    /// Opens a socket on the first of these ports that is free.
+    fn open(&self, ports: &mut impl Iterator<Item = u16>) -> Result<UdpSocket> {
+        let any: IpAddr = match self.target {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let socket = UdpSocket::bind(any)?;
+        let mut sockets = ports.take(PORTS.len()).map(|port| UdpSocket::bind((any, port)));
+        let socket = sockets.find_map(Result::ok).context("no port is free")?;
         socket.connect(self.target)?;
         socket.set_nonblocking(true)?;
         Ok(socket)
@@ -104,6 +112,7 @@ impl ProbeStream {
 struct Sender<'stream> {
     stream: ProbeStream,
     progress: &'stream Progress,
+    ports: Cycle<Range<u16>>,
     sockets: Vec<UdpSocket>,
     /// Sockets of former flows, and when they sent their last probe: answers may still come.
     retired: VecDeque<(UdpSocket, Duration)>,
@@ -121,7 +130,7 @@ impl Sender<'_> {
         let sent = self.progress.start.elapsed();
         // Flows are replaced in turn, and not all at once.
         if turn > 0 && (turn + flow) % PROBES_PER_FLOW == 0 {
-            let former = std::mem::replace(&mut self.sockets[flow], self.stream.open()?);
+            let former = std::mem::replace(&mut self.sockets[flow], self.stream.open(&mut self.ports)?);
             self.retired.push_back((former, sent));
         }
         let mut datagram = [0; DATAGRAM_HEADER];
