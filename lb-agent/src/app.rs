@@ -18,7 +18,7 @@ use lb_dataplane::layer2::{AnnouncerHandle, AnnouncerSettings};
 use lb_dataplane::liveness::{ProbeMaps, ProbeProfile, Prober};
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::mapped_tables::{AnswerTimes, FlowTable, LivenessCells};
-use lb_dataplane::maps::Maps;
+use lb_dataplane::maps::{HAND_OVER, Maps};
 use lb_dataplane::net::blackhole::Blackholes;
 use lb_dataplane::net::observe::NetworkMonitor;
 use lb_dataplane::net::solicited::SolicitedGroups;
@@ -156,7 +156,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         tag_keys: options.tag_keys.watch(),
         inquiries,
     };
-    let last_state = agent.clone();
+    let (last_state, leaving) = (agent.clone(), pins.clone());
     let admin_state = Arc::new(AdminState {
         agent,
         maps: read_maps,
@@ -202,11 +202,22 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         }
     };
     if is_drained(&last_state.borrow()) {
-        speaker.shut_down(options.speaker.grace).await;
+        tokio::join!(say_leaving(&leaving), speaker.shut_down(options.speaker.grace));
     } else {
         speaker.hand_over(options.speaker.grace).await;
     }
     outcome
+}
+
+/// Makes the program state that this node is about to be shut down, and waits until the other nodes know.
+async fn say_leaving(pins: &Pins) {
+    match Maps::open(pins).and_then(|mut maps| maps.say_leaving()) {
+        Ok(true) => tokio::time::sleep(HAND_OVER).await,
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "cannot announce to the other nodes that this node is shut down")
+        }
+    }
 }
 
 /// Opens the admin socket. An agent that still runs on it is asked to retire.

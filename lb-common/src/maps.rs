@@ -19,7 +19,8 @@ pub use budget::{Allowance, Budget};
 pub use filter::{AddressFilter, MacFilter};
 pub use flow_changes::flow_event;
 pub use liveness::{
-    LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing,
+    LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_LEAVING, LIVENESS_UP, Liveness,
+    Standing,
 };
 pub use sources::{Source, v4_mapped};
 
@@ -366,6 +367,13 @@ impl Config {
         self.flags & CONFIG_DRAINING != 0
     }
 
+    /// Returns whether this node drains and is about to be shut down.
+    #[inline(always)]
+    pub const fn is_leaving(&self) -> bool {
+        const BOTH: u16 = CONFIG_DRAINING | CONFIG_LEAVING;
+        self.flags & BOTH == BOTH
+    }
+
     /// Returns whether this node may hold others.
     #[inline(always)]
     pub const fn holds_others(&self) -> bool {
@@ -398,6 +406,9 @@ pub const CONFIG_DRAINING: u16 = 1;
 /// [`Config::flags`]: an operator requested the drain, whatever the Node object says. Only the next agent
 /// reads it.
 pub const CONFIG_DRAIN_REQUESTED: u16 = 2;
+/// [`Config::flags`]: the agent of this node, which drains, has stopped: the node is about to be shut down.
+/// The next agent clears it.
+pub const CONFIG_LEAVING: u16 = 1 << 4;
 /// [`Config::flags`]: all other nodes were dead a moment ago, so this node may have been away rather than
 /// they, and holds none.
 pub const CONFIG_ALONE: u16 = 1 << 10;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use lb_common::map_table::name;
-use lb_common::maps::{Announcer, CONFIG_DRAINING, Config, Link, Node, Standing, Traffic};
+use lb_common::maps::{Announcer, CONFIG_DRAINING, CONFIG_LEAVING, Config, Link, Node, Standing, Traffic};
 use lb_plan::contents::{Contents, Op};
 
 use crate::map_io::{MapsError, capacity, cleared, entries, open, read_error, removed, written};
@@ -15,7 +15,8 @@ use crate::rings::RingMaps;
 use crate::sources::SourceMaps;
 use crate::vips::VipMaps;
 
-/// How long other nodes have to take over after [`Maps::leave`]: they probe several times in it.
+/// How long other nodes have to learn of [`Maps::leave`] and [`Maps::say_leaving`]: they probe several times
+/// in it.
 pub const HAND_OVER: Duration = Duration::from_millis(500);
 
 /// All maps that the agent writes.
@@ -122,6 +123,18 @@ impl Maps {
     pub fn leave(&mut self) -> Result<bool, MapsError> {
         let Some(mut config) = self.config()? else { return Ok(false) };
         config.flags |= CONFIG_DRAINING | Config::standing_flags(Standing::Absent);
+        self.apply(&Op::WriteConfig(Box::new(config)))?;
+        Ok(true)
+    }
+
+    /// Makes the program state that this node, which drains, is about to be shut down. Returns false if it
+    /// does not drain.
+    ///
+    /// # Errors
+    /// When the kernel refuses to read or write the configuration.
+    pub fn say_leaving(&mut self) -> Result<bool, MapsError> {
+        let Some(mut config) = self.config()?.filter(Config::is_draining) else { return Ok(false) };
+        config.flags |= CONFIG_LEAVING;
         self.apply(&Op::WriteConfig(Box::new(config)))?;
         Ok(true)
     }

@@ -202,7 +202,7 @@ impl NodeViews<'_> {
         let is_self = index == self.tables.config.self_node;
         let state = match liveness_of(self.tables, index) {
             LivenessState::Accepting => "alive",
-            LivenessState::Draining => "draining",
+            LivenessState::Draining | LivenessState::Leaving => "draining",
             LivenessState::Dead => "dead",
         };
         let mode = entry.and_then(lb_common::maps::Node::forwarding_mode);

@@ -40,7 +40,7 @@ pub(crate) fn forward<F: Subprograms, T: TableSubprograms>(
     // Nearly always the leader is alive, which needs no call.
     let node = match liveness::liveness_of(tables, leader_of(order)) {
         LivenessState::Accepting => leader_of(order),
-        LivenessState::Draining | LivenessState::Dead => {
+        LivenessState::Draining | LivenessState::Leaving | LivenessState::Dead => {
             owner::candidate(nodes_of(order), |node| tables.liveness_state(node))
         }
     };
@@ -115,10 +115,10 @@ impl<F: Subprograms, T: TableSubprograms> Lookups for PacketLookups<'_, F, T> {
     }
 }
 
-/// Returns whether a node is alive and has not been asked for the packet.
+/// Returns whether a node can be asked for the packet ([`owner::can_ask`]), and has not been asked yet.
 #[inline(always)]
 pub fn can_ask<T: TableSubprograms>(tables: &T, packet: &PacketInfo, node: NodeIndex) -> bool {
-    tables.liveness_state(node) != LivenessState::Dead
+    owner::can_ask(tables.liveness_state(node), packet.kind, flows::state(packet.entry))
         && (packet.asked.count == 0 || tables.node(node).is_some_and(|node| !packet.asked.contains(node.id)))
 }
 

@@ -17,7 +17,7 @@ pub fn liveness_of<T: Tables>(tables: &T, node: NodeIndex) -> LivenessState {
     LivenessState::of(liveness, tables.clock(), config.liveness_limit)
 }
 
-/// Returns whether a node of the slot died so recently that it may come back.
+/// Returns whether a node of the slot died so recently that it may come back. One that was leaving does not.
 #[inline(always)]
 pub fn has_recent_death<T: Tables>(tables: &T, slot: Slot) -> bool {
     let Some(config) = tables.config() else { return false };
@@ -43,5 +43,5 @@ fn died_lately<T: Tables>(tables: &T, config: &Config, clock: u32, node: NodeInd
     let Some(liveness) = tables.liveness(node) else { return false };
     // If the node is not dead, this wraps around and exceeds any hold time.
     let dead_for = liveness.silence(clock).wrapping_sub(config.liveness_limit);
-    config.liveness_limit != 0 && dead_for < config.hold_ticks
+    config.liveness_limit != 0 && dead_for < config.hold_ticks && !liveness.is_leaving()
 }

@@ -98,19 +98,23 @@ pub enum LivenessState {
     Accepting,
     /// Alive, but takes no new flows.
     Draining,
+    /// Draining, and about to be shut down: it is not asked whether it owns a flow that begins elsewhere.
+    Leaving,
     /// It has not answered within the limit.
     Dead,
 }
 
 impl LivenessState {
     /// Every state, by its number.
-    pub(crate) const ALL: [Self; 3] = [Self::Accepting, Self::Draining, Self::Dead];
+    pub(crate) const ALL: [Self; 4] = [Self::Accepting, Self::Draining, Self::Leaving, Self::Dead];
 
     /// Returns the state of a node by its cell, the probe clock, and the silence after which it is dead.
     #[inline(always)]
     pub const fn of(cell: Liveness, clock: u32, limit: u32) -> Self {
         if cell.silence(clock) >= limit {
             Self::Dead
+        } else if cell.is_leaving() {
+            Self::Leaving
         } else if cell.is_draining() {
             Self::Draining
         } else {
@@ -182,8 +186,8 @@ pub fn candidate(order: [NodeIndex; 4], liveness: impl Fn(NodeIndex) -> Liveness
         }
         match liveness(node) {
             LivenessState::Accepting => return node,
-            LivenessState::Draining if fallback == NO_NODE => fallback = node,
-            LivenessState::Draining | LivenessState::Dead => {}
+            LivenessState::Draining | LivenessState::Leaving if fallback == NO_NODE => fallback = node,
+            LivenessState::Draining | LivenessState::Leaving | LivenessState::Dead => {}
         }
     }
     fallback
@@ -223,11 +227,13 @@ pub struct Question {
 
 /// Lookups that a candidate makes only if it needs them.
 pub trait Lookups {
-    /// Returns whether a node is alive and has not been asked. Never called for this node itself.
+    /// Returns whether a node can be asked for the packet (see [`can_ask`]). Never called for this node
+    /// itself.
     fn can_ask(&self, node: NodeIndex) -> bool;
     /// Calls [`find`] in this slot.
     fn find(&self, part: SlotRange) -> NodeIndex;
-    /// Returns whether a node of this slot died so recently that it may come back.
+    /// Returns whether a node of this slot died so recently that it may come back; one that was leaving does
+    /// not.
     fn has_recent_death(&self) -> bool;
     /// Returns what this node's kernel knows of the flow.
     fn kernel(&self) -> KernelAnswer;
@@ -507,6 +513,20 @@ fn end<W: Lookups>(question: &Question, world: &W) -> Decision {
         return question.quietly(CandidateAction::Search, next);
     }
     question.quietly(CandidateAction::Unknown, question.own)
+}
+
+/// Returns whether a node with this liveness state, which has not been asked for the packet yet, can be
+/// asked: it is alive. A node that is leaving is not asked for a flow that begins here, by the number of the
+/// flow's state in the table of this node: it may go before it answers, and the flow with it; what it may
+/// own, an older flow with the same ports, ends soon.
+#[inline(always)]
+pub const fn can_ask(liveness: LivenessState, kind: PacketKind, state: u32) -> bool {
+    match (liveness, kind) {
+        (LivenessState::Accepting | LivenessState::Draining, _) => true,
+        (LivenessState::Leaving, PacketKind::Udp) => state != 0,
+        (LivenessState::Leaving, _) => state != FlowState::HalfOpen as u32,
+        (LivenessState::Dead, _) => false,
+    }
 }
 
 /// Returns the leader, else the first node of the window that can be asked.

@@ -8,7 +8,9 @@
 //! since the reply arrived, so a delayed or replayed reply has no effect.
 
 use lb_common::hash::HashKey;
-use lb_common::maps::{Config, LIVENESS_ADMIN_DOWN, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing};
+use lb_common::maps::{
+    Config, LIVENESS_ADMIN_DOWN, LIVENESS_HOLDS_THIS, LIVENESS_LEAVING, LIVENESS_UP, Liveness, Standing,
+};
 use lb_common::ring::NodeIndex;
 use lb_common::tag::{self, ProbeWords};
 use lb_common::verdict::{Outcome, Refusal};
@@ -48,7 +50,7 @@ pub fn judge_probe<F: Frame, T: Tables>(
     } else {
         let holds = tables.liveness(node).is_some_and(Liveness::is_held);
         tables.note_probed();
-        let says = Said { standing: standing(tables, config), holds };
+        let says = Said { standing: standing(tables, config), holds, leaves: config.is_leaving() };
         reflect(frame, config, packet, &Tagged { probe, section, key }, &says)
     }
 }
@@ -64,6 +66,7 @@ struct Tagged {
 struct Said {
     standing: Standing,
     holds: bool,
+    leaves: bool,
 }
 
 /// Reflects a probe, with the state of this node.
@@ -82,7 +85,7 @@ fn reflect<F: Frame>(
         return Err(Refusal::BadProbe);
     }
     let state = if config.is_draining() { bfd::ADMIN_DOWN } else { bfd::UP };
-    answer(frame, packet.l4, tagged, [bfd::VERSION | diagnostic(says.standing, says.holds), state])?;
+    answer(frame, packet.l4, tagged, [bfd::VERSION | diagnostic(says), state])?;
     match packet.family {
         Family::V4 => turn_v4(frame, packet.l3)?,
         Family::V6 => turn_v6(frame, packet.l3)?,
@@ -92,15 +95,14 @@ fn reflect<F: Frame>(
     Ok(Forward::Transmit(Outcome::ProbeReflected))
 }
 
-/// Returns the diagnostic of a reply: what this node says of itself as an announcer, and whether it holds the
-/// node that it replies to. A stable node that holds none has no diagnostic (RFC 7880 section 7.2.2).
+/// Returns the diagnostic of a reply: what this node says of itself as an announcer, whether it holds the
+/// node that it replies to, and whether it is about to be shut down. A stable node of which neither is true
+/// has no diagnostic (RFC 7880 section 7.2.2).
 #[inline(always)]
-const fn diagnostic(standing: Standing, holds: bool) -> u8 {
-    match (standing, holds) {
-        (Standing::Stable, false) => 0,
-        (standing, false) => bfd::ANNOUNCER | standing as u8,
-        (standing, true) => bfd::ANNOUNCER | bfd::HOLDS | standing as u8,
-    }
+const fn diagnostic(says: &Said) -> u8 {
+    let holds = if says.holds { bfd::HOLDS } else { 0 };
+    let bits = if says.leaves { holds | bfd::LEAVES } else { holds } | says.standing as u8;
+    if bits == 0 { 0 } else { bfd::ANNOUNCER | bits }
 }
 
 /// Returns the state of a node by its diagnostic, which other codes leave as it is.
@@ -111,7 +113,8 @@ const fn announcer_bits(version_and_diagnostic: u8) -> u32 {
     }
     let standing = Standing::from_number((version_and_diagnostic & 3) as u32);
     let holds = if version_and_diagnostic & bfd::HOLDS == 0 { 0 } else { LIVENESS_HOLDS_THIS };
-    Liveness::standing_bits(standing) | holds
+    let leaves = if version_and_diagnostic & bfd::LEAVES == 0 { 0 } else { LIVENESS_LEAVING };
+    Liveness::standing_bits(standing) | holds | leaves
 }
 
 /// Records a node's reply to this node's probe: send time of the probe, and state of the node.

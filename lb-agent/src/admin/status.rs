@@ -106,7 +106,7 @@ fn node_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<NodeTraff
 pub(super) fn liveness_state(cell: Liveness, clock: u32, limit: u32) -> &'static str {
     match LivenessState::of(cell, clock, limit) {
         LivenessState::Accepting => "alive",
-        LivenessState::Draining => "draining",
+        LivenessState::Draining | LivenessState::Leaving => "draining",
         LivenessState::Dead => "dead",
     }
 }

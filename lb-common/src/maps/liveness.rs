@@ -20,6 +20,8 @@ pub const LIVENESS_ADMIN_DOWN: u32 = 1;
 pub const LIVENESS_HELD: u32 = 2;
 /// [`Liveness::state`]: the node says that it holds this node, which was dead.
 pub const LIVENESS_HOLDS_THIS: u32 = 4;
+/// [`Liveness::state`]: the node drains, and its agent has stopped: it is about to be shut down.
+pub const LIVENESS_LEAVING: u32 = 8;
 /// First of the bits of [`Liveness::state`] with the node's [`Standing`].
 const STANDING_SHIFT: u32 = 4;
 const STANDING_MASK: u32 = 3;
@@ -94,6 +96,13 @@ impl Liveness {
     #[inline(always)]
     pub const fn is_draining(self) -> bool {
         self.state & LIVENESS_ADMIN_DOWN != 0
+    }
+
+    /// Returns whether the node drains and is about to be shut down.
+    #[inline(always)]
+    pub const fn is_leaving(self) -> bool {
+        const BOTH: u32 = LIVENESS_ADMIN_DOWN | LIVENESS_LEAVING;
+        self.state & BOTH == BOTH
     }
 
     /// Returns whether this node holds the node, which was dead.

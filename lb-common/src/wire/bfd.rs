@@ -32,6 +32,8 @@ pub const DIAGNOSTIC_MASK: u8 = 0b0001_1111;
 pub const ANNOUNCER: u8 = 1 << 4;
 /// Bit of such a diagnostic: the replying node holds the node that it replies to.
 pub const HOLDS: u8 = 1 << 2;
+/// Bit of such a diagnostic: the replying node drains, and is about to be shut down.
+pub const LEAVES: u8 = 1 << 3;
 /// The state's bits in the second byte.
 pub const STATE_MASK: u8 = 0b1100_0000;
 /// State AdminDown in the second byte.

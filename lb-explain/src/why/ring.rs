@@ -89,7 +89,7 @@ fn owner(facts: &WhyFacts<'_>, ring: &RingState) -> ChainLink {
     }
     if members.iter().all(|node| state(node) != LivenessState::Accepting) {
         let advice =
-            "end a drain: `fairlead drain --cancel`, or remove the taint or annotation that drains a node";
+            "end a drain: `fairlead drain --undo`, or remove the taint or annotation that drains a node";
         return broken(Cause::AllDraining, format!("every live node of the ring drains: {fact}"), advice)
             .degraded();
     }
@@ -106,7 +106,7 @@ fn owner(facts: &WhyFacts<'_>, ring: &RingState) -> ChainLink {
 const fn word(state: LivenessState) -> &'static str {
     match state {
         LivenessState::Accepting => "alive",
-        LivenessState::Draining => "draining",
+        LivenessState::Draining | LivenessState::Leaving => "draining",
         LivenessState::Dead => "dead",
     }
 }

@@ -125,6 +125,22 @@ fn a_syn_that_may_have_been_a_strangers_does_not_hide_who_led_before() {
 }
 
 #[test]
+fn a_node_that_leaves_is_asked_only_for_flows_that_do_not_begin_here() {
+    use LivenessState::{Accepting, Dead, Draining, Leaving};
+    for kind in [PacketKind::Opening, PacketKind::Tcp, PacketKind::Closing, PacketKind::Udp] {
+        for state in
+            [None, Some(HalfOpen), Some(Unconfirmed), Some(Open), Some(Moved), Some(Closed), Some(Udp)]
+        {
+            let number = state.map_or(0, |state| state as u32);
+            let of = |liveness| can_ask(liveness, kind, number);
+            let begins = state == if kind == PacketKind::Udp { None } else { Some(HalfOpen) };
+            assert!(of(Accepting) && of(Draining) && !of(Dead), "{kind:?}, {state:?}");
+            assert_eq!(of(Leaving), !begins, "{kind:?}, {state:?}");
+        }
+    }
+}
+
+#[test]
 fn while_a_node_is_silent_no_syn_takes_over_what_it_may_have() {
     let held = step(CandidateAction::Hold, OWN);
     let syn = |known| after_a_death(&question(PacketKind::Opening, known), |n| n != 4);

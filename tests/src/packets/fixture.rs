@@ -11,9 +11,9 @@ use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::{FlowKeys, HashKey};
 use lb_common::maps::{
     AddressFilter, BFD_LISTENS, BFD_LISTENS_MULTIHOP, BFD_PEER, BFD_PEER_MULTIHOP, BfdAddress, BfdSession,
-    CONFIG_DRAINING, CONFIG_IPIP, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN, LIVENESS_HELD,
-    LIVENESS_UP, Link, Liveness, MacFilter, Node, Standing, UPLINKS, VIP_AFFINITY, VIP_CLOSED, VIP_ECHO,
-    VIP_NEW_LEADER, Vip, Vip4Key, Vip6Key, agent_cell, capacity,
+    CONFIG_DRAINING, CONFIG_IPIP, CONFIG_LEAVING, CONFIG_UNREACHABLE, Config, LIVENESS_ADMIN_DOWN,
+    LIVENESS_HELD, LIVENESS_LEAVING, LIVENESS_UP, Link, Liveness, MacFilter, Node, Standing, UPLINKS,
+    VIP_AFFINITY, VIP_CLOSED, VIP_ECHO, VIP_NEW_LEADER, Vip, Vip4Key, Vip6Key, agent_cell, capacity,
 };
 use lb_common::ring::{FORMER, NO_NODE, NodeIndex, Slot};
 use lb_common::tag::{self, TagKey};
@@ -98,7 +98,7 @@ pub const TAG_KEYS: [TagKey; 2] = [
 ];
 
 /// Capacity of the map of nodes.
-const NODES: usize = 26;
+const NODES: usize = 28;
 
 /// Returns a node's wire ID.
 pub const fn wire_id(index: NodeIndex) -> u32 {
@@ -155,6 +155,8 @@ pub enum Fixture {
     Silent,
     /// This node drains.
     Draining,
+    /// This node drains, and is about to be shut down.
+    Leaving,
     /// This node has returned a short time ago.
     Returned,
     /// This node has returned, and is ready to be stable.
@@ -184,11 +186,12 @@ pub enum Fixture {
 
 impl Fixture {
     /// All fixtures.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Standard,
         Self::Unconfigured,
         Self::Silent,
         Self::Draining,
+        Self::Leaving,
         Self::Returned,
         Self::Ready,
         Self::Absent,
@@ -250,6 +253,7 @@ impl Fixture {
             }
             Self::Addressless => (config.address4, config.address6) = ([0; 4], [0; 16]),
             Self::Draining => config.flags |= CONFIG_DRAINING,
+            Self::Leaving => config.flags |= CONFIG_DRAINING | CONFIG_LEAVING,
             Self::Returned => config.flags |= Config::standing_flags(Standing::Returned),
             Self::Ready => config.flags |= Config::standing_flags(Standing::Ready),
             Self::Absent | Self::HoldingAbsent => config.flags |= Config::standing_flags(Standing::Absent),
@@ -297,6 +301,8 @@ impl Fixture {
                 node::JUST_LOST => (LIVENESS_LIMIT, LIVENESS_UP),
                 node::DRAINING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN),
                 node::DRAINING_SECOND => (0, LIVENESS_ADMIN_DOWN),
+                node::LEAVING => (LIVENESS_LIMIT - 1, LIVENESS_ADMIN_DOWN | LIVENESS_LEAVING),
+                node::LEFT => (LIVENESS_LIMIT, LIVENESS_ADMIN_DOWN | LIVENESS_LEAVING),
                 node::FAR4 if holds => (LIVENESS_LIMIT - 1, LIVENESS_HELD),
                 node::FAR6 if holds => (LIVENESS_LIMIT, LIVENESS_UP),
                 node => announcers::liveness(node).unwrap_or((LIVENESS_LIMIT - 1, LIVENESS_UP)),
@@ -542,6 +548,9 @@ fn plain_rings() -> Vec<(u16, Slot, u32)> {
         (port::NEAR_FORMERS, slot(&[NEAR], &[SELF, FAR4]), 0),
         (port::LONG, slot(&[SELF], &LONG_FORMER), 0),
         (port::DEAD_FORMERS, slot(&[DEAD, SELF], &[SELF, FAR4]), 0),
+        (port::FORMER_LEAVING, slot(&[SELF], &[LEAVING]), 0),
+        (port::NEW_LEADER_LEAVING, slot(&[SELF], &[LEAVING]), VIP_NEW_LEADER),
+        (port::FORMER_LEFT, slot(&[SELF], &[LEFT]), 0),
         (port::TAKEN_OVER_AFFINITY, slot(&[SELF], &[FAR4]), VIP_AFFINITY),
     ]
 }

@@ -41,6 +41,7 @@ mod restart_kills;
 mod restart_starved;
 mod routers;
 mod sctp;
+mod shutdown;
 mod sources;
 mod status;
 mod status_page;

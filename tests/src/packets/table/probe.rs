@@ -6,6 +6,7 @@ mod standing;
 use lb_common::maps::{LIVENESS_ADMIN_DOWN, LIVENESS_UP, Liveness};
 use lb_common::tag::{self, ProbeWords, TagKey, probe_tag};
 use lb_common::verdict::{Outcome, Refusal};
+use lb_common::wire::bfd;
 
 use super::{Row, edited};
 use crate::model::Action;
@@ -151,6 +152,13 @@ fn reflected() -> Vec<Row> {
         [("probe of a draining node", probe(node4())), ("IPv6 probe of a draining node", probe(node6()))]
     {
         rows.push(Row::frame(name, &frame, reflection(&frame, ADMIN_DOWN)).meets(Fixture::Draining));
+    }
+    for (name, frame) in [
+        ("probe of a node that leaves", probe(node4())),
+        ("IPv6 probe of a node that leaves", probe(node6())),
+    ] {
+        let expected = reflection_of(&frame, bfd::ANNOUNCER | bfd::LEAVES, ADMIN_DOWN);
+        rows.push(Row::frame(name, &frame, expected).meets(Fixture::Leaving));
     }
     rows
 }

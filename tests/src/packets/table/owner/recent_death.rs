@@ -1,16 +1,18 @@
 //! Flows whose owner, or the node to ask, died recently or has no next hop.
 
-use lb_common::flows::FlowState::{HalfOpen, Moved, Unconfirmed};
+use lb_common::flows::FlowState::{HalfOpen, Moved, Open, Unconfirmed};
 use lb_common::verdict::Refusal;
 
 use super::opening::opening;
-use super::{SELF, UNOWNED, by_mac, fin, in_gue, returned_home, syn, taken, tcp, udp, unknown, v6};
-use crate::packets::expect::{LOCAL, asked_gue, refused};
+use super::{
+    ASKED_ONE, SELF, UNOWNED, by_mac, fin, in_gue, returned_home, syn, taken, tcp, udp, unknown, v6,
+};
+use crate::packets::expect::{LOCAL, asked_gue, asked_l2, refused};
 use crate::packets::fixture::{node, port, wire_id};
 use crate::packets::table::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [held(), without_next_hop()].concat()
+    [held(), of_leaving(), without_next_hop()].concat()
 }
 
 /// The flow is unknown, and its owner may be a node that died recently.
@@ -68,6 +70,30 @@ fn held() -> Vec<Row> {
         Row::frame("owned, the leader just lost", &tcp(port::SELF_BEHIND_LOST), LOCAL)
             .after(&[&syn(port::SELF_BEHIND_LOST)])
             .leaves(&[(node::SELF, Moved)]),
+    ]
+}
+
+/// A node that is leaving is asked only about flows that did not begin here, and its death holds none.
+fn of_leaving() -> Vec<Row> {
+    let (leaving, left) = (tcp(port::FORMER_LEAVING), tcp(port::FORMER_LEFT));
+    vec![
+        Row::frame("unknown, to a former leader that leaves", &leaving, {
+            asked_l2(&leaving, node::LEAVING, ASKED_ONE)
+        })
+        .leaves(&[(node::LEAVING, Unconfirmed)]),
+        Row::frame("begun, not to a former leader that leaves", &leaving, LOCAL)
+            .after(&[&syn(port::FORMER_LEAVING)])
+            .leaves(&[(node::SELF, Open)]),
+        Row::frame(
+            "UDP, new leader, not to a former leader that leaves",
+            &udp(port::NEW_LEADER_LEAVING),
+            LOCAL,
+        )
+        .leaves(&[(node::SELF, Unconfirmed)]),
+        Row::frame("unknown, the former leader has left", &left, UNOWNED),
+        Row::frame("begun, the former leader has left", &left, LOCAL)
+            .after(&[&syn(port::FORMER_LEFT)])
+            .leaves(&[(node::SELF, Open)]),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! What nodes say of themselves as announcers, in the diagnostics of their replies to probes.
 
 use lb_common::maps::{
-    LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_UP, Liveness, Standing,
+    LIVENESS_ADMIN_DOWN, LIVENESS_HELD, LIVENESS_HOLDS_THIS, LIVENESS_LEAVING, LIVENESS_UP, Liveness,
+    Standing,
 };
 use lb_common::ring::NodeIndex;
 use lb_common::verdict::{Outcome, Refusal};
@@ -89,7 +90,12 @@ fn recorded() -> Vec<Row> {
         far4("answer of a draining node that holds this one", STABLE | HOLDS, draining, {
             LIVENESS_ADMIN_DOWN | LIVENESS_HOLDS_THIS
         }),
-        far4("answer with an unknown bit in the diagnostic", RETURNED | 8, ANSWER, IS_RETURNED),
+        far4("answer of a draining node that leaves", STABLE | bfd::LEAVES, draining, {
+            LIVENESS_ADMIN_DOWN | LIVENESS_LEAVING
+        }),
+        far4("answer of a returned node with the bit of one that leaves", RETURNED | bfd::LEAVES, ANSWER, {
+            IS_RETURNED | LIVENESS_LEAVING
+        }),
         far4("answer with the diagnostic of a session", 7, ANSWER, LIVENESS_UP),
         far4("answer with another diagnostic of a session", 0x0f, ANSWER, LIVENESS_UP),
         row("IPv6 answer of a returned node", node::FAR6, RETURNED, ANSWER, IS_RETURNED),
