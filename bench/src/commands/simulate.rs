@@ -62,7 +62,8 @@ pub(crate) struct Arguments {
     /// Simulate Fairlead alone, without the other schemes.
     #[arg(long)]
     alone: bool,
-    /// Simulate only events with this text, or one of several with commas, in their names.
+    /// Simulate only events with this text, or one of several with commas, in their names [default: all but
+    /// `scale`, which takes many minutes].
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Also draw the broken connections to this file, as SVG.
@@ -117,6 +118,9 @@ impl Arguments {
     fn subjects(&self) -> Vec<Subject> {
         if self.quick {
             return QUICK.into();
+        }
+        if self.only.is_empty() {
+            return Subject::ALL.into_iter().filter(|subject| *subject != Subject::Scale).collect();
         }
         let names: Vec<&str> = self.only.split(',').map(str::trim).collect();
         let is_wanted = |subject: &Subject| names.iter().any(|name| subject.name().contains(name));

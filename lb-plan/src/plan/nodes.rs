@@ -71,7 +71,8 @@ impl<'a> NodeTable<'a> {
                         Resolved::UNREACHABLE
                     })
             };
-            let draining = node.is_draining() || (node_name == own && settings.draining);
+            let draining =
+                node.is_draining() || (node_name == own && (settings.draining || settings.unhealthy));
             let id = identities.get(node_name).copied().unwrap_or_default();
             let discriminator =
                 if node_name == own { 0 } else { tag::discriminator(settings.liveness.nonce, index) };

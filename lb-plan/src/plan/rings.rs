@@ -123,10 +123,10 @@ impl BuiltRing {
     fn of(preferences: Arc<Preferences>, tiers: Vec<Tier>) -> Self {
         let best = tiers.iter().min().copied().unwrap_or_default();
         let leads = |number: u16| tiers.get(usize::from(number)) == Some(&best);
-        let order = preferences.order(leads).into();
+        let order: Arc<[_]> = preferences.order(leads).into();
         // If all nodes drain, all lead, and have still led one after the other.
         let draining: Vec<bool> = tiers.iter().map(|tier| *tier > best || tier.draining).collect();
-        let drained = drained(&preferences, &draining).into();
+        let drained = drained(&preferences, &order, &draining).into();
         Self { preferences, tiers, order, drained, cached: None }
     }
 
@@ -163,9 +163,13 @@ impl BuiltRing {
     }
 }
 
-/// For each slot, the draining nodes that would lead it if none drained, or if all others did. The order in
-/// which they began to drain is unknown, but the last one led while all others drained.
-fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
+/// Draining nodes each of which may have been the last one to lead, and is computed by itself.
+const MOST_LAST: usize = 8;
+
+/// For each slot, the draining nodes that may have led it: the one that would if none drained, and those that
+/// would if all others did. The order in which they began to drain is unknown, but the last one led while all
+/// others drained.
+fn drained(preferences: &Preferences, order: &[[u16; 4]], draining: &[bool]) -> Vec<[u16; 4]> {
     let is_draining = |number: u16| draining.get(usize::from(number)).is_some_and(|draining| *draining);
     let all: Vec<u16> = (0..).take(draining.len()).filter(|number| is_draining(*number)).collect();
     if all.is_empty() {
@@ -178,10 +182,33 @@ fn drained(preferences: &Preferences, draining: &[bool]) -> Vec<[u16; 4]> {
         }
     };
     note_leaders(preferences.leaders(|_| true));
-    for last in all.iter().filter(|_| all.len() > 1) {
-        note_leaders(preferences.leaders(|number| number == *last || !is_draining(number)));
+    match all.len() {
+        1 => {}
+        2..=MOST_LAST => {
+            for last in all {
+                note_leaders(preferences.leaders(|number| number == last || !is_draining(number)));
+            }
+        }
+        _ => note_preferred(&mut drained, preferences, order, is_draining),
     }
     drained
+}
+
+/// Notes for each slot the draining nodes that it prefers to its leader. They are those of the exact answer, but
+/// for few slots, and cost as much for a hundred nodes as for one.
+fn note_preferred(
+    drained: &mut [[u16; 4]],
+    preferences: &Preferences,
+    order: &[[u16; 4]],
+    is_draining: impl Fn(u16) -> bool,
+) {
+    let mut reader = preferences.reader();
+    for (slot, (noted, [leader, ..])) in drained.iter_mut().zip(order).enumerate() {
+        let choices = (0..).map_while(|nth| reader.choice(slot, nth));
+        // If all nodes drain, the leader does, too, and any of them may have led.
+        let preferred = choices.take_while(|number| number != leader || is_draining(*leader));
+        preferred.filter(|it| is_draining(*it)).take(noted.len()).for_each(|number| note(noted, number));
+    }
 }
 
 /// Appends a node, unless it is listed or there is no room.

@@ -42,6 +42,8 @@ pub struct Settings {
     pub liveness: LivenessSettings,
     /// Whether an operator drains this machine; its Node object can do so too.
     pub draining: bool,
+    /// Whether this machine's health check fails: then it drains, too.
+    pub unhealthy: bool,
     /// Whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce; the
     /// same on all nodes.
     pub ignore_exclude_label: bool,

@@ -84,7 +84,7 @@ impl Preferences {
     }
 
     /// Returns a reader of the preferences.
-    pub(super) fn reader(&self) -> PreferenceReader<'_> {
+    pub(crate) fn reader(&self) -> PreferenceReader<'_> {
         PreferenceReader { preferences: self, complete: BTreeMap::new() }
     }
 }
@@ -238,14 +238,14 @@ impl Change {
 }
 
 /// Reads preferences, and computes the choices that are not stored.
-pub(super) struct PreferenceReader<'a> {
+pub(crate) struct PreferenceReader<'a> {
     preferences: &'a Preferences,
     complete: BTreeMap<usize, Vec<u16>>,
 }
 
 impl PreferenceReader<'_> {
     /// Returns choice number `nth` of a slot.
-    pub(super) fn choice(&mut self, slot: usize, nth: usize) -> Option<u16> {
+    pub(crate) fn choice(&mut self, slot: usize, nth: usize) -> Option<u16> {
         let preferences = self.preferences;
         if nth >= preferences.members() {
             return None;

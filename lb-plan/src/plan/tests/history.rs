@@ -175,6 +175,26 @@ fn a_draining_node_leads_nothing_and_is_asked_for_its_flows() {
     }
 }
 
+/// Eleven of twelve nodes drain: too many to compute for each of them which slots it would lead.
+#[test]
+fn a_slot_remembers_the_nodes_that_it_prefers_when_many_drain() {
+    let mut scenario = Scenario::of(12).with(1, Web::cluster());
+    let undrained = scenario.plan();
+    scenario.draining.extend(1..12);
+    let fresh = Agent::alone(&scenario).reconcile(&scenario, 0);
+    let name = |plan: &Plan, index| plan.nodes.iter().find(|node| node.index == index).unwrap().name.clone();
+    let stays =
+        |name: &NodeName| scenario.draining.iter().all(|number| name.as_str() != format!("n{number}"));
+    for (before, slot) in ring(&undrained, 1).iter().zip(ring(&fresh, 1)) {
+        let (led, leads) = (name(&undrained, before.leader), name(&fresh, slot.leader));
+        assert!(stays(&leads), "{leads}");
+        let former: Vec<_> =
+            slot.former.iter().filter(|index| **index != NO_NODE).map(|index| name(&fresh, *index)).collect();
+        assert!(led == leads || former.contains(&led), "{led} led, and {former:?} are asked");
+        assert!(former.iter().all(|name| !stays(name)), "{former:?}");
+    }
+}
+
 #[test]
 fn nodes_that_drain_together_are_all_asked_for_their_flows() {
     let mut scenario = Scenario::of(5).with(1, Web::cluster());

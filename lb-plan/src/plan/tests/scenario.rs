@@ -80,6 +80,7 @@ impl Scenario {
             ring_capacity: 8 * 256,
             flow_sets: 1 << 17,
             draining: false,
+            unhealthy: false,
             ignore_exclude_label: false,
             local_needs_endpoint: false,
             agent_limit: Duration::ZERO,
