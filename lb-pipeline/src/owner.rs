@@ -532,14 +532,16 @@ pub const fn can_ask(liveness: LivenessState, kind: PacketKind, state: u32) -> b
 /// Returns the leader, else the first node of the window that can be asked.
 ///
 /// This node need not lead the slot in its own view: then the leader in that view, which the sender skipped
-/// or does not know, most likely owns the flow or knows its owner.
+/// or does not know, most likely owns the flow or knows its owner. While a connection opens, successors are not
+/// asked: only a former leader can own one that is older than its SYN.
 #[inline(always)]
 fn next_to_ask<W: Lookups>(question: &Question, world: &W) -> NodeIndex {
     let leader = question.slot.leader;
     if leader != NO_NODE && leader != question.own && world.can_ask(leader) {
         return leader;
     }
-    world.find(SlotRange::from(question.window() * WINDOW as u32))
+    let only_former = question.marks & MARK_OPENING != 0;
+    world.find(SlotRange { first: question.window() * WINDOW as u32, only_former })
 }
 
 /// Returns the first node that `own` can ask in a range of a slot; [`NO_NODE`] if there is none. `can_ask` is

@@ -178,6 +178,21 @@ fn after_a_syn_at_home_only_what_is_certain_is_an_older_flow() {
 }
 
 #[test]
+fn no_successor_is_asked_about_a_connection_that_opens() {
+    let asked = |marks| Question {
+        slot: slot([1, 2, 3, 6], &[OWN, 4]),
+        asked: 2,
+        marks: HOME | marks,
+        ..question(PacketKind::Tcp, None)
+    };
+    let only = |marks, node| decide(&asked(marks), |it| it == node);
+    assert_eq!(only(0, 2), step(CandidateAction::Ask, 2));
+    assert_eq!(only(MARK_OPENING, 2), step(CandidateAction::Return, OWN));
+    assert_eq!(only(MARK_OPENING, 4), step(CandidateAction::Ask, 4), "a former leader");
+    assert_eq!(only(MARK_OPENING, 1), step(CandidateAction::Ask, 1), "the leader, which is not home");
+}
+
+#[test]
 fn a_flow_is_confirmed_by_the_kernel_where_it_knows() {
     let acked =
         Question { slot: slot([OWN, 1, 2, 3], &[]), ..question(PacketKind::Tcp, Some((OWN, HalfOpen))) };

@@ -98,7 +98,8 @@ fn asked() -> Vec<Row> {
 fn asked_leader() -> Vec<Row> {
     let at = port::TAKEN_OVER;
     let home = [wire_id(node::FAR4)];
-    let others = [node::FAR4_SECOND, node::NEAR_GUE4, node::FAR6].map(wire_id);
+    // Not the successors.
+    let others = [node::FAR4_SECOND].map(wire_id);
     let opening = |asked: &[u32]| Asked::from(asked).marks(MARK_OPENING);
     let mut rows = Vec::new();
     for (kind, inner) in [("ACK", tcp(at)), ("FIN", fin(at))] {
@@ -110,7 +111,7 @@ fn asked_leader() -> Vec<Row> {
         };
         rows.extend([
             row("not for the leader", &asked, passed_on(&inner, node::FAR4_SECOND, opening(&home))),
-            row("unknown to all", &last, returned_home(&inner, node::FAR4, opening(&all))),
+            row("unknown to all who led", &last, returned_home(&inner, node::FAR4, opening(&all))),
             row("open at the leader", &asked, taken(&asked, &inner))
                 .after(&[&unknown(&[SELF], &syn(at)), &unknown(&[SELF], &tcp(at))]),
         ]);
