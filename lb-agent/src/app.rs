@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_bfd::clock::{ProbeClock, TICKS_PER_INTERVAL};
-use lb_common::maps::{CONFIG_DRAIN_REQUESTED, Standing};
+use lb_common::maps::{CONFIG_DRAIN_REQUESTED, CONFIG_DRAINING, Standing};
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::bfd::{AgentCells, BfdMaps};
 use lb_dataplane::counters::Counters;
@@ -107,6 +107,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
     // Its tasks end when this is dropped.
     let reports = reporter.start(&options.source, &options.reporter).await?;
     let (drain, draining) = watch::channel(settings.draining);
+    let health = options.health_check.map(|url| url.watch(settings.unhealthy));
     let (detach, detaching) = watch::channel(false);
     let (retire, mut retiring) = watch::channel(false);
     let (uninstall, requests) = watch::channel(false);
@@ -151,6 +152,7 @@ pub async fn run(mut options: AgentOptions) -> Result<(), AppError> {
         },
         measurements,
         draining,
+        health,
         detaching,
         tracing,
         tag_keys: options.tag_keys.watch(),
@@ -381,6 +383,13 @@ struct MapSetup {
 }
 
 impl MapSetup {
+    /// Returns whether the node of an earlier agent drained, and may have done so because its health check
+    /// failed.
+    fn was_unhealthy(&self, options: &AgentOptions) -> bool {
+        let has_drained = self.flags & (CONFIG_DRAINING | CONFIG_DRAIN_REQUESTED) == CONFIG_DRAINING;
+        has_drained && options.health_check.is_some()
+    }
+
     fn of(maps: &Maps) -> Result<Self, MapsError> {
         Ok(Self {
             flags: maps.config()?.map_or(0, |config| config.flags),
@@ -407,6 +416,7 @@ fn settings(options: &AgentOptions, maps: &MapSetup, nonce: u64) -> Settings {
         liveness: liveness(options, nonce),
         // A drain that an earlier agent was asked for lasts until it is ended.
         draining: maps.flags & CONFIG_DRAIN_REQUESTED != 0,
+        unhealthy: maps.was_unhealthy(options),
         ignore_exclude_label: options.ignore_exclude_label,
         local_needs_endpoint: options.speaker.local_needs_endpoint,
         agent_limit: options.dead_man,

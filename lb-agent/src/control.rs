@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use lb_dataplane::attachment::Attachment;
 use lb_dataplane::layer2::AnnouncerHandle;
-use lb_dataplane::liveness::{NotAccepting, Prober};
+use lb_dataplane::liveness::Prober;
 use lb_dataplane::map_io::MapsError;
 use lb_dataplane::maps::{HAND_OVER, Maps};
 use lb_dataplane::net::observe::{ASK_EVERY, CONFIRM_EVERY, NetworkMonitor, WATCH_EVERY};
@@ -97,6 +97,8 @@ pub struct ControlLoop {
     pub announcement_timer: AnnouncementTimer,
     /// Requests to drain this node.
     pub draining: watch::Receiver<bool>,
+    /// Why the node is unhealthy, if its health is checked and it is.
+    pub health: Option<watch::Receiver<Option<String>>>,
     /// Requests to detach the program.
     pub detaching: watch::Receiver<bool>,
     /// Requests to put the tracing program on the uplinks, or to take it off.
@@ -121,6 +123,8 @@ enum Trigger {
     CheckUplinks,
     /// A drain was requested or ended.
     Drain,
+    /// The node's health check fails, or passes again.
+    Health,
     /// A detach was requested.
     Detach,
     /// A trace begins or has ended.
@@ -166,6 +170,7 @@ impl ControlLoop {
                 Some(switch) = self.tracing.recv() => Trigger::Trace(switch),
                 Ok(()) = self.tag_keys.changed() => Trigger::TagKeys,
                 () = changed(&mut liveness) => Trigger::Liveness,
+                () = changed(&mut self.health) => Trigger::Health,
                 Ok(()) = announcer.changed() => Trigger::Announcer,
                 () = self.advertiser.routers.changed() => Trigger::Router,
                 () = sleep_until(state.deadline) => Trigger::Deadline,
@@ -289,6 +294,10 @@ impl ControlLoop {
                 }
                 self.reconcile(state);
             }
+            Trigger::Health => {
+                self.settings.unhealthy = self.unhealthy().is_some();
+                self.reconcile(state);
+            }
             Trigger::Trace(switch) => self.switch_trace(switch),
             Trigger::TagKeys => {
                 self.settings.tag_keys = self.tag_keys.borrow_and_update().keys;
@@ -297,6 +306,11 @@ impl ControlLoop {
             Trigger::Inquiry(inquiry) => self.answer(inquiry, state),
             Trigger::Confirm => self.network.solicit(&self.next_hop_targets(state)).await,
         }
+    }
+
+    /// Returns why the node is unhealthy, if it is.
+    fn unhealthy(&self) -> Option<String> {
+        self.health.as_ref()?.borrow().clone()
     }
 
     fn switch_trace(&mut self, switch: TraceSwitch) {
@@ -392,9 +406,9 @@ fn check_ticks() -> Interval {
 }
 
 /// Waits for a change of any node's liveness state; forever without a prober.
-async fn changed(liveness: &mut Option<watch::Receiver<NotAccepting>>) {
-    let has_changed = match liveness {
-        Some(liveness) => liveness.changed().await.is_ok(),
+async fn changed<T>(receiver: &mut Option<watch::Receiver<T>>) {
+    let has_changed = match receiver {
+        Some(receiver) => receiver.changed().await.is_ok(),
         None => false,
     };
     if !has_changed {

@@ -6,6 +6,8 @@
 mod events;
 #[path = "reference/flags.rs"]
 mod flags;
+#[path = "reference/messages.rs"]
+mod messages;
 #[path = "reference/metrics.rs"]
 mod metrics;
 #[path = "reference/verdicts.rs"]
@@ -74,4 +76,25 @@ fn the_page_of_events_and_conditions_is_the_table_of_reasons() -> io::Result<()>
 #[test]
 fn the_page_of_metrics_is_what_agents_and_controllers_serve() -> io::Result<()> {
     check("metrics.md", &metrics::page().map_err(io::Error::other)?)
+}
+
+#[test]
+fn commands_that_messages_and_pages_name_exist() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = fs::read_dir(&root)?.collect::<io::Result<Vec<_>>>()?.into_iter().map(|it| it.path());
+    let sources = crates.filter(|it| it.join("Cargo.toml").is_file()).map(|it| it.join("src"));
+    let mut files = messages::files(&root.join("docs"), &["md"])?;
+    for source in sources.filter(|it| it.is_dir()) {
+        files.extend(messages::files(&source, &["rs"])?);
+    }
+    let mut wrong = Vec::new();
+    for file in &files {
+        let unknown = messages::unknown(&fs::read_to_string(file)?);
+        wrong.extend(unknown.into_iter().map(|command| format!("{}: {command}", file.display())));
+    }
+    assert!(wrong.is_empty(), "the program does not accept:\n{}", wrong.join("\n"));
+    assert_eq!(messages::unknown("end it: `fairlead drain --cancel`"), ["fairlead drain --cancel"]);
+    assert_eq!(messages::unknown("`fairlead statsu`"), ["fairlead statsu"]);
+    assert!(messages::unknown("`fairlead status bgp -o json`, `fairlead drain --undo`").is_empty());
+    Ok(())
 }

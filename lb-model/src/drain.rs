@@ -25,6 +25,8 @@ pub struct DrainRules {
     pub annotations: Vec<AnnotationRule>,
     /// Draining taints.
     pub taints: Vec<TaintRule>,
+    /// Draining conditions.
+    pub conditions: Vec<ConditionRule>,
     /// Whether `spec.unschedulable`, as set by `kubectl cordon`, drains. It need not mean that the machine is
     /// to be shut down.
     pub cordon: bool,
@@ -46,12 +48,25 @@ pub struct TaintRule {
     effect: Option<String>,
 }
 
+/// A condition with a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionRule {
+    kind: String,
+    status: String,
+}
+
 /// An error in a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The key is missing.
     #[error("{0:?} has no key; write KEY, KEY=VALUE, or for a taint KEY:EFFECT or KEY=VALUE:EFFECT")]
     NoKey(String),
+    /// A condition without a type.
+    #[error("{0:?} names no condition; write TYPE or TYPE=STATUS")]
+    NoCondition(String),
+    /// The status does not exist.
+    #[error("a condition has no status {0:?}; write True, False or Unknown")]
+    UnknownStatus(String),
     /// The effect does not exist.
     #[error("a taint has no effect {0:?}; write NoSchedule, PreferNoSchedule or NoExecute")]
     UnknownEffect(String),
@@ -64,6 +79,8 @@ pub enum DrainCause {
     Annotation(String),
     /// A taint, by its key.
     Taint(String),
+    /// A condition, by its type.
+    Condition(String),
     /// It is cordoned.
     Cordon,
     /// It is shutting down.
@@ -75,6 +92,7 @@ impl fmt::Display for DrainCause {
         match self {
             Self::Annotation(key) => write!(f, "annotation {key}"),
             Self::Taint(key) => write!(f, "taint {key}"),
+            Self::Condition(kind) => write!(f, "condition {kind}"),
             Self::Cordon => f.write_str("cordoned"),
             Self::Shutdown => f.write_str("shutting down"),
         }
@@ -115,6 +133,22 @@ impl FromStr for TaintRule {
     }
 }
 
+impl FromStr for ConditionRule {
+    type Err = RuleError;
+
+    /// Parses `TYPE` or `TYPE=STATUS`.
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let (kind, status) = text.split_once('=').unwrap_or((text, "True"));
+        if kind.is_empty() {
+            return Err(RuleError::NoCondition(text.to_owned()));
+        }
+        if !["True", "False", "Unknown"].contains(&status) {
+            return Err(RuleError::UnknownStatus(status.to_owned()));
+        }
+        Ok(Self { kind: kind.to_owned(), status: status.to_owned() })
+    }
+}
+
 impl AnnotationRule {
     fn holds(&self, key: &str, value: &str) -> bool {
         self.key == key && self.value.as_ref().is_none_or(|wanted| wanted == value)
@@ -144,9 +178,18 @@ impl DrainRules {
             })?;
             Some(DrainCause::Taint(taint.key.clone()))
         };
+        let by_condition = || {
+            let condition = node.status.conditions.iter().find(|condition| {
+                let holds =
+                    |rule: &ConditionRule| rule.kind == condition.r#type && rule.status == condition.status;
+                self.conditions.iter().any(holds)
+            })?;
+            Some(DrainCause::Condition(condition.r#type.clone()))
+        };
         always(object, node, problems)
             .or_else(by_annotation)
             .or_else(by_taint)
+            .or_else(by_condition)
             .or_else(|| (self.shutdown && is_shutting_down(node)).then_some(DrainCause::Shutdown))
             .or_else(|| (self.cordon && node.spec.unschedulable == Some(true)).then_some(DrainCause::Cordon))
     }
@@ -182,6 +225,7 @@ mod tests {
             match word.split_once('~').unwrap_or((word, "")) {
                 ("annotation", mark) => rules.annotations.push(mark.parse().unwrap()),
                 ("taint", rule) => rules.taints.push(rule.parse().unwrap()),
+                ("condition", rule) => rules.conditions.push(rule.parse().unwrap()),
                 ("cordon", _) => rules.cordon = true,
                 ("shutdown", _) => rules.shutdown = true,
                 _ => panic!("{word}"),
@@ -203,7 +247,7 @@ mod tests {
     }
 
     /// Description, rules, Node object, and cause.
-    const CASES: [(&str, &str, &str, &str); 22] = [
+    const CASES: [(&str, &str, &str, &str); 26] = [
         ("nothing", "", "spec: {}", ""),
         ("ours", "", "metadata: {annotations: {fairlead.io/drain: 'true'}}", "annotation fairlead.io/drain"),
         ("ours, wrong", "", "metadata: {annotations: {fairlead.io/drain: 'yes'}}", "! unknown_value"),
@@ -229,6 +273,15 @@ mod tests {
             "spec: {taints: [{key: b, value: c, effect: NoSchedule}, {key: d, effect: NoSchedule}]}",
             "taint d",
         ),
+        ("a condition", "condition~b", "status: {conditions: [{type: b, status: 'True'}]}", "condition b"),
+        ("not its status", "condition~b", "status: {conditions: [{type: b, status: 'False'}]}", ""),
+        (
+            "a condition with a status",
+            "condition~Ready=Unknown",
+            "status: {conditions: [{type: Ready, status: Unknown}]}",
+            "condition Ready",
+        ),
+        ("no rule for the condition", "condition~b", "status: {conditions: [{type: c, status: 'True'}]}", ""),
         ("cordoned is not drained", "", "spec: {unschedulable: true}", ""),
         ("unless that is wanted", "cordon", "spec: {unschedulable: true}", "cordoned"),
         ("not cordoned", "cordon", "spec: {unschedulable: false}", ""),
@@ -271,6 +324,8 @@ mod tests {
         assert_eq!("".parse::<AnnotationRule>(), Err(RuleError::NoKey("".into())));
         assert_eq!("=b".parse::<AnnotationRule>(), Err(RuleError::NoKey("=b".into())));
         assert_eq!(":NoExecute".parse::<TaintRule>(), Err(RuleError::NoKey("".into())));
+        assert_eq!("=True".parse::<ConditionRule>(), Err(RuleError::NoCondition("=True".into())));
+        assert_eq!("a=true".parse::<ConditionRule>(), Err(RuleError::UnknownStatus("true".into())));
         assert_eq!("a:Never".parse::<TaintRule>(), Err(RuleError::UnknownEffect("Never".into())));
     }
 }

@@ -31,7 +31,7 @@ pub use address_range::AddressRange;
 pub use advertisement::L2Advertisement;
 pub use bgp::{BfdParameters, Bgp, BgpAdvertisement, Password, Peer, PeerLocation};
 pub use bgp::{SECRET_KEY, SECRET_TYPE};
-pub use drain::{AnnotationRule, DrainCause, DrainRules, RuleError, TaintRule};
+pub use drain::{AnnotationRule, ConditionRule, DrainCause, DrainRules, RuleError, TaintRule};
 pub use duration::parse as parse_duration;
 pub use endpoints::Endpoints;
 pub use endpoints::SERVICE_LABEL;

@@ -8,12 +8,14 @@
 //! | [`certificate`] | the certificate of a server |
 //! | [`commands`] | other programs, run with a limit of their time and output |
 //! | [`descriptors`] | limits on open files, and the handling of `accept` errors |
+//! | [`health`] | the health of the node by a local HTTP server |
 //! | [`watchdog`] | detection of loops that are stuck |
 //! | [`random`] | random bytes from the kernel |
 
 pub mod certificate;
 pub mod commands;
 pub mod descriptors;
+pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;

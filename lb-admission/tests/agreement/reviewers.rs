@@ -183,6 +183,7 @@ fn settings() -> Settings {
         ring_capacity: 1 << 12,
         flow_sets: 1 << 17,
         draining: false,
+        unhealthy: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
         agent_limit: Duration::ZERO,

@@ -11,6 +11,7 @@ use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
 use lb_model::{DrainRules, NodeName};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
+use lb_runtime::health::HealthUrl;
 use lb_runtime::metrics::MetricsOptions;
 
 use crate::status_reporter::ReporterOptions;
@@ -59,6 +60,8 @@ pub struct AgentOptions {
     pub ignore_exclude_label: bool,
     /// The conditions under which nodes drain; the same on every node.
     pub drain: DrainRules,
+    /// What this node's health is asked of; while it fails, the node drains.
+    pub health_check: Option<HealthUrl>,
     /// Interval and multiplier of probes; `None`: nodes are not probed, and none is ever found dead.
     pub liveness: Option<ProbeProfile>,
     /// For how long after a node's death packets of unknown flows are held.

@@ -16,7 +16,7 @@ use lb_common::flows::WAYS;
 use lb_common::forwarding::ForwardingMode;
 use lb_common::hash::HashKey;
 use lb_common::maps::capacity;
-use lb_model::{AnnotationRule, DrainRules, NodeName, TaintRule};
+use lb_model::{AnnotationRule, ConditionRule, DrainRules, NodeName, TaintRule};
 use lb_plan::plan::{Forwarding, UndeclaredPorts};
 
 use self::keeper::KeeperArgs;
@@ -33,6 +33,7 @@ use lb_dataplane::attach::{DesiredMode, MapSizes};
 use lb_dataplane::kernel_lookup::KernelLookup;
 use lb_dataplane::liveness::ProbeProfile;
 use lb_kube::source::SourceOptions;
+use lb_runtime::health::HealthUrl;
 
 /// The arguments of `fairlead agent`.
 #[derive(Debug, Args)]
@@ -121,6 +122,10 @@ pub struct AgentArgs {
     local_needs_endpoint: bool,
     #[command(flatten)]
     drain: DrainArgs,
+    /// Drain this node while an HTTP server on it fails, such as kube-proxy's health port: after three checks in
+    /// a row without a status of success, one every two seconds, until five in a row have it.
+    #[arg(long, value_name = "URL")]
+    health_check: Option<HealthUrl>,
     /// Interval of S-BFD probes to each node, in milliseconds. 0 disables probes: dead nodes are not
     /// detected.
     #[arg(long, default_value_t = 50, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=10_000))]
@@ -195,6 +200,9 @@ struct DrainArgs {
     /// Drain nodes with this annotation, in addition to fairlead.io/drain=true. Can be repeated.
     #[arg(long, value_name = "KEY[=VALUE]")]
     drain_annotation: Vec<AnnotationRule>,
+    /// Drain nodes with this condition, with status True if none is given. Can be repeated.
+    #[arg(long, value_name = "TYPE[=STATUS]")]
+    drain_on_condition: Vec<ConditionRule>,
     /// Drain cordoned nodes.
     #[arg(long)]
     drain_on_cordon: bool,
@@ -208,6 +216,7 @@ impl From<DrainArgs> for DrainRules {
         Self {
             annotations: args.drain_annotation,
             taints: args.drain_on_taint,
+            conditions: args.drain_on_condition,
             cordon: args.drain_on_cordon,
             shutdown: args.drain_on_shutdown,
         }
@@ -365,6 +374,7 @@ fn options(args: AgentArgs) -> Result<AgentOptions, AgentError> {
         class: args.lb_class,
         ignore_exclude_label: args.ignore_exclude_lb,
         drain: args.drain.into(),
+        health_check: args.health_check,
         liveness: (args.liveness_interval > 0).then(|| ProbeProfile {
             interval: Duration::from_millis(args.liveness_interval),
             multiplier: args.liveness_multiplier,

@@ -155,7 +155,7 @@ impl ControlLoop {
         self.advertiser.advertise(state.model.model(), &self.settings.node, &settings, may_advertise)
     }
 
-    /// Returns whether this node takes no new flows, by request or by its Node object.
+    /// Returns whether this node takes no new flows: by request, for its health or by its Node object.
     pub(super) fn is_draining(&self, state: &LoopState) -> bool {
         is_draining(&self.settings, state.model.model())
     }
@@ -177,6 +177,7 @@ impl ControlLoop {
         problems.extend(state.failures.iter().cloned().chain(unnumbered).chain(tag_keys));
         problems.extend(state.uplinks.problems.iter().cloned());
         problems.extend(silent_veth(state, &plan.nodes));
+        problems.extend(self.unhealthy().map(|why| format!("this node drains: {why}")));
         let rings = state.ring_balance.update(&state.installed.rings, &plan.services, &plan.nodes);
         let map_fill = match applied.operations {
             0 => before.map_fill.clone(),
@@ -223,7 +224,7 @@ pub(crate) fn speaker_settings(settings: &Settings, model: &Model, withdrawn: bo
 }
 
 fn is_draining(settings: &Settings, model: &Model) -> bool {
-    settings.draining || model.nodes.get(&settings.node).is_some_and(Node::is_draining)
+    settings.draining || settings.unhealthy || model.nodes.get(&settings.node).is_some_and(Node::is_draining)
 }
 
 /// Returns a problem if the uplink may be the reason why no other node answers.

@@ -67,6 +67,7 @@ fn settings() -> Settings {
         flow_sets: 1 << 9,
         liveness: LivenessSettings { limit: 3, hold: 0, nonce: 1 },
         draining: false,
+        unhealthy: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
         agent_limit: Duration::ZERO,

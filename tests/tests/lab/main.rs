@@ -21,6 +21,7 @@ mod events_flood;
 mod foreign_packets;
 mod forged;
 mod forward;
+mod health;
 mod inspect;
 mod interop;
 mod interop_options;

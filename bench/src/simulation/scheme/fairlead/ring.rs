@@ -263,6 +263,7 @@ fn settings(own: NodeIndex) -> Settings {
         flow_sets: 1 << 17,
         liveness: LivenessSettings::default(),
         draining: false,
+        unhealthy: false,
         ignore_exclude_label: false,
         local_needs_endpoint: false,
         agent_limit: Duration::ZERO,
