@@ -532,8 +532,8 @@ pub const fn can_ask(liveness: LivenessState, kind: PacketKind, state: u32) -> b
 /// Returns the leader, else the first node of the window that can be asked.
 ///
 /// This node need not lead the slot in its own view: then the leader in that view, which the sender skipped
-/// or does not know, most likely owns the flow or knows its owner. While a connection opens, successors are not
-/// asked: only a former leader can own one that is older than its SYN.
+/// or does not know, most likely owns the flow or knows its owner. While a connection opens, successors are
+/// not asked: only a former leader can own one that is older than its SYN.
 #[inline(always)]
 fn next_to_ask<W: Lookups>(question: &Question, world: &W) -> NodeIndex {
     let leader = question.slot.leader;

@@ -1,5 +1,5 @@
-//! The health of this node as a local HTTP server reports it, such as the health port of kube-proxy: what serves
-//! the pods of a node may fail while the node and its XDP program answer probes.
+//! The health of this node as a local HTTP server reports it, such as the health port of kube-proxy: what
+//! serves the pods of a node may fail while the node and its XDP program answer probes.
 //!
 //! A node is unhealthy after [`FALL`] failed checks in a row, and healthy again after [`RISE`] that pass: an
 //! answer that alternates does not move flows to and fro.

@@ -122,8 +122,8 @@ pub struct AgentArgs {
     local_needs_endpoint: bool,
     #[command(flatten)]
     drain: DrainArgs,
-    /// Drain this node while an HTTP server on it fails, such as kube-proxy's health port: after three checks in
-    /// a row without a status of success, one every two seconds, until five in a row have it.
+    /// Drain this node while an HTTP server on it fails, such as kube-proxy's health port: after three checks
+    /// in a row without a status of success, one every two seconds, until five in a row have it.
     #[arg(long, value_name = "URL")]
     health_check: Option<HealthUrl>,
     /// Interval of S-BFD probes to each node, in milliseconds. 0 disables probes: dead nodes are not

@@ -194,8 +194,8 @@ fn drained(preferences: &Preferences, order: &[[u16; 4]], draining: &[bool]) -> 
     drained
 }
 
-/// Notes for each slot the draining nodes that it prefers to its leader. They are those of the exact answer, but
-/// for few slots, and cost as much for a hundred nodes as for one.
+/// Notes for each slot the draining nodes that it prefers to its leader. They are those of the exact answer,
+/// but for few slots, and cost as much for a hundred nodes as for one.
 fn note_preferred(
     drained: &mut [[u16; 4]],
     preferences: &Preferences,
