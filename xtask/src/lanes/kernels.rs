@@ -28,7 +28,7 @@ use self::report::Report;
 use super::program;
 use super::totals::Totals;
 use crate::architecture::Architecture;
-use crate::{ebpf, process, table, workspace};
+use crate::{process, table, workspace};
 
 /// Guests that run at a time.
 const AT_A_TIME: usize = 2;
@@ -71,12 +71,11 @@ struct Finished {
 /// Boots all chosen guests.
 pub(super) fn run(options: &Options, args: &[String]) -> Result<Totals> {
     let chosen = options.check()?;
-    ebpf::build()?;
-    ebpf::build_agent()?;
     let directory = workspace::target().join("kernels");
     fs::create_dir_all(&directory)?;
     let programs = if options.machines { &PROGRAMS_OF_MACHINES[..] } else { &PROGRAMS };
-    let common = image::common(&workspace::release("fairlead"), &program::build(programs)?)?;
+    let programs = program::build(programs)?;
+    let common = image::common(&workspace::release("fairlead"), &programs)?;
     let filter = args.first().map(|word| format!(" fairlead.filter={word}")).unwrap_or_default();
     let (next, finished) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {

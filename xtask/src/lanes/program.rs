@@ -41,18 +41,6 @@ impl Pace {
     }
 }
 
-/// Builds the agent and the programs of these lanes, in one go: much of it is one program after the other
-/// otherwise.
-pub(super) fn build_together(lanes: &[&str]) -> Result<Totals> {
-    ebpf::build()?;
-    let mut cargo = process::cargo();
-    cargo.args(["build", "--release", "--package", "lb-agent", "--bin", "fairlead"]);
-    cargo.args(["--package", "fairlead-tests"]);
-    cargo.args(lanes.iter().flat_map(|lane| ["--test", lane]));
-    process::run(&mut cargo)?;
-    Ok(Totals::default())
-}
-
 /// Builds the program of the lane, and runs its modules.
 pub(super) fn run(
     lane: &str,
@@ -60,8 +48,6 @@ pub(super) fn run(
     pace: Pace,
     args: &[String],
 ) -> Result<Totals> {
-    ebpf::build()?;
-    ebpf::build_agent()?;
     let program = build(&[lane])?.remove(0).1;
     let tests = listed(&program, args)?;
     ensure!(!tests.is_empty(), "no test of the lane {lane} matches {args:?}");
@@ -115,14 +101,16 @@ fn in_pairs(
     })
 }
 
-/// Builds test programs of the test crate, and returns them with their names, in the order asked for.
+/// Builds the agent and test programs of the test crate, and returns the programs with their names, in the order
+/// asked for.
+///
+/// It is one build: one for each would use other features of dependencies, and compile half of them again.
 pub(super) fn build(names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
+    ebpf::build()?;
     let mut cargo = process::cargo();
-    cargo.args(["test", "--no-run", "--release", "--package", "fairlead-tests"]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
-    for name in names {
-        cargo.args(["--test", name]);
-    }
+    cargo.args(["build", "--release", "--message-format", "json-render-diagnostics"]);
+    cargo.args(["--package", "lb-agent", "--bin", "fairlead", "--package", "fairlead-tests"]);
+    cargo.args(names.iter().flat_map(|name| ["--test", name]));
     let mut programs = BTreeMap::new();
     let code = process::capture(&mut cargo, |line| programs.extend(executable(line)))?;
     ensure!(code == 0, "`{}` ended with {code}", process::line(&cargo));
