@@ -55,6 +55,7 @@ const LAB_PACE: Pace = Pace::InPairsBut(&[
     "l2",
     "l2_faults",
     "liveness",
+    "metrics",
     "restart",
     "restart_forged",
     "restart_gone",

@@ -101,8 +101,8 @@ fn in_pairs(
     })
 }
 
-/// Builds the agent and test programs of the test crate, and returns the programs with their names, in the order
-/// asked for.
+/// Builds the agent and test programs of the test crate, and returns the programs with their names, in the
+/// order asked for.
 ///
 /// It is one build: one for each would use other features of dependencies, and compile half of them again.
 pub(super) fn build(names: &[&str]) -> Result<Vec<(String, PathBuf)>> {
