@@ -15,7 +15,7 @@ use lb_common::maps::{Liveness, VIP_AFFINITY, Vip};
 use lb_common::ring::{NO_NODE, NodeIndex, Slot, nodes_of};
 use lb_common::verdict::COUNTERS;
 use lb_model::Protocol;
-use lb_pipeline::owner::{self, LivenessState};
+use lb_pipeline::owner;
 use lb_pipeline::{PacketInfo, judge_slow, liveness_of};
 use lb_plan::contents::{Contents, VipKey};
 use serde::{Deserialize, Serialize};
@@ -200,11 +200,7 @@ impl NodeViews<'_> {
     fn ranked(&self, index: NodeIndex) -> RankedNode {
         let entry = self.contents.nodes.get(&index);
         let is_self = index == self.tables.config.self_node;
-        let state = match liveness_of(self.tables, index) {
-            LivenessState::Accepting => "alive",
-            LivenessState::Draining | LivenessState::Leaving => "draining",
-            LivenessState::Dead => "dead",
-        };
+        let state = liveness_of(self.tables, index).as_str();
         let mode = entry.and_then(lb_common::maps::Node::forwarding_mode);
         let forwarding = if is_self { "self" } else { mode.map_or("unresolved", |mode| mode.as_str()) };
         let mac = entry.filter(|_| mode.is_some() && !is_self).map(|entry| entry.next_hop_mac);

@@ -121,6 +121,15 @@ impl LivenessState {
             Self::Accepting
         }
     }
+
+    /// Returns its name in statuses: `alive`, `draining` or `dead`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepting => "alive",
+            Self::Draining | Self::Leaving => "draining",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 /// The decision of a director.

@@ -61,6 +61,7 @@ const LAB_PACE: Pace = Pace::InPairsBut(&[
     "restart_gone",
     "restart_kills",
     "restart_starved",
+    "shutdown",
 ]);
 
 /// Tests of these lanes run two at a time.

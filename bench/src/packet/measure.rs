@@ -79,9 +79,6 @@ impl Prepared {
         }
         self.test_run(1 << self.case.turn_bits(), None)?;
         self.first_runs = self.runs;
-        if let Some(trace) = &mut self.trace {
-            trace.take_frames(usize::MAX);
-        }
         Ok(self)
     }
 
@@ -115,7 +112,11 @@ impl Prepared {
         options.data_out = out;
         options.repeat = packets;
         self.runs += u64::from(packets);
-        program.test_run(options).context("BPF_PROG_TEST_RUN")
+        let result = program.test_run(options).context("BPF_PROG_TEST_RUN")?;
+        if let Some(trace) = &mut self.trace {
+            trace.take_frames(usize::MAX);
+        }
+        Ok(result)
     }
 
     /// Runs this many packets and records the cost of one.
@@ -127,9 +128,6 @@ impl Prepared {
         // period.
         let packets = if self.trace.is_some() { packets.min(RECORDS) } else { packets };
         let cost = self.test_run(packets, None)?.duration;
-        if let Some(trace) = &mut self.trace {
-            trace.take_frames(usize::MAX);
-        }
         self.rounds.push(cost.as_nanos() as u64);
         Ok(())
     }

@@ -104,11 +104,7 @@ fn node_traffic(state: &AgentState, counters: &Counters) -> Result<Vec<NodeTraff
 
 /// Returns the name of a node's liveness state, by its cell.
 pub(super) fn liveness_state(cell: Liveness, clock: u32, limit: u32) -> &'static str {
-    match LivenessState::of(cell, clock, limit) {
-        LivenessState::Accepting => "alive",
-        LivenessState::Draining | LivenessState::Leaving => "draining",
-        LivenessState::Dead => "dead",
-    }
+    LivenessState::of(cell, clock, limit).as_str()
 }
 
 fn liveness(state: &AgentState, admin: &AdminState) -> Vec<NodeLiveness> {

@@ -79,7 +79,7 @@ fn owner(facts: &WhyFacts<'_>, ring: &RingState) -> ChainLink {
         }
     };
     let described: Vec<_> =
-        members.iter().map(|node| format!("{} {}", node.name, word(state(node)))).collect();
+        members.iter().map(|node| format!("{} {}", node.name, state(node).as_str())).collect();
     let fact = listed(&described);
     let is = |expected| members.iter().all(|node| state(node) == expected);
     let broken = |cause, fact: String, advice: &str| ChainLink::broken(LinkName::Owner, cause, fact, advice);
@@ -101,14 +101,6 @@ fn owner(facts: &WhyFacts<'_>, ring: &RingState) -> ChainLink {
         return broken(Cause::NextHopUnresolved, fact, advice).degraded();
     }
     ChainLink::ok(LinkName::Owner, fact)
-}
-
-const fn word(state: LivenessState) -> &'static str {
-    match state {
-        LivenessState::Accepting => "alive",
-        LivenessState::Draining | LivenessState::Leaving => "draining",
-        LivenessState::Dead => "dead",
-    }
 }
 
 /// Returns the link of the maps: what the agent has written, and what the kernel has.
